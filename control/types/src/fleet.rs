@@ -1,0 +1,251 @@
+//! Bodies of sites, appliances and what appliances say of themselves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ApplianceId, IspId, ObjectId, SiteId};
+use crate::time::UnixMillis;
+
+/// `PUT /v1/operator/sites/{site}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// Same as in the path.
+    pub id: SiteId,
+    /// Who racks it.
+    pub isp: IspId,
+    /// What people call it.
+    pub name: String,
+    /// WGS 84 degrees, for distance as the last tie-break.
+    pub latitude: f64,
+    /// See `latitude`.
+    pub longitude: f64,
+    /// Member networks the ISP asked this site to serve, CIDR, IPv4 or IPv6.
+    pub prefixes: Vec<String>,
+}
+
+/// `PUT /v1/operator/appliances/{appliance}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApplianceRecord {
+    /// Same as in the path.
+    pub id: ApplianceId,
+    /// Where it stands; the site must exist.
+    pub site: SiteId,
+    /// What it is for.
+    pub role: Role,
+    /// How members reach it.
+    pub link: Link,
+    /// Members it may serve at once, bits per second together.
+    pub capacity_bps: u64,
+}
+
+/// What an appliance is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Serves the members of its site's prefixes.
+    Edge,
+    /// Serves edges that miss, and fills them.
+    Tier,
+    /// Holds every object.
+    Origin,
+}
+
+/// How members reach an appliance, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Link {
+    /// Inside the ISP's network.
+    Embedded,
+    /// Over a private interconnect.
+    PrivatePeering,
+    /// Over an exchange.
+    PublicPeering,
+    /// Over paid transit.
+    Transit,
+}
+
+/// Answer of `PUT /v1/operator/appliances/{appliance}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApplianceKey {
+    /// Bearer key for the appliance's own reports, shown once when the appliance is first made;
+    /// absent when an existing record was replaced.
+    pub key: Option<String>,
+}
+
+/// Which kind of disk a volume is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum DiskClass {
+    /// Flash: many small reads.
+    Ssd,
+    /// Rotating: few large reads.
+    Hdd,
+}
+
+/// One volume as its appliance sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct VolumeReport {
+    /// Directory on the appliance.
+    pub path: String,
+    /// Flash or rotating.
+    pub class: DiskClass,
+    /// Room for objects, bytes, filled or not.
+    pub capacity_bytes: u64,
+    /// Bytes that objects take now.
+    pub used_bytes: u64,
+    /// Whether reads work.
+    pub healthy: bool,
+}
+
+/// `POST /v1/appliance/report`, sent by `oca` every `report_ms` with the appliance's bearer key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApplianceReport {
+    /// Who; must match the key.
+    pub appliance: ApplianceId,
+    /// `https://host:port` that members and peers reach it at, without a trailing slash.
+    pub media_url: String,
+    /// Rises with every report of one run of the process; a lower one is ignored.
+    pub sequence: u64,
+    /// Changes when the process restarts.
+    pub run: uuid::Uuid,
+    /// True from SIGTERM or `drain` until the end: take no new plays here.
+    pub draining: bool,
+    /// Established media connections.
+    pub connections: u64,
+    /// Bytes of media sent since the process started.
+    pub sent_bytes_total: u64,
+    /// Bytes sent per second over the last interval, bits per second.
+    pub sending_bps: u64,
+    /// Requests answered since the start, and how many of them with 5xx.
+    pub requests_total: u64,
+    /// See `requests_total`.
+    pub errors_total: u64,
+    /// Disks.
+    pub volumes: Vec<VolumeReport>,
+    /// Digest of the set of objects held; equal digests mean equal sets.
+    pub content_digest: String,
+    /// The whole set, sent only when the last answer's `want_content` was true or it changed.
+    #[serde(default)]
+    pub content: Option<Vec<HeldObject>>,
+    /// Objects found corrupt and quarantined since the last report.
+    #[serde(default)]
+    pub quarantined: Vec<ObjectId>,
+}
+
+/// One object on an appliance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldObject {
+    /// Which.
+    pub object: ObjectId,
+    /// Size, bytes.
+    pub bytes: u64,
+    /// On which kind of disk.
+    pub class: DiskClass,
+}
+
+/// Answer to a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportAnswer {
+    /// Send `content` next time: control does not hold the set with this digest.
+    pub want_content: bool,
+    /// The operator or ISP asked this appliance to drain (or to come back).
+    pub drain: bool,
+    /// Keys that verify tickets; the appliance keeps them on disk for when control is away.
+    pub ticket_keys: TicketKeys,
+}
+
+/// `GET /v1/keys/tickets`, public: ES256 keys that verify tickets, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TicketKeys {
+    /// All keys still valid; an appliance accepts a ticket signed by any of them.
+    pub keys: Vec<TicketKey>,
+}
+
+/// One verification key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TicketKey {
+    /// COSE `kid`, ASCII.
+    pub kid: String,
+    /// Uncompressed P-256 point (65 bytes, `04 x y`), base64url without padding.
+    pub public: String,
+}
+
+/// `GET /v1/operator/appliances`: one line of the fleet page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApplianceStatus {
+    /// As registered.
+    pub record: ApplianceRecord,
+    /// As judged now.
+    pub health: Health,
+    /// Asked to drain by operator or ISP.
+    pub drain: bool,
+    /// Last report, without its content set; absent before the first.
+    pub report: Option<ApplianceReport>,
+    /// When it was heard last.
+    pub heard_at: Option<UnixMillis>,
+    /// Objects held.
+    pub objects: u64,
+    /// Bytes held.
+    pub held_bytes: u64,
+}
+
+/// Whether an appliance may be offered to players.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Reports arrive and say all is well.
+    Healthy,
+    /// Registered and never heard of.
+    Unheard,
+    /// Reports stopped.
+    Silent,
+    /// Reports arrive and disks or errors are bad.
+    Sick,
+    /// Serves what it has begun, takes nothing new.
+    Draining,
+}
+
+/// `GET /v1/operator/steer/explain?ip=…&title=…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SteerExplanation {
+    /// The member address asked about.
+    pub ip: String,
+    /// The title asked about.
+    pub title: String,
+    /// Longest registered prefix that holds `ip`, if any.
+    pub matched_prefix: Option<String>,
+    /// Every appliance of the fleet, ranked ones first and in order.
+    pub candidates: Vec<SteerCandidate>,
+}
+
+/// What steering thought of one appliance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SteerCandidate {
+    /// Which.
+    pub appliance: ApplianceId,
+    /// Where.
+    pub site: SiteId,
+    /// 1 for the first choice; absent when excluded.
+    pub rank: Option<u32>,
+    /// Compact code, the same as in `RankedAppliance::reason`.
+    pub reason: String,
+    /// The rule in words: which one placed or excluded it, with the values it looked at.
+    pub because: String,
+}

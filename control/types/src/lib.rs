@@ -1,0 +1,22 @@
+//! The words every Nightfill process uses on the wire: ids, request and answer bodies, shared bounds.
+//! Holds no logic beyond checking a value's own range; does no I/O and reads no clock.
+
+#![forbid(unsafe_code)]
+
+pub mod accounts;
+pub mod catalog;
+pub mod error;
+pub mod fill;
+pub mod fleet;
+pub mod ids;
+pub mod limits;
+pub mod play;
+pub mod telemetry;
+pub mod time;
+
+pub use error::{ErrorBody, ErrorWord};
+pub use ids::{
+    AccountId, ApplianceId, IdError, IspId, ObjectId, PlanId, PlayId, ProfileId, SiteId, TitleId,
+    WindowId,
+};
+pub use time::UnixMillis;

@@ -1,0 +1,34 @@
+//! Bounds that both ends of a wire must agree on. A process's own maxima live in its own `limits.rs`.
+
+/// Longest slug id (title, appliance, site, ISP, window), bytes.
+pub const SLUG_BYTES_MAX: usize = 64;
+
+/// An object is verified in pieces of this many bytes; a power of two, so that every piece is a
+/// complete subtree of the BLAKE3 hash tree and can be checked on its own.
+pub const CHUNK_BYTES: u64 = 256 * 1024;
+
+/// Largest object, bytes: 64 GiB, which bounds its table of chunk hashes to 8 MiB.
+pub const OBJECT_BYTES_MAX: u64 = 64 << 30;
+
+/// Longest play ticket as base64url text, bytes. Fits a request line beside the rest of a URL.
+pub const TICKET_BYTES_MAX: usize = 1024;
+
+/// Most renditions of one title.
+pub const RENDITIONS_MAX: usize = 64;
+
+/// Most appliances in one ranked list.
+pub const RANKED_MAX: usize = 8;
+
+/// Largest JSON body a control endpoint reads, bytes.
+pub const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// Most profiles on an account.
+pub const PROFILES_MAX: usize = 5;
+
+/// Shortest and longest password, bytes.
+pub const PASSWORD_BYTES_MIN: usize = 8;
+/// See [`PASSWORD_BYTES_MIN`]; an upper bound keeps Argon2 from being fed megabytes.
+pub const PASSWORD_BYTES_MAX: usize = 256;
+
+const _: () =
+    assert!(CHUNK_BYTES.is_power_of_two() && OBJECT_BYTES_MAX.is_multiple_of(CHUNK_BYTES));

@@ -1,0 +1,143 @@
+//! Bodies of a press of play and of what the player says while it plays.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ApplianceId, PlayId, ProfileId, SiteId, TitleId};
+use crate::time::UnixMillis;
+
+/// `POST /v1/plays`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PressPlay {
+    /// Who on the account is watching.
+    pub profile: ProfileId,
+    /// What.
+    pub title: TitleId,
+}
+
+/// Everything a player needs; from here on the control plane may be away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlayAnswer {
+    /// This play; names it in events.
+    pub play: PlayId,
+    /// HLS multivariant playlist (RFC 8216bis), one pathway an appliance, steering declared.
+    pub hls_url: String,
+    /// DASH MPD (ISO/IEC 23009-1), one BaseURL an appliance, ContentSteering declared.
+    pub dash_url: String,
+    /// Content Steering manifest, for a player that wants to poll it itself.
+    pub steering_url: String,
+    /// Appliances, best first, at most `RANKED_MAX`.
+    pub ranked: Vec<RankedAppliance>,
+    /// The play ticket (Common Access Token, base64url): already inside every URL above.
+    pub ticket: String,
+    /// When the ticket ends.
+    pub ticket_expires_at: UnixMillis,
+    /// Where this profile left off, milliseconds; 0 to start at the beginning.
+    pub resume_ms: u64,
+    /// Length of the title, milliseconds.
+    pub duration_ms: u64,
+    /// How often to send `PlayEvents`, milliseconds.
+    pub report_ms: u64,
+}
+
+/// One place to stream from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RankedAppliance {
+    /// Which box; also the HLS PATHWAY-ID and DASH serviceLocation.
+    pub appliance: ApplianceId,
+    /// Where it stands.
+    pub site: SiteId,
+    /// `https://host:port/t/TICKET/v/TITLE/`: an object's name appended to it is its URL.
+    pub base_url: String,
+    /// Why it stands here, a compact code; `ocactl steer explain` spells it out.
+    pub reason: String,
+}
+
+/// `GET /v1/plays/{play}/steering`: RFC 8216bis section 7.1, and its DASH-IF twin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SteeringManifest {
+    /// Always 1.
+    #[serde(rename = "VERSION")]
+    pub version: u32,
+    /// Seconds until the player asks again.
+    #[serde(rename = "TTL")]
+    pub ttl: u32,
+    /// Where to ask again.
+    #[serde(rename = "RELOAD-URI")]
+    pub reload_uri: String,
+    /// Pathway ids, best first.
+    #[serde(rename = "PATHWAY-PRIORITY")]
+    pub pathway_priority: Vec<String>,
+}
+
+/// `POST /v1/plays/{play}/events`: what the player did since the last report. No credentials beyond
+/// the play id, so that a page being closed can still send it as a beacon.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlayEvents {
+    /// In order; at most 64 a report.
+    pub events: Vec<PlayEvent>,
+}
+
+/// One state of the player.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlayEvent {
+    /// What happened.
+    pub kind: PlayEventKind,
+    /// Position in the title, milliseconds.
+    pub position_ms: u64,
+    /// Milliseconds since play was pressed, by the player's own monotonic clock.
+    pub since_press_ms: u64,
+    /// Pathway the last segment came from.
+    #[serde(default)]
+    pub appliance: Option<ApplianceId>,
+    /// Height of the picture, pixels; 0 before the first frame.
+    #[serde(default)]
+    pub height: u32,
+    /// Media buffered ahead, milliseconds.
+    #[serde(default)]
+    pub buffer_ms: u64,
+    /// Bytes fetched since the last event, by appliance URL.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Total time spent stalled so far, milliseconds (start-up not counted).
+    #[serde(default)]
+    pub stall_ms: u64,
+    /// For `error`: what the player said.
+    #[serde(default)]
+    pub detail: String,
+}
+
+/// Closed set of player events (CTA-2066 states, CMCD v2 `e`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum PlayEventKind {
+    /// First frame shown; `since_press_ms` is the start-up time.
+    Started,
+    /// Regular report while playing.
+    Heartbeat,
+    /// Picture stopped for want of media.
+    Stalled,
+    /// Picture moves again after a stall.
+    Resumed,
+    /// The member paused.
+    Paused,
+    /// The member jumped.
+    Seeked,
+    /// Now streaming from `appliance`.
+    Switched,
+    /// The player met an error; fatal ones are followed by `stopped`.
+    Error,
+    /// Reached the end.
+    Ended,
+    /// The member left.
+    Stopped,
+}

@@ -1,0 +1,3 @@
+//! Being built.
+#[derive(Debug)]
+pub struct Buffer;

@@ -1,0 +1,148 @@
+//! The one bottom trait of the server: submit operations, wait, pop completions, read two clocks.
+//! It knows nothing of HTTP, TLS or objects; `oca-sys` implements it with a ring, `oca-sim` with a seed.
+//!
+//! Operations carry handles and owned buffers, never addresses: memory the kernel may read or write
+//! belongs to the operation until its completion hands it back. One `Kernel` lives on one thread.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::buffer::Buffer;
+
+/// Given at `submit`, handed back by the completion. The server packs a slot and a generation in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// A listening socket given to the kernel at start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub u32);
+
+/// A connected socket; valid from `Accepted` until `Op::CloseSocket` completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId(pub u32);
+
+/// An open file; valid from `Opened` until `Op::CloseFile` completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId(pub u32);
+
+/// Nanoseconds on a monotonic clock whose zero means nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nanos(pub u64);
+
+impl Nanos {
+    /// This moment plus `millis`, saturating.
+    #[must_use]
+    pub fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis.saturating_mul(1_000_000)))
+    }
+
+    /// Nanoseconds from `earlier` to here, 0 when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// What the server may ask of the kernel: a closed set.
+#[derive(Debug)]
+pub enum Op {
+    /// Keep accepting: one `Accepted` per connection until `StopAccepting`.
+    Accept { listener: ListenerId },
+    /// End `Accept`; a last `Accepted(Err(ECANCELED))` carries the accept's token.
+    StopAccepting { listener: ListenerId },
+    /// Read what has arrived, at most the buffer's length. 0 bytes: the peer is done sending.
+    Receive { socket: SocketId, into: Buffer },
+    /// Send `range` of `from`; may be short. `more` promises that bytes follow at once (MSG_MORE).
+    Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize>, more: bool },
+    /// End the sending side (FIN), after all sends completed.
+    Shutdown { socket: SocketId },
+    /// Give the socket up. Its other operations complete first, with an error if they must.
+    CloseSocket { socket: SocketId },
+    /// Open an existing file read-only, past the page cache where the file system can.
+    Open { path: PathBuf },
+    /// Read at byte `at`, a multiple of 4096, at most the buffer's length. Short only at the end.
+    Read { file: FileId, at: u64, into: Buffer },
+    /// Give the file up.
+    CloseFile { file: FileId },
+}
+
+/// One finished operation, under the token it was submitted with.
+#[derive(Debug)]
+pub struct Completion {
+    /// As given at `submit`.
+    pub token: Token,
+    /// How it ended.
+    pub event: Event,
+}
+
+/// How an operation ended: a closed set, one arm per `Op` and one for `Waker::wake`.
+#[derive(Debug)]
+pub enum Event {
+    /// A connection came in.
+    Accepted(io::Result<Accepted>),
+    /// Bytes received, in the buffer that was lent.
+    Received(io::Result<usize>, Buffer),
+    /// Bytes sent.
+    Sent(io::Result<usize>, Rc<Buffer>),
+    /// The sending side is closed.
+    ShutDown(io::Result<()>),
+    /// The socket is gone.
+    SocketClosed,
+    /// The file is open.
+    Opened(io::Result<FileId>),
+    /// Bytes read, in the buffer that was lent.
+    Read(io::Result<usize>, Buffer),
+    /// The file is gone.
+    FileClosed,
+    /// Another thread called `Waker::wake`; its token is `Token(u64::MAX)`.
+    Woken,
+}
+
+/// A new connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Accepted {
+    /// The connection.
+    pub socket: SocketId,
+    /// Who it is.
+    pub peer: SocketAddr,
+}
+
+/// Wakes a kernel that waits, from any thread.
+pub trait Waker: Send + Sync {
+    /// Makes the kernel's `wait` return and `pop` yield one `Event::Woken` (several may fold).
+    fn wake(&self);
+}
+
+/// Submit, wait, pop, and two clocks. The server is generic over this and nothing below it.
+pub trait Kernel {
+    /// Queues `op`. When the queue is full the operation comes back untouched: wait, then try again.
+    ///
+    /// # Errors
+    /// The refused operation itself.
+    fn submit(&mut self, token: Token, op: Op) -> Result<(), Op>;
+
+    /// Hands queued operations to the machine and returns when a completion is there, or at `until`
+    /// (never, if absent). One system call at most.
+    fn wait(&mut self, until: Option<Nanos>);
+
+    /// Next completion gathered by `wait`, if any.
+    fn pop(&mut self) -> Option<Completion>;
+
+    /// A free buffer of the receive size, or `None` when the pool is spent.
+    fn receive_buffer(&mut self) -> Option<Buffer>;
+
+    /// A free buffer of the chunk size (`CHUNK_BYTES`, 4096-aligned), or `None` when the pool is spent.
+    fn chunk_buffer(&mut self) -> Option<Buffer>;
+
+    /// A free buffer of the send size (one batch of TLS records, or response heads), or `None`.
+    fn send_buffer(&mut self) -> Option<Buffer>;
+
+    /// Monotonic time as of the last `wait`.
+    fn now(&self) -> Nanos;
+
+    /// Milliseconds since 1970 as of the last `wait`. May jump.
+    fn wall_ms(&self) -> u64;
+}

@@ -1,0 +1,3 @@
+//! The kernel as safe types.
+pub mod buffer;
+pub mod kernel;

@@ -1,0 +1,143 @@
+//! What the machine must have, and how it gets there: apt when root, else the exact command to type.
+//! Never removes or upgrades anything.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::steps::{self, Stop};
+
+/// An outside program and the Debian or Ubuntu package that brings it.
+struct Tool {
+    /// Any one of these on PATH will do.
+    programs: &'static [&'static str],
+    package: &'static str,
+    purpose: &'static str,
+}
+
+const COMPILE: &[Tool] = &[Tool {
+    programs: &["cc"],
+    package: "build-essential",
+    purpose: "compiles aws-lc and SQLite",
+}];
+const MEDIA: &[Tool] = &[Tool {
+    programs: &["ffmpeg"],
+    package: "ffmpeg",
+    purpose: "renders, encodes and inspects video",
+}];
+const BROWSER: &[Tool] = &[
+    Tool {
+        programs: &["chromium", "chromium-browser"],
+        package: "chromium",
+        purpose: "drives the member page as a member would",
+    },
+    // Without one font Chromium draws no text at all on a bare machine.
+    Tool { programs: &["fc-list"], package: "fontconfig", purpose: "finds fonts for Chromium" },
+];
+
+/// Oldest Node.js that the web workspace builds with.
+const NODE_MAJOR_MIN: u32 = 20;
+
+/// Which parts of the machine a command needs beyond the compiler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// ffmpeg and Node.js.
+    Pages,
+    /// The same and a browser.
+    PagesAndBrowser,
+}
+
+/// Checks what `need` takes and installs what is missing.
+///
+/// # Errors
+/// When something is missing and cannot be installed; the text is the exact command to type.
+pub fn ensure(need: Need) -> Result<(), Stop> {
+    let mut wanted: Vec<&Tool> = COMPILE.iter().chain(MEDIA).collect();
+    if need == Need::PagesAndBrowser {
+        wanted.extend(BROWSER);
+    }
+    let missing: Vec<&Tool> =
+        wanted.into_iter().filter(|tool| !tool.programs.iter().any(|name| on_path(name))).collect();
+    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
+    if need == Need::PagesAndBrowser && !has_fonts() {
+        packages.push("fonts-dejavu-core");
+    }
+    if !packages.is_empty() {
+        for tool in &missing {
+            eprintln!("    missing {} ({}): {}", tool.package, tool.programs[0], tool.purpose);
+        }
+        install(&packages)?;
+    }
+    ensure_node()
+}
+
+fn install(packages: &[&str]) -> Result<(), Stop> {
+    let list = packages.join(" ");
+    if !on_path("apt-get") {
+        return Err(Stop(format!("install these with your package manager, then again: {list}")));
+    }
+    if !is_root() {
+        let line = format!("sudo apt-get install -y --no-install-recommends {list}");
+        return Err(Stop(format!(
+            "some tools are missing; type this, then run it again:\n  {line}"
+        )));
+    }
+    let mut update = steps::command("apt-get", &["update", "-qq"]);
+    steps::run("apt-get update", &mut update)?;
+    let mut add = steps::command("apt-get", &["install", "-y", "-qq", "--no-install-recommends"]);
+    add.args(packages).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+    steps::run(&format!("apt-get install {list}"), &mut add)
+}
+
+fn ensure_node() -> Result<(), Stop> {
+    let cure = format!(
+        "Node.js {NODE_MAJOR_MIN} or newer with npm is needed for the web pages: \
+         install it from your distribution or nodejs.org, then again"
+    );
+    let answer = Command::new("node").arg("--version").output();
+    let text = answer.map_err(|_| Stop(cure.clone()))?.stdout;
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    let major = text.trim_start_matches('v').split('.').next().and_then(|part| part.parse().ok());
+    if major.is_none_or(|major: u32| major < NODE_MAJOR_MIN) || !on_path("npm") {
+        return Err(Stop(format!("{cure} (found node {text:?})")));
+    }
+    Ok(())
+}
+
+/// Whether PATH has an executable of that name.
+#[must_use]
+pub fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn has_fonts() -> bool {
+    Command::new("fc-list").output().is_ok_and(|answer| !answer.stdout.is_empty())
+}
+
+fn is_root() -> bool {
+    let answer = Command::new("id").arg("-u").output();
+    answer.is_ok_and(|answer| answer.stdout.trim_ascii() == b"0")
+}
+
+/// Installs the web workspace's packages when the lock file is newer than what is there, and builds
+/// the pages.
+///
+/// # Errors
+/// When npm fails.
+pub fn build_pages() -> Result<(), Stop> {
+    let web = steps::root().join("control/web");
+    install_pages(&web)?;
+    let mut build = steps::command("npm", &["run", "--silent", "build"]);
+    steps::run("build the web pages", build.current_dir(&web))
+}
+
+fn install_pages(web: &Path) -> Result<(), Stop> {
+    let stamp = web.join("node_modules/.package-lock.json");
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|entry| entry.modified()).ok();
+    let lock = modified(&web.join("package-lock.json"));
+    if modified(&stamp).is_some_and(|there| Some(there) >= lock) {
+        return Ok(());
+    }
+    let mut ci = steps::command("npm", &["ci", "--no-fund", "--no-audit", "--loglevel=error"]);
+    steps::run("npm ci in control/web", ci.current_dir(web))
+}

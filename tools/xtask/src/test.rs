@@ -1,0 +1,58 @@
+//! `cargo xtask test`: every check and test there is, in the order that fails soonest.
+//! The same door for CI and for people; starts what it needs and stops only what it started.
+
+use clap::Args;
+
+use crate::demo;
+use crate::setup::{self, Need};
+use crate::steps::{self, Stop};
+use crate::tidy;
+
+/// Options of `cargo xtask test`.
+#[derive(Args)]
+pub struct TestOptions {
+    /// Leave out the browser: no pages, no evening.
+    #[arg(long)]
+    no_browser: bool,
+}
+
+/// Runs all checks.
+///
+/// # Errors
+/// The first check that fails.
+pub fn run(options: &TestOptions) -> Result<(), Stop> {
+    setup::ensure(if options.no_browser { Need::Pages } else { Need::PagesAndBrowser })?;
+    steps::run("format", &mut steps::cargo(&["fmt", "--all", "--check"]))?;
+    eprintln!("==> tidy");
+    tidy::run()?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    steps::run("clippy", &mut steps::cargo(&clippy))?;
+    let mut bins = steps::cargo(&["build", "--bins", "--locked"]);
+    steps::run("build the programs", bins.args(demo::PROGRAMS))?;
+    let mut tests = steps::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    steps::run("unit, simulation and integration tests", &mut tests)?;
+    if options.no_browser {
+        return Ok(());
+    }
+    pages()?;
+    evening()
+}
+
+/// Type check, lint and unit tests of the pages, then the pages in a browser against a mock server.
+fn pages() -> Result<(), Stop> {
+    setup::build_pages()?;
+    let web = steps::root().join("control/web");
+    let mut check = steps::command("npm", &["run", "--silent", "check"]);
+    steps::run("check the web pages", check.current_dir(&web))?;
+    let mut pages = steps::command("npm", &["run", "--silent", "test:pages"]);
+    steps::run("the web pages in a browser", pages.current_dir(&web))
+}
+
+/// The whole demo once, on the programs that the tests were built with.
+fn evening() -> Result<(), Stop> {
+    let bins = demo::target_dir().join("debug");
+    let mut demo = steps::command(&bins.join("nightfill-demo").to_string_lossy(), &["--once"]);
+    demo.arg("--bin-dir").arg(&bins).args(["--port", "0", "--seconds", "60"]);
+    demo.arg("--dir").arg(demo::target_dir().join("test-evening"));
+    steps::run("one night and one evening, end to end, in a browser", &mut demo)
+}

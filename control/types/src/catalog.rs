@@ -223,3 +223,11 @@ pub struct HistoryItem {
     /// Last time it was watched.
     pub watched_at: UnixMillis,
 }
+
+/// Answer of `POST /v1/operator/artwork`: the image is kept under the hash of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StoredArtwork {
+    /// Served at `/v1/artwork/{object}`; goes into `Artwork::object`.
+    pub object: ObjectId,
+}

@@ -141,3 +141,35 @@ pub enum PlayEventKind {
     /// The member left.
     Stopped,
 }
+
+/// `POST /v1/operator/tickets`: a ticket for tests, support and machines that do not press play.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NewTicket {
+    /// What it opens.
+    pub opens: TicketScope,
+    /// How long from now, milliseconds, 1 s to 24 h.
+    pub ttl_ms: u64,
+}
+
+/// What a ticket opens on an appliance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TicketScope {
+    /// One title's objects, below `/v/{title}/`.
+    Title(TitleId),
+    /// Every object, below `/o/`, as one appliance fills from another.
+    Fill,
+}
+
+/// Answer of `POST /v1/operator/tickets`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Ticket {
+    /// Common Access Token, base64url without padding.
+    pub ticket: String,
+    /// When it ends.
+    pub expires_at: UnixMillis,
+}

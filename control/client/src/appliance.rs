@@ -1,0 +1,26 @@
+//! What an appliance tells and asks: its report, its orders, how its night goes.
+//! Nothing here is needed to serve a segment; control may be away.
+
+use control_types::fill::{FillReport, Orders};
+use control_types::fleet::{ApplianceReport, ReportAnswer};
+use reqwest::Method;
+
+use crate::{ClientError, ControlClient};
+
+/// Every method fails with [`ClientError`]: unreachable, timed out, refused, or garbled.
+impl ControlClient {
+    /// `POST /v1/appliance/report`.
+    pub async fn report(&self, body: &ApplianceReport) -> Result<ReportAnswer, ClientError> {
+        self.call(Method::POST, "/v1/appliance/report", body).await
+    }
+
+    /// `GET /v1/appliance/orders`.
+    pub async fn orders(&self) -> Result<Orders, ClientError> {
+        self.get("/v1/appliance/orders").await
+    }
+
+    /// `POST /v1/appliance/fill-report`.
+    pub async fn fill_report(&self, body: &FillReport) -> Result<(), ClientError> {
+        self.order(Method::POST, "/v1/appliance/fill-report", Some(body)).await
+    }
+}

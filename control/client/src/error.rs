@@ -1,0 +1,105 @@
+//! Why a call to the control plane did not give what was asked for: it was not reached, or it said no.
+//! Never hides which of the two it was, because the first is worth trying again and the second is not.
+
+use control_types::{ErrorBody, ErrorWord};
+
+/// A call that failed. Messages name the URL or the refusal, and the likely cure.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The caller's URL; retrying cannot help.
+    #[error(
+        "{url:?} is not a control URL ({why}): write it as http://host:port or https://host:port"
+    )]
+    Url {
+        /// As configured.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The caller's CA file; retrying cannot help.
+    #[error(
+        "the CA for {url} holds no usable certificate ({why}): give PEM with BEGIN CERTIFICATE"
+    )]
+    Ca {
+        /// Which control it was for.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The key holds characters no header may carry; retrying cannot help.
+    #[error("the key for {url} is not printable ASCII: check that the key file is the right one")]
+    Key {
+        /// Which control it was for.
+        url: String,
+    },
+    /// Nobody's fault yet: the network or control is away. Worth trying again later.
+    #[error(
+        "control is unreachable at {url}: {reason}; \
+         check that `control serve` runs there and that the configured URL and CA are right"
+    )]
+    Unreachable {
+        /// Method and URL.
+        url: String,
+        /// The deepest cause, for example `Connection refused`.
+        reason: String,
+    },
+    /// Control was reached and did not finish in time. Worth trying again later; a change may or
+    /// may not have happened.
+    #[error("control did not answer {url} within {after_ms} ms; it may be overloaded, try again")]
+    TimedOut {
+        /// Method and URL.
+        url: String,
+        /// The bound that ran out.
+        after_ms: u64,
+    },
+    /// Control said no.
+    #[error("control refused {url} with {status}: {} (request {})", body.message, body.request_id)]
+    Refused {
+        /// Method and URL.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// Word, message and request id.
+        body: Box<ErrorBody>,
+    },
+    /// What answered does not speak as control does: a proxy, another program, another version.
+    #[error(
+        "{url} answered {status} with something that is not control's: {why}; \
+         check that the URL points at control itself and that both have the same version"
+    )]
+    Garbled {
+        /// Method and URL.
+        url: String,
+        /// HTTP status.
+        status: u16,
+        /// What did not fit.
+        why: String,
+    },
+}
+
+impl ClientError {
+    /// Control's word for its refusal; `None` when control did not refuse.
+    #[must_use]
+    pub fn word(&self) -> Option<ErrorWord> {
+        match self {
+            Self::Refused { body, .. } => Some(body.error),
+            _ => None,
+        }
+    }
+
+    /// True when control could not be reached or was too slow: go on from what is on disk.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
+            || self.word() == Some(ErrorWord::Unavailable)
+    }
+}
+
+/// The innermost cause, which is the one that tells people something.
+pub(crate) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,138 @@
+//! What the operator asks: titles, the fleet, windows, the plan, live plays, tickets.
+//! Decides nothing; `ocactl`, `ingest` and the director do.
+
+use std::net::IpAddr;
+
+use control_types::catalog::{StoredArtwork, TitleRecord};
+use control_types::fill::{FillProgress, FillState, NewWindow, NightPlan, Window};
+use control_types::fleet::{
+    ApplianceKey, ApplianceRecord, ApplianceStatus, Site, SteerExplanation,
+};
+use control_types::play::{NewTicket, Ticket};
+use control_types::telemetry::Live;
+use control_types::{ApplianceId, TitleId, WindowId};
+use reqwest::Method;
+
+use crate::{ClientError, ControlClient};
+
+/// Every method fails with [`ClientError`]: unreachable, timed out, refused, or garbled.
+impl ControlClient {
+    /// `PUT /v1/operator/titles/{title}`: publishes or replaces.
+    pub async fn put_title(&self, record: &TitleRecord) -> Result<(), ClientError> {
+        let path = format!("/v1/operator/titles/{}", record.id);
+        self.order(Method::PUT, &path, Some(record)).await
+    }
+
+    /// `DELETE /v1/operator/titles/{title}`.
+    pub async fn remove_title(&self, title: &TitleId) -> Result<(), ClientError> {
+        self.order::<()>(Method::DELETE, &format!("/v1/operator/titles/{title}"), None).await
+    }
+
+    /// `GET /v1/operator/titles`.
+    pub async fn titles(&self) -> Result<Vec<TitleRecord>, ClientError> {
+        self.get("/v1/operator/titles").await
+    }
+
+    /// `POST /v1/operator/artwork`: stores a JPEG.
+    pub async fn put_artwork(&self, jpeg: Vec<u8>) -> Result<StoredArtwork, ClientError> {
+        self.call_bytes("/v1/operator/artwork", "image/jpeg", jpeg).await
+    }
+
+    /// `PUT /v1/operator/sites/{site}`.
+    pub async fn put_site(&self, site: &Site) -> Result<(), ClientError> {
+        self.order(Method::PUT, &format!("/v1/operator/sites/{}", site.id), Some(site)).await
+    }
+
+    /// `GET /v1/operator/sites`.
+    pub async fn sites(&self) -> Result<Vec<Site>, ClientError> {
+        self.get("/v1/operator/sites").await
+    }
+
+    /// `PUT /v1/operator/appliances/{appliance}`; the key is in the answer the first time only.
+    pub async fn put_appliance(
+        &self,
+        record: &ApplianceRecord,
+    ) -> Result<ApplianceKey, ClientError> {
+        let path = format!("/v1/operator/appliances/{}", record.id);
+        self.call(Method::PUT, &path, record).await
+    }
+
+    /// `DELETE /v1/operator/appliances/{appliance}`.
+    pub async fn remove_appliance(&self, appliance: &ApplianceId) -> Result<(), ClientError> {
+        let path = format!("/v1/operator/appliances/{appliance}");
+        self.order::<()>(Method::DELETE, &path, None).await
+    }
+
+    /// `GET /v1/operator/appliances`.
+    pub async fn appliances(&self) -> Result<Vec<ApplianceStatus>, ClientError> {
+        self.get("/v1/operator/appliances").await
+    }
+
+    /// `POST /v1/operator/appliances/{appliance}/drain`.
+    pub async fn drain(&self, appliance: &ApplianceId) -> Result<(), ClientError> {
+        let path = format!("/v1/operator/appliances/{appliance}/drain");
+        self.order::<()>(Method::POST, &path, None).await
+    }
+
+    /// `POST /v1/operator/appliances/{appliance}/undrain`.
+    pub async fn undrain(&self, appliance: &ApplianceId) -> Result<(), ClientError> {
+        let path = format!("/v1/operator/appliances/{appliance}/undrain");
+        self.order::<()>(Method::POST, &path, None).await
+    }
+
+    /// `POST /v1/operator/windows`.
+    pub async fn open_window(&self, window: &NewWindow) -> Result<Window, ClientError> {
+        self.call(Method::POST, "/v1/operator/windows", window).await
+    }
+
+    /// `GET /v1/operator/windows`.
+    pub async fn windows(&self) -> Result<Vec<Window>, ClientError> {
+        self.get("/v1/operator/windows").await
+    }
+
+    /// `POST /v1/operator/windows/{window}/close`.
+    pub async fn close_window(&self, window: &WindowId) -> Result<Window, ClientError> {
+        let path = format!("/v1/operator/windows/{window}/close");
+        self.call(Method::POST, &path, &serde_json::json!({})).await
+    }
+
+    /// `GET /v1/operator/fill-state`.
+    pub async fn fill_state(&self) -> Result<FillState, ClientError> {
+        self.get("/v1/operator/fill-state").await
+    }
+
+    /// `PUT /v1/operator/plan`.
+    pub async fn put_plan(&self, plan: &NightPlan) -> Result<(), ClientError> {
+        self.order(Method::PUT, "/v1/operator/plan", Some(plan)).await
+    }
+
+    /// `GET /v1/operator/plan`; refused with `not_found` before the first plan.
+    pub async fn plan(&self) -> Result<NightPlan, ClientError> {
+        self.get("/v1/operator/plan").await
+    }
+
+    /// `GET /v1/operator/fills`.
+    pub async fn fills(&self) -> Result<Vec<FillProgress>, ClientError> {
+        self.get("/v1/operator/fills").await
+    }
+
+    /// `GET /v1/operator/live`.
+    pub async fn live(&self) -> Result<Live, ClientError> {
+        self.get("/v1/operator/live").await
+    }
+
+    /// `GET /v1/operator/steer/explain?ip=&title=`.
+    pub async fn explain_steering(
+        &self,
+        ip: IpAddr,
+        title: &TitleId,
+    ) -> Result<SteerExplanation, ClientError> {
+        let (ip, title) = (ip.to_string(), title.to_string());
+        self.get_query("/v1/operator/steer/explain", &[("ip", &ip), ("title", &title)]).await
+    }
+
+    /// `POST /v1/operator/tickets`.
+    pub async fn issue_ticket(&self, body: &NewTicket) -> Result<Ticket, ClientError> {
+        self.call(Method::POST, "/v1/operator/tickets", body).await
+    }
+}

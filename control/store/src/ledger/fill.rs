@@ -1,0 +1,38 @@
+//! Ledger of fill windows and the night's plan. Not of progress: agents report that again.
+
+use async_trait::async_trait;
+use control_types::fill::{NightPlan, Window};
+use control_types::{UnixMillis, WindowId};
+
+use crate::StoreError;
+
+/// What became of a plan that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanPut {
+    /// It is the plan now.
+    Stored,
+    /// The plan in force has this serial, which is not lower: nothing changed.
+    Stale {
+        /// Of the plan in force.
+        serial: u64,
+    },
+}
+
+/// Windows and the plan.
+#[async_trait]
+pub trait FillLedger: Send + Sync {
+    /// Adds a window; `Taken` when its id was ever used.
+    async fn add_window(&self, window: &Window) -> Result<(), StoreError>;
+
+    /// Windows that close after `after`, by opening time then id; `UnixMillis(0)` for all.
+    async fn windows(&self, after: UnixMillis) -> Result<Vec<Window>, StoreError>;
+
+    /// Closes one before its time and returns it; `None` when there is none of this id.
+    async fn close_window(&self, window: &WindowId) -> Result<Option<Window>, StoreError>;
+
+    /// Replaces the plan if its serial is higher than the present one's.
+    async fn put_plan(&self, plan: &NightPlan) -> Result<PlanPut, StoreError>;
+
+    /// The plan in force.
+    async fn plan(&self) -> Result<Option<NightPlan>, StoreError>;
+}

@@ -1,0 +1,70 @@
+//! Ledger of sites, appliances and the prefixes announced to sites. Not their health: reports live
+//! in memory.
+
+use async_trait::async_trait;
+use control_types::fleet::{ApplianceRecord, Site};
+use control_types::{ApplianceId, SiteId, UnixMillis};
+
+use crate::StoreError;
+
+/// SHA-256 of an appliance's bearer key.
+pub type KeyHash = [u8; 32];
+
+/// One appliance as registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApplianceRow {
+    /// As the operator wrote it.
+    pub record: ApplianceRecord,
+    /// Of the key shown when it was made.
+    pub key_hash: KeyHash,
+    /// Asked to drain.
+    pub drain: bool,
+    /// When it was made.
+    pub made_at: UnixMillis,
+}
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplianceMade {
+    /// New: the offered key counts.
+    New,
+    /// It was there: record replaced, its earlier key and drain flag kept.
+    Replaced,
+}
+
+/// Sites, appliances, prefixes.
+#[async_trait]
+pub trait FleetLedger: Send + Sync {
+    /// Registers or replaces a site with its prefixes.
+    async fn put_site(&self, site: &Site) -> Result<(), StoreError>;
+
+    /// Removes a site; says whether it was there. `Refused` while appliances stand in it.
+    async fn remove_site(&self, site: &SiteId) -> Result<bool, StoreError>;
+
+    /// All sites, by id, prefixes as given.
+    async fn sites(&self) -> Result<Vec<Site>, StoreError>;
+
+    /// Registers or replaces; `Missing` when its site is unknown.
+    async fn put_appliance(
+        &self,
+        record: &ApplianceRecord,
+        key_hash: &KeyHash,
+        now: UnixMillis,
+    ) -> Result<ApplianceMade, StoreError>;
+
+    /// Gives it another key; says whether the appliance exists.
+    async fn set_appliance_key(
+        &self,
+        appliance: &ApplianceId,
+        key_hash: &KeyHash,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes; says whether it was there.
+    async fn remove_appliance(&self, appliance: &ApplianceId) -> Result<bool, StoreError>;
+
+    /// All appliances, by id.
+    async fn appliances(&self) -> Result<Vec<ApplianceRow>, StoreError>;
+
+    /// Sets the drain flag; says whether the appliance exists.
+    async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,56 @@
+//! Ledger of signing keys. The state directory is private to control: keys are kept in clear there.
+
+use async_trait::async_trait;
+use control_types::UnixMillis;
+
+use crate::StoreError;
+
+/// What a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyPurpose {
+    /// Access tokens of members.
+    Access,
+    /// Play and fill tickets.
+    Ticket,
+}
+
+impl KeyPurpose {
+    /// The word kept on disk.
+    #[must_use]
+    pub fn as_word(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Ticket => "ticket",
+        }
+    }
+}
+
+/// One private key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKeyRow {
+    /// What it signs.
+    pub purpose: KeyPurpose,
+    /// Names it in tokens; unique for the purpose.
+    pub kid: String,
+    /// DER of PKCS #8.
+    pub pkcs8: Vec<u8>,
+    /// When it was made.
+    pub made_at: UnixMillis,
+}
+
+/// Signing keys.
+#[async_trait]
+pub trait KeysLedger: Send + Sync {
+    /// Keys of a purpose, newest first.
+    async fn signing_keys(&self, purpose: KeyPurpose) -> Result<Vec<SigningKeyRow>, StoreError>;
+
+    /// Keeps `key` if the purpose has none yet, and returns the newest one there is: of processes
+    /// that start at once, all go on with the same key.
+    async fn first_signing_key(&self, key: &SigningKeyRow) -> Result<SigningKeyRow, StoreError>;
+
+    /// Adds a newer key; `Taken` when the kid is.
+    async fn add_signing_key(&self, key: &SigningKeyRow) -> Result<(), StoreError>;
+
+    /// Deletes a key; says whether it was there.
+    async fn remove_signing_key(&self, purpose: KeyPurpose, kid: &str) -> Result<bool, StoreError>;
+}

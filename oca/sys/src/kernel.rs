@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use crate::buffer::Buffer;
+use crate::buffer::{Buffer, PoolLevel};
 
 /// Given at `submit`, handed back by the completion. The server packs a slot and a generation in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,7 +20,8 @@ pub struct Token(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ListenerId(pub u32);
 
-/// A connected socket; valid from `Accepted` until `Op::CloseSocket` completes.
+/// A connected socket; valid from `Accepted` until `Op::CloseSocket` completes. A number is not
+/// reused at once: an operation on a stale one completes with an error, on nobody else's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketId(pub u32);
 
@@ -110,6 +111,17 @@ pub struct Accepted {
     pub peer: SocketAddr,
 }
 
+/// How full the three pools are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferLevels {
+    /// Receive buffers.
+    pub receive: PoolLevel,
+    /// Chunk buffers.
+    pub chunk: PoolLevel,
+    /// Send buffers.
+    pub send: PoolLevel,
+}
+
 /// Wakes a kernel that waits, from any thread.
 pub trait Waker: Send + Sync {
     /// Makes the kernel's `wait` return and `pop` yield one `Event::Woken` (several may fold).
@@ -139,6 +151,9 @@ pub trait Kernel {
 
     /// A free buffer of the send size (one batch of TLS records, or response heads), or `None`.
     fn send_buffer(&mut self) -> Option<Buffer>;
+
+    /// How many buffers of each pool are out: metrics read it, and a drained server must show zero.
+    fn buffers(&self) -> BufferLevels;
 
     /// Monotonic time as of the last `wait`.
     fn now(&self) -> Nanos;

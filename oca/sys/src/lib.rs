@@ -1,3 +1,19 @@
-//! The kernel as safe types.
+//! The kernel as safe types: a ring, its operations, owned buffers, files, sockets and a probe.
+//! The only crate with `unsafe`; no safe function here takes or gives an address.
+
 pub mod buffer;
+pub mod config;
 pub mod kernel;
+pub mod machine;
+pub mod ring;
+mod slab;
+
+pub use buffer::{BUFFER_ALIGN_BYTES, Buffer, Pool, PoolLevel};
+pub use config::KernelConfig;
+pub use kernel::{
+    Accepted, BufferLevels, Completion, Event, FileId, Kernel, ListenerId, Nanos, Op, SocketId,
+    Token, Waker,
+};
+pub use machine::{free_bytes, pin_to_core, raise_memlock, raise_open_files};
+pub use ring::{RingKernel, RingWaker};
+pub use slab::Pages;

@@ -1,6 +1,8 @@
 //! The client against a server of a few lines that answers what it is told to. Proves what callers
 //! rely on: refusals are typed, absence names the URL and the cure, only a GET goes twice.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::sync::{Arc, Mutex};
 
 use control_client::{ClientError, ControlClient, Credential};

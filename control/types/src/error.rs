@@ -18,6 +18,8 @@ pub enum ErrorWord {
     Forbidden,
     /// 404: no such thing.
     NotFound,
+    /// 405: the path exists, not with this method; see Allow.
+    WrongMethod,
     /// 409: clashes with what is there (email taken, too many streams, window already open).
     Conflict,
     /// 413: body over the bound.

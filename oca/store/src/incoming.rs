@@ -1,0 +1,262 @@
+//! One object on its way in: chunks in any order, each checked, then published as a whole.
+//! Does not fetch anything; an agent with its own I/O may write the chunks itself and mark them.
+//!
+//! The file already has the layout of an object. Beside it is a map of one byte a chunk, written
+//! after the chunk: a killed process leaves at most the chunk it was writing to be fetched again. The
+//! map is a claim, not a proof (after a power cut it may outlive the bytes it speaks of), so resuming
+//! reads each claimed chunk back and checks it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use crate::error::StoreError;
+use crate::scan::seal_of;
+use crate::seal::Seal;
+use crate::volume::sync_dir;
+use crate::writer::{Shared, unlink};
+
+/// An object being written. Dropping it keeps what is on disk for the next `begin`.
+#[derive(Debug)]
+pub struct Incoming {
+    shared: Arc<Shared>,
+    seal: Seal,
+    file: File,
+    map: File,
+    part_path: PathBuf,
+    done_path: PathBuf,
+    done: Vec<bool>,
+    missing: u32,
+}
+
+impl Incoming {
+    pub(crate) fn open(shared: Arc<Shared>, seal: Seal) -> Result<Self, StoreError> {
+        let dir = shared.volume.incoming_dir();
+        let part_path = dir.join(format!("{}.part", seal.object()));
+        let done_path = dir.join(format!("{}.part.done", seal.object()));
+        let mut file = open_rw(&part_path)?;
+        let mut map = open_rw(&done_path)?;
+        let fresh = !is_of(&mut file, &part_path, &seal);
+        if fresh {
+            // Map first: from here to the end of the function a crash leaves no claim to trust.
+            map.set_len(0).map_err(StoreError::io(&done_path, "clear the map"))?;
+            file.set_len(0).map_err(StoreError::io(&part_path, "start over"))?;
+        }
+        reserve(&shared, &file, &part_path, seal.file_bytes())?;
+        file.write_all_at(&seal.encode(), 0).map_err(|e| {
+            full_or(&shared, &part_path, "write the seal", seal.payload_offset(), e)
+        })?;
+        let chunks = seal.chunks();
+        let done = claimed(&mut map, &done_path, chunks)?;
+        map.set_len(u64::from(chunks)).map_err(StoreError::io(&done_path, "size the map"))?;
+        let mut incoming =
+            Self { shared, seal, file, map, part_path, done_path, done, missing: chunks };
+        incoming.check_claims()?;
+        Ok(incoming)
+    }
+
+    /// What is being written.
+    #[must_use]
+    pub fn seal(&self) -> &Seal {
+        &self.seal
+    }
+
+    /// The unfinished file, for an agent that writes the payload itself: chunk `i` belongs at
+    /// `seal().payload_offset() + i * CHUNK_BYTES`. The seal is already in it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.part_path
+    }
+
+    /// Where the payload starts in [`Self::path`].
+    #[must_use]
+    pub fn payload_offset(&self) -> u64 {
+        self.seal.payload_offset()
+    }
+
+    /// Chunks still to be written, as ranges of chunk numbers in order.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Range<u32>> {
+        let mut ranges: Vec<Range<u32>> = Vec::new();
+        for index in (0..).zip(&self.done).filter(|(_, done)| !**done).map(|(index, _)| index) {
+            match ranges.last_mut() {
+                Some(last) if last.end == index => last.end += 1,
+                _ => ranges.push(index..index + 1),
+            }
+        }
+        ranges
+    }
+
+    /// How many chunks are still to be written.
+    #[must_use]
+    pub fn missing_chunks(&self) -> u32 {
+        self.missing
+    }
+
+    /// Checks `chunk` against the seal and writes it. Writing one twice is writing it once.
+    ///
+    /// # Errors
+    /// [`StoreError::BadChunk`] (nothing is written), [`StoreError::Full`], [`StoreError::Io`].
+    pub fn write_chunk(&mut self, index: u32, chunk: &[u8]) -> Result<(), StoreError> {
+        if !self.seal.verify_chunk(index, chunk) {
+            return Err(StoreError::BadChunk { object: self.seal.object(), chunk: index });
+        }
+        let range = self.seal.chunk_range(index).expect("verify_chunk checked the index");
+        let at = self.seal.payload_offset() + range.start;
+        self.file.write_all_at(chunk, at).map_err(|e| {
+            full_or(&self.shared, &self.part_path, "write a chunk", chunk.len() as u64, e)
+        })?;
+        self.mark_done(index)
+    }
+
+    /// Notes that chunk `index` is in the file. The caller wrote it and checked it with
+    /// `seal().verify_chunk`: a chunk that is marked is not looked at again before it is served.
+    ///
+    /// # Errors
+    /// [`StoreError::BadChunk`] for an index past the end, [`StoreError::Io`].
+    pub fn mark_done(&mut self, index: u32) -> Result<(), StoreError> {
+        let Some(done) = self.done.get_mut(index as usize) else {
+            return Err(StoreError::BadChunk { object: self.seal.object(), chunk: index });
+        };
+        if *done {
+            return Ok(());
+        }
+        self.map
+            .write_all_at(&[1], u64::from(index))
+            .map_err(|e| full_or(&self.shared, &self.done_path, "mark a chunk", 1, e))?;
+        *done = true;
+        self.missing -= 1;
+        Ok(())
+    }
+
+    /// Makes the object durable, gives it its place, and lists it; returns where it is. Either the
+    /// whole object is published or, at a crash or error, nothing is and the next run goes on here.
+    ///
+    /// # Errors
+    /// [`StoreError::Incomplete`], [`StoreError::Full`], [`StoreError::Io`].
+    pub fn publish(self) -> Result<PathBuf, StoreError> {
+        let object = self.seal.object();
+        if self.missing > 0 {
+            let (missing, chunks) = (self.missing, self.seal.chunks());
+            return Err(StoreError::Incomplete { object, missing, chunks });
+        }
+        self.file.sync_all().map_err(|e| {
+            full_or(&self.shared, &self.part_path, "make durable", self.seal.bytes(), e)
+        })?;
+        let to = self.shared.volume.object_path(&object);
+        let dir = make_object_dir(&to)?;
+        fs::rename(&self.part_path, &to).map_err(StoreError::io(&to, "give its place to"))?;
+        sync_dir(dir)?;
+        self.shared.publish(&self.seal)?;
+        unlink(&self.done_path)?;
+        Ok(to)
+    }
+
+    /// Gives the pull up and frees its room.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn discard(self) -> Result<(), StoreError> {
+        unlink(&self.part_path)?;
+        unlink(&self.done_path)
+    }
+
+    fn check_claims(&mut self) -> Result<(), StoreError> {
+        let mut chunk = Vec::new();
+        for index in 0..self.seal.chunks() {
+            if !self.done[index as usize] {
+                continue;
+            }
+            let range = self.seal.chunk_range(index).expect("the loop ends at the last chunk");
+            chunk.resize((range.end - range.start) as usize, 0);
+            self.file
+                .read_exact_at(&mut chunk, self.seal.payload_offset() + range.start)
+                .map_err(StoreError::io(&self.part_path, "read back a chunk"))?;
+            if self.seal.verify_chunk(index, &chunk) {
+                self.missing -= 1;
+            } else {
+                self.done[index as usize] = false;
+                self.map
+                    .write_all_at(&[0], u64::from(index))
+                    .map_err(StoreError::io(&self.done_path, "unmark a chunk"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.shared.state().busy.remove(&self.seal.object());
+    }
+}
+
+fn open_rw(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(StoreError::io(path, "open"))
+}
+
+/// Whether an unfinished file is of this object. Another title in its seal does not matter: the
+/// payload is the same and the seal is written again.
+fn is_of(file: &mut File, path: &Path, seal: &Seal) -> bool {
+    seal_of(file, path).is_ok_and(|found| found.object() == seal.object())
+}
+
+/// Chunks that the map claims.
+fn claimed(map: &mut File, path: &Path, chunks: u32) -> Result<Vec<bool>, StoreError> {
+    let mut bytes = vec![0u8; chunks as usize];
+    let io = || StoreError::io(path, "read the map");
+    let length = map.metadata().map_err(io())?.len().min(u64::from(chunks)) as usize;
+    map.read_exact_at(&mut bytes[..length], 0).map_err(io())?;
+    Ok(bytes.into_iter().map(|byte| byte == 1).collect())
+}
+
+/// Takes all the room at once, so that a full disk is met before the first byte is fetched.
+fn reserve(shared: &Shared, file: &File, path: &Path, bytes: u64) -> Result<(), StoreError> {
+    let length = i64::try_from(bytes).expect("an object's file is under 2^63 bytes");
+    match fallocate(file, FallocateFlags::empty(), 0, length) {
+        Ok(()) => Ok(()),
+        // Not every file system can; then a full disk is met while writing.
+        Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
+            file.set_len(bytes).map_err(|e| full_or(shared, path, "size the file", bytes, e))
+        }
+        Err(errno) => Err(full_or(shared, path, "take room for the object", bytes, errno.into())),
+    }
+}
+
+fn full_or(
+    shared: &Shared,
+    path: &Path,
+    doing: &'static str,
+    wanted_bytes: u64,
+    error: io::Error,
+) -> StoreError {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    if !matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+        return StoreError::io(path, doing)(error);
+    }
+    let free_bytes = shared.volume.room().map_or(0, |room| room.free_bytes);
+    StoreError::Full { path: shared.volume.path().to_owned(), wanted_bytes, free_bytes }
+}
+
+/// Makes `objects/ab/cd` durable up to `objects`, and returns it.
+fn make_object_dir(object: &Path) -> Result<&Path, StoreError> {
+    let dir = object.parent().expect("an object's path has a directory");
+    if !dir.is_dir() {
+        fs::create_dir_all(dir).map_err(StoreError::io(dir, "create the directory"))?;
+        for above in dir.ancestors().skip(1).take(2) {
+            sync_dir(above)?;
+        }
+    }
+    Ok(dir)
+}

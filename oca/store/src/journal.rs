@@ -1,0 +1,278 @@
+//! The journal: which objects a volume has published, as an append-only file of fixed records.
+//! It is a cache of what the seals say, so it is never repaired by guessing: damaged means rebuilt.
+//!
+//! ```text
+//! header, 128 bytes:  0..6 magic   6..8 version   8..16 epoch   16..20 CRC-32C of 0..16   zero
+//! record, 128 bytes:  0..4 CRC-32C of 4..128      4 kind   5 media type   6 title length   7 zero
+//!                     8..16 payload bytes   16..48 object id   48..112 title   112..120 slot
+//!                     120..128 zero
+//! ```
+//!
+//! The slot number in each record keeps a stale block of an earlier file from passing for a record.
+//! The epoch changes when the file is written anew, which is how a reader that follows it notices.
+//!
+//! Damage policy: bad bytes with no good record behind them are the torn end of the last append, and
+//! are ignored (a writer cuts them off). Bad bytes with a good record behind them are damage.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use control_types::{ObjectId, TitleId};
+
+use crate::error::StoreError;
+use crate::seal::{MediaType, Seal, decode_title, fill, le_u64};
+use crate::volume::sync_dir;
+
+/// Bytes of the header and of every record.
+pub const RECORD_BYTES: usize = 128;
+
+const MAGIC: &[u8; 6] = b"NFJRNL";
+const VERSION: u16 = 1;
+const TITLE_AT: usize = 48;
+const SLOT_AT: usize = 112;
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Its file is complete, verified and in `objects/`.
+    Published,
+    /// It was pruned.
+    Removed,
+    /// It was found bad and moved to `quarantine/`.
+    Quarantined,
+}
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What happened.
+    pub kind: Kind,
+    /// To which object.
+    pub object: ObjectId,
+    /// Its payload, bytes.
+    pub bytes: u64,
+    /// The title it belongs to.
+    pub title: TitleId,
+    /// What the payload is.
+    pub media_type: MediaType,
+}
+
+impl Record {
+    /// The record that publishes an object with this seal.
+    #[must_use]
+    pub fn published(seal: &Seal) -> Self {
+        Self {
+            kind: Kind::Published,
+            object: seal.object(),
+            bytes: seal.bytes(),
+            title: seal.title().clone(),
+            media_type: seal.media_type(),
+        }
+    }
+
+    /// The same object, something else happening to it.
+    #[must_use]
+    pub(crate) fn now(&self, kind: Kind) -> Self {
+        Self { kind, ..self.clone() }
+    }
+
+    fn encode(&self, slot: u64) -> [u8; RECORD_BYTES] {
+        let mut out = [0u8; RECORD_BYTES];
+        out[4] = match self.kind {
+            Kind::Published => 1,
+            Kind::Removed => 2,
+            Kind::Quarantined => 3,
+        };
+        out[5] = self.media_type.as_byte();
+        let title = self.title.as_str().as_bytes();
+        // A slug is at most 64 bytes, so its length fits a byte and its text the field.
+        out[6] = title.len() as u8;
+        out[8..16].copy_from_slice(&self.bytes.to_le_bytes());
+        out[16..48].copy_from_slice(&self.object.0);
+        out[TITLE_AT..TITLE_AT + title.len()].copy_from_slice(title);
+        out[SLOT_AT..SLOT_AT + 8].copy_from_slice(&slot.to_le_bytes());
+        let crc = crc32c::crc32c(&out[4..]);
+        out[0..4].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    fn decode(from: &[u8], slot: u64) -> Option<Self> {
+        if from.len() != RECORD_BYTES
+            || crc32c::crc32c(&from[4..]).to_le_bytes() != from[0..4]
+            || le_u64(from, SLOT_AT) != slot
+        {
+            return None;
+        }
+        let kind = match from[4] {
+            1 => Kind::Published,
+            2 => Kind::Removed,
+            3 => Kind::Quarantined,
+            _ => return None,
+        };
+        let mut object = [0u8; 32];
+        object.copy_from_slice(&from[16..48]);
+        Some(Self {
+            kind,
+            object: ObjectId(object),
+            bytes: le_u64(from, 8),
+            title: decode_title(from[6], &from[TITLE_AT..SLOT_AT])?,
+            media_type: MediaType::from_byte(from[5])?,
+        })
+    }
+}
+
+/// What a journal holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Changes when the file is written anew.
+    pub epoch: u64,
+    /// Every whole record, in order.
+    pub records: Vec<Record>,
+    /// Length of the header and the whole records, bytes: a reader goes on from here.
+    pub whole_bytes: u64,
+}
+
+/// Reads a whole journal.
+///
+/// # Errors
+/// [`StoreError::Journal`] when it is damaged, [`StoreError::Io`] when it cannot be read (with
+/// `NotFound` as the source when there is none).
+pub fn replay(path: &Path) -> Result<Replay, StoreError> {
+    let bytes = fs::read(path).map_err(StoreError::io(path, "read the journal"))?;
+    let damaged = |at: u64| StoreError::Journal { path: path.to_owned(), at };
+    let epoch = decode_header(&bytes).ok_or_else(|| damaged(0))?;
+    let mut records = Vec::with_capacity(bytes.len() / RECORD_BYTES);
+    let mut slots = bytes[RECORD_BYTES..].chunks_exact(RECORD_BYTES).enumerate();
+    for (slot, block) in slots.by_ref() {
+        match Record::decode(block, slot as u64) {
+            Some(record) => records.push(record),
+            None => break,
+        }
+    }
+    let whole_bytes = ((records.len() + 1) * RECORD_BYTES) as u64;
+    if slots.any(|(slot, block)| Record::decode(block, slot as u64).is_some()) {
+        return Err(damaged(whole_bytes));
+    }
+    Ok(Replay { epoch, records, whole_bytes })
+}
+
+/// Reads the records that were appended after `from_bytes`, if the file is still of this `epoch`.
+/// `None` means it was written anew: replay it.
+///
+/// # Errors
+/// [`StoreError::Io`]. A record that is not whole yet is left for the next call.
+pub fn replay_from(
+    path: &Path,
+    epoch: u64,
+    from_bytes: u64,
+) -> Result<Option<(Vec<Record>, u64)>, StoreError> {
+    let io = |doing| StoreError::io(path, doing);
+    let mut file = File::open(path).map_err(io("open the journal"))?;
+    let mut header = [0u8; RECORD_BYTES];
+    let got = fill(&mut file, &mut header).map_err(io("read the journal"))?;
+    if decode_header(&header[..got]) != Some(epoch) {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::Start(from_bytes)).map_err(io("read the journal"))?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(io("read the journal"))?;
+    let first_slot = from_bytes / RECORD_BYTES as u64 - 1;
+    let mut records = Vec::new();
+    for (slot, block) in (first_slot..).zip(bytes.chunks_exact(RECORD_BYTES)) {
+        let Some(record) = Record::decode(block, slot) else { break };
+        records.push(record);
+    }
+    let at = from_bytes + (records.len() * RECORD_BYTES) as u64;
+    Ok(Some((records, at)))
+}
+
+/// The writing end. Every append is durable when it returns.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Whole records in the file; the next one goes to this slot, over whatever a failed append left.
+    slots: u64,
+}
+
+impl Journal {
+    /// Goes on after `replay`, cutting off a torn end.
+    pub(crate) fn resume(path: &Path, replay: &Replay) -> Result<Self, StoreError> {
+        let io = |doing| StoreError::io(path, doing);
+        let file =
+            OpenOptions::new().read(true).write(true).open(path).map_err(io("open the journal"))?;
+        let length = file.metadata().map_err(io("size the journal"))?.len();
+        if length > replay.whole_bytes {
+            file.set_len(replay.whole_bytes).map_err(io("cut the journal's torn end"))?;
+            file.sync_all().map_err(io("make the journal durable"))?;
+        }
+        Ok(Self { path: path.to_owned(), file, slots: replay.records.len() as u64 })
+    }
+
+    /// Writes a new journal with these records in the place of any earlier one, all or nothing.
+    pub(crate) fn create(path: &Path, records: &[Record]) -> Result<Self, StoreError> {
+        let fresh = path.with_extension("new");
+        let io = |doing| StoreError::io(path, doing);
+        let mut bytes = encode_header(new_epoch()).to_vec();
+        bytes.reserve(records.len() * RECORD_BYTES);
+        for (slot, record) in (0..).zip(records) {
+            bytes.extend_from_slice(&record.encode(slot));
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&fresh)
+            .map_err(io("create the journal"))?;
+        file.write_all_at(&bytes, 0).map_err(io("write the journal"))?;
+        file.sync_all().map_err(io("make the journal durable"))?;
+        fs::rename(&fresh, path).map_err(io("put the new journal in place"))?;
+        sync_dir(path.parent().expect("a journal is inside its volume"))?;
+        Ok(Self { path: path.to_owned(), file, slots: records.len() as u64 })
+    }
+
+    /// Adds one record; durable on success, as if it had never been tried on failure.
+    pub(crate) fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        let at = (self.slots + 1) * RECORD_BYTES as u64;
+        self.file
+            .write_all_at(&record.encode(self.slots), at)
+            .and_then(|()| self.file.sync_data())
+            .map_err(StoreError::io(&self.path, "append to the journal"))?;
+        self.slots += 1;
+        Ok(())
+    }
+}
+
+fn encode_header(epoch: u64) -> [u8; RECORD_BYTES] {
+    let mut out = [0u8; RECORD_BYTES];
+    out[0..6].copy_from_slice(MAGIC);
+    out[6..8].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..16].copy_from_slice(&epoch.to_le_bytes());
+    let crc = crc32c::crc32c(&out[..16]);
+    out[16..20].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+fn decode_header(bytes: &[u8]) -> Option<u64> {
+    let head = bytes.get(..RECORD_BYTES)?;
+    let sound = head[0..6] == *MAGIC
+        && head[6..8] == VERSION.to_le_bytes()
+        && crc32c::crc32c(&head[..16]).to_le_bytes() == head[16..20];
+    sound.then(|| le_u64(head, 8))
+}
+
+/// Different from every earlier one of this volume, which is all that it must be. A clock that is
+/// set back could repeat one; the nanoseconds make that a matter of luck nobody has.
+fn new_epoch() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_nanos() as u64
+}
+
+/// Whether this is the error of a journal that is not there.
+pub(crate) fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}

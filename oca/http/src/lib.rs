@@ -1,1 +1,23 @@
-//! Being built.
+//! Bytes to request heads and answers to bytes: the strict little HTTP/1.1 that an appliance speaks.
+//! No I/O, no clock, and no allocation; what is ambiguous is refused, never guessed.
+
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod condition;
+pub mod date;
+mod fields;
+pub mod head;
+pub mod outcome;
+pub mod range;
+pub mod ticket;
+
+pub use answer::{
+    ANSWER_BYTES_MAX, Answer, Frame, HeadRoom, MEDIA_TYPE_BYTES_MAX, Media, write_head,
+};
+pub use condition::{Verdict, evaluate};
+pub use date::{HttpDate, parse_http_date};
+pub use head::{Cmcd, HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, Method, TARGET_BYTES_MAX};
+pub use outcome::Outcome;
+pub use range::{Selection, resolve};
+pub use ticket::{Carried, Carrier, split_ticket};

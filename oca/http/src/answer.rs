@@ -1,0 +1,362 @@
+//! Answer heads, written into the caller's bytes; a refusal's one-word body comes along.
+//! It never allocates, and never decides: which answer it is, is settled before.
+
+use std::str;
+
+use crate::date::HttpDate;
+use crate::head::Method;
+use crate::outcome::Outcome;
+
+/// Room that is enough for every answer whose media type is at most [`MEDIA_TYPE_BYTES_MAX`] and
+/// whose entity tag is at most 64 bytes: a promise that a test keeps.
+pub const ANSWER_BYTES_MAX: usize = 1024;
+
+/// Longest media type we write; a longer one is answered as `application/octet-stream`.
+pub const MEDIA_TYPE_BYTES_MAX: usize = 128;
+
+/// The object behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Media<'a> {
+    /// Entity tag without quotes: the object's hex name.
+    pub etag: &'a str,
+    /// Media type. Anything but a plain visible one is answered as `application/octet-stream`: it
+    /// came from a disk, and a line end in it would be a header of somebody else's choosing.
+    pub media_type: &'a str,
+    /// Length of the whole object, bytes.
+    pub total: u64,
+    /// When it was made, Unix seconds, if known.
+    pub modified: Option<u64>,
+}
+
+/// What to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// 200 and the object.
+    Whole(Media<'a>),
+    /// 206 and bytes `start..end` of the object.
+    Part {
+        /// The object.
+        media: Media<'a>,
+        /// First byte.
+        start: u64,
+        /// One past the last byte; more than `start`.
+        end: u64,
+    },
+    /// 304.
+    NotModified(Media<'a>),
+    /// 204 to a browser's permission question.
+    Preflight,
+    /// Everything else: a status and its word as the body.
+    Refusal {
+        /// What went wrong.
+        outcome: Outcome,
+        /// Length of the object that the range missed; for 416.
+        total: Option<u64>,
+        /// When to come back; for 503.
+        retry_after_s: Option<u32>,
+    },
+}
+
+impl<'a> Answer<'a> {
+    /// A refusal with nothing to add.
+    #[must_use]
+    pub const fn refusal(outcome: Outcome) -> Self {
+        Self::Refusal { outcome, total: None, retry_after_s: None }
+    }
+
+    /// How this request ends, if its bytes go out.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Whole(_) => Outcome::Whole,
+            Self::Part { .. } => Outcome::Part,
+            Self::NotModified(_) => Outcome::NotModified,
+            Self::Preflight => Outcome::Preflight,
+            Self::Refusal { outcome, .. } => *outcome,
+        }
+    }
+
+    /// Bytes of the object that must follow the head in answer to `method`.
+    #[must_use]
+    pub const fn body_bytes(&self, method: Method) -> u64 {
+        match (self, method) {
+            (_, Method::Head) => 0,
+            (Self::Whole(media), _) => media.total,
+            (Self::Part { start, end, .. }, _) => end.saturating_sub(*start),
+            _ => 0,
+        }
+    }
+}
+
+/// What every answer carries besides.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The request's method; a refusal of HEAD has no body.
+    pub method: Method,
+    /// Whether the connection stays open. The caller closes it when this is false.
+    pub keep_alive: bool,
+    /// `Date`
+    pub date: &'a HttpDate,
+}
+
+/// The bytes given were too few; see [`ANSWER_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an answer head did not fit: give it at least {ANSWER_BYTES_MAX} bytes")]
+pub struct HeadRoom;
+
+/// Writes the head of `answer` (and a refusal's body) to the start of `into`; answers its length.
+///
+/// # Errors
+/// `into` is too small. What it holds then is not an answer.
+pub fn write_head(
+    into: &mut [u8],
+    answer: &Answer<'_>,
+    frame: &Frame<'_>,
+) -> Result<usize, HeadRoom> {
+    let mut out = Out { into, at: 0 };
+    let outcome = answer.outcome();
+    out.put("HTTP/1.1 ")?;
+    out.put_number(u64::from(outcome.status()))?;
+    out.put(" ")?;
+    out.put(outcome.reason())?;
+    out.put("\r\nDate: ")?;
+    out.put_bytes(frame.date.as_bytes())?;
+    out.put("\r\nAccess-Control-Allow-Origin: *\r\n")?;
+    if !frame.keep_alive {
+        out.put("Connection: close\r\n")?;
+    }
+    match answer {
+        Answer::Whole(media) => {
+            write_media(&mut out, media)?;
+            write_length(&mut out, media.total)?;
+        }
+        Answer::Part { media, start, end } => {
+            write_media(&mut out, media)?;
+            out.put("Content-Range: bytes ")?;
+            out.put_number(*start)?;
+            out.put("-")?;
+            out.put_number(end.saturating_sub(1))?;
+            out.put("/")?;
+            out.put_number(media.total)?;
+            out.put("\r\n")?;
+            write_length(&mut out, end.saturating_sub(*start))?;
+        }
+        Answer::NotModified(media) => write_validators(&mut out, media)?,
+        Answer::Preflight => out.put(PREFLIGHT)?,
+        Answer::Refusal { outcome, total, retry_after_s } => {
+            return write_refusal(out, *outcome, *total, *retry_after_s, frame.method);
+        }
+    }
+    out.put("\r\n")?;
+    Ok(out.at)
+}
+
+/// What a page of another origin may send: exactly the headers we read.
+const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
+    Access-Control-Allow-Headers: Range, If-Range, If-None-Match, If-Modified-Since, \
+    CTA-Common-Access-Token, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status\r\n\
+    Access-Control-Max-Age: 86400\r\n";
+
+/// `private`: a ticket in the path must not open a shared cache's copy to the next member.
+const MEDIA: &str = "Access-Control-Expose-Headers: Content-Length, Content-Range, ETag, Date\r\n\
+    Timing-Allow-Origin: *\r\n\
+    Cross-Origin-Resource-Policy: cross-origin\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Accept-Ranges: bytes\r\n";
+
+fn write_media(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
+    out.put(MEDIA)?;
+    write_validators(out, media)?;
+    out.put("Content-Type: ")?;
+    let visible = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let media_type = media.media_type;
+    let usable =
+        !media_type.is_empty() && media_type.len() <= MEDIA_TYPE_BYTES_MAX && visible(media_type);
+    out.put(if usable { media_type } else { "application/octet-stream" })?;
+    out.put("\r\n")
+}
+
+fn write_validators(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
+    out.put("Cache-Control: private, max-age=31536000, immutable\r\nETag: \"")?;
+    out.put(media.etag)?;
+    out.put("\"\r\n")?;
+    if let Some(modified) = media.modified {
+        out.put("Last-Modified: ")?;
+        out.put_bytes(HttpDate::from_unix_seconds(modified).as_bytes())?;
+        out.put("\r\n")?;
+    }
+    Ok(())
+}
+
+fn write_length(out: &mut Out<'_>, bytes: u64) -> Result<(), HeadRoom> {
+    out.put("Content-Length: ")?;
+    out.put_number(bytes)?;
+    out.put("\r\n")
+}
+
+fn write_refusal(
+    mut out: Out<'_>,
+    outcome: Outcome,
+    total: Option<u64>,
+    retry_after_s: Option<u32>,
+    method: Method,
+) -> Result<usize, HeadRoom> {
+    out.put("Cache-Control: no-store\r\n")?;
+    if outcome.status() == 405 {
+        out.put("Allow: GET, HEAD, OPTIONS\r\n")?;
+    }
+    if let Some(total) = total {
+        out.put("Content-Range: bytes */")?;
+        out.put_number(total)?;
+        out.put("\r\n")?;
+    }
+    if let Some(seconds) = retry_after_s {
+        out.put("Retry-After: ")?;
+        out.put_number(u64::from(seconds))?;
+        out.put("\r\n")?;
+    }
+    let word = outcome.word();
+    out.put("Content-Type: text/plain\r\n")?;
+    write_length(&mut out, word.len() as u64 + 1)?;
+    out.put("\r\n")?;
+    if method != Method::Head {
+        out.put(word)?;
+        out.put("\n")?;
+    }
+    Ok(out.at)
+}
+
+/// A cursor that refuses to run over.
+struct Out<'b> {
+    into: &'b mut [u8],
+    at: usize,
+}
+
+impl Out<'_> {
+    fn put(&mut self, text: &str) -> Result<(), HeadRoom> {
+        self.put_bytes(text.as_bytes())
+    }
+
+    fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), HeadRoom> {
+        let end = self.at.saturating_add(bytes.len());
+        self.into.get_mut(self.at..end).ok_or(HeadRoom)?.copy_from_slice(bytes);
+        self.at = end;
+        Ok(())
+    }
+
+    /// Decimal, without the formatting machinery: this runs for every request.
+    fn put_number(&mut self, value: u64) -> Result<(), HeadRoom> {
+        let mut digits = [0u8; 20];
+        let mut start = digits.len();
+        let mut left = value;
+        for (at, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            start = at;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        self.put_bytes(digits.get(start..).unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TAG: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    const MEDIA: Media<'_> =
+        Media { etag: TAG, media_type: "video/mp4", total: 1000, modified: None };
+
+    fn write(answer: &Answer<'_>, method: Method, keep_alive: bool) -> String {
+        let mut into = [0u8; ANSWER_BYTES_MAX];
+        let date = HttpDate::from_unix_seconds(0);
+        let frame = Frame { method, keep_alive, date: &date };
+        let bytes = write_head(&mut into, answer, &frame).expect("every answer fits");
+        String::from_utf8(into[..bytes].to_vec()).expect("ASCII")
+    }
+
+    /// The status line and these lines are there; after the blank line comes exactly `body`.
+    fn check(answer: &Answer<'_>, status: &str, lines: &[&str], body: &str) {
+        let text = write(answer, Method::Get, true);
+        let (head, after) = text.split_once("\r\n\r\n").expect("a blank line");
+        assert_eq!(after, body);
+        let mut given = head.split("\r\n");
+        assert_eq!(given.next(), Some(status));
+        let given: Vec<&str> = given.collect();
+        for line in lines {
+            assert!(given.contains(line), "{line:?} missing in {text}");
+        }
+    }
+
+    #[test]
+    fn the_whole_and_a_part() {
+        let lines = ["Content-Length: 1000", "Content-Type: video/mp4", "Accept-Ranges: bytes"];
+        check(&Answer::Whole(MEDIA), "HTTP/1.1 200 OK", &lines, "");
+        let lines = ["Content-Length: 90", "Content-Range: bytes 10-99/1000"];
+        let part = Answer::Part { media: MEDIA, start: 10, end: 100 };
+        check(&part, "HTTP/1.1 206 Partial Content", &lines, "");
+        assert_eq!(part.body_bytes(Method::Get), 90);
+        assert_eq!(part.body_bytes(Method::Head), 0);
+    }
+
+    #[test]
+    fn answers_without_a_body_name_no_length() {
+        for answer in [Answer::NotModified(MEDIA), Answer::Preflight] {
+            let text = write(&answer, Method::Get, true);
+            assert!(!text.contains("Content-Length"), "{text}");
+            assert!(text.ends_with("\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_its_word_but_not_to_head() {
+        let outcome = Outcome::Unsatisfiable;
+        let answer = Answer::Refusal { outcome, total: Some(10), retry_after_s: None };
+        let lines = ["Content-Range: bytes */10", "Content-Length: 14", "Cache-Control: no-store"];
+        check(&answer, "HTTP/1.1 416 Range Not Satisfiable", &lines, "unsatisfiable\n");
+        assert!(write(&answer, Method::Head, true).ends_with("\r\n\r\n"));
+        let outcome = Outcome::OverBudget;
+        let busy = Answer::Refusal { outcome, total: None, retry_after_s: Some(2) };
+        check(&busy, "HTTP/1.1 503 Service Unavailable", &["Retry-After: 2"], "over_budget\n");
+    }
+
+    #[test]
+    fn closing_is_announced() {
+        let answer = Answer::refusal(Outcome::NoRoute);
+        assert!(write(&answer, Method::Get, false).contains("\r\nConnection: close\r\n"));
+        assert!(!write(&answer, Method::Get, true).contains("Connection"));
+    }
+
+    #[test]
+    fn a_media_type_from_a_bad_disk_cannot_add_a_header() {
+        let media = Media { media_type: "a/b\r\nSet-Cookie: x", ..MEDIA };
+        let text = write(&Answer::Whole(media), Method::Get, true);
+        assert!(text.contains("Content-Type: application/octet-stream\r\n"));
+        assert!(!text.contains("Set-Cookie"));
+    }
+
+    #[test]
+    fn the_largest_answers_keep_the_promise_and_smaller_room_is_an_error() {
+        let long = "v".repeat(MEDIA_TYPE_BYTES_MAX);
+        let media =
+            Media { etag: TAG, media_type: &long, total: u64::MAX, modified: Some(u64::MAX) };
+        let part = Answer::Part { media, start: u64::MAX - 1, end: u64::MAX };
+        write(&part, Method::Get, false);
+        for outcome in Outcome::all() {
+            let total = Some(u64::MAX);
+            let answer = Answer::Refusal { outcome, total, retry_after_s: Some(u32::MAX) };
+            write(&answer, Method::Get, false);
+        }
+        let date = HttpDate::from_unix_seconds(0);
+        let frame = Frame { method: Method::Get, keep_alive: true, date: &date };
+        let whole = write(&Answer::Whole(MEDIA), Method::Get, true).len();
+        for room in 0..whole {
+            assert_eq!(
+                write_head(&mut vec![0; room], &Answer::Whole(MEDIA), &frame),
+                Err(HeadRoom)
+            );
+        }
+    }
+}

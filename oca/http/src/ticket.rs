@@ -1,0 +1,77 @@
+//! Where a ticket travels in a request, and the path without it.
+//! It finds the ticket's text and never judges it.
+//!
+//! Order of precedence: path, query, header, cookie. The nearer a carrier is to the URL that the
+//! control plane pressed, the less likely it is somebody's left-over.
+
+use crate::head::{Head, HeadError};
+
+/// Query parameter that carries a ticket.
+const QUERY_NAME: &str = "CAT";
+/// Cookie that carries a ticket; also the header's name.
+const COOKIE_NAME: &str = "CTA-Common-Access-Token";
+/// Path prefix whose next segment is a ticket.
+const PATH_PREFIX: &str = "/t/";
+
+/// How the ticket came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// `/t/{ticket}/…`: inherited by every relative URL of a playlist.
+    Path,
+    /// `?CAT=…`
+    Query,
+    /// `CTA-Common-Access-Token: …`
+    Header,
+    /// A cookie of that name.
+    Cookie,
+}
+
+/// A request's path and the ticket found with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried<'a> {
+    /// The ticket's text and how it came; `None` when there is none.
+    pub ticket: Option<(&'a str, Carrier)>,
+    /// The path with `/t/{ticket}` removed: what the ticket's rules are matched against.
+    pub path: &'a str,
+}
+
+/// Finds the ticket of `head`.
+///
+/// # Errors
+/// [`HeadError::TwoTickets`] when the query has two.
+pub fn split_ticket<'a>(head: &Head<'a>) -> Result<Carried<'a>, HeadError> {
+    if let Some(rest) = head.path.strip_prefix(PATH_PREFIX) {
+        let slash = rest.find('/').unwrap_or(rest.len());
+        let (ticket, path) = rest.split_at_checked(slash).unwrap_or((rest, ""));
+        let path = if path.is_empty() { "/" } else { path };
+        let ticket = (!ticket.is_empty()).then_some((ticket, Carrier::Path));
+        return Ok(Carried { ticket, path });
+    }
+    let ticket = match (find_in_query(head.query)?, head.ticket, find_in_cookie(head.cookie)) {
+        (Some(ticket), _, _) => Some((ticket, Carrier::Query)),
+        (None, Some(ticket), _) => Some((ticket, Carrier::Header)),
+        (None, None, Some(ticket)) => Some((ticket, Carrier::Cookie)),
+        (None, None, None) => None,
+    };
+    Ok(Carried { ticket, path: head.path })
+}
+
+fn find_in_query(query: Option<&str>) -> Result<Option<&str>, HeadError> {
+    let mut found = None;
+    for pair in query.unwrap_or_default().split('&') {
+        if let Some((QUERY_NAME, value)) = pair.split_once('=')
+            && found.replace(value).is_some()
+        {
+            return Err(HeadError::TwoTickets);
+        }
+    }
+    Ok(found)
+}
+
+/// The first of that name: a browser sends the cookie of the longest matching path first.
+fn find_in_cookie(cookie: Option<&str>) -> Option<&str> {
+    cookie?.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        (name.trim_ascii() == COOKIE_NAME).then(|| value.trim_ascii().trim_matches('"'))
+    })
+}

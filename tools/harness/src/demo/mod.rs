@@ -1,0 +1,92 @@
+//! The demo's steps, in order: titles, programs, night, then either stay up or one evening in a browser.
+//! Everything it starts is a real program with a real config file below `--dir`.
+
+mod evening;
+mod progress;
+mod stay;
+mod titles;
+
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use nightfill_harness::{Binaries, Trouble, World, WorldPlan};
+
+use progress::Progress;
+
+/// One night and one evening of a video network, on this machine.
+#[derive(Parser)]
+#[command(name = "nightfill-demo", version)]
+pub struct Options {
+    /// Where the built programs are.
+    #[arg(long, value_name = "DIR")]
+    bin_dir: PathBuf,
+    /// Where titles, certificates, disks and logs go; the run before is cleared away.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// A video of your own instead of the two rendered ones; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    video: Vec<PathBuf>,
+    /// Length of the rendered videos, seconds.
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+    /// Port of the member page; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Drive the member page in headless Chromium, kill an appliance in mid-play, print one JSON line.
+    #[arg(long)]
+    once: bool,
+}
+
+/// Runs the demo.
+///
+/// # Errors
+/// The first step that failed; its logs stay below `--dir`.
+pub async fn run(options: &Options) -> Result<(), Trouble> {
+    let dir = std::path::absolute(&options.dir)?;
+    let steps = Progress::begin();
+    let run = fresh_folder(&dir)?;
+    let binaries = Binaries::in_folder(&std::path::absolute(&options.bin_dir)?);
+    let pages = pages()?;
+
+    let titles = steps.step("videos", titles::choose(options, &binaries, &dir))?;
+    let plan = WorldPlan { boxes: vec![1, 1], port: options.port, pages: Some(pages.clone()) };
+    let started = World::start_in(plan, binaries, &run).await;
+    let mut world = steps.step("control, an origin and two edges in two sites", started)?;
+    for title in &titles {
+        let what =
+            format!("ingest {:?}: probe, encode, package, seal, publish, register", title.name);
+        steps.step(&what, titles::ingest(&world, title).await)?;
+    }
+    steps.step("one night: window, plan, pull, verify, publish", world.night().await)?;
+    println!("{}", world.ocactl(&["fill", "status"])?);
+    if options.once {
+        return evening::run(&world_parts(&mut world), &pages, &dir, &titles[0], &steps).await;
+    }
+    stay::run(&world, &dir).await
+}
+
+fn world_parts(world: &mut World) -> std::cell::RefCell<&mut World> {
+    std::cell::RefCell::new(world)
+}
+
+/// Clears the run before: its programs are gone, and a port or certificate of theirs would only confuse.
+fn fresh_folder(dir: &Path) -> Result<PathBuf, Trouble> {
+    let run = dir.join("run");
+    if run.exists() {
+        std::fs::remove_dir_all(&run)?;
+    }
+    std::fs::create_dir_all(&run)?;
+    Ok(run)
+}
+
+/// The built member and operator pages.
+fn pages() -> Result<PathBuf, Trouble> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = here.ancestors().nth(2).unwrap_or(here);
+    let pages = root.join("control/web/dist");
+    if pages.join("index.html").is_file() {
+        return Ok(pages);
+    }
+    let shown = pages.display();
+    Err(Trouble(format!("{shown} is not built: run `npm ci && npm run build` in control/web")))
+}

@@ -1,0 +1,56 @@
+//! Story: every example config in systemd/etc is taken by the program it is for.
+//! Only its paths are moved into a private folder, because an example cannot bring a disk.
+
+use std::path::Path;
+use std::process::Command;
+
+use nightfill_harness::pki::DemoCa;
+use nightfill_harness::{Binaries, Trouble};
+
+fn taken(program: &str, verb: &[&str], example: &str) -> Result<(), Trouble> {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path();
+    let files = DemoCa::make(root)?.server("edge", root)?;
+    for volume in ["ssd0", "hdd0"] {
+        std::fs::create_dir_all(root.join("srv").join(volume))?;
+    }
+    std::fs::write(root.join("key"), "nfa_0123456789abcdef0123456789abcdef")?;
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/etc").join(example);
+    let shown = root.display().to_string();
+    let text = std::fs::read_to_string(&here)?
+        .replace("/srv/nightfill", &format!("{shown}/srv"))
+        .replace("/var/lib/nightfill", &format!("{shown}/state"))
+        .replace("/var/log/nightfill", &shown)
+        .replace("/usr/share/nightfill/web", &shown)
+        .replace("/etc/nightfill/appliance.key", &format!("{shown}/key"))
+        .replace("/etc/nightfill/edge.pem", &files.certificate.display().to_string())
+        .replace("/etc/nightfill/edge.key", &files.key.display().to_string())
+        .replace("/etc/nightfill/control.pem", &files.certificate.display().to_string())
+        .replace("/etc/nightfill/control.key", &files.key.display().to_string());
+    let config = root.join(example);
+    std::fs::write(&config, text)?;
+    let answer = Command::new(Binaries::find()?.path(program)?).args(verb).arg(&config).output()?;
+    let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+    assert!(answer.status.success(), "{program} refuses {example}: {said}");
+    Ok(())
+}
+
+#[test]
+fn oca_takes_its_example() -> Result<(), Trouble> {
+    taken("oca", &["check-config"], "oca.toml")
+}
+
+#[test]
+fn control_takes_its_example() -> Result<(), Trouble> {
+    taken("control", &["check-config"], "control.toml")
+}
+
+#[test]
+fn the_agent_takes_its_example() -> Result<(), Trouble> {
+    taken("fill-agent", &["check-config"], "agent.toml")
+}
+
+#[test]
+fn the_director_takes_its_example() -> Result<(), Trouble> {
+    taken("fill-director", &["check-config"], "director.toml")
+}

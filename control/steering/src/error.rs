@@ -1,0 +1,106 @@
+//! How steering and the fill desk say no. Carries no status code: the gateway picks one by `word`.
+
+use control_store::StoreError;
+use control_types::{ApplianceId, ErrorWord, IspId, SiteId, WindowId};
+use thiserror::Error;
+
+/// What could not be done. All but `Store` and `FleetFull` are the caller's to mend; none is worth
+/// the same call again except `Store`.
+#[derive(Debug, Error)]
+pub enum SteeringError {
+    /// No such site.
+    #[error("site {0} is not registered: PUT /v1/operator/sites/{0} first")]
+    UnknownSite(SiteId),
+    /// No such appliance.
+    #[error("appliance {0} is not registered: PUT /v1/operator/appliances/{0} first")]
+    UnknownAppliance(ApplianceId),
+    /// No such window.
+    #[error("there is no window {0}: `ocactl window ls` lists them")]
+    UnknownWindow(WindowId),
+    /// A site field is out of range.
+    #[error("site {site} is refused: {why}")]
+    BadSite {
+        /// Which.
+        site: SiteId,
+        /// The field, its value and the cure.
+        why: String,
+    },
+    /// An appliance field is out of range.
+    #[error("appliance {appliance} is refused: {why}")]
+    BadAppliance {
+        /// Which.
+        appliance: ApplianceId,
+        /// The field, its value and the cure.
+        why: String,
+    },
+    /// Another ISP has announced exactly this prefix.
+    #[error("prefix {prefix} is announced by ISP {isp} at site {site}: withdraw it there first")]
+    PrefixClaimed {
+        /// In its canonical spelling.
+        prefix: String,
+        /// Who has it.
+        isp: IspId,
+        /// Where.
+        site: SiteId,
+    },
+    /// Room for no more appliances.
+    #[error("this fleet has {max} appliances, as many as one control process keeps")]
+    FleetFull {
+        /// The bound.
+        max: usize,
+    },
+    /// A window's fields do not make a window.
+    #[error("window {window} is refused: {why}")]
+    BadWindow {
+        /// Which.
+        window: WindowId,
+        /// The field, its value and the cure.
+        why: String,
+    },
+    /// The id was used before.
+    #[error("there was a window {0} already: choose another name")]
+    WindowTaken(WindowId),
+    /// An older plan than the one in force.
+    #[error("plan serial {offered} is not above {present}, the plan in force: plan again")]
+    StalePlan {
+        /// Of the plan in force.
+        present: u64,
+        /// Of the plan offered.
+        offered: u64,
+    },
+    /// The ledger said no.
+    #[error("the ledger could not {doing}")]
+    Store {
+        /// What was being done.
+        doing: &'static str,
+        /// Its own words.
+        #[source]
+        source: StoreError,
+    },
+}
+
+impl SteeringError {
+    /// The word of the answer's `ErrorBody`.
+    #[must_use]
+    pub fn word(&self) -> ErrorWord {
+        match self {
+            Self::UnknownSite(_) | Self::UnknownAppliance(_) | Self::UnknownWindow(_) => {
+                ErrorWord::NotFound
+            }
+            Self::BadSite { .. } | Self::BadAppliance { .. } | Self::BadWindow { .. } => {
+                ErrorWord::BadRequest
+            }
+            Self::PrefixClaimed { .. }
+            | Self::FleetFull { .. }
+            | Self::WindowTaken(_)
+            | Self::StalePlan { .. } => ErrorWord::Conflict,
+            Self::Store { source: StoreError::Refused { .. }, .. } => ErrorWord::BadRequest,
+            Self::Store { source: StoreError::Damaged { .. }, .. } => ErrorWord::Internal,
+            Self::Store { .. } => ErrorWord::Unavailable,
+        }
+    }
+
+    pub(crate) fn store(doing: &'static str) -> impl FnOnce(StoreError) -> Self {
+        move |source| Self::Store { doing, source }
+    }
+}

@@ -1,0 +1,255 @@
+//! The fill desk: windows, the night's plan, each appliance's orders, and how far the night is.
+//! Plans nothing itself; the director does, from `fill_state`.
+//!
+//! Windows and the plan are in the ledger and mirrored in memory, so that an agent's poll reads no
+//! disk. Fill reports are in memory only: an agent reports again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use control_store::StoreError;
+use control_store::ledger::{FillLedger, PlanPut};
+use control_types::fill::{
+    FillProgress, FillReport, FillState, NewWindow, NightPlan, Orders, PlaceableObject, Window,
+    WindowScope,
+};
+use control_types::{ApplianceId, UnixMillis, WindowId};
+
+use crate::error::SteeringError;
+use crate::fleet::Fleet;
+use crate::limits::{
+    FILL_FAILURES_MAX, WINDOW_KEPT_MS, WINDOW_MS_MAX, WINDOW_MS_MIN, WINDOWS_OPEN_MAX,
+};
+use crate::service::Steering;
+
+/// Windows, plan and fill progress.
+pub struct FillDesk {
+    ledger: Arc<dyn FillLedger>,
+    windows: ArcSwap<Vec<Window>>,
+    plan: ArcSwapOption<NightPlan>,
+    progress: Mutex<BTreeMap<ApplianceId, FillProgress>>,
+}
+
+impl FillDesk {
+    /// Reads windows and plan.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn open(ledger: Arc<dyn FillLedger>, now: UnixMillis) -> Result<Self, SteeringError> {
+        let desk = Self {
+            ledger,
+            windows: ArcSwap::default(),
+            plan: ArcSwapOption::empty(),
+            progress: Mutex::default(),
+        };
+        desk.refresh(now).await?;
+        Ok(desk)
+    }
+
+    /// Reads windows and plan again, as a reconciler does; takes no other input.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read; what was known stays.
+    pub async fn refresh(&self, now: UnixMillis) -> Result<(), SteeringError> {
+        let plan = self.ledger.plan().await.map_err(SteeringError::store("read the plan"))?;
+        self.plan.store(plan.map(Arc::new));
+        self.refresh_windows(now).await
+    }
+
+    async fn refresh_windows(&self, now: UnixMillis) -> Result<(), SteeringError> {
+        let after = UnixMillis(now.0.saturating_sub(WINDOW_KEPT_MS));
+        let reading = SteeringError::store("read the windows");
+        let windows = self.ledger.windows(after).await.map_err(reading)?;
+        self.windows.store(Arc::new(windows));
+        Ok(())
+    }
+
+    /// Opens a window, now or later.
+    ///
+    /// # Errors
+    /// `BadWindow` for fields out of range or a scope that names nobody, `WindowTaken`.
+    pub async fn open_window(
+        &self,
+        new: NewWindow,
+        steering: &Steering,
+        now: UnixMillis,
+    ) -> Result<Window, SteeringError> {
+        let window = open_window_check(new, &steering.fleet(), now)?;
+        let pending = self.windows.load().iter().filter(|other| !is_over(other, now)).count();
+        if pending >= WINDOWS_OPEN_MAX {
+            let why = format!("{WINDOWS_OPEN_MAX} windows are not over yet: close some first");
+            return Err(SteeringError::BadWindow { window: window.id, why });
+        }
+        match self.ledger.add_window(&window).await {
+            Ok(()) => {}
+            Err(StoreError::Taken(_)) => return Err(SteeringError::WindowTaken(window.id)),
+            Err(error) => return Err(SteeringError::store("write the window")(error)),
+        }
+        self.refresh_windows(now).await?;
+        Ok(window)
+    }
+
+    /// Closes a window before its time. Closing a closed one is no error.
+    ///
+    /// # Errors
+    /// `UnknownWindow`.
+    pub async fn close_window(
+        &self,
+        id: &WindowId,
+        now: UnixMillis,
+    ) -> Result<Window, SteeringError> {
+        let closing = SteeringError::store("close the window");
+        let closed = self.ledger.close_window(id).await.map_err(closing)?;
+        self.refresh_windows(now).await?;
+        closed.ok_or_else(|| SteeringError::UnknownWindow(id.clone()))
+    }
+
+    /// Windows of the last 30 days and all to come, by opening time.
+    #[must_use]
+    pub fn windows(&self) -> Vec<Window> {
+        Vec::clone(&self.windows.load())
+    }
+
+    /// Replaces the plan.
+    ///
+    /// # Errors
+    /// `StalePlan` unless its serial is above the present one's.
+    pub async fn put_plan(&self, plan: NightPlan) -> Result<(), SteeringError> {
+        let writing = SteeringError::store("write the plan");
+        match self.ledger.put_plan(&plan).await.map_err(writing)? {
+            PlanPut::Stored => {}
+            PlanPut::Stale { serial } => {
+                return Err(SteeringError::StalePlan { present: serial, offered: plan.serial });
+            }
+        }
+        // Two plans at once: the ledger took both in some order, memory keeps the higher.
+        let plan = Arc::new(plan);
+        self.plan.rcu(|present| match present {
+            Some(present) if present.serial >= plan.serial => Some(Arc::clone(present)),
+            _ => Some(Arc::clone(&plan)),
+        });
+        Ok(())
+    }
+
+    /// The plan in force.
+    #[must_use]
+    pub fn plan(&self) -> Option<Arc<NightPlan>> {
+        self.plan.load_full()
+    }
+
+    /// What one appliance works from: its windows that are not over and its part of the plan.
+    ///
+    /// # Errors
+    /// `UnknownAppliance`.
+    pub fn orders_for(
+        &self,
+        steering: &Steering,
+        appliance: &ApplianceId,
+        fill_ticket: String,
+        now: UnixMillis,
+    ) -> Result<Orders, SteeringError> {
+        let fleet = steering.fleet();
+        if !fleet.registry.appliances.contains_key(appliance) {
+            return Err(SteeringError::UnknownAppliance(appliance.clone()));
+        }
+        let windows = self.windows.load();
+        let mine = windows
+            .iter()
+            .filter(|window| !is_over(window, now) && covers(&window.scope, appliance, &fleet));
+        let plan = self.plan.load();
+        let plan = plan.as_deref();
+        let work = plan.and_then(|plan| {
+            plan.appliances.iter().find(|part| part.appliance == *appliance).cloned()
+        });
+        Ok(Orders {
+            now,
+            serial: plan.map_or(0, |plan| plan.serial),
+            plan: plan.map(|plan| plan.id),
+            windows: mine.cloned().collect(),
+            work,
+            fill_ticket,
+        })
+    }
+
+    /// Takes in how far an agent is; the caller has matched its key.
+    pub fn report(&self, mut report: FillReport, now: UnixMillis) {
+        report.failures.truncate(FILL_FAILURES_MAX);
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.insert(report.appliance.clone(), FillProgress { report, heard_at: now });
+    }
+
+    /// The night so far, by appliance.
+    #[must_use]
+    pub fn fills(&self) -> Vec<FillProgress> {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.values().cloned().collect()
+    }
+
+    /// All that the director looks at; `objects` with their demand come from catalog and telemetry.
+    #[must_use]
+    pub fn fill_state(
+        &self,
+        steering: &Steering,
+        objects: Vec<PlaceableObject>,
+        now: UnixMillis,
+    ) -> FillState {
+        let windows = self.windows.load();
+        let open = windows.iter().filter(|window| !is_over(window, now));
+        FillState {
+            now,
+            objects,
+            appliances: steering.fill_appliances(now),
+            windows: open.cloned().collect(),
+        }
+    }
+}
+
+fn is_over(window: &Window, now: UnixMillis) -> bool {
+    window.closed || window.closes_at <= now
+}
+
+/// Whether `scope` reaches an appliance.
+fn covers(scope: &WindowScope, appliance: &ApplianceId, fleet: &Fleet) -> bool {
+    let site = || {
+        let registered = fleet.registry.appliances.get(appliance)?;
+        fleet.registry.sites.get(&registered.record.site)
+    };
+    match scope {
+        WindowScope::Appliance(id) => id == appliance,
+        WindowScope::Site(id) => site().is_some_and(|site| site.id == *id),
+        WindowScope::Isp(id) => site().is_some_and(|site| site.isp == *id),
+        WindowScope::Everyone => true,
+    }
+}
+
+fn open_window_check(
+    new: NewWindow,
+    fleet: &Fleet,
+    now: UnixMillis,
+) -> Result<Window, SteeringError> {
+    let refused = |why: String| Err(SteeringError::BadWindow { window: new.id.clone(), why });
+    if !(WINDOW_MS_MIN..=WINDOW_MS_MAX).contains(&new.length_ms) {
+        return refused(format!("{} ms is not between 1 second and 24 hours", new.length_ms));
+    }
+    if new.rate_bps_max == Some(0) || new.bytes_max == Some(0) {
+        return refused("a cap of 0 is no window: leave the cap out or do not open it".to_owned());
+    }
+    let opens_at = new.opens_at.unwrap_or(now);
+    let closes_at = opens_at.plus_millis(new.length_ms);
+    if closes_at <= now {
+        return refused("it would be over already: opens_at is too long ago".to_owned());
+    }
+    let registry = &fleet.registry;
+    let nobody = match &new.scope {
+        WindowScope::Appliance(id) => !registry.appliances.contains_key(id),
+        WindowScope::Site(id) => !registry.sites.contains_key(id),
+        WindowScope::Isp(id) => !registry.sites.values().any(|site| site.isp == *id),
+        WindowScope::Everyone => false,
+    };
+    if nobody {
+        return refused("its scope names nobody that is registered".to_owned());
+    }
+    let NewWindow { id, scope, rate_bps_max, bytes_max, .. } = new;
+    Ok(Window { id, scope, opens_at, closes_at, rate_bps_max, bytes_max, closed: false })
+}

@@ -1,0 +1,151 @@
+//! Whether an appliance may be offered, judged from its reports with hysteresis. Pure.
+//!
+//! Mechanics: each report is compared with the one before it. Thresholds are in `limits.rs`.
+//! Policy:
+//! - *Silent* after `silent_ms` without a report; back after `REPORTS_TO_RETURN` punctual ones, so
+//!   that one packet through a failing link does not bring members back to it.
+//! - *Sick* at once when every volume is bad; after `BAD_REPORTS_TO_SICK` reports in a row with 5xx
+//!   above `ERRORS_PER_MILLE_BAD`; well after `GOOD_REPORTS_TO_WELL` good ones in a row.
+//! - *Draining* when the appliance says so or was asked to.
+//!
+//! ```text
+//!            report                    gap > silent_ms
+//! Unheard ───────────▶ Healthy ◀─────────────────────────▶ Silent
+//!                      ▲     │      punctual reports
+//!           good reports     │ bad reports, all volumes bad
+//!                      └── Sick
+//! ```
+
+use std::sync::Arc;
+
+use control_types::UnixMillis;
+use control_types::fleet::{ApplianceReport, Health};
+
+use crate::fleet::{Held, Seen};
+use crate::limits::{
+    BAD_REPORTS_TO_SICK, ERRORS_PER_MILLE_BAD, GOOD_REPORTS_TO_WELL, REPORTS_TO_RETURN,
+    REQUESTS_JUDGED_MIN,
+};
+
+/// Counters over an appliance's last reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conduct {
+    /// Reports in a row that came in time, saturating.
+    pub punctual: u32,
+    /// Bad reports in a row.
+    pub bad: u32,
+    /// Good reports in a row.
+    pub good: u32,
+    /// Judged sick and not yet well.
+    pub sick: bool,
+}
+
+impl Conduct {
+    /// Of an appliance heard for the first time: trusted, or a restart of control would leave
+    /// members without appliances for as long as returning takes.
+    const FIRST: Self = Self { punctual: REPORTS_TO_RETURN, bad: 0, good: 0, sick: false };
+}
+
+/// What a report made of what was known.
+#[derive(Clone, Debug)]
+pub enum Folded {
+    /// An older report that came late: nothing changed.
+    Stale,
+    /// The new state.
+    Heard {
+        /// To be kept.
+        seen: Box<Seen>,
+        /// The content set is not known: ask for it.
+        want_content: bool,
+    },
+}
+
+/// Folds one report into what was known of the appliance.
+#[must_use]
+pub fn fold(
+    before: Option<&Seen>,
+    mut report: ApplianceReport,
+    silent_ms: u64,
+    now: UnixMillis,
+) -> Folded {
+    if let Some(before) = before {
+        let same_run = before.report.run == report.run;
+        if same_run && report.sequence <= before.report.sequence {
+            return Folded::Stale;
+        }
+    }
+    let held = fold_content(before, &mut report);
+    let want_content = held.digest != report.content_digest;
+    let conduct = fold_conduct(before, &report, silent_ms, now);
+    let seen = Seen { report: Arc::new(report), heard_at: now, conduct, held };
+    Folded::Heard { seen: Box::new(seen), want_content }
+}
+
+/// Until the set that was asked for comes, the last one stands: mostly right beats nothing.
+fn fold_content(before: Option<&Seen>, report: &mut ApplianceReport) -> Arc<Held> {
+    let held = match (report.content.take(), before) {
+        (Some(listing), _) => Arc::new(Held::of(report.content_digest.clone(), listing)),
+        (None, Some(before)) => Arc::clone(&before.held),
+        (None, None) => Arc::default(),
+    };
+    let holds_lost = report.quarantined.iter().any(|object| held.objects.contains(object));
+    if holds_lost { Arc::new(held.without(&report.quarantined)) } else { held }
+}
+
+fn fold_conduct(
+    before: Option<&Seen>,
+    report: &ApplianceReport,
+    silent_ms: u64,
+    now: UnixMillis,
+) -> Conduct {
+    let mut conduct = before.map_or(Conduct::FIRST, |before| {
+        let mut conduct = before.conduct;
+        let in_time = now.millis_since(before.heard_at) <= silent_ms;
+        conduct.punctual = if in_time { conduct.punctual.saturating_add(1) } else { 1 };
+        conduct
+    });
+    let all_volumes_bad =
+        !report.volumes.is_empty() && report.volumes.iter().all(|volume| !volume.healthy);
+    if all_volumes_bad || errors_are_bad(before, report) {
+        conduct.good = 0;
+        conduct.bad = conduct.bad.saturating_add(1);
+    } else {
+        conduct.bad = 0;
+        conduct.good = conduct.good.saturating_add(1);
+    }
+    if all_volumes_bad || conduct.bad >= BAD_REPORTS_TO_SICK {
+        conduct.sick = true;
+    } else if conduct.good >= GOOD_REPORTS_TO_WELL {
+        conduct.sick = false;
+    }
+    conduct
+}
+
+/// Whether too many requests since the report before failed. A new run counts from its own zero.
+fn errors_are_bad(before: Option<&Seen>, report: &ApplianceReport) -> bool {
+    let (mut requests, mut errors) = (report.requests_total, report.errors_total);
+    match before.filter(|before| before.report.run == report.run) {
+        Some(before) => {
+            requests = requests.saturating_sub(before.report.requests_total);
+            errors = errors.saturating_sub(before.report.errors_total);
+        }
+        // Totals of a run that began long before control did say nothing about now.
+        None => return false,
+    }
+    requests >= REQUESTS_JUDGED_MIN
+        && errors.saturating_mul(1000) >= requests.saturating_mul(ERRORS_PER_MILLE_BAD)
+}
+
+/// Whether an appliance may be offered at `now`. `drain` is the operator's or ISP's wish.
+#[must_use]
+pub fn health(seen: Option<&Seen>, drain: bool, silent_ms: u64, now: UnixMillis) -> Health {
+    let Some(seen) = seen else { return Health::Unheard };
+    let is_silent = now.millis_since(seen.heard_at) > silent_ms;
+    if is_silent || seen.conduct.punctual < REPORTS_TO_RETURN {
+        return Health::Silent;
+    }
+    if drain || seen.report.draining {
+        return Health::Draining;
+    }
+    if seen.conduct.sick { Health::Sick } else { Health::Healthy }
+}

@@ -260,3 +260,27 @@ fn make_object_dir(object: &Path) -> Result<&Path, StoreError> {
     }
     Ok(dir)
 }
+
+#[cfg(test)]
+mod tests {
+    use control_types::fleet::DiskClass;
+
+    use super::*;
+    use crate::volume::Volume;
+    use crate::writer::Writer;
+
+    #[test]
+    fn a_disk_that_is_full_in_any_of_the_kernels_words_is_full_in_ours() {
+        use nix::errno::Errno::{EDQUOT, EFBIG, EIO, ENOSPC};
+        let dir = tempfile::tempdir().unwrap();
+        let volume = Volume::open(dir.path(), DiskClass::Ssd).unwrap();
+        let writer = Writer::open(&volume, "test").unwrap();
+        let judged = |errno: nix::errno::Errno| {
+            full_or(&writer.shared, dir.path(), "write a chunk", 7, errno.into())
+        };
+        for errno in [ENOSPC, EDQUOT, EFBIG] {
+            assert!(matches!(judged(errno), StoreError::Full { wanted_bytes: 7, .. }), "{errno}");
+        }
+        assert!(matches!(judged(EIO), StoreError::Io { doing: "write a chunk", .. }));
+    }
+}

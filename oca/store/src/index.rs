@@ -10,8 +10,9 @@ use control_types::{ObjectId, TitleId};
 
 use crate::error::StoreError;
 use crate::journal::{Kind, Record};
+use crate::media_type::MediaType;
 use crate::scan::{Contents, contents};
-use crate::seal::{MediaType, Seal};
+use crate::seal::Seal;
 use crate::tail::{Change, Tail};
 use crate::volume::{Volume, object_path};
 
@@ -309,5 +310,38 @@ impl Index {
         for (digest, byte) in self.digest.iter_mut().zip(blake3::hash(&member).as_bytes()) {
             *digest ^= byte;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::journal::Journal;
+
+    /// Goal: a volume of a large appliance loads from its journal alone, with what README.md says an
+    /// object costs in memory. The time is printed, not judged.
+    #[test]
+    fn a_hundred_thousand_objects_load_from_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = Volume::open(dir.path(), DiskClass::Hdd).unwrap();
+        let records: Vec<Record> = (0..100_000u32)
+            .map(|n| Record {
+                kind: if n % 10 == 9 { Kind::Removed } else { Kind::Published },
+                object: ObjectId(*blake3::hash(&(n - n % 10 / 9).to_le_bytes()).as_bytes()),
+                bytes: u64::from(n),
+                title: format!("title-{}", n % 997).parse().unwrap(),
+                media_type: MediaType::VideoMp4,
+            })
+            .collect();
+        Journal::create(&volume.journal_path(), &records).unwrap();
+        let began = Instant::now();
+        let loaded = Index::load(&[volume]);
+        println!("100,000 records in {:?}", began.elapsed());
+        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        assert_eq!(loaded.index.len(), 80_000);
+        assert_eq!(loaded.index.titles.texts.len(), 997);
+        assert_eq!(size_of::<(ObjectId, Slot)>(), 48);
     }
 }

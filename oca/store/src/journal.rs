@@ -23,7 +23,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use control_types::{ObjectId, TitleId};
 
 use crate::error::StoreError;
-use crate::seal::{MediaType, Seal, decode_title, fill, le_u64};
+use crate::media_type::MediaType;
+use crate::seal::{Seal, decode_title, fill, le_u64};
 use crate::volume::sync_dir;
 
 /// Bytes of the header and of every record.

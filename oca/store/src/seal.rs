@@ -24,6 +24,8 @@ use blake3::hazmat::{
 use control_types::limits::{CHUNK_BYTES, OBJECT_BYTES_MAX, SLUG_BYTES_MAX};
 use control_types::{ObjectId, TitleId};
 
+use crate::media_type::MediaType;
+
 /// Payload offsets are multiples of this, so that a direct read of chunk n needs no shifting.
 pub const SEAL_ALIGN_BYTES: u64 = 4096;
 
@@ -37,51 +39,6 @@ const TITLE_AT: usize = 64;
 
 const _: () = assert!(TITLE_AT + SLUG_BYTES_MAX == SEAL_HEAD_BYTES);
 const _: () = assert!(OBJECT_BYTES_MAX / CHUNK_BYTES <= u32::MAX as u64);
-
-/// What an object's bytes are, for the `Content-Type` of answers. A closed set: one byte on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MediaType {
-    /// Anything else.
-    Octets,
-    /// A CMAF video track.
-    VideoMp4,
-    /// A CMAF audio track.
-    AudioMp4,
-    /// An HLS media playlist.
-    HlsPlaylist,
-}
-
-impl MediaType {
-    /// As HTTP writes it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Octets => "application/octet-stream",
-            Self::VideoMp4 => "video/mp4",
-            Self::AudioMp4 => "audio/mp4",
-            Self::HlsPlaylist => "application/vnd.apple.mpegurl",
-        }
-    }
-
-    pub(crate) fn as_byte(self) -> u8 {
-        match self {
-            Self::Octets => 0,
-            Self::VideoMp4 => 1,
-            Self::AudioMp4 => 2,
-            Self::HlsPlaylist => 3,
-        }
-    }
-
-    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        match byte {
-            0 => Some(Self::Octets),
-            1 => Some(Self::VideoMp4),
-            2 => Some(Self::AudioMp4),
-            3 => Some(Self::HlsPlaylist),
-            _ => None,
-        }
-    }
-}
 
 /// Why bytes are not a seal. Whoever sent them is to blame; another source may do better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -228,6 +185,8 @@ impl Seal {
     }
 
     /// Checks a whole seal region: length, checksum, fields, and that the table is the object's.
+    /// Title, media type, and the length within the last chunk, are what the sender says: compare
+    /// them with what was ordered before trusting a seal from the network.
     ///
     /// # Errors
     /// Any damage or lie, as [`SealError`].

@@ -1,1 +1,30 @@
-//! Being built.
+//! Decides what every appliance should hold tomorrow and where it gets it tonight: a pure function
+//! from forecast, inventories and knobs to a [`NightPlan`]. Does no I/O and reads no clock.
+//!
+//! ```text
+//! FillState -> parcels (what travels together)         parcel.rs
+//!           -> placement per site (who holds what)     place.rs, room.rs
+//!           -> routes (who gets it from where)         route.rs
+//!           -> NightPlan                               plan.rs
+//! ```
+//!
+//! A plan is a list of intents. Stopping anywhere leaves valid appliances, and planning the state a
+//! plan leads to yields no pulls.
+//!
+//! [`NightPlan`]: control_types::fill::NightPlan
+
+#![forbid(unsafe_code)]
+
+mod hash;
+mod knobs;
+mod parcel;
+mod place;
+mod plan;
+mod room;
+mod route;
+mod settled;
+
+pub use knobs::Knobs;
+pub use plan::plan;
+pub use room::footprint;
+pub use settled::is_settled;

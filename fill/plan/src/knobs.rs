@@ -1,0 +1,75 @@
+//! The numbers an operator may turn, each with its unit, default and danger. Not a policy by itself:
+//! what they weigh is written where they are used.
+
+use serde::{Deserialize, Serialize};
+
+/// Knobs of the planner; the `[plan]` table of the director's configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Knobs {
+    /// Share of each disk left empty, 0 to 0.5. Default 0.03. Below 0.02 file systems slow down.
+    pub headroom: f64,
+    /// A title is fetched when the bytes it is expected to serve are at least this many times its
+    /// size. Default 0.05. At 1 every fetched byte must pay for itself the next day; at 0 whatever
+    /// fits is fetched, most asked first.
+    pub break_even: f64,
+    /// How many times denser a newcomer must be to push out what is held, 1 or more. Default 1.25.
+    /// At 1 the fleet churns with every small change of the forecast.
+    pub sticky: f64,
+    /// The titles that together make this share of a site's demand are hot and are kept on two boxes
+    /// where there are two, 0 to 1. Default 0.5.
+    pub hot_share: f64,
+    /// Copies of a title in a site of n boxes: its share of the site's demand times n times this,
+    /// rounded up, at least 1. Default 1. Higher spreads load and costs variety.
+    pub copy_spread: f64,
+    /// Most pulls in one plan, 1 to 12,000; the rest waits for the next plan. Default 10,000. Bounded
+    /// because a plan is one JSON body, which `limits::BODY_BYTES_MAX` bounds.
+    pub pulls_max: usize,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            headroom: 0.03,
+            break_even: 0.05,
+            sticky: 1.25,
+            hot_share: 0.5,
+            copy_spread: 1.0,
+            pulls_max: 10_000,
+        }
+    }
+}
+
+impl Knobs {
+    /// Every knob out of range, in words; empty when all are well.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<String> {
+        let within = [
+            ("headroom", self.headroom, 0.0, 0.5),
+            ("break_even", self.break_even, 0.0, 1000.0),
+            ("sticky", self.sticky, 1.0, 100.0),
+            ("hot_share", self.hot_share, 0.0, 1.0),
+            ("copy_spread", self.copy_spread, 0.0, 100.0),
+            ("pulls_max", self.pulls_max as f64, 1.0, 12_000.0),
+        ];
+        within
+            .iter()
+            .filter(|(_, value, low, high)| !(low..=high).contains(&value))
+            .map(|(name, value, low, high)| {
+                format!("plan.{name} is {value}: use a number from {low} to {high}")
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Knobs;
+
+    #[test]
+    fn defaults_are_in_range_and_all_mistakes_are_told() {
+        assert_eq!(Knobs::default().mistakes(), Vec::<String>::new());
+        let wrong = Knobs { headroom: -1.0, sticky: f64::NAN, ..Knobs::default() };
+        assert_eq!(wrong.mistakes().len(), 2);
+    }
+}

@@ -1,0 +1,342 @@
+//! The planner's table of contents: group the boxes, place, route, write the plan down.
+//! Whether a new plan is worth sending is decided in `settled.rs`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use control_types::UnixMillis;
+use control_types::fill::{AppliancePlan, FillAppliance, FillState, NightPlan, Pull};
+use control_types::fleet::{DiskClass, Role};
+use control_types::ids::{ObjectId, PlanId, SiteId, TitleId};
+
+use crate::knobs::Knobs;
+use crate::parcel::{self, Parcel};
+use crate::place::{self, Seat, Shelf};
+use crate::room::{Budget, budget, footprint};
+use crate::route::Routes;
+
+/// What one box lacks and what it may do without.
+struct Errand {
+    wants: Vec<Want>,
+    /// Least valuable first.
+    prunes: Vec<ObjectId>,
+}
+
+/// One object a box lacks.
+struct Want {
+    /// Index into `FillState::objects`.
+    object: usize,
+    class: DiskClass,
+    /// Bytes expected for each byte stored, of the parcel.
+    density: f64,
+    why: String,
+}
+
+/// Plans one night for the fleet in `state`. `previous` is the plan in force, if any: downloads it
+/// began keep their box. `now`, `id` and `serial` are only written into the plan.
+#[must_use]
+pub fn plan(
+    state: &FillState,
+    knobs: &Knobs,
+    previous: Option<&NightPlan>,
+    now: UnixMillis,
+    id: PlanId,
+    serial: u64,
+) -> NightPlan {
+    let fleet = Fleet::new(state, knobs, previous);
+    let mut errands = BTreeMap::new();
+    for (members, sites) in fleet.groups() {
+        fleet.place_group(&members, &sites, &mut errands);
+    }
+    for at in fleet.active.iter().filter(|at| fleet.role(**at) == Role::Origin) {
+        errands.insert(*at, fleet.complete(*at));
+    }
+    shorten(&mut errands, knobs.pulls_max);
+    NightPlan { id, serial, made_at: now, appliances: fleet.written(&errands) }
+}
+
+/// The state with its look-ups.
+struct Fleet<'a> {
+    state: &'a FillState,
+    knobs: &'a Knobs,
+    previous: Option<&'a NightPlan>,
+    /// Boxes that may give and take: healthy, and their address is known.
+    active: Vec<usize>,
+    /// Objects somebody holds, each once; the others cannot be had tonight.
+    candidates: Vec<usize>,
+}
+
+impl<'a> Fleet<'a> {
+    fn new(state: &'a FillState, knobs: &'a Knobs, previous: Option<&'a NightPlan>) -> Self {
+        let mut active: Vec<usize> = (0..state.appliances.len())
+            .filter(|at| {
+                let one = &state.appliances[*at];
+                one.healthy && !one.media_url.is_empty()
+            })
+            .collect();
+        // By name, so that the order of the answer does not matter.
+        active.sort_by_key(|at| &state.appliances[*at].appliance);
+        let held: HashSet<ObjectId> = active
+            .iter()
+            .flat_map(|at| state.appliances[*at].holds.iter().map(|held| held.object))
+            .collect();
+        let mut candidates: Vec<usize> = (0..state.objects.len())
+            .filter(|index| held.contains(&state.objects[*index].object))
+            .collect();
+        // Two titles may share an object; it is stored once, under the first of them.
+        candidates
+            .sort_by_key(|index| (state.objects[*index].object, &state.objects[*index].title));
+        candidates.dedup_by_key(|index| state.objects[*index].object);
+        Self { state, knobs, previous, active, candidates }
+    }
+
+    fn role(&self, at: usize) -> Role {
+        self.state.appliances[at].role
+    }
+
+    /// Boxes that share a copy set, with the sites whose members they serve.
+    fn groups(&self) -> Vec<(Vec<usize>, Vec<&'a SiteId>)> {
+        let mut groups: BTreeMap<(&SiteId, Role), Vec<usize>> = BTreeMap::new();
+        for at in &self.active {
+            let one = &self.state.appliances[*at];
+            if one.role != Role::Origin {
+                groups.entry((&one.site, one.role)).or_default().push(*at);
+            }
+        }
+        groups
+            .into_iter()
+            .map(|((site, role), members)| {
+                let sites = match role {
+                    Role::Tier => self.sites_behind(members[0]),
+                    Role::Edge | Role::Origin => vec![site],
+                };
+                (members, sites)
+            })
+            .collect()
+    }
+
+    /// Sites with edges in the tier's ISP; all sites with edges for a tier of an ISP without any.
+    fn sites_behind(&self, tier: usize) -> Vec<&'a SiteId> {
+        let isp = &self.state.appliances[tier].isp;
+        let sites_of = |wanted: &dyn Fn(&FillAppliance) -> bool| {
+            let edges = self.state.appliances.iter();
+            let mut sites: Vec<&SiteId> = edges
+                .filter(|one| one.role == Role::Edge && wanted(one))
+                .map(|one| &one.site)
+                .collect();
+            sites.sort();
+            sites.dedup();
+            sites
+        };
+        let own = sites_of(&|one| one.isp == *isp);
+        if own.is_empty() { sites_of(&|_| true) } else { own }
+    }
+
+    fn place_group(
+        &self,
+        members: &[usize],
+        sites: &[&SiteId],
+        errands: &mut BTreeMap<usize, Errand>,
+    ) {
+        let seats: Vec<Seat<'_>> = members.iter().map(|at| self.seat(*at)).collect();
+        let objects = &self.state.objects;
+        // A title that fits no box whole is cut; the margin is for what else a box must hold.
+        let bytes_max = seats.iter().map(|seat| seat.budget.room.total()).max().unwrap_or(0);
+        let parcels = parcel::parcels(objects, &self.candidates, sites, bytes_max);
+        let counts = place::copies(&parcels, members.len(), self.knobs);
+        let shelves = place::place(objects, &parcels, seats, self.knobs);
+        for (at, shelf) in members.iter().zip(&shelves) {
+            errands.insert(*at, self.errand(*at, shelf, &parcels, &counts));
+        }
+    }
+
+    fn seat(&self, at: usize) -> Seat<'a> {
+        let one = &self.state.appliances[at];
+        let leaning = self
+            .previous
+            .iter()
+            .flat_map(|plan| &plan.appliances)
+            .filter(|entry| entry.appliance == one.appliance)
+            .flat_map(|entry| entry.pulls.iter().map(|pull| &pull.title))
+            .collect();
+        let found: HashMap<ObjectId, DiskClass> =
+            one.holds.iter().map(|held| (held.object, held.class)).collect();
+        let lasting = one.role != Role::Edge;
+        let mut budget = budget(one, self.knobs.headroom);
+        if lasting {
+            // Nothing here is ever pruned, so what no title claims takes its room for good.
+            let claimed: HashSet<ObjectId> =
+                self.candidates.iter().map(|index| self.state.objects[*index].object).collect();
+            for held in one.holds.iter().filter(|held| !claimed.contains(&held.object)) {
+                let left = budget.room.of(held.class);
+                *left = left.saturating_sub(footprint(held.bytes));
+            }
+        }
+        Seat { name: one.appliance.as_str(), budget, held: found.clone(), found, leaning, lasting }
+    }
+
+    /// The difference between what a box holds and what its shelf says.
+    fn errand(
+        &self,
+        at: usize,
+        shelf: &Shelf,
+        parcels: &[Parcel<'_>],
+        counts: &[(usize, usize)],
+    ) -> Errand {
+        let one = &self.state.appliances[at];
+        let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
+        let mut wanted = HashSet::new();
+        let mut lacking: BTreeMap<usize, Vec<(usize, DiskClass)>> = BTreeMap::new();
+        for (object, spot) in shelf {
+            let id = self.state.objects[*object].object;
+            wanted.insert(id);
+            if !held.contains(&id) {
+                lacking.entry(spot.parcel).or_default().push((*object, spot.class));
+            }
+        }
+        let mut wants = Vec::new();
+        // Parcels are numbered densest first; inside one, smallest first makes it playable soonest.
+        for (index, mut members) in lacking {
+            members.sort_by_key(|(object, _)| (self.state.objects[*object].bytes, *object));
+            let why = why(&parcels[index], counts[index].1);
+            wants.extend(members.into_iter().map(|(object, class)| Want {
+                object,
+                class,
+                density: parcels[index].density(),
+                why: why.clone(),
+            }));
+        }
+        let prunes =
+            if one.role == Role::Edge { self.prunes(one, &wanted, parcels) } else { Vec::new() };
+        Errand { wants, prunes }
+    }
+
+    /// Held and not wanted, least valuable first: unknown objects, then by density.
+    fn prunes(
+        &self,
+        one: &FillAppliance,
+        wanted: &HashSet<ObjectId>,
+        parcels: &[Parcel<'_>],
+    ) -> Vec<ObjectId> {
+        let mut worth: HashMap<ObjectId, f64> = HashMap::new();
+        for parcel in parcels {
+            for index in &parcel.objects {
+                worth.insert(self.state.objects[*index].object, parcel.density());
+            }
+        }
+        let mut prunes: Vec<(f64, ObjectId)> = one
+            .holds
+            .iter()
+            .filter(|held| !wanted.contains(&held.object))
+            .map(|held| (worth.get(&held.object).copied().unwrap_or(-1.0), held.object))
+            .collect();
+        prunes.sort_by(|(a, object_a), (b, object_b)| a.total_cmp(b).then(object_a.cmp(object_b)));
+        prunes.into_iter().map(|(_, object)| object).collect()
+    }
+
+    /// An origin holds everything, as far as it has room.
+    fn complete(&self, at: usize) -> Errand {
+        let one = &self.state.appliances[at];
+        let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
+        let Budget { mut room, largest } = budget(one, self.knobs.headroom);
+        for object in &one.holds {
+            let left = room.of(object.class);
+            *left = left.saturating_sub(footprint(object.bytes));
+        }
+        let everywhere: Vec<&SiteId> = Vec::new();
+        let parcels = parcel::parcels(&self.state.objects, &self.candidates, &everywhere, u64::MAX);
+        let mut wants = Vec::new();
+        for object in parcels.iter().flat_map(|parcel| &parcel.objects) {
+            let bytes = footprint(self.state.objects[*object].bytes);
+            if held.contains(&self.state.objects[*object].object) {
+                continue;
+            }
+            let class = if bytes <= room.ssd.min(largest.ssd) {
+                DiskClass::Ssd
+            } else if bytes <= room.hdd.min(largest.hdd) {
+                DiskClass::Hdd
+            } else {
+                continue;
+            };
+            *room.of(class) -= bytes;
+            let why = "an origin holds every object".to_owned();
+            wants.push(Want { object: *object, class, density: 0.0, why });
+        }
+        Errand { wants, prunes: Vec::new() }
+    }
+
+    fn written(&self, errands: &BTreeMap<usize, Errand>) -> Vec<AppliancePlan> {
+        let objects = &self.state.objects;
+        let wanted: BTreeMap<usize, Vec<ObjectId>> = errands
+            .iter()
+            .map(|(at, errand)| {
+                (*at, errand.wants.iter().map(|want| objects[want.object].object).collect())
+            })
+            .collect();
+        let routes = Routes::new(&self.state.appliances, &self.active, &wanted, self.previous);
+        let mut entries: Vec<AppliancePlan> = errands
+            .iter()
+            .filter(|(_, errand)| !errand.wants.is_empty())
+            .map(|(at, errand)| AppliancePlan {
+                appliance: self.state.appliances[*at].appliance.clone(),
+                pulls: errand.wants.iter().map(|want| self.pull(*at, want, &routes)).collect(),
+                prunes: errand.prunes.clone(),
+            })
+            .collect();
+        entries.sort_by(|a, b| a.appliance.cmp(&b.appliance));
+        entries
+    }
+
+    fn pull(&self, at: usize, want: &Want, routes: &Routes<'_>) -> Pull {
+        let object = &self.state.objects[want.object];
+        let route = routes.route(at, object);
+        Pull {
+            object: object.object,
+            bytes: object.bytes,
+            title: object.title.clone(),
+            class: want.class,
+            sources: route.sources,
+            why: format!("{}; {}", want.why, route.part),
+        }
+    }
+}
+
+/// Cuts every list in proportion until the plan has at most `pulls_max` pulls.
+fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
+    let busy = errands.values().filter(|errand| !errand.wants.is_empty()).count().max(1);
+    let total: usize = errands.values().map(|errand| errand.wants.len()).sum();
+    if total <= pulls_max {
+        return;
+    }
+    // What short lists leave over goes to the long ones, shortest first.
+    let mut by_length: Vec<&mut Errand> = errands.values_mut().collect();
+    by_length.retain(|errand| !errand.wants.is_empty());
+    by_length.sort_by_key(|errand| errand.wants.len());
+    let mut left = pulls_max;
+    for (done, errand) in by_length.into_iter().enumerate() {
+        let share = left / (busy - done);
+        errand.wants.sort_by(|a, b| b.density.total_cmp(&a.density));
+        errand.wants.truncate(share);
+        left -= errand.wants.len();
+    }
+}
+
+fn why(parcel: &Parcel<'_>, copies: usize) -> String {
+    let title: &TitleId = parcel.title;
+    let copies = if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") };
+    format!(
+        "{title}: {} expected tomorrow for {} stored ({:.2} per byte), {copies} in the site",
+        bytes_in_words(parcel.demand),
+        bytes_in_words(parcel.bytes as f64),
+        parcel.density(),
+    )
+}
+
+fn bytes_in_words(bytes: f64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let (mut value, mut unit) = (bytes, 0);
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
+}

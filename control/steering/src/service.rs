@@ -1,6 +1,7 @@
 //! The fleet: registered in the ledger, reported into memory, read as one snapshot. Decides nothing
 //! by itself; `model.rs` does.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ahash::AHashMap;
@@ -235,6 +236,14 @@ impl Steering {
     pub fn site_of(&self, id: &ApplianceId) -> Option<SiteId> {
         let fleet = self.fleet.load();
         fleet.registry.appliances.get(id).map(|registered| registered.record.site.clone())
+    }
+
+    /// Sites with the longest announced prefix that holds `ip`: where demand of that member belongs.
+    #[must_use]
+    pub fn home_sites(&self, ip: IpAddr) -> Vec<SiteId> {
+        let fleet = self.fleet.load();
+        let covers = fleet.registry.prefixes.covers(ip);
+        covers.first().map(|cover| cover.sites.to_vec()).unwrap_or_default()
     }
 
     /// Takes in what an appliance says of itself; the caller has matched its key.

@@ -1,0 +1,40 @@
+//! Every maximum and threshold of telemetry, in one place. Holds no logic.
+
+/// Plays kept in memory: those begun last. Under half a kilobyte each.
+pub const PLAYS_MAX: usize = 100_000;
+
+/// Events of one report.
+pub const EVENTS_PER_REPORT_MAX: usize = 64;
+
+/// Longest error text kept of a player, bytes.
+pub const DETAIL_BYTES_MAX: usize = 512;
+
+/// A play not heard of for this long is not shown as live, milliseconds.
+pub const LIVE_MS: u64 = 30_000;
+
+/// A play not heard of for this long does not count against its account's streams, milliseconds:
+/// a player that crashed must not lock its member out.
+pub const STREAM_MS: u64 = 60_000;
+
+/// Plays shown by one live answer.
+pub const LIVE_SESSIONS_MAX: usize = 200;
+
+/// Start-up and stalls are over this many of the last plays.
+pub const QUALITY_PLAYS: usize = 1_000;
+
+/// Longest time between two events of one play that counts as watched, milliseconds. A laptop that
+/// slept did not watch.
+pub const GAP_WATCHED_MS_MAX: u64 = 60_000;
+
+/// Reports waiting to be appended to the log; beyond this they are dropped and counted.
+pub const LOG_QUEUE_MAX: usize = 4_096;
+
+/// Log rows read again after a restart, to learn demand from.
+pub const RESTORE_ROWS_MAX: u64 = 100_000;
+
+/// Cells of the demand table (title, site, height). The smallest leave first.
+pub const DEMAND_CELLS_MAX: usize = 200_000;
+
+/// Most bytes one event may add to demand: an hour of a very good picture between two reports is
+/// already a lie.
+pub const EVENT_BYTES_MAX: u64 = 16 << 30;

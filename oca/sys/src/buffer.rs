@@ -131,11 +131,6 @@ impl Buffer {
     pub(crate) fn start_mut(&mut self) -> *mut u8 {
         self.memory.as_ptr()
     }
-
-    /// For the kernel to read from while it shares the buffer.
-    pub(crate) fn start(&self) -> *const u8 {
-        self.memory.as_ptr()
-    }
 }
 
 impl Deref for Buffer {
@@ -182,7 +177,7 @@ mod tests {
         assert_eq!(owned.len(), 3);
         assert_eq!(pool.level(), PoolLevel { free: 0, total: 3 });
         for (number, buffer) in owned.iter_mut().enumerate() {
-            assert_eq!(buffer.start() as usize % BUFFER_ALIGN_BYTES, 0);
+            assert_eq!(buffer.as_ptr() as usize % BUFFER_ALIGN_BYTES, 0);
             buffer.fill(number as u8 + 1);
         }
         for (number, buffer) in owned.iter().enumerate() {

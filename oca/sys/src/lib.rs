@@ -15,5 +15,5 @@ pub use kernel::{
     Token, Waker,
 };
 pub use machine::{free_bytes, pin_to_core, raise_memlock, raise_open_files};
-pub use ring::{RingKernel, RingWaker};
+pub use ring::{RingKernel, RingReport, RingWaker};
 pub use slab::Pages;

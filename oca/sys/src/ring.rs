@@ -1,65 +1,318 @@
 //! The kernel trait on a real machine: one io_uring per worker thread.
-//! It knows no protocol and starts no thread.
+//! It knows no protocol, starts no thread, and acts on nothing inside a completion.
+//!
+//! ```text
+//! submit -> start.rs: operation into `pending`, entry into the submission queue
+//! wait   -> entries of our own (`later`), one io_uring_enter, clocks, completions gathered
+//! gather -> complete.rs: operation out of `pending`, event into `ready`
+//! pop    -> next of `ready`
+//! ```
+//! Entered with "at least one completion" and a time-out, never with a bare submit: with
+//! DEFER_TASKRUN the kernel finishes work only inside an enter that asks for events.
 
+mod accept;
+mod complete;
+mod pending;
+mod setup;
+mod start;
+mod table;
+mod waker;
+
+use std::collections::VecDeque;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::buffer::Buffer;
+use io_uring::{IoUring, opcode, squeue, types};
+
+use crate::buffer::{Buffer, Pool};
 use crate::config::KernelConfig;
-use crate::kernel::{BufferLevels, Completion, Kernel, Nanos, Op, Token, Waker};
+use crate::kernel::{BufferLevels, Completion, Event, Kernel, Nanos, Op, Token};
+use accept::Listener;
+use pending::{Pending, Work};
+use table::Table;
+
+pub use setup::RingReport;
+pub(crate) use setup::{FixedReads, set_up};
+pub use waker::RingWaker;
+
+/// `user_data` of entries whose completion nobody waits for.
+const UNATTENDED: u64 = u64::MAX;
+/// The token of [`Event::Woken`].
+const WOKEN: Token = Token(u64::MAX);
+/// Why entering the ring does not fail: the descriptor and both queues are ours and unchanged.
+const USABLE: &str = "io_uring_enter refused a ring that it had set up";
+/// How long a dropped ring waits for the kernel to let go of our memory.
+const LET_GO_MS_MAX: u64 = 5000;
 
 /// One thread's ring. Made on the thread that will use it, and never sent to another.
-#[derive(Debug)]
 pub struct RingKernel {
-    _config: KernelConfig,
+    // The ring is the first field: it is closed before the buffers it may point to are freed. By
+    // then `drop` has waited for every operation, or has leaked what it could not wait for.
+    ring: IoUring,
+    config: KernelConfig,
+    pending: Pending,
+    /// Entries of our own (cancel, close, go on reading), pushed by the next `wait`.
+    later: VecDeque<squeue::Entry>,
+    ready: VecDeque<Completion>,
+    /// Completions copied out of the ring before any is looked at; kept for its capacity.
+    gathered: Vec<(u64, i32, u32)>,
+    listeners: Vec<Listener>,
+    sockets: Table<Socket>,
+    files: Table<OpenFile>,
+    receive_pool: Pool,
+    chunk_pool: Pool,
+    send_pool: Pool,
+    /// Set when the chunk pool is registered with the ring.
+    fixed_reads: FixedReads,
+    report: RingReport,
+    waker: RingWaker,
+    /// The moment that `Nanos(0)` means.
+    origin: Instant,
+    now: Nanos,
+    wall_ms: u64,
+    /// Set by `drop`: nothing new is started on behalf of anybody.
+    ending: bool,
 }
 
-/// Wakes the ring's thread from any other.
-#[derive(Clone, Debug)]
-pub struct RingWaker {}
+/// A connected socket.
+#[derive(Debug)]
+struct Socket {
+    stream: TcpStream,
+    /// Operations the kernel has on it. The socket is closed when this is 0 and `closing` is set.
+    under_way: u32,
+    /// The close that waits, as a key into `pending`.
+    closing: Option<u32>,
+}
+
+/// An open file.
+#[derive(Debug)]
+struct OpenFile {
+    file: OwnedFd,
+    /// Opened past the page cache. Cleared if the first read shows that the file system cannot.
+    direct: bool,
+    /// Reads the kernel has on it.
+    under_way: u32,
+    /// The close that waits, as a key into `pending`.
+    closing: Option<u32>,
+}
 
 impl RingKernel {
     /// Sets the ring up on the calling thread, which becomes the only one that may use it.
     /// `ListenerId(n)` is the n-th of `listeners`; none is accepted from before `Op::Accept`.
     ///
     /// # Errors
-    /// The machine has no io_uring for us, or not the memory.
-    pub fn new(
-        _config: KernelConfig,
-        _listeners: Vec<TcpListener>,
-    ) -> io::Result<(Self, RingWaker)> {
-        Err(io::Error::other("being built"))
+    /// The machine has no io_uring for us, or not the memory. The message says which.
+    pub fn new(config: KernelConfig, listeners: Vec<TcpListener>) -> io::Result<(Self, RingWaker)> {
+        let receive_pool = Pool::new(config.receive_bytes, config.receive_buffers)?;
+        let chunk_pool = Pool::new(config.chunk_bytes, config.chunk_buffers)?;
+        let send_pool = Pool::new(config.send_bytes, config.send_buffers)?;
+        let (ring, setup) = set_up(config.operations_max)?;
+        let (fixed_reads, why) = FixedReads::register(&ring, &chunk_pool);
+        let report = RingReport { setup, fixed_reads: why, chunk_pages: chunk_pool.pages() };
+        let waker = RingWaker::new()?;
+        let listeners: Vec<Listener> =
+            listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
+        let completions_max = ring.params().cq_entries() as usize;
+        let own_operations = listeners.len() + 1;
+        let mut kernel = Self {
+            pending: Pending::new(ring.params().sq_entries() as usize + own_operations),
+            later: VecDeque::with_capacity(completions_max),
+            ready: VecDeque::with_capacity(completions_max),
+            gathered: Vec::with_capacity(completions_max),
+            sockets: Table::new(config.sockets_max as usize),
+            files: Table::new(1024),
+            ring,
+            config,
+            listeners,
+            receive_pool,
+            chunk_pool,
+            send_pool,
+            fixed_reads,
+            report,
+            waker: waker.clone(),
+            origin: Instant::now(),
+            now: Nanos(0),
+            wall_ms: 0,
+            ending: false,
+        };
+        kernel.read_clocks();
+        kernel.listen_for_wakes();
+        Ok((kernel, waker))
     }
-}
 
-impl Waker for RingWaker {
-    fn wake(&self) {}
+    /// What the machine granted, for the line printed at boot.
+    #[must_use]
+    pub fn report(&self) -> &RingReport {
+        &self.report
+    }
+
+    /// Sockets accepted and not yet given up.
+    #[must_use]
+    pub fn sockets_open(&self) -> usize {
+        self.sockets.len()
+    }
+
+    fn listen_for_wakes(&mut self) {
+        let mut count = Box::new(0u64);
+        let event = self.waker.event();
+        let descriptor = types::Fd(std::os::fd::AsRawFd::as_raw_fd(event));
+        let entry = opcode::Read::new(descriptor, (&raw mut *count).cast(), 8).build();
+        let key = self.pending.insert(WOKEN, Work::Wake { count });
+        self.later.push_back(entry.user_data(u64::from(key)));
+    }
+
+    fn read_clocks(&mut self) {
+        let since = self.origin.elapsed().as_nanos();
+        self.now = Nanos(u64::try_from(since).unwrap_or(u64::MAX));
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        self.wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+    }
+
+    /// Puts an entry into the submission queue; gives it back when the queue is full.
+    fn push(&mut self, entry: squeue::Entry) -> Result<(), squeue::Entry> {
+        // SAFETY: needed because an entry holds addresses. Every address in `entry` is of memory
+        // owned by an operation in `pending` (a pool's mapping, a CString, a Box), which stays
+        // there until its completion; entries without addresses have nothing to keep.
+        let pushed = unsafe { self.ring.submission().push(&entry) };
+        pushed.map_err(|_| entry)
+    }
+
+    /// Our own entries go in behind the server's of this turn. Answers whether all found room.
+    fn push_later(&mut self) -> bool {
+        while let Some(entry) = self.later.pop_front() {
+            if let Err(entry) = self.push(entry) {
+                self.later.push_front(entry);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// One enter. `limit`: longest wait; `None` waits for as long as it takes.
+    ///
+    /// # Errors
+    /// Our own queues are broken; no later turn can be right.
+    fn enter(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        let answer = match limit {
+            None => self.ring.submit_and_wait(1),
+            Some(limit) => {
+                let time = types::Timespec::from(limit);
+                let arguments = types::SubmitArgs::new().timespec(&time);
+                self.ring.submitter().submit_with_args(1, &arguments)
+            }
+        };
+        match answer.as_ref().map_err(io::Error::raw_os_error) {
+            // Time is up, a signal, or the machine is short for a moment (completions waiting to
+            // be gathered, no memory for a request): what was not taken goes in with the next turn.
+            Err(Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Ok(()),
+            _ => answer.map(drop),
+        }
+    }
+
+    fn gather(&mut self) {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.extend(
+            self.ring.completion().map(|entry| (entry.user_data(), entry.result(), entry.flags())),
+        );
+        for (user_data, result, flags) in gathered.drain(..) {
+            if user_data != UNATTENDED {
+                self.complete(user_data, result, flags);
+            }
+        }
+        self.gathered = gathered;
+    }
+
+    fn ready(&mut self, token: Token, event: Event) {
+        self.ready.push_back(Completion { token, event });
+    }
 }
 
 impl Kernel for RingKernel {
-    fn submit(&mut self, _token: Token, op: Op) -> Result<(), Op> {
-        Err(op)
+    fn submit(&mut self, token: Token, op: Op) -> Result<(), Op> {
+        if !self.pending.has_room() || self.ring.submission().is_full() {
+            return Err(op);
+        }
+        self.start(token, op);
+        Ok(())
     }
-    fn wait(&mut self, _until: Option<Nanos>) {}
+
+    fn wait(&mut self, until: Option<Nanos>) {
+        self.read_clocks();
+        let earliest = self.rest_accepts(until);
+        while !self.push_later() {
+            // More of our own than one queue holds: hand it over in pieces, without waiting.
+            self.enter(Some(Duration::ZERO)).expect(USABLE);
+            self.gather();
+        }
+        let limit = if self.ready.is_empty() {
+            earliest.map(|until| Duration::from_nanos(until.since(self.now)))
+        } else {
+            Some(Duration::ZERO)
+        };
+        self.enter(limit).expect(USABLE);
+        self.read_clocks();
+        self.gather();
+    }
+
     fn pop(&mut self) -> Option<Completion> {
-        None
+        self.ready.pop_front()
     }
+
     fn receive_buffer(&mut self) -> Option<Buffer> {
-        None
+        self.receive_pool.take()
     }
+
     fn chunk_buffer(&mut self) -> Option<Buffer> {
-        None
+        self.chunk_pool.take()
     }
+
     fn send_buffer(&mut self) -> Option<Buffer> {
-        None
+        self.send_pool.take()
     }
+
     fn buffers(&self) -> BufferLevels {
-        BufferLevels::default()
+        BufferLevels {
+            receive: self.receive_pool.level(),
+            chunk: self.chunk_pool.level(),
+            send: self.send_pool.level(),
+        }
     }
+
     fn now(&self) -> Nanos {
-        Nanos(0)
+        self.now
     }
+
     fn wall_ms(&self) -> u64 {
-        0
+        self.wall_ms
+    }
+}
+
+impl Drop for RingKernel {
+    /// Closing a ring does not stop at once what it has begun, so memory is taken back only from
+    /// operations that have completed. What the kernel keeps longer than the patience here is
+    /// leaked on purpose: a lost mapping is harmless, a write into a reused one is not.
+    fn drop(&mut self) {
+        self.ending = true;
+        let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
+        self.later.push_back(cancel.user_data(UNATTENDED));
+        let begun = Instant::now();
+        while !self.pending.is_empty() && begun.elapsed() < Duration::from_millis(LET_GO_MS_MAX) {
+            self.push_later();
+            if self.enter(Some(Duration::from_millis(50))).is_err() {
+                break;
+            }
+            self.gather();
+        }
+        if !self.pending.is_empty() {
+            std::mem::forget(std::mem::replace(&mut self.pending, Pending::new(0)));
+        }
+    }
+}
+
+impl std::fmt::Debug for RingKernel {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("RingKernel").field("report", &self.report).finish_non_exhaustive()
     }
 }

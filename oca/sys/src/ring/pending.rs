@@ -1,0 +1,78 @@
+//! Operations the kernel is working on, each owning the memory the kernel may touch.
+//! Nothing leaves here before its completion has come.
+
+use std::ffi::CString;
+use std::rc::Rc;
+
+use super::table::Table;
+use crate::buffer::Buffer;
+use crate::kernel::{FileId, SocketId, Token};
+
+/// What one submission is for, and what it owns.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Multishot: completes many times, for listener number `listener`.
+    Accept { listener: usize },
+    /// The kernel writes to `into`.
+    Receive { socket: SocketId, into: Buffer },
+    /// The kernel reads from `from`.
+    Send { socket: SocketId, from: Rc<Buffer> },
+    /// The kernel touches nothing of ours.
+    Shutdown { socket: SocketId },
+    /// Waits for the socket's other operations, then closes it.
+    CloseSocket,
+    /// The kernel reads `path`. `direct`: whether this attempt asked for O_DIRECT.
+    Open { path: CString, direct: bool },
+    /// The kernel writes to `into`, from byte `done` on.
+    Read { file: FileId, at: u64, into: Buffer, done: usize },
+    /// Waits for the file's reads, then closes it.
+    CloseFile,
+    /// The kernel writes the event counter to `count`.
+    Wake { count: Box<u64> },
+}
+
+/// One operation under way.
+#[derive(Debug)]
+pub(super) struct Operation {
+    /// Under what token it completes.
+    pub token: Token,
+    /// What it is.
+    pub work: Work,
+}
+
+/// All operations under way, keyed by the number that the kernel hands back.
+#[derive(Debug)]
+pub(super) struct Pending {
+    table: Table<Operation>,
+    operations_max: usize,
+}
+
+impl Pending {
+    pub(super) fn new(operations_max: usize) -> Self {
+        Self { table: Table::new(operations_max), operations_max }
+    }
+
+    /// Whether the server may add one more. Our own operations (accepts, the waker) are counted
+    /// but never refused: there are a handful of them.
+    pub(super) fn has_room(&self) -> bool {
+        self.table.len() < self.operations_max
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// Takes ownership of an operation and names it.
+    pub(super) fn insert(&mut self, token: Token, work: Work) -> u32 {
+        let inserted = self.table.insert(Operation { token, work });
+        inserted.unwrap_or_else(|_| unreachable!("operations_max is far below a million"))
+    }
+
+    pub(super) fn get_mut(&mut self, key: u32) -> Option<&mut Operation> {
+        self.table.get_mut(key)
+    }
+
+    pub(super) fn remove(&mut self, key: u32) -> Option<Operation> {
+        self.table.remove(key)
+    }
+}

@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod config;
 pub mod kernel;
 pub mod machine;
+pub mod probe;
 pub mod ring;
 mod slab;
 
@@ -15,5 +16,6 @@ pub use kernel::{
     Token, Waker,
 };
 pub use machine::{free_bytes, pin_to_core, raise_memlock, raise_open_files};
+pub use probe::{Probe, probe};
 pub use ring::{RingKernel, RingReport, RingWaker};
 pub use slab::Pages;

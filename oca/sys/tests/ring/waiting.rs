@@ -19,6 +19,14 @@ fn a_deadline_ends_a_wait_and_the_clock_moves() {
 }
 
 #[test]
+fn the_report_says_what_was_granted() {
+    let rig = Rig::new(small());
+    let report = rig.kernel.report();
+    assert!(report.to_string().starts_with("ring "), "{report}");
+    assert_eq!(report.setup, oca_sys::probe().ring.expect("the rig has one"));
+}
+
+#[test]
 fn a_deadline_in_the_past_does_not_wait() {
     let mut rig = Rig::new(small());
     let begun = Instant::now();

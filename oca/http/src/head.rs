@@ -178,33 +178,32 @@ impl<'a> Head<'a> {
 }
 
 /// Position after the blank line. Checks line ends on the way, so that the parser behind it, which
-/// is more forgiving, never sees a doubtful one.
+/// is more forgiving, never sees a doubtful one. The error is the first by position: only then is
+/// it the same for every way of cutting the head into packets.
 fn find_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
     let bounded = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
     let mut line_start = 0;
     while let Some(rest) = bounded.get(line_start..) {
+        let first = line_start == 0;
         let Some(feed) = rest.iter().position(|byte| *byte == b'\n') else {
-            check_unfinished(rest, line_start == 0)?;
+            check_line(rest, first)?;
             break;
         };
         let line = rest.get(..feed).unwrap_or_default();
-        let Some((b'\r', line)) = line.split_last() else { return Err(HeadError::BareLineFeed) };
-        if line.contains(&b'\r') {
-            return Err(HeadError::BareCarriageReturn);
-        }
+        check_line(line, first)?;
         let after = line_start + feed + 1;
-        match (line.first(), line_start == 0) {
-            (None, true) => return Err(HeadError::BlankFirstLine),
-            (None, false) => return Ok(Some(after)),
-            (Some(b' ' | b'\t'), false) => return Err(HeadError::FoldedLine),
-            _ => line_start = after,
+        match line {
+            [b'\r'] if first => return Err(HeadError::BlankFirstLine),
+            [b'\r'] => return Ok(Some(after)),
+            [.., b'\r'] => line_start = after,
+            _ => return Err(HeadError::BareLineFeed),
         }
     }
     if bytes.len() >= HEAD_BYTES_MAX { Err(HeadError::HeadTooLong) } else { Ok(None) }
 }
 
-/// A line whose end has not arrived: only what can no longer become right is an error.
-fn check_unfinished(line: &[u8], first: bool) -> Result<(), HeadError> {
+/// What is wrong with a line before its LF, which may not have arrived yet.
+fn check_line(line: &[u8], first: bool) -> Result<(), HeadError> {
     if !first && matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(HeadError::FoldedLine);
     }
@@ -258,10 +257,13 @@ fn parse_whole(whole: &[u8]) -> Result<Head<'_>, HeadError> {
 fn word_for(error: httparse::Error) -> HeadError {
     match error {
         httparse::Error::HeaderName => HeadError::HeaderName,
-        httparse::Error::HeaderValue | httparse::Error::NewLine => HeadError::HeaderValue,
+        httparse::Error::HeaderValue => HeadError::HeaderValue,
         httparse::Error::TooManyHeaders => HeadError::TooManyHeaders,
         httparse::Error::Version => HeadError::Version,
-        httparse::Error::Token | httparse::Error::Status => HeadError::RequestLine,
+        // A new line is missed only behind the version: all others were checked before.
+        httparse::Error::Token | httparse::Error::NewLine | httparse::Error::Status => {
+            HeadError::RequestLine
+        }
     }
 }
 

@@ -62,11 +62,12 @@ impl Verifier {
     /// See [`TicketError`]; nothing in `token` can make this panic.
     pub fn verify(&self, token: &str, now: UnixMillis) -> Result<Claims, TicketError> {
         let signed = verify_open(token)?;
+        let payload = signed.payload.as_deref().ok_or(TicketError::NotCose)?;
         let key = self.verify_header(&signed)?;
         signed
             .verify_signature(&[], |signature, bytes| key.verify_sig(bytes, signature))
             .map_err(|_| TicketError::BadSignature)?;
-        let claims = decode_claims(signed.payload.as_deref().ok_or(TicketError::NotCose)?)?;
+        let claims = decode_claims(payload)?;
         if now >= claims.expires_at.plus_millis(CLOCK_LEEWAY_MS) {
             return Err(TicketError::Expired);
         }

@@ -9,6 +9,9 @@
 //! 4. Rounds are repeated on their own result until nothing is added, so that planning the planned
 //!    state changes nothing.
 //!
+//! 5. Room that is left over takes further copies, densest first, and pushes nothing out for them: a
+//!    copy costs bytes inside the site only, and lets a box fail or drain without a trip to the origin.
+//!
 //! Copies of a parcel: its share of the site's demand times the boxes of the site, rounded up; at
 //! least two for the hot ones where there are two boxes. A copy beyond those is worth its demand
 //! divided by its number: it adds room for load, not variety.
@@ -139,6 +142,7 @@ fn round(
             }
         }
     }
+    spare(objects, parcels, knobs, &mut desks);
     desks
         .into_iter()
         .map(|desk| {
@@ -194,19 +198,47 @@ fn candidates(
     let mut all = Vec::new();
     for (index, parcel) in parcels.iter().enumerate() {
         let density = parcel.density();
-        if density < knobs.break_even {
-            continue;
-        }
         let (least, most) = counts[index];
         for copy in 1..=most {
             let value = if copy <= least { density } else { density / copy as f64 };
-            all.push(((copy, value), index));
+            if value >= knobs.break_even {
+                all.push(((copy, value), index));
+            }
         }
     }
     all.sort_by(|((copy_a, a), index_a), ((copy_b, b), index_b)| {
         b.total_cmp(a).then(index_a.cmp(index_b)).then(copy_a.cmp(copy_b))
     });
     all
+}
+
+/// Step 5: copies beyond those asked for, where there is room; what is there already goes first.
+fn spare(
+    objects: &[PlaceableObject],
+    parcels: &[Parcel<'_>],
+    knobs: &Knobs,
+    desks: &mut [Desk<'_>],
+) {
+    for (index, parcel) in parcels.iter().enumerate() {
+        for desk in desks.iter_mut().filter(|desk| !desk.units.contains_key(&index)) {
+            let Some(unit) = desk.held_of(objects, parcel) else { continue };
+            if unit.whole && desk.free.take(unit.room) {
+                desk.units.insert(index, unit);
+            }
+        }
+    }
+    let further = vec![(1, desks.len()); parcels.len()];
+    for ((copy, _), index) in candidates(parcels, &further, knobs) {
+        if desks.iter().filter(|desk| desk.holds_whole(index)).count() >= copy {
+            continue;
+        }
+        for seat in preference(&parcels[index], index, objects, desks) {
+            // Worth nothing, it beats nothing.
+            if desks[seat].try_place(objects, parcels, index, 0.0, knobs.sticky) {
+                break;
+            }
+        }
+    }
 }
 
 /// Boxes without the whole parcel, best first.

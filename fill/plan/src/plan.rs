@@ -324,7 +324,7 @@ fn why(parcel: &Parcel<'_>, copies: usize) -> String {
     let title: &TitleId = parcel.title;
     let copies = if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") };
     format!(
-        "{title}: {} expected tomorrow for {} stored ({:.2} per byte), {copies} in the site",
+        "{title}: {} expected tomorrow for {} stored ({:.2} per byte), {copies} due in the site",
         bytes_in_words(parcel.demand),
         bytes_in_words(parcel.bytes as f64),
         parcel.density(),

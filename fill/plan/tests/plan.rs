@@ -166,6 +166,20 @@ fn what_would_not_pay_for_itself_is_left_at_the_origin() {
 }
 
 #[test]
+fn room_to_spare_takes_further_copies_and_a_tight_one_does_not() {
+    let objects: Vec<_> = (0..10)
+        .map(|tag| object(tag, 10 * MIB, &format!("t{tag}"), 1e9 / f64::from(tag + 1)))
+        .collect();
+    for (room, copies) in [(200 * MIB, 20), (60 * MIB, 10)] {
+        let edge = |name| appliance(name, "a", "isp", Role::Edge, [room, 0]);
+        let state = state(objects.clone(), vec![origin(&objects), edge("a1"), edge("a2")]);
+        let plan = made(&state, &Knobs::default(), None);
+        let count: usize = plan.appliances.iter().map(|entry| entry.pulls.len()).sum();
+        assert_eq!(count, copies, "room {room}");
+    }
+}
+
+#[test]
 fn regional_taste_fills_regional_boxes() {
     let mut north = object(1, 60 * MIB, "north", 0.0);
     north.demand_bytes.push(SiteDemand { site: "n".parse().unwrap(), bytes: 1e9 });
@@ -267,7 +281,7 @@ fn fleets() -> impl Strategy<Value = FillState> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_plan_fits_and_planning_its_result_pulls_nothing(before in fleets()) {

@@ -2,6 +2,8 @@
 //! tokens, good and bad, signed by another implementation, read back here; and fixed claims whose
 //! bytes must come out the same (ES256 signatures are random, so bytes of whole tokens cannot).
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_token::{Claims, TicketSigner, Verifier, decode_claims, encode_claims};

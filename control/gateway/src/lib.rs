@@ -1,1 +1,28 @@
-//! Being built.
+//! The HTTP surface of the control plane, and the only crate that knows status codes: it composes
+//! the services into answers. Owns no rule of any service and keeps nothing that must survive.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod appliance;
+mod body;
+mod catalog;
+mod edge;
+mod errors;
+mod gateway;
+mod home;
+pub mod limits;
+mod manifests;
+mod metrics;
+mod openapi;
+mod operator;
+mod play;
+mod plays;
+mod steering;
+mod telemetry;
+mod web;
+mod who;
+
+pub use edge::RateSettings;
+pub use gateway::{Gateway, GatewayError, Services, Settings};
+pub use openapi::{description, listing, router};

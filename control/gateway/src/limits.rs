@@ -1,0 +1,54 @@
+//! Every maximum of the HTTP surface, in one place, each tied to its neighbours.
+//! Bounds that both ends of a wire share live in `control_types::limits`.
+
+use control_types::limits::BODY_BYTES_MAX;
+
+/// Largest body of a member's request, bytes: a password, a profile name, a report of 64 events.
+pub const MEMBER_BODY_BYTES_MAX: usize = 128 << 10;
+
+/// Largest artwork image, bytes.
+pub const ARTWORK_BYTES_MAX: usize = 4 << 20;
+
+/// Time a request may take inside, its body's arrival included, milliseconds. A change goes on
+/// behind the answer.
+pub const REQUEST_MS_MAX: u64 = 10_000;
+
+/// Time the resume point may take before play goes on without it, milliseconds.
+pub const RESUME_MS_MAX: u64 = 300;
+
+/// Requests worked on at once; more are told to come back.
+pub const RUNNING_MAX: usize = 4_096;
+
+/// Addresses the rate limit remembers; beyond it, those long quiet are forgotten at once.
+pub const ADDRESSES_MAX: usize = 100_000;
+
+/// Longest request id taken over from a caller, bytes; a longer one is replaced by ours.
+pub const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Longest path and query, bytes.
+pub const TARGET_BYTES_MAX: usize = 4 << 10;
+
+/// Longest message of an error answer, characters.
+pub const MESSAGE_CHARS_MAX: usize = 500;
+
+/// Longest search text, bytes.
+pub const QUERY_BYTES_MAX: usize = 400;
+
+/// Titles of a profile's history that a page looks at or shows.
+pub const HISTORY_MAX: usize = 200;
+
+/// Most events of one report.
+pub const EVENTS_MAX: usize = 64;
+
+/// Shortest and longest life of a ticket the operator asks for, milliseconds.
+pub const TICKET_MS_MIN: u64 = 1_000;
+/// See [`TICKET_MS_MIN`].
+pub const TICKET_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
+/// Life of the fill ticket inside orders, milliseconds: an agent must get through a night, and a
+/// day without control, on its last orders.
+pub const FILL_TICKET_MS: u64 = 36 * 60 * 60 * 1_000;
+
+const _: () = assert!(MEMBER_BODY_BYTES_MAX < BODY_BYTES_MAX);
+const _: () = assert!(ARTWORK_BYTES_MAX <= BODY_BYTES_MAX);
+const _: () = assert!(RESUME_MS_MAX < REQUEST_MS_MAX);

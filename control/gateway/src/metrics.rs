@@ -1,0 +1,128 @@
+//! What the HTTP surface counts, and `GET /metrics` in Prometheus text.
+//! Labels are closed sets: route templates, methods and statuses, never ids or addresses.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode, header};
+use axum::response::IntoResponse;
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
+};
+
+use crate::errors::Refusal;
+use crate::gateway::Gateway;
+
+/// Upper edges of the latency buckets, seconds; the targets 0.05, 0.1 and 0.2 are edges.
+const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    plays: IntCounterVec,
+    steerings: IntCounter,
+    reports: IntCounter,
+    events: IntCounter,
+    resume_late: IntCounter,
+    live: IntGauge,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            registry: Registry::new(),
+            requests: IntCounterVec::new(
+                Opts::new("control_requests_total", "Requests answered, by route and status."),
+                &["method", "route", "status"],
+            )?,
+            seconds: HistogramVec::new(
+                HistogramOpts::new("control_request_seconds", "Time to answer, by route.")
+                    .buckets(SECONDS.to_vec()),
+                &["method", "route"],
+            )?,
+            plays: IntCounterVec::new(
+                Opts::new("control_plays_total", "Presses of play, by outcome."),
+                &["outcome"],
+            )?,
+            steerings: IntCounter::new("control_steering_answers_total", "Steering manifests.")?,
+            reports: IntCounter::new("control_appliance_reports_total", "Reports taken in.")?,
+            events: IntCounter::new("control_play_events_total", "Player events taken in.")?,
+            resume_late: IntCounter::new(
+                "control_resume_skipped_total",
+                "Plays that went on without their resume point because it was slow or failed.",
+            )?,
+            live: IntGauge::new("control_live_plays", "Plays heard of in the last 30 seconds.")?,
+        };
+        let registry = &metrics.registry;
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.seconds.clone()))?;
+        registry.register(Box::new(metrics.plays.clone()))?;
+        registry.register(Box::new(metrics.steerings.clone()))?;
+        registry.register(Box::new(metrics.reports.clone()))?;
+        registry.register(Box::new(metrics.events.clone()))?;
+        registry.register(Box::new(metrics.resume_late.clone()))?;
+        registry.register(Box::new(metrics.live.clone()))?;
+        Ok(metrics)
+    }
+
+    pub fn observe(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let method = known_method(method);
+        self.requests.with_label_values(&[method, route, status.as_str()]).inc();
+        self.seconds.with_label_values(&[method, route]).observe(took.as_secs_f64());
+    }
+
+    pub fn count_play(&self, outcome: &str) {
+        self.plays.with_label_values(&[outcome]).inc();
+    }
+
+    pub fn count_steering(&self) {
+        self.steerings.inc();
+    }
+
+    pub fn count_report(&self) {
+        self.reports.inc();
+    }
+
+    pub fn count_events(&self, count: usize) {
+        self.events.inc_by(count as u64);
+    }
+
+    pub fn count_resume_skipped(&self) {
+        self.resume_late.inc();
+    }
+
+    pub fn set_live(&self, count: usize) {
+        self.live.set(count as i64);
+    }
+
+    fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+/// A caller can make up methods; a label must not grow with them.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// Prometheus text.
+#[utoipa::path(get, path = "/metrics", tag = "public",
+    responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Result<impl IntoResponse, Refusal> {
+    let live = gateway.services().telemetry.live(gateway.now());
+    gateway.metrics().set_live(live.sessions.len());
+    let text = gateway.metrics().text().map_err(|error| Refusal::internal(error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
+}

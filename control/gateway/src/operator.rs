@@ -1,0 +1,23 @@
+//! `/v1/operator/…`: what the operator and `ocactl` do. One file a subject, all behind the operator's
+//! key. Plans nothing and places nothing: the director does.
+
+mod fleet;
+mod live;
+mod plan;
+mod tickets;
+mod titles;
+mod windows;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::gateway::Gateway;
+
+pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .merge(titles::routes())
+        .merge(fleet::routes())
+        .merge(windows::routes())
+        .merge(plan::routes())
+        .merge(live::routes())
+        .merge(tickets::routes())
+}

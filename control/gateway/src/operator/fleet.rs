@@ -1,0 +1,148 @@
+//! Sites, appliances, drains, and the why of a ranking.
+//! Touches no appliance: what changes here reaches them in the answer to their next report.
+
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use control_steering::Question;
+use control_types::fleet::{
+    ApplianceKey, ApplianceRecord, ApplianceStatus, Site, SteerExplanation,
+};
+use control_types::{ApplianceId, SiteId, TitleId};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::body::Sent;
+use crate::errors::Refusal;
+use crate::gateway::Gateway;
+use crate::manifests::offered_objects;
+use crate::who::Operator;
+
+pub(super) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .routes(routes!(put_site))
+        .routes(routes!(sites))
+        .routes(routes!(put_appliance, remove_appliance))
+        .routes(routes!(appliances))
+        .routes(routes!(drain))
+        .routes(routes!(undrain))
+        .routes(routes!(explain))
+}
+
+/// Registers or replaces a site with its prefixes.
+#[utoipa::path(put, path = "/v1/operator/sites/{site}", tag = "operator",
+    params(("site" = SiteId, Path)), request_body = Site,
+    responses((status = 204, description = "registered")), security(("operator" = [])))]
+async fn put_site(
+    State(gateway): State<Gateway>,
+    _: Operator,
+    Path(site): Path<SiteId>,
+    Sent(body): Sent<Site>,
+) -> Result<StatusCode, Refusal> {
+    same(&site, &body.id)?;
+    gateway.services().steering.put_site(&body).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All sites, by id.
+#[utoipa::path(get, path = "/v1/operator/sites", tag = "operator",
+    responses((status = 200, body = Vec<Site>)), security(("operator" = [])))]
+async fn sites(State(gateway): State<Gateway>, _: Operator) -> Json<Vec<Site>> {
+    Json(gateway.services().steering.sites())
+}
+
+/// Registers or replaces an appliance; its key is in the answer the first time only.
+#[utoipa::path(put, path = "/v1/operator/appliances/{appliance}", tag = "operator",
+    params(("appliance" = ApplianceId, Path)), request_body = ApplianceRecord,
+    responses((status = 200, body = ApplianceKey)), security(("operator" = [])))]
+async fn put_appliance(
+    State(gateway): State<Gateway>,
+    _: Operator,
+    Path(appliance): Path<ApplianceId>,
+    Sent(body): Sent<ApplianceRecord>,
+) -> Result<Json<ApplianceKey>, Refusal> {
+    same(&appliance, &body.id)?;
+    Ok(Json(gateway.services().steering.put_appliance(&body, gateway.now()).await?))
+}
+
+/// Forgets an appliance and its key.
+#[utoipa::path(delete, path = "/v1/operator/appliances/{appliance}", tag = "operator",
+    params(("appliance" = ApplianceId, Path)),
+    responses((status = 204, description = "gone")), security(("operator" = [])))]
+async fn remove_appliance(
+    State(gateway): State<Gateway>,
+    _: Operator,
+    Path(appliance): Path<ApplianceId>,
+) -> Result<StatusCode, Refusal> {
+    gateway.services().steering.remove_appliance(&appliance).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The fleet with its health, by id.
+#[utoipa::path(get, path = "/v1/operator/appliances", tag = "operator",
+    responses((status = 200, body = Vec<ApplianceStatus>)), security(("operator" = [])))]
+async fn appliances(State(gateway): State<Gateway>, _: Operator) -> Json<Vec<ApplianceStatus>> {
+    Json(gateway.services().steering.appliances(gateway.now()))
+}
+
+/// Offers an appliance to nobody new; what it serves goes on.
+#[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/drain", tag = "operator",
+    params(("appliance" = ApplianceId, Path)),
+    responses((status = 204, description = "draining")), security(("operator" = [])))]
+async fn drain(
+    State(gateway): State<Gateway>,
+    _: Operator,
+    Path(appliance): Path<ApplianceId>,
+) -> Result<StatusCode, Refusal> {
+    gateway.services().steering.drain(&appliance).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Offers a drained appliance again.
+#[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/undrain", tag = "operator",
+    params(("appliance" = ApplianceId, Path)),
+    responses((status = 204, description = "offered again")), security(("operator" = [])))]
+async fn undrain(
+    State(gateway): State<Gateway>,
+    _: Operator,
+    Path(appliance): Path<ApplianceId>,
+) -> Result<StatusCode, Refusal> {
+    gateway.services().steering.undrain(&appliance).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExplainQuery {
+    ip: IpAddr,
+    title: TitleId,
+}
+
+/// Why a member would be sent where: every appliance, with the rule that placed or excluded it.
+#[utoipa::path(get, path = "/v1/operator/steer/explain", tag = "operator",
+    params(("ip" = String, Query), ("title" = TitleId, Query)),
+    responses((status = 200, body = SteerExplanation)), security(("operator" = [])))]
+async fn explain(
+    State(gateway): State<Gateway>,
+    _: Operator,
+    Query(asked): Query<ExplainQuery>,
+) -> Result<Json<SteerExplanation>, Refusal> {
+    let snapshot = gateway.services().catalog.snapshot();
+    let title = snapshot
+        .title(&asked.title)
+        .ok_or_else(|| Refusal::not_found(format_args!("title {}", asked.title)))?;
+    let objects = offered_objects(&title.record, u32::MAX);
+    let question = Question { ip: asked.ip, title: &asked.title, objects: &objects };
+    Ok(Json(gateway.services().steering.explain(&question, gateway.now())))
+}
+
+/// A body that names another thing than its path was meant for another place.
+fn same<T: PartialEq + std::fmt::Display>(path: &T, body: &T) -> Result<(), Refusal> {
+    if path == body {
+        return Ok(());
+    }
+    Err(Refusal::bad(format!("id is {body} and the path says {path}")))
+}

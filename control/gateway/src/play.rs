@@ -1,0 +1,318 @@
+//! The press of play, eight calls in eight lines, and the manifests it leads to.
+//! Holds no rule: each call asks the service whose rule it is. Streams nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::IntoResponse;
+use control_billing::{Entitled, Verdict};
+use control_catalog::Listed;
+use control_steering::Question;
+use control_store::PlayRow;
+use control_token::Claims;
+use control_types::play::{PlayAnswer, PressPlay, RankedAppliance};
+use control_types::{AccountId, ErrorWord, ObjectId, PlayId, TitleId};
+use tower_http::cors::{Any, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::body::Sent;
+use crate::edge::{MemberAddress, PublicUrl};
+use crate::errors::{Refusal, chain};
+use crate::gateway::Gateway;
+use crate::limits::RESUME_MS_MAX;
+use crate::manifests::{Stage, multivariant, offered_objects, presentation};
+use crate::telemetry::pressed;
+use crate::who::Member;
+
+pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+    let manifests = OpenApiRouter::new()
+        .routes(routes!(hls_manifest))
+        .routes(routes!(dash_manifest))
+        .layer(open_to_players());
+    OpenApiRouter::new().routes(routes!(press)).merge(manifests)
+}
+
+/// Players run on any page: the play id is the right to ask, and no cookie reaches these paths.
+pub(crate) fn open_to_players() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers(Any)
+        .expose_headers(Any)
+        .max_age(Duration::from_secs(3_600))
+}
+
+/// Presses play. The answer is all a player needs from control.
+#[utoipa::path(post, path = "/v1/plays", tag = "member", request_body = PressPlay,
+    responses((status = 201, description = "play", body = PlayAnswer)),
+    security(("member" = [])))]
+async fn press(
+    State(gateway): State<Gateway>,
+    address: MemberAddress,
+    base: PublicUrl,
+    member: Member,
+    Sent(body): Sent<PressPlay>,
+) -> Result<(StatusCode, Json<PlayAnswer>), Refusal> {
+    let answer = press_steps(&gateway, address, &base, &member, &body).await;
+    let outcome = answer.as_ref().map_or_else(|refusal| word(refusal.word), |_| "played");
+    gateway.metrics().count_play(outcome);
+    answer.map(|answer| (StatusCode::CREATED, Json(answer)))
+}
+
+/// Edge and bearer are behind us; each step's answer is what the next one needs.
+async fn press_steps(
+    gateway: &Gateway,
+    address: MemberAddress,
+    base: &PublicUrl,
+    member: &Member,
+    body: &PressPlay,
+) -> Result<PlayAnswer, Refusal> {
+    member.owns(gateway, &body.profile).await?;
+    let entitled = may(gateway, member.account()).await?;
+    let title = what(gateway, &body.title)?;
+    let play = Arc::new(new_play(gateway, member, body));
+    let places = whence(gateway, address, &title, entitled.height_max)?;
+    let resume_ms = when(gateway, &play).await;
+    let ticket = sign(gateway, &play)?;
+    gateway.services().telemetry.begin(pressed(gateway, &play, address));
+    gateway.services().recommend.saw_play(&play.title);
+    Ok(answer(gateway, base, play, &title, Found { places, resume_ms, ticket }).await)
+}
+
+/// May: the plan, and how many streams the account has under way.
+async fn may(gateway: &Gateway, account: &AccountId) -> Result<Entitled, Refusal> {
+    let services = gateway.services();
+    let live = services.telemetry.streams(account, gateway.now());
+    match services.billing.may_play(account, live).await? {
+        Verdict::Entitled(entitled) => Ok(entitled),
+        Verdict::PaymentRequired => Err(Refusal::new(
+            ErrorWord::PaymentRequired,
+            "the account is not paid for; settle the bill to play",
+        )),
+        Verdict::TooManyStreams { streams_max } => Err(Refusal::new(
+            ErrorWord::Conflict,
+            format!("the plan allows {streams_max} at once; stop another or choose a larger plan"),
+        )),
+    }
+}
+
+/// What: the title, if it may be played here.
+fn what(gateway: &Gateway, title: &TitleId) -> Result<Arc<Listed>, Refusal> {
+    let snapshot = gateway.services().catalog.snapshot();
+    let region = gateway.settings().region.as_deref();
+    Ok(snapshot.playable(title, region)?.clone())
+}
+
+fn new_play(gateway: &Gateway, member: &Member, body: &PressPlay) -> PlayRow {
+    PlayRow {
+        // Random, because knowing it opens the manifests.
+        play: PlayId(Uuid::new_v4()),
+        account: *member.account(),
+        profile: body.profile,
+        title: body.title.clone(),
+        pressed_at: gateway.now(),
+    }
+}
+
+/// A place to stream from, before the ticket is in its URL.
+pub(crate) struct Places(Vec<control_steering::Ranked>);
+
+/// Where from: appliances, best first, never none.
+fn whence(
+    gateway: &Gateway,
+    address: MemberAddress,
+    title: &Listed,
+    height_max: u32,
+) -> Result<Places, Refusal> {
+    let objects: Vec<ObjectId> = offered_objects(&title.record, height_max);
+    let question = Question { ip: address.0, title: &title.record.id, objects: &objects };
+    let ranked = gateway.services().steering.rank(&question, gateway.now());
+    if ranked.is_empty() {
+        let message = format!("no appliance can serve {} to {} now", title.record.id, address.0);
+        return Err(Refusal::new(ErrorWord::Unavailable, message));
+    }
+    Ok(Places(ranked))
+}
+
+/// When: where the profile left off. Late or broken, play begins at the beginning.
+async fn when(gateway: &Gateway, play: &PlayRow) -> u64 {
+    let history = &gateway.services().history;
+    let asked = history.resume_ms(&play.profile, &play.title);
+    match tokio::time::timeout(Duration::from_millis(RESUME_MS_MAX), asked).await {
+        Ok(Ok(resume_ms)) => return resume_ms,
+        Ok(Err(error)) => tracing::warn!(cause = chain(&error), "no resume point"),
+        Err(_) => tracing::warn!(after_ms = RESUME_MS_MAX, "no resume point in time"),
+    }
+    gateway.metrics().count_resume_skipped();
+    0
+}
+
+/// Sign: opens this title's media until the play's time is over.
+fn sign(gateway: &Gateway, play: &PlayRow) -> Result<String, Refusal> {
+    let until = play.pressed_at.plus_millis(gateway.settings().ticket_ms);
+    let claims = Claims::play(play.play.to_string(), &play.title, play.pressed_at, until);
+    Ok(gateway.services().signer.sign(&claims)?)
+}
+
+/// What the steps found.
+struct Found {
+    places: Places,
+    resume_ms: u64,
+    ticket: String,
+}
+
+/// Answer: remembered first, so that the URLs in it work, also after a restart.
+async fn answer(
+    gateway: &Gateway,
+    base: &PublicUrl,
+    play: Arc<PlayRow>,
+    title: &Listed,
+    found: Found,
+) -> PlayAnswer {
+    gateway.plays().remember(play.clone());
+    if let Err(error) = gateway.services().history.begin(&play).await {
+        tracing::warn!(play = %play.play, cause = chain(&error), "a play is in memory only");
+    }
+    let Found { places, resume_ms, ticket } = found;
+    PlayAnswer {
+        play: play.play,
+        hls_url: base.of_play(&play.play, "main.m3u8"),
+        dash_url: base.of_play(&play.play, "manifest.mpd"),
+        steering_url: base.of_play(&play.play, "steering"),
+        ranked: signed(places, &play.title, &ticket),
+        ticket,
+        ticket_expires_at: play.pressed_at.plus_millis(gateway.settings().ticket_ms),
+        resume_ms,
+        duration_ms: title.record.duration_ms,
+        report_ms: gateway.settings().report_ms,
+    }
+}
+
+fn signed(places: Places, title: &TitleId, ticket: &str) -> Vec<RankedAppliance> {
+    let place = |ranked: control_steering::Ranked| RankedAppliance {
+        base_url: format!("{}/t/{ticket}/v/{title}/", ranked.media_url),
+        appliance: ranked.appliance,
+        site: ranked.site,
+        reason: ranked.reason,
+    };
+    places.0.into_iter().map(place).collect()
+}
+
+/// The metric's label is the word of the refusal.
+fn word(word: ErrorWord) -> &'static str {
+    match word {
+        ErrorWord::BadRequest => "bad_request",
+        ErrorWord::Unauthenticated => "unauthenticated",
+        ErrorWord::PaymentRequired => "payment_required",
+        ErrorWord::Forbidden => "forbidden",
+        ErrorWord::NotFound => "not_found",
+        ErrorWord::WrongMethod => "wrong_method",
+        ErrorWord::Conflict => "conflict",
+        ErrorWord::TooLarge => "too_large",
+        ErrorWord::TooMany => "too_many",
+        ErrorWord::NotHere => "not_here",
+        ErrorWord::Unavailable => "unavailable",
+        ErrorWord::Internal => "internal",
+    }
+}
+
+/// A play that was pressed here, in another process, or before a restart.
+pub(crate) async fn known(gateway: &Gateway, id: &PlayId) -> Result<Arc<PlayRow>, Refusal> {
+    let play = match gateway.plays().find(id) {
+        Some(play) => play,
+        None => {
+            let found = gateway.services().history.play(id).await?;
+            let play = Arc::new(found.ok_or_else(|| Refusal::not_found("such play"))?);
+            gateway.plays().remember(play.clone());
+            play
+        }
+    };
+    let over = play.pressed_at.plus_millis(gateway.settings().ticket_ms);
+    if over <= gateway.now() {
+        return Err(Refusal::new(ErrorWord::NotFound, "this play is over; press play again"));
+    }
+    Ok(play)
+}
+
+/// The play, its title and where to stream it from now: what every later question starts with.
+pub(crate) struct UnderWay {
+    pub play: Arc<PlayRow>,
+    pub title: Arc<Listed>,
+    pub height_max: u32,
+}
+
+/// Finds a play under way. The plan's height is asked again; when billing is away the play goes on
+/// with every rung it could have had.
+pub(crate) async fn under_way(gateway: &Gateway, id: &PlayId) -> Result<UnderWay, Refusal> {
+    let play = known(gateway, id).await?;
+    let snapshot = gateway.services().catalog.snapshot();
+    let title = snapshot.title(&play.title).ok_or_else(|| Refusal::not_found(&play.title))?;
+    let height_max = match gateway.services().billing.plan_of(&play.account).await {
+        Ok(plan) => plan.height_max,
+        Err(error) => {
+            tracing::warn!(play = %id, cause = chain(&error), "no plan for a play under way");
+            u32::MAX
+        }
+    };
+    Ok(UnderWay { play, title: title.clone(), height_max })
+}
+
+/// HLS multivariant playlist of a play.
+#[utoipa::path(get, path = "/v1/plays/{play}/main.m3u8", tag = "play",
+    params(("play" = PlayId, Path)),
+    responses((status = 200, body = String, content_type = "application/vnd.apple.mpegurl")))]
+async fn hls_manifest(
+    State(gateway): State<Gateway>,
+    Path(play): Path<PlayId>,
+    address: MemberAddress,
+    base: PublicUrl,
+) -> Result<impl IntoResponse, Refusal> {
+    let text = manifest(&gateway, &play, address, &base, multivariant).await?;
+    Ok(manifest_headers("application/vnd.apple.mpegurl", text))
+}
+
+/// DASH MPD of a play.
+#[utoipa::path(get, path = "/v1/plays/{play}/manifest.mpd", tag = "play",
+    params(("play" = PlayId, Path)),
+    responses((status = 200, body = String, content_type = "application/dash+xml")))]
+async fn dash_manifest(
+    State(gateway): State<Gateway>,
+    Path(play): Path<PlayId>,
+    address: MemberAddress,
+    base: PublicUrl,
+) -> Result<impl IntoResponse, Refusal> {
+    let text = manifest(&gateway, &play, address, &base, presentation).await?;
+    Ok(manifest_headers("application/dash+xml", text))
+}
+
+async fn manifest(
+    gateway: &Gateway,
+    id: &PlayId,
+    address: MemberAddress,
+    base: &PublicUrl,
+    write: fn(&Stage<'_>) -> String,
+) -> Result<String, Refusal> {
+    let UnderWay { play, title, height_max } = under_way(gateway, id).await?;
+    let places = whence(gateway, address, &title, height_max)?;
+    let ticket = sign(gateway, &play)?;
+    Ok(write(&Stage {
+        record: &title.record,
+        ranked: &signed(places, &play.title, &ticket),
+        height_max,
+        steering_url: &base.of_play(id, "steering"),
+    }))
+}
+
+/// A manifest holds a ticket and a moment's ranking: nobody may keep it.
+fn manifest_headers(kind: &'static str, text: String) -> impl IntoResponse {
+    let no_store = HeaderValue::from_static("no-store");
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, no_store)],
+        text,
+    )
+}

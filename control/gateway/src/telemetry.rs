@@ -1,0 +1,78 @@
+//! `/v1/plays/{play}/events`: what players say of themselves, to telemetry and to history.
+//! Judges no player; a report that cannot be kept whole is still answered.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use control_store::PlayRow;
+use control_telemetry::{Press, TelemetryError};
+use control_types::PlayId;
+use control_types::play::PlayEvents;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::body::{read, unread};
+use crate::edge::MemberAddress;
+use crate::errors::{Refusal, chain};
+use crate::gateway::Gateway;
+use crate::limits::EVENTS_MAX;
+use crate::play::{known, open_to_players};
+
+pub(crate) fn routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new().routes(routes!(events)).layer(open_to_players())
+}
+
+/// What the player did since its last report. JSON under any content type: a page being closed can
+/// send a beacon only as text.
+#[utoipa::path(post, path = "/v1/plays/{play}/events", tag = "play",
+    params(("play" = PlayId, Path)), request_body = PlayEvents,
+    responses((status = 204, description = "taken in")))]
+async fn events(
+    State(gateway): State<Gateway>,
+    Path(id): Path<PlayId>,
+    address: MemberAddress,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StatusCode, Refusal> {
+    let report: PlayEvents = read(&body.map_err(unread)?)?;
+    let count = report.events.len();
+    if count > EVENTS_MAX {
+        let message =
+            format!("{count} events are more than {EVENTS_MAX}; send them in two reports");
+        return Err(Refusal::bad(message));
+    }
+    let play = known(&gateway, &id).await?;
+    let (services, now) = (gateway.services(), gateway.now());
+    let recorded = match services.telemetry.record(&id, &report, now) {
+        Err(TelemetryError::UnknownPlay(_)) => {
+            services.telemetry.adopt(pressed(&gateway, &play, address));
+            services.telemetry.record(&id, &report, now)
+        }
+        recorded => recorded,
+    };
+    recorded.map_err(|error| Refusal::new(error.word(), error.to_string()))?;
+    gateway.metrics().count_events(count);
+    // A title taken down meanwhile has no length to hold positions against.
+    let snapshot = services.catalog.snapshot();
+    if let Some(title) = snapshot.title(&play.title) {
+        let duration_ms = title.record.duration_ms;
+        if let Err(error) = services.history.record(&play, duration_ms, &report.events, now).await {
+            tracing::warn!(play = %id, cause = chain(&error), "a position was not kept");
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A play as telemetry wants to know it: at home where the member's longest prefix is announced.
+pub(crate) fn pressed(gateway: &Gateway, play: &PlayRow, address: MemberAddress) -> Press {
+    let fleet = gateway.services().steering.fleet();
+    let covers = fleet.registry.prefixes.covers(address.0);
+    Press {
+        play: play.play,
+        account: play.account,
+        profile: play.profile,
+        title: play.title.clone(),
+        home_sites: covers.first().map(|cover| cover.sites.to_vec()).unwrap_or_default(),
+        began_at: play.pressed_at,
+    }
+}

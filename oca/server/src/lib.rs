@@ -1,1 +1,17 @@
-//! Being built.
+//! The segment server of an appliance: sealed objects to players, one thread and one ring a core.
+//! Never writes an object, never asks another process on the path of a segment.
+
+#![forbid(unsafe_code)]
+
+pub mod access_log;
+pub mod connection;
+pub mod counters;
+pub mod files;
+pub mod hot_set;
+pub mod library;
+pub mod limits;
+pub mod outcome;
+pub mod tickets;
+pub mod worker;
+
+pub use worker::{Command, Seat, Shared, Turned, Worker, WorkerParts};

@@ -1,0 +1,330 @@
+//! One connection: its state, and the steps that move it. Never waits; each step says whether to go
+//! on or that something will happen later.
+//!
+//! ```text
+//! accept -> Keys -> Reading -> Fetching -> Sending -> Reading …
+//!             |        |  '---(answer without a chunk)--^  |
+//!             v        v          v            v           v
+//!           Parting (FIN sent, peer's end awaited) ----> Closing
+//! ```
+//!
+//! The steps of a request, one file each; what a step gives is the type that the next demands:
+//!
+//! | step | takes → gives |
+//! |---|---|
+//! | accept | socket → `Connection` |
+//! | keys | bytes → `Stream` with keys |
+//! | read | bytes → `Request` |
+//! | authorize | `Request` → `Allowed` |
+//! | locate | `Allowed` → `Extent` |
+//! | admit | `Extent` → `Turn` |
+//! | send | `Turn` → bytes gone |
+//! | finish | one record, back to read or close |
+
+mod accept;
+mod admit;
+mod authorize;
+mod finish;
+mod keys;
+mod locate;
+mod read;
+mod send;
+mod stream;
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+
+use oca_sys::{Buffer, Event, Kernel, Nanos, Op, SocketId};
+
+use crate::limits::{
+    HANDSHAKE_MS_MAX, HEAD_MS_MAX, IDLE_MS_MAX, LINGER_MS_MAX, SEND_PROGRESS_MS_MAX,
+};
+use crate::outcome::{CloseReason, Ending};
+use crate::worker::{ConnectionLine, Fault, Seat, Station, TokenKind};
+
+pub use accept::accept;
+use admit::Turn;
+pub use finish::Record;
+use send::Sending;
+use stream::Stream;
+
+/// What a step leaves to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Step again: the state changed.
+    Again,
+    /// Something is under way and will come back.
+    Wait,
+}
+
+/// Where a connection stands. Each state says what it waits for.
+enum State {
+    /// For the handshake's next bytes.
+    Keys,
+    /// For a request head.
+    Reading,
+    /// For the first chunk, so that a bad one can still be answered with a status.
+    Fetching(Box<Turn>),
+    /// For bytes to go out, or for the next chunk.
+    Sending(Box<Sending>),
+    /// For the peer's end, after ours.
+    Parting,
+    /// For the kernel to give the socket up.
+    Closing,
+}
+
+/// One accepted socket and everything that belongs to it.
+pub struct Connection {
+    seat: Seat,
+    socket: SocketId,
+    peer: SocketAddr,
+    accepted_at: Nanos,
+    stream: Stream,
+    /// Clear bytes from the peer: the head being answered, then what came after it.
+    plain: Vec<u8>,
+    state: State,
+    /// A `Receive` is under way.
+    receiving: bool,
+    /// A `Send` is under way; nothing else is stepped until it ends.
+    flight: Option<Flight>,
+    /// A send buffer kept between the sends of one answer.
+    spare: Option<Rc<Buffer>>,
+    /// The peer sent its last byte.
+    peer_done: bool,
+    /// FIN is on its way.
+    shut: bool,
+    /// Last time a byte moved, or the state was entered.
+    progress_at: Nanos,
+    requests: u64,
+    sent_bytes: u64,
+    reason: Option<CloseReason>,
+}
+
+/// A send under way.
+struct Flight {
+    start: usize,
+    end: usize,
+    more: bool,
+    /// Bytes of media in it, counted when it is gone.
+    media: u64,
+}
+
+impl Connection {
+    /// When this connection wants to be looked at if nothing happens before.
+    pub fn due(&self) -> Option<Nanos> {
+        let within = match &self.state {
+            State::Closing => return None,
+            State::Keys => return Some(self.accepted_at.plus_millis(HANDSHAKE_MS_MAX)),
+            State::Reading if self.flight.is_some() => SEND_PROGRESS_MS_MAX,
+            State::Reading if self.has_begun_a_head() => HEAD_MS_MAX,
+            State::Reading => IDLE_MS_MAX,
+            State::Fetching(_) => SEND_PROGRESS_MS_MAX,
+            State::Sending(sending) => match sending.paused_until() {
+                Some(until) => return Some(until),
+                None => SEND_PROGRESS_MS_MAX,
+            },
+            State::Parting => LINGER_MS_MAX,
+        };
+        Some(self.progress_at.plus_millis(within))
+    }
+
+    fn has_begun_a_head(&self) -> bool {
+        !self.plain.is_empty() || self.stream.has_part_of_a_record()
+    }
+
+    /// One line for people.
+    pub fn line(&self, now: Nanos) -> ConnectionLine {
+        let state = match self.state {
+            State::Keys => "keys",
+            State::Reading => "reading",
+            State::Fetching(_) => "fetching",
+            State::Sending(_) => "sending",
+            State::Parting => "parting",
+            State::Closing => "closing",
+        };
+        ConnectionLine {
+            peer: self.peer.to_string(),
+            state,
+            age_ms: now.since(self.accepted_at) / 1_000_000,
+            requests: self.requests,
+            sent_bytes: self.sent_bytes,
+            keys: self.stream.keys(),
+        }
+    }
+
+    /// Asks for the peer's next bytes, once. Without a buffer the connection waits its turn.
+    fn receive<K: Kernel>(&mut self, station: &mut Station<K>) {
+        if self.receiving || self.peer_done {
+            return;
+        }
+        let Some(into) = station.kernel.receive_buffer() else {
+            // Receive buffers are as many as connections, so this is a bug or a burst over the
+            // bound; a full queue means the deadline decides.
+            let _ = station.starve(self.seat);
+            return;
+        };
+        self.receiving = true;
+        let token = TokenKind::Receive.token(self.seat.slot, self.seat.generation);
+        station.submit(token, Op::Receive { socket: self.socket, into });
+    }
+
+    /// Sends `range` of `from`, which holds `media` bytes of an object.
+    fn launch<K: Kernel>(
+        &mut self,
+        station: &mut Station<K>,
+        from: Rc<Buffer>,
+        range: Range<usize>,
+        more: More,
+        media: u64,
+    ) {
+        debug_assert!(self.flight.is_none() && range.end <= from.len());
+        let more = more == More::Follows;
+        self.flight = Some(Flight { start: range.start, end: range.end, more, media });
+        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
+        station.submit(token, Op::Send { socket: self.socket, from, range, more });
+    }
+
+    /// Starts the end: what we have to say first, then FIN, then the peer's FIN or a deadline.
+    fn part(&mut self, reason: CloseReason) -> Flow {
+        self.reason.get_or_insert(reason);
+        self.state = State::Parting;
+        Flow::Again
+    }
+
+    /// Ends at once; an answer under way gets `ending`.
+    fn abort<K: Kernel>(
+        &mut self,
+        station: &mut Station<K>,
+        reason: CloseReason,
+        ending: Ending,
+    ) -> Flow {
+        if matches!(self.state, State::Closing) {
+            return Flow::Wait;
+        }
+        let state = std::mem::replace(&mut self.state, State::Closing);
+        finish::abandoned(self, station, state, ending);
+        let reason = *self.reason.get_or_insert(reason);
+        station.counters.close(reason);
+        let token = TokenKind::CloseSocket.token(self.seat.slot, self.seat.generation);
+        station.submit(token, Op::CloseSocket { socket: self.socket });
+        Flow::Wait
+    }
+}
+
+/// Whether bytes follow at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum More {
+    /// They do: the kernel may wait to fill a packet.
+    Follows,
+    /// They do not.
+    Last,
+}
+
+/// Steps the connection once.
+pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    if connection.flight.is_some() {
+        return Flow::Wait;
+    }
+    match &mut connection.state {
+        State::Keys => keys::step(connection, station),
+        State::Reading => advance_reading(connection, station),
+        State::Fetching(_) => send::fetch(connection, station),
+        State::Sending(_) => send::step(connection, station),
+        State::Parting => finish::part(connection, station),
+        State::Closing => Flow::Wait,
+    }
+}
+
+/// The life of a request, in order.
+fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    if connection.stream.is_encrypted() && keys::decrypt(connection, station) == Flow::Wait {
+        return Flow::Wait;
+    }
+    let turned = match read::next(connection, station) {
+        Ok(None) => return read::more(connection, station),
+        Ok(Some(request)) => authorize::check(request, connection.peer, station)
+            .and_then(|allowed| locate::find(allowed, station))
+            .and_then(|extent| admit::admit(extent, station)),
+        Err(refusal) => Err(refusal),
+    };
+    connection.requests += 1;
+    connection.progress_at = station.now();
+    match turned {
+        Ok(turn) => connection.state = State::Fetching(Box::new(turn)),
+        Err(refusal) => send::refuse(connection, station, *refusal),
+    }
+    Flow::Again
+}
+
+/// Something the connection had under way ended.
+pub fn arrived<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    event: Event,
+) -> Flow {
+    match event {
+        Event::Received(result, buffer) => {
+            connection.receiving = false;
+            read::received(connection, station, result, &buffer)
+        }
+        Event::Sent(result, buffer) => send::sent(connection, station, result, buffer),
+        Event::ShutDown(_) => Flow::Again,
+        _ => Flow::Wait,
+    }
+}
+
+/// Bytes that the connection waits for will not come.
+pub fn failed<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    fault: Fault,
+) -> Flow {
+    send::failed(connection, station, fault)
+}
+
+/// The deadline of the state has come.
+pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    if connection.due().is_none_or(|due| due > station.now()) {
+        return Flow::Wait;
+    }
+    let in_flight = connection.flight.is_some();
+    let has_begun_a_head = connection.has_begun_a_head();
+    let (reason, ending) = match &mut connection.state {
+        State::Keys => (CloseReason::HandshakeDeadline, Ending::ClientGone),
+        State::Reading if in_flight => (CloseReason::Stalled, Ending::Stalled),
+        State::Reading if has_begun_a_head => (CloseReason::HeadDeadline, Ending::ClientGone),
+        State::Reading => return connection.part(CloseReason::IdleDeadline),
+        State::Fetching(_) => return send::failed(connection, station, Fault::Disk),
+        State::Sending(sending) if sending.paused_until().is_some() => {
+            sending.resume();
+            return Flow::Again;
+        }
+        State::Sending(sending) if sending.waits_for_disk() && !in_flight => {
+            (CloseReason::Cut, Ending::Cut)
+        }
+        State::Sending(_) => (CloseReason::Stalled, Ending::Stalled),
+        State::Parting => (CloseReason::PeerClosed, Ending::Complete),
+        State::Closing => return Flow::Wait,
+    };
+    connection.abort(station, reason, ending)
+}
+
+/// The appliance drains: idle connections part now, the others after their answer.
+pub fn drain<K: Kernel>(connection: &mut Connection, _station: &mut Station<K>) -> Flow {
+    match connection.state {
+        State::Reading if connection.flight.is_none() && !connection.has_begun_a_head() => {
+            connection.part(CloseReason::Draining)
+        }
+        _ => Flow::Wait,
+    }
+}
+
+/// Ends the connection whatever it does.
+pub fn end<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    reason: CloseReason,
+) -> Flow {
+    connection.abort(station, reason, Ending::Abandoned)
+}

@@ -1,0 +1,32 @@
+//! Step 1: a socket becomes a connection with a seat. Never reads from it.
+
+use oca_sys::{Accepted, Kernel};
+
+use super::stream::Stream;
+use super::{Connection, State};
+use crate::worker::{Seat, Station};
+
+/// Seats an accepted socket; its first state follows from whether this server speaks TLS.
+pub fn accept<K: Kernel>(seat: Seat, accepted: Accepted, station: &mut Station<K>) -> Connection {
+    station.counters.accepted.add(1);
+    let stream = Stream::new(station.shared.tls.as_ref());
+    let state = if stream.is_encrypted() { State::Keys } else { State::Reading };
+    Connection {
+        seat,
+        socket: accepted.socket,
+        peer: accepted.peer,
+        accepted_at: station.now(),
+        stream,
+        plain: Vec::new(),
+        state,
+        receiving: false,
+        flight: None,
+        spare: None,
+        peer_done: false,
+        shut: false,
+        progress_at: station.now(),
+        requests: 0,
+        sent_bytes: 0,
+        reason: None,
+    }
+}

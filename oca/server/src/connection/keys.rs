@@ -1,0 +1,85 @@
+//! Step 2: keys. Drives the handshake, and later turns records into clear bytes.
+//! Never decides what a request is; it only adds to `plain`.
+
+use std::rc::Rc;
+
+use oca_sys::Kernel;
+
+use super::stream::{Progress, Pumped, Stream};
+use super::{Connection, Flow, More, State};
+use crate::outcome::{CloseReason, Ending};
+use crate::worker::Station;
+
+/// One round of the handshake.
+///
+/// Keys -> Keys (more to come), Reading (established), Closing (no agreement).
+pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    if !connection.stream.has_part_of_a_record() {
+        connection.receive(station);
+        return Flow::Wait;
+    }
+    let Some(pumped) = pump(connection, station) else { return Flow::Wait };
+    match pumped.progress {
+        Progress::NeedsMore => {
+            connection.receive(station);
+            Flow::Wait
+        }
+        // A first request may have come along with the end of the handshake.
+        Progress::Established | Progress::Decrypted => {
+            station.counters.handshakes.add(1);
+            if matches!(&connection.stream, Stream::Tls(tls) if tls.is_resumed()) {
+                station.counters.resumed.add(1);
+            }
+            connection.state = State::Reading;
+            connection.progress_at = station.now();
+            Flow::Again
+        }
+        Progress::PeerClosed => {
+            connection.abort(station, CloseReason::PeerClosed, Ending::ClientGone)
+        }
+        Progress::Failed => failed(connection, station),
+    }
+}
+
+/// Decrypts what has arrived. `Again`: look at `plain`. `Wait`: something is under way.
+pub fn decrypt<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    while connection.stream.has_part_of_a_record() && !super::read::has_head(&connection.plain) {
+        let Some(pumped) = pump(connection, station) else { return Flow::Wait };
+        match pumped.progress {
+            Progress::Decrypted => {}
+            Progress::NeedsMore | Progress::Established => break,
+            Progress::PeerClosed => {
+                connection.peer_done = true;
+                break;
+            }
+            Progress::Failed => return failed(connection, station),
+        }
+    }
+    if connection.flight.is_some() { Flow::Wait } else { Flow::Again }
+}
+
+/// Pumps once and sends what that wrote; `None` when it must be tried again later.
+fn pump<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Option<Pumped> {
+    if connection.flight.is_some() {
+        return None;
+    }
+    let Some(mut out) = station.send_buffer() else {
+        // With the queue full, the deadline decides.
+        let _ = station.starve(connection.seat);
+        return None;
+    };
+    let Stream::Tls(tls) = &mut connection.stream else { return None };
+    let pumped = tls.pump(&mut connection.plain, &mut out);
+    if pumped.wrote > 0 {
+        connection.launch(station, Rc::new(out), 0..pumped.wrote, More::Last, 0);
+    }
+    Some(pumped)
+}
+
+/// An alert goes out if there is one, then the end.
+fn failed<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    if connection.flight.is_some() {
+        return connection.part(CloseReason::HandshakeFailed);
+    }
+    connection.abort(station, CloseReason::HandshakeFailed, Ending::ClientGone)
+}

@@ -1,0 +1,88 @@
+//! Step 5: `Allowed` becomes an `Extent`: which bytes of which file, from memory only.
+//! Never opens a file; that the index is right is checked when its bytes are read.
+
+use oca_http::{Outcome, Selection, Verdict, evaluate, resolve};
+use oca_sys::Kernel;
+
+use super::authorize::Allowed;
+use super::read::{Note, Refusal, Request, Route, Short};
+use crate::library::{Found, Library, Missing};
+use crate::tickets::Verified;
+use crate::worker::Station;
+
+/// Bytes `start..end` of something we hold.
+pub struct Extent {
+    /// Of the request.
+    pub note: Note,
+    /// Its ticket.
+    pub ticket: Option<Verified>,
+    /// What holds the bytes.
+    pub found: Found,
+    /// First byte.
+    pub start: u64,
+    /// One past the last.
+    pub end: u64,
+    /// 206 or 200.
+    pub is_part: bool,
+}
+
+/// Finds what is asked for and the range of it.
+///
+/// # Errors
+/// 404, 304 or 416.
+pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Extent, Box<Refusal>> {
+    let Allowed { request, ticket } = allowed;
+    let Request { head, path, route, note, .. } = request;
+    let refuse = |note, answer, ticket| Err(Box::new(Refusal { note, answer, ticket }));
+    let found = match look(&station.shared.library, route, path) {
+        Ok(found) => found,
+        Err(missing) => {
+            let outcome = match missing {
+                Missing::Unknown => Outcome::UnknownObject,
+                Missing::OtherTitle => Outcome::OtherTitle,
+                Missing::Condemned => Outcome::Quarantined,
+            };
+            return refuse(note, Short::Refused { outcome, total: None }, ticket);
+        }
+    };
+    let mut tag = [0u8; TAG_BYTES];
+    let may_range = match evaluate(&head, etag(&found, &mut tag), None) {
+        Verdict::NotModified => return refuse(note, Short::NotModified(found), ticket),
+        Verdict::Proceed { may_range } => may_range,
+    };
+    let (start, end, is_part) = match resolve(&head, may_range, found.bytes) {
+        Selection::Whole => (0, found.bytes, false),
+        Selection::Part { start, end } => (start, end, true),
+        Selection::Unsatisfiable => {
+            let total = Some(found.bytes);
+            let answer = Short::Refused { outcome: Outcome::Unsatisfiable, total };
+            return refuse(note, answer, ticket);
+        }
+    };
+    Ok(Extent { note, ticket, found, start, end, is_part })
+}
+
+fn look(library: &Library, route: Route<'_>, path: &str) -> Result<Found, Missing> {
+    match (library, route) {
+        (Library::Lab(lab), _) => lab.find(path).ok_or(Missing::Unknown),
+        (Library::Sealed(sealed), Route::Member { title, object }) => {
+            sealed.find(&object, Some(title.as_bytes()))
+        }
+        (Library::Sealed(sealed), Route::Fill(object)) => sealed.find(&object, None),
+        (Library::Sealed(sealed), Route::Seal(object)) => sealed.find_seal(&object),
+        (Library::Sealed(_), Route::Lab) => Err(Missing::Unknown),
+    }
+}
+
+/// Room for an entity tag.
+pub const TAG_BYTES: usize = 64;
+
+/// The entity tag of `found`, written to `into`: the object's name, as hex. The seal of an object
+/// has another: its name with the first two digits swapped for `se`, which no object has.
+pub fn etag<'a>(found: &Found, into: &'a mut [u8; TAG_BYTES]) -> &'a str {
+    *into = found.object.as_hex();
+    if found.view == crate::library::View::Seal {
+        into[..2].copy_from_slice(b"se");
+    }
+    std::str::from_utf8(into).expect("hex digits are ASCII")
+}

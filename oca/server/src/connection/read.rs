@@ -1,0 +1,294 @@
+//! Step 3: bytes become a `Request`, strictly. Never looks at a disk, a ticket's meaning or a clock
+//! but the turn's.
+
+use std::io;
+use std::ops::Range;
+
+use control_types::ObjectId;
+use oca_http::{Cmcd, Head, HeadError, Method, Outcome, split_ticket};
+use oca_sys::{Buffer, Kernel, Nanos};
+
+use super::stream::Stream;
+use super::{Connection, Flow, State};
+use crate::library::{Found, Library};
+use crate::outcome::{CloseReason, Ending};
+use crate::tickets::Verified;
+use crate::worker::Station;
+
+/// One request, borrowed from the connection's bytes until its turn is settled.
+pub struct Request<'a> {
+    /// As parsed.
+    pub head: Head<'a>,
+    /// The path without a ticket.
+    pub path: &'a str,
+    /// The ticket's text, however it came.
+    pub ticket: Option<&'a str>,
+    /// What is asked for.
+    pub route: Route<'a>,
+    /// What outlives the borrow.
+    pub note: Note,
+}
+
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route<'a> {
+    /// `/v/{title}/{object}[.ext]`
+    Member {
+        /// The title, unchecked text.
+        title: &'a str,
+        /// Which object.
+        object: ObjectId,
+    },
+    /// `/o/{object}`
+    Fill(ObjectId),
+    /// `/o/{object}/seal`
+    Seal(ObjectId),
+    /// Any path of a lab.
+    Lab,
+}
+
+/// What the record of a request needs of it later: places in the connection's bytes, which stay
+/// until the answer is finished.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Length of the head.
+    pub head_bytes: usize,
+    /// As parsed; `Other` for a head that was not.
+    pub method: Method,
+    /// Whether the client can use the connection again.
+    pub keep_alive: bool,
+    /// When the head was complete.
+    pub began: Nanos,
+    /// Path without ticket.
+    pub path: Range<usize>,
+    /// Title segment; empty when there is none.
+    pub title: Range<usize>,
+    /// `CMCD=` of the query and the four CMCD headers; empty ones are absent.
+    pub cmcd: [Range<usize>; 5],
+}
+
+/// A request that is answered without a body of ours: the reason, and what the answer needs.
+pub struct Refusal {
+    /// Of the request.
+    pub note: Note,
+    /// Which answer.
+    pub answer: Short,
+    /// The ticket, once it was found good.
+    pub ticket: Option<Verified>,
+}
+
+/// An answer without media.
+#[derive(Clone, Copy, Debug)]
+pub enum Short {
+    /// A status, its word as body.
+    Refused {
+        /// What went wrong.
+        outcome: Outcome,
+        /// For 416: the length that the range missed.
+        total: Option<u64>,
+    },
+    /// 304
+    NotModified(Found),
+    /// 204
+    Preflight,
+}
+
+impl Refusal {
+    /// A refusal with nothing to add.
+    pub fn new(note: Note, outcome: Outcome) -> Box<Self> {
+        Box::new(Self { note, answer: Short::Refused { outcome, total: None }, ticket: None })
+    }
+}
+
+/// The next request in the bytes received; `None` when more must arrive.
+///
+/// # Errors
+/// What is answered instead: a malformed head, a method or a path that is none of ours, a preflight.
+pub fn next<'a, K: Kernel>(
+    connection: &'a Connection,
+    station: &Station<K>,
+) -> Result<Option<Request<'a>>, Box<Refusal>> {
+    let bytes = connection.plain.as_slice();
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let began = station.now();
+    let malformed = |error: HeadError| {
+        // Nobody knows where the next request starts: all that has arrived goes with this one.
+        let note = Note { keep_alive: false, ..Note::blank(bytes.len(), began) };
+        Refusal::new(note, error.into())
+    };
+    let Some((head, head_bytes)) = Head::parse(bytes).map_err(malformed)? else { return Ok(None) };
+    let carried = split_ticket(&head).map_err(malformed)?;
+    let mut note = Note {
+        method: head.method,
+        keep_alive: head.keep_alive,
+        path: place(bytes, carried.path),
+        cmcd: cmcd_places(bytes, &head.cmcd, head.query),
+        ..Note::blank(head_bytes, began)
+    };
+    match head.method {
+        Method::Get | Method::Head => {}
+        Method::Options => {
+            return Err(Box::new(Refusal { note, answer: Short::Preflight, ticket: None }));
+        }
+        Method::Other => return Err(Refusal::new(note, Outcome::MethodNotAllowed)),
+    }
+    let Some(route) = route(&station.shared.library, carried.path) else {
+        return Err(Refusal::new(note, Outcome::NoRoute));
+    };
+    if let Route::Member { title, .. } = route {
+        note.title = place(bytes, title);
+    }
+    let ticket = carried.ticket.map(|(text, _)| text);
+    Ok(Some(Request { head, path: carried.path, ticket, route, note }))
+}
+
+impl Note {
+    fn blank(head_bytes: usize, began: Nanos) -> Self {
+        Self {
+            head_bytes,
+            method: Method::Other,
+            keep_alive: false,
+            began,
+            path: 0..0,
+            title: 0..0,
+            cmcd: [0..0, 0..0, 0..0, 0..0, 0..0],
+        }
+    }
+}
+
+fn route<'a>(library: &Library, path: &'a str) -> Option<Route<'a>> {
+    if matches!(library, Library::Lab(_)) {
+        return Some(Route::Lab);
+    }
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let route = match (segments.next()?, segments.next()?, segments.next()) {
+        ("v", title, Some(name)) => Route::Member { title, object: object(name)? },
+        ("o", name, None) => Route::Fill(ObjectId::from_hex(name.as_bytes())?),
+        ("o", name, Some("seal")) => Route::Seal(ObjectId::from_hex(name.as_bytes())?),
+        _ => return None,
+    };
+    segments.next().is_none().then_some(route)
+}
+
+/// 64 hex digits and perhaps an extension, which is for people: `Content-Type` comes from the seal.
+fn object(name: &str) -> Option<ObjectId> {
+    let (hex, extension) = name.split_once('.').map_or((name, None), |(h, e)| (h, Some(e)));
+    if extension.is_some_and(|e| e.is_empty() || !e.bytes().all(|b| b.is_ascii_alphanumeric())) {
+        return None;
+    }
+    ObjectId::from_hex(hex.as_bytes())
+}
+
+/// Where `part`, a slice of `whole`, lies in it.
+fn place(whole: &[u8], part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    match start.checked_add(part.len()) {
+        Some(end) if end <= whole.len() => start..end,
+        _ => 0..0,
+    }
+}
+
+fn cmcd_places(whole: &[u8], cmcd: &Cmcd<'_>, query: Option<&str>) -> [Range<usize>; 5] {
+    let in_query = query.and_then(|q| q.split('&').find_map(|pair| pair.strip_prefix("CMCD=")));
+    [in_query, cmcd.object, cmcd.request, cmcd.session, cmcd.status]
+        .map(|text| text.map_or(0..0, |text| place(whole, text)))
+}
+
+/// Whether a complete head is among `plain`.
+pub fn has_head(plain: &[u8]) -> bool {
+    plain.windows(4).any(|four| four == b"\r\n\r\n")
+}
+
+/// No complete head yet: asks for more, unless nothing more will come.
+pub fn more<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    if connection.peer_done {
+        return connection.part(CloseReason::PeerClosed);
+    }
+    if station.draining && !connection.has_begun_a_head() {
+        return connection.part(CloseReason::Draining);
+    }
+    connection.receive(station);
+    Flow::Wait
+}
+
+/// Bytes came in, or the peer's end.
+pub fn received<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    result: io::Result<usize>,
+    buffer: &Buffer,
+) -> Flow {
+    let Ok(got) = result else {
+        return connection.abort(station, CloseReason::PeerReset, Ending::ClientGone);
+    };
+    if got == 0 {
+        connection.peer_done = true;
+        return match connection.state {
+            State::Keys => connection.abort(station, CloseReason::PeerClosed, Ending::ClientGone),
+            _ => Flow::Again,
+        };
+    }
+    let bytes = &buffer[..got.min(buffer.len())];
+    match connection.state {
+        // What comes after our end is not read, only drained.
+        State::Parting | State::Closing => return Flow::Again,
+        State::Reading if !connection.has_begun_a_head() => connection.progress_at = station.now(),
+        _ => {}
+    }
+    let fits = match &mut connection.stream {
+        Stream::Tls(tls) => tls.take(bytes),
+        Stream::Clear => {
+            connection.plain.extend_from_slice(bytes);
+            connection.plain.len() <= crate::limits::PLAIN_BYTES_MAX
+        }
+    };
+    if !fits {
+        return connection.abort(station, CloseReason::Malformed, Ending::ClientGone);
+    }
+    Flow::Again
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn library() -> Library {
+        let index = oca_store::Index::load(&[]).index;
+        Library::Sealed(crate::library::Sealed::new(index))
+    }
+
+    #[test]
+    fn only_our_own_paths_are_routes() {
+        let hex = "ab".repeat(32);
+        let id = ObjectId([0xab; 32]);
+        let library = library();
+        let check = |path: String, wanted: Option<Route<'_>>| {
+            assert_eq!(route(&library, &path), wanted, "{path}");
+        };
+        let member = Some(Route::Member { title: "night", object: id });
+        check(format!("/v/night/{hex}"), member);
+        check(format!("/v/night/{hex}.mp4"), member);
+        check(format!("/o/{hex}"), Some(Route::Fill(id)));
+        check(format!("/o/{hex}/seal"), Some(Route::Seal(id)));
+        check(format!("/o/{hex}/seal/"), None);
+        check(format!("/o/{hex}/"), None);
+        check(format!("/o/{hex}.mp4"), None);
+        check(format!("/v/night/{hex}."), None);
+        check(format!("/v/night/{hex}.m~4"), None);
+        check(format!("/v/night/{hex}/x"), None);
+        check(format!("/v/{hex}"), None);
+        check(format!("/v/night/{}", hex.to_uppercase()), None);
+        check("/".to_owned(), None);
+    }
+
+    #[test]
+    fn places_are_found_again() {
+        let whole = b"GET /v/night/x HTTP/1.1";
+        let text = std::str::from_utf8(&whole[4..14]).unwrap();
+        assert_eq!(place(whole, text), 4..14);
+        assert_eq!(place(whole, "elsewhere"), 0..0);
+        assert_eq!(place(&whole[..6], text), 0..0);
+    }
+}

@@ -1,0 +1,217 @@
+//! What one worker counts: plain numbers with one writer, read by the admin thread at a scrape.
+//! Never a lock and never a read-modify-write: the worker loads and stores, relaxed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use control_types::fleet::DiskClass;
+use oca_http::Outcome;
+
+use crate::outcome::{CloseReason, Ending};
+
+/// A number that one thread raises and others read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `by`. Only the owning worker may call it.
+    pub fn add(&self, by: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    }
+
+    /// Takes `by` away, for numbers that go down too. Only the owning worker may call it.
+    pub fn take(&self, by: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(by), Ordering::Relaxed);
+    }
+
+    /// Replaces the number. Only the owning worker may call it.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The number now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the time histograms, microseconds.
+pub const TIME_BOUNDS_US: [u64; 16] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 10_000_000,
+];
+
+/// Times, by bucket, and their sum.
+#[derive(Debug, Default)]
+pub struct Times {
+    /// One for each bound, and one for what is over the last.
+    pub buckets: [Counter; TIME_BOUNDS_US.len() + 1],
+    /// Sum, microseconds.
+    pub sum_us: Counter,
+}
+
+impl Times {
+    /// Counts one time.
+    pub fn add(&self, nanos: u64) {
+        let micros = nanos / 1_000;
+        let bucket = TIME_BOUNDS_US.partition_point(|bound| *bound < micros);
+        self.buckets[bucket].add(1);
+        self.sum_us.add(micros);
+    }
+}
+
+/// Everything one worker counts.
+#[derive(Debug)]
+pub struct Counters {
+    /// Connections open now.
+    pub connections: Counter,
+    /// Connections ever accepted.
+    pub accepted: Counter,
+    /// Connections closed, by `CloseReason`.
+    pub closed: Vec<Counter>,
+    /// Answers, by outcome and ending; see [`Counters::answers`].
+    answers: Vec<Counter>,
+    /// Bytes handed to sockets, heads and TLS framing included.
+    pub sent_bytes: Counter,
+    /// Bytes of objects among them.
+    pub media_bytes: Counter,
+    /// TLS handshakes finished.
+    pub handshakes: Counter,
+    /// Of those, resumed from a ticket.
+    pub resumed: Counter,
+    /// Chunks found in memory.
+    pub hot_hits: Counter,
+    /// Chunks joined while another connection's read was under way.
+    pub hot_joins: Counter,
+    /// Chunks read from disk.
+    pub hot_misses: Counter,
+    /// Chunks dropped to make room.
+    pub hot_evictions: Counter,
+    /// Chunks in memory now.
+    pub hot_chunks: Counter,
+    /// Disk reads, by class: ssd, hdd.
+    pub disk_reads: [Times; 2],
+    /// Bytes read from disk, by class.
+    pub disk_bytes: [Counter; 2],
+    /// Disk reads and opens that failed, by class.
+    pub disk_errors: [Counter; 2],
+    /// Chunks whose bytes were not the object's.
+    pub chunks_bad: Counter,
+    /// From the last byte of a request head to the first byte of its answer handed to the socket.
+    pub first_byte: Times,
+    /// Times a connection had to wait for a buffer.
+    pub starved: Counter,
+    /// Tickets verified, and found already verified.
+    pub tickets_verified: Counter,
+    /// See `tickets_verified`.
+    pub tickets_remembered: Counter,
+    /// Access log lines dropped because the writer was behind.
+    pub log_dropped: Counter,
+    /// Messages to the admin thread dropped because it was behind.
+    pub troubles_dropped: Counter,
+    /// Turns of the loop.
+    pub turns: Counter,
+    /// CPU time of the worker's thread, microseconds; set by the worker once in a while.
+    pub cpu_us: Counter,
+    /// Open files.
+    pub files: Counter,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        let answers = Outcome::all().count() * Ending::ALL.len();
+        let zeros = |count: usize| (0..count).map(|_| Counter::default()).collect();
+        Self {
+            connections: Counter::default(),
+            accepted: Counter::default(),
+            closed: zeros(CloseReason::ALL.len()),
+            answers: zeros(answers),
+            sent_bytes: Counter::default(),
+            media_bytes: Counter::default(),
+            handshakes: Counter::default(),
+            resumed: Counter::default(),
+            hot_hits: Counter::default(),
+            hot_joins: Counter::default(),
+            hot_misses: Counter::default(),
+            hot_evictions: Counter::default(),
+            hot_chunks: Counter::default(),
+            disk_reads: Default::default(),
+            disk_bytes: Default::default(),
+            disk_errors: Default::default(),
+            chunks_bad: Counter::default(),
+            first_byte: Times::default(),
+            starved: Counter::default(),
+            tickets_verified: Counter::default(),
+            tickets_remembered: Counter::default(),
+            log_dropped: Counter::default(),
+            troubles_dropped: Counter::default(),
+            turns: Counter::default(),
+            cpu_us: Counter::default(),
+            files: Counter::default(),
+        }
+    }
+}
+
+impl Counters {
+    /// Counts one answer.
+    pub fn answer(&self, outcome: Outcome, ending: Ending) {
+        let row = Outcome::all().position(|known| known == outcome).unwrap_or(0);
+        if let Some(counter) = self.answers.get(row * Ending::ALL.len() + ending as usize) {
+            counter.add(1);
+        }
+    }
+
+    /// Answers so far, by outcome and ending; combinations that never happened are left out.
+    pub fn answers(&self) -> impl Iterator<Item = (Outcome, Ending, u64)> {
+        let pairs = Outcome::all().flat_map(|o| Ending::ALL.iter().map(move |e| (o, *e)));
+        pairs
+            .zip(&self.answers)
+            .map(|((outcome, ending), counter)| (outcome, ending, counter.get()))
+            .filter(|(_, _, count)| *count > 0)
+    }
+
+    /// Counts a connection that closed.
+    pub fn close(&self, reason: CloseReason) {
+        self.closed[reason as usize].add(1);
+    }
+}
+
+/// Place of a class in the per-class arrays.
+#[must_use]
+pub const fn class_row(class: DiskClass) -> usize {
+    match class {
+        DiskClass::Ssd => 0,
+        DiskClass::Hdd => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_lands_in_the_first_bucket_that_holds_it() {
+        let times = Times::default();
+        [50_000, 51_000, 11_000_000_000].iter().for_each(|nanos| times.add(*nanos));
+        let filled: Vec<_> = times.buckets.iter().map(Counter::get).collect();
+        assert_eq!((filled[0], filled[1], filled[TIME_BOUNDS_US.len()]), (1, 1, 1));
+        assert_eq!(times.sum_us.get(), 50 + 51 + 11_000_000);
+    }
+
+    #[test]
+    fn answers_are_listed_by_what_they_were() {
+        let counters = Counters::default();
+        counters.answer(Outcome::Part, Ending::Complete);
+        counters.answer(Outcome::Part, Ending::Complete);
+        counters.answer(Outcome::OverBudget, Ending::ClientGone);
+        let mut listed: Vec<_> = counters.answers().collect();
+        listed.sort_by_key(|(_, _, count)| *count);
+        assert_eq!(
+            listed,
+            vec![
+                (Outcome::OverBudget, Ending::ClientGone, 1),
+                (Outcome::Part, Ending::Complete, 2)
+            ]
+        );
+    }
+}

@@ -1,0 +1,172 @@
+//! Plain files below one directory, for trying the server without objects, tickets or a fleet.
+//! Never follows a link out of the directory and never looks at the disk while answering.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use arc_swap::ArcSwap;
+use control_types::ObjectId;
+use control_types::fleet::DiskClass;
+
+use super::{Found, View};
+use crate::limits::LAB_FILES_MAX;
+
+/// The files of a directory as of the last scan.
+pub struct Lab {
+    root: PathBuf,
+    files: ArcSwap<Files>,
+}
+
+#[derive(Default)]
+struct Files {
+    /// By URL path, `/` first.
+    found: HashMap<String, Found>,
+    paths: HashMap<ObjectId, PathBuf>,
+}
+
+/// Why a directory cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// It cannot be listed.
+    #[error("cannot list {path}: give a directory that this user may read")]
+    Unreadable {
+        /// Which directory or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Too many files.
+    #[error("{path} holds more than {LAB_FILES_MAX} files: give a smaller directory")]
+    TooMany {
+        /// Which directory.
+        path: PathBuf,
+    },
+}
+
+impl Lab {
+    /// Lists `root`.
+    ///
+    /// # Errors
+    /// When it is not a directory that can be read.
+    pub fn new(root: &Path) -> Result<Self, LabError> {
+        let unreadable = |source| LabError::Unreadable { path: root.into(), source };
+        let root = root.canonicalize().map_err(unreadable)?;
+        let lab = Self { root, files: ArcSwap::default() };
+        lab.rescan()?;
+        Ok(lab)
+    }
+
+    /// Lists the directory again, so that new files are served and changed ones have a new ETag.
+    ///
+    /// # Errors
+    /// As `new`; the last good list stays.
+    pub fn rescan(&self) -> Result<(), LabError> {
+        let mut files = Files::default();
+        let mut pending = vec![self.root.clone()];
+        while let Some(directory) = pending.pop() {
+            let unreadable = |source| LabError::Unreadable { path: directory.clone(), source };
+            for entry in fs::read_dir(&directory).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                // Links are skipped: `file_type` does not follow them.
+                let kind = entry.file_type().map_err(unreadable)?;
+                if kind.is_dir() {
+                    pending.push(entry.path());
+                } else if kind.is_file()
+                    && let Ok(metadata) = entry.metadata()
+                {
+                    files.add(&self.root, entry.path(), &metadata);
+                }
+                if files.found.len() > LAB_FILES_MAX {
+                    return Err(LabError::TooMany { path: self.root.clone() });
+                }
+            }
+        }
+        self.files.store(files.into());
+        Ok(())
+    }
+
+    /// The file that URL path `path` names. Request paths have one spelling, without escapes, so a
+    /// file whose name needs one cannot be asked for.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<Found> {
+        self.files.load().found.get(path).copied()
+    }
+
+    /// Where a file found earlier is.
+    #[must_use]
+    pub fn path(&self, object: &ObjectId) -> Option<PathBuf> {
+        self.files.load().paths.get(object).cloned()
+    }
+}
+
+impl Files {
+    /// Adds one file, if its name can be part of a URL.
+    fn add(&mut self, root: &Path, path: PathBuf, metadata: &fs::Metadata) {
+        let Some(below) = path.strip_prefix(root).ok().and_then(Path::to_str) else { return };
+        let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let url = format!("/{below}");
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(url.as_bytes());
+        hasher.update(&metadata.len().to_le_bytes());
+        hasher.update(&modified.unwrap_or_default().as_nanos().to_le_bytes());
+        let object = ObjectId(*hasher.finalize().as_bytes());
+        let found = Found {
+            object,
+            view: View::Payload,
+            bytes: metadata.len(),
+            offset: 0,
+            volume: 0,
+            class: DiskClass::Ssd,
+            media_type: media_type(&path),
+            sealed: None,
+        };
+        self.paths.insert(object, path);
+        self.found.insert(url, found);
+    }
+}
+
+fn media_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+        "mp4" | "m4s" | "cmfv" => "video/mp4",
+        "m4a" | "cmfa" => "audio/mp4",
+        "m3u8" => "application/vnd.apple.mpegurl",
+        "mpd" => "application/dash+xml",
+        "webm" => "video/webm",
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript",
+        "css" => "text/css",
+        "json" => "application/json",
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_below_the_directory_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        fs::write(dir.path().join("sub/a-b.mp4"), b"abc").unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("out")).unwrap();
+        std::os::unix::fs::symlink("/", dir.path().join("root")).unwrap();
+        let lab = Lab::new(dir.path()).unwrap();
+        let found = lab.find("/sub/a-b.mp4").unwrap();
+        assert_eq!((found.bytes, found.media_type), (3, "video/mp4"));
+        let outside = ["/out", "/root/etc/passwd", "/sub/../sub/a-b.mp4", "/sub", "sub/a-b.mp4"];
+        for path in outside {
+            assert_eq!(lab.find(path), None, "{path}");
+        }
+        fs::write(dir.path().join("sub/a-b.mp4"), b"longer").unwrap();
+        lab.rescan().unwrap();
+        assert_ne!(lab.find("/sub/a-b.mp4").unwrap().object, found.object, "a new version");
+    }
+}

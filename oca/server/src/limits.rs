@@ -1,0 +1,172 @@
+//! Every maximum of the appliance's segment server, tied to its neighbours by const assertions.
+//! Never read from a file: what an operator may turn is in `config`, bounded by these.
+
+use control_types::limits::{CHUNK_BYTES, TICKET_BYTES_MAX};
+
+/// Most workers (one a core).
+pub const WORKERS_MAX: usize = 256;
+
+/// Most connections a worker holds; one more stays in the kernel's backlog.
+pub const CONNECTIONS_MAX: usize = 8192;
+
+/// Free slots at which a worker stops accepting, so that connections already on their way from the
+/// kernel still find one.
+pub const ACCEPT_HEADROOM: usize = 64;
+
+/// Backlog of a listening socket.
+pub const BACKLOG: i32 = 4096;
+
+/// Longest request head, bytes: a ticket in the path and one in a cookie, CMCD, and a browser's rest.
+pub const HEAD_BYTES_MAX: usize = oca_http::HEAD_BYTES_MAX;
+
+/// A body up to this long goes out in one piece with its head, bytes: a copy costs less than a
+/// second send.
+pub const SMALL_BODY_BYTES_MAX: u64 = 16 * 1024;
+
+/// Longest send of a connection whose ticket caps its rate, bytes.
+pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
+
+/// One receive buffer, bytes: most requests arrive in one piece.
+pub const RECEIVE_BYTES: usize = 4096;
+
+/// Largest TLS record on the wire: header, 16 KiB of content, type byte, tag, and what TLS 1.2 adds.
+pub const RECORD_BYTES_MAX: usize = 5 + RECORD_CONTENT_BYTES_MAX + 256;
+
+/// Largest content of a TLS record, bytes (RFC 8446 section 5.1).
+pub const RECORD_CONTENT_BYTES_MAX: usize = 16384;
+
+/// TLS bytes that wait for the rest of their record or handshake message, bytes a connection.
+pub const INCOMING_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
+
+/// Clear bytes that wait to be parsed, a connection: one head, and the records its end came in.
+pub const PLAIN_BYTES_MAX: usize = HEAD_BYTES_MAX + INCOMING_BYTES_MAX;
+
+/// Records encrypted into one send buffer before it goes out.
+pub const RECORDS_PER_SEND: usize = 4;
+
+/// One send buffer, bytes: a batch of records and a response head in a record of its own.
+pub const SEND_BYTES: usize = 69_632;
+
+/// Send buffers of a worker: one for each connection that is sending at this moment.
+pub const SEND_BUFFERS: usize = 1024;
+
+/// Longest response head we write, bytes.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = oca_http::answer::ANSWER_BYTES_MAX;
+
+/// Fewest chunk buffers of a worker: below this, reading ahead starves the connections.
+pub const CHUNK_BUFFERS_MIN: usize = 16;
+
+/// Share of a worker's chunk buffers that one volume may have under read: a slow disk fills its own
+/// share and no other's.
+pub const VOLUME_READS_SHARE: usize = 2;
+
+/// Connections that may wait for a buffer; past this, a new request is answered 503.
+pub const STARVED_MAX: usize = 2048;
+
+/// Open files of a worker, with their decoded seals.
+pub const FILES_MAX: usize = 1024;
+
+/// Bytes of decoded seals a worker keeps; 32 bytes a chunk, so this covers 256 GiB of objects.
+pub const SEAL_BYTES_MAX: usize = 32 << 20;
+
+/// Verified tickets a worker remembers.
+pub const TICKETS_MAX: usize = 8192;
+
+/// Volumes of an appliance.
+pub const VOLUMES_MAX: usize = 256;
+
+/// Files that `oca lab` serves.
+pub const LAB_FILES_MAX: usize = 1_000_000;
+
+/// Access log bytes gathered before a batch is handed to the writer.
+pub const LOG_BATCH_BYTES: usize = 32 * 1024;
+
+/// Longest access log line, bytes; longer paths are cut.
+pub const LOG_LINE_BYTES_MAX: usize = 4096;
+
+/// Log batches on their way to the writer; when full, lines are dropped and counted.
+pub const LOG_BATCHES_MAX: usize = 64;
+
+/// Messages from workers to the admin thread on their way; when full, they are dropped and counted.
+pub const TROUBLES_MAX: usize = 1024;
+
+/// Commands from the admin thread to a worker on their way.
+pub const COMMANDS_MAX: usize = 64;
+
+/// A TLS handshake ends within this, milliseconds.
+pub const HANDSHAKE_MS_MAX: u64 = 10_000;
+
+/// A request head that has begun is complete within this, milliseconds.
+pub const HEAD_MS_MAX: u64 = 10_000;
+
+/// A connection without a request is closed after this, milliseconds. Longer than a player's pause
+/// between two segments, so that a playing member never pays for a handshake.
+pub const IDLE_MS_MAX: u64 = 75_000;
+
+/// A connection whose peer takes not one byte for this long is closed, milliseconds.
+pub const SEND_PROGRESS_MS_MAX: u64 = 20_000;
+
+/// A connection that waits for its own end (FIN sent) is given up after this, milliseconds.
+pub const LINGER_MS_MAX: u64 = 2_000;
+
+/// A volume is reported sick for this long after its last error, milliseconds.
+pub const VOLUME_SICK_MS: u64 = 60_000;
+
+/// What `Retry-After` says with a 503, seconds.
+pub const RETRY_AFTER_S: u32 = 5;
+
+/// Default time from SIGTERM to exit, milliseconds.
+pub const DRAIN_MS: u64 = 10_000;
+
+const _: () = assert!(HEAD_BYTES_MAX > 2 * TICKET_BYTES_MAX + 2048);
+const _: () = assert!(RECEIVE_BYTES <= INCOMING_BYTES_MAX);
+const _: () = assert!(RECEIVE_BYTES <= PLAIN_BYTES_MAX);
+const _: () = assert!(
+    SEND_BYTES >= RECORDS_PER_SEND * RECORD_BYTES_MAX + RESPONSE_HEAD_BYTES_MAX + 256,
+    "a batch of records and a head fit one send buffer"
+);
+const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= RECORD_CONTENT_BYTES_MAX);
+const _: () = assert!(ACCEPT_HEADROOM * 4 <= CONNECTIONS_MAX);
+const _: () = assert!(CONNECTIONS_MAX < 1 << 24, "a token has 24 bits for a slot");
+const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);
+const _: () = assert!(HANDSHAKE_MS_MAX < IDLE_MS_MAX && SEND_PROGRESS_MS_MAX < IDLE_MS_MAX);
+
+/// What one process may take, bytes, by consumer; printed at boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct MemorySum {
+    /// Chunk buffers: the hot set and what is under read.
+    pub chunks: u64,
+    /// Send buffers.
+    pub sends: u64,
+    /// Receive buffers, and bytes that wait for the rest of a record or head.
+    pub receives: u64,
+    /// Decoded seals.
+    pub seals: u64,
+    /// Verified tickets.
+    pub tickets: u64,
+    /// Log batches.
+    pub logs: u64,
+}
+
+impl MemorySum {
+    /// The sum for `workers` workers of `connections` connections and `chunk_buffers` each.
+    #[must_use]
+    pub fn of(workers: usize, connections: usize, chunk_buffers: usize) -> Self {
+        let workers = workers as u64;
+        let each_connection = (RECEIVE_BYTES + INCOMING_BYTES_MAX + PLAIN_BYTES_MAX) as u64;
+        Self {
+            chunks: workers * chunk_buffers as u64 * CHUNK_BYTES,
+            sends: workers * (SEND_BUFFERS * SEND_BYTES) as u64,
+            receives: workers * connections as u64 * each_connection,
+            seals: workers * SEAL_BYTES_MAX as u64,
+            tickets: workers * (TICKETS_MAX * 2 * TICKET_BYTES_MAX) as u64,
+            logs: (LOG_BATCHES_MAX * LOG_BATCH_BYTES) as u64,
+        }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.chunks + self.sends + self.receives + self.seals + self.tickets + self.logs
+    }
+}

@@ -1,0 +1,330 @@
+//! One thread's loop: pop completions, step the connections they belong to, submit, wait.
+//! Never blocks but in the kernel's `wait`, never takes a lock, and reads no clock but the kernel's.
+//!
+//! Generic over the kernel, so that the same loop runs on a ring and under simulation; `turn` does
+//! one round and returns, so that a simulator may interleave many workers on one thread.
+
+mod commands;
+mod deadlines;
+mod disk;
+mod station;
+mod tokens;
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use oca_sys::{Accepted, Completion, Event, Kernel, ListenerId, Nanos, Op};
+
+pub use commands::{Command, ConnectionLine};
+pub use disk::Wish;
+pub use station::{Fault, OverBudget, Shared, Station, Trouble};
+pub use tokens::{Seat, TokenKind};
+
+use crate::access_log::LogSink;
+use crate::connection::{self, Connection, Flow};
+use crate::counters::Counters;
+use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX};
+use crate::outcome::CloseReason;
+use deadlines::Deadlines;
+
+const ECANCELED: i32 = nix::errno::Errno::ECANCELED as i32;
+/// Seats of the starved queue that are woken in one turn.
+const STARVED_PER_TURN: usize = 64;
+/// How long a worker with starved seats sleeps at most, milliseconds.
+const STARVED_WAIT_MS: u64 = 2;
+/// How long any worker sleeps at most, milliseconds: log batches go out, CPU time is noted.
+const TICK_MS: u64 = 250;
+
+/// Everything a worker is made of.
+pub struct WorkerParts<K> {
+    /// The machine it runs on; it stays on the thread that made it.
+    pub kernel: K,
+    /// Listeners of that kernel.
+    pub listeners: Vec<ListenerId>,
+    /// What all workers share.
+    pub shared: Shared,
+    /// This worker's numbers.
+    pub counters: Arc<Counters>,
+    /// Orders from the admin thread; whoever sends one wakes the kernel after.
+    pub commands: Receiver<Command>,
+    /// Where access log lines go.
+    pub log: LogSink,
+    /// Most connections; the kernel stops accepting there by itself.
+    pub connections_max: usize,
+    /// Chunk buffers the kernel has.
+    pub chunk_buffers: usize,
+    /// Keys the hash tables: equal seeds give equal runs.
+    pub seed: u64,
+}
+
+/// Whether a worker has more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// Call `turn` again.
+    Running,
+    /// Drained: no connection is left and none will come.
+    Done,
+}
+
+/// One worker.
+pub struct Worker<K> {
+    station: Station<K>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    deadlines: Deadlines,
+    listeners: Vec<ListenerId>,
+    commands: Receiver<Command>,
+    drain_until: Option<Nanos>,
+    accepting: usize,
+    tick_at: Nanos,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    connection: Option<Connection>,
+}
+
+impl<K: Kernel> Worker<K> {
+    /// A worker with no connections that accepts from its listeners at the first turn.
+    #[must_use]
+    pub fn new(parts: WorkerParts<K>) -> Self {
+        let connections_max = parts.connections_max.clamp(1, CONNECTIONS_MAX);
+        debug_assert!(parts.chunk_buffers >= 1 && CHUNK_BUFFERS_MIN > 1);
+        let mut worker = Self {
+            station: Station::new(
+                parts.kernel,
+                parts.shared,
+                parts.counters,
+                parts.log,
+                parts.chunk_buffers,
+                parts.seed,
+            ),
+            slots: std::iter::repeat_with(Slot::default).take(connections_max).collect(),
+            free: (0..u32::try_from(connections_max).expect("CONNECTIONS_MAX fits 24 bits"))
+                .rev()
+                .collect(),
+            deadlines: Deadlines::new(connections_max),
+            listeners: parts.listeners,
+            commands: parts.commands,
+            drain_until: None,
+            accepting: 0,
+            tick_at: Nanos(0),
+        };
+        for listener in worker.listeners.clone() {
+            worker.accepting += 1;
+            worker.station.submit(TokenKind::Accept.token(listener.0, 0), Op::Accept { listener });
+        }
+        worker
+    }
+
+    /// One round: waits for something to happen, then does all of it.
+    pub fn turn(&mut self) -> Turned {
+        let until = self.turn_until();
+        self.station.kernel.wait(Some(until));
+        while let Some(completion) = self.station.kernel.pop() {
+            self.take(completion);
+            self.step_ready();
+        }
+        self.step_due();
+        self.step_starved();
+        self.step_ready();
+        self.tick();
+        self.station.submit_held();
+        self.station.counters.turns.add(1);
+        if self.drain_until.is_some() && self.free.len() == self.slots.len() && self.accepting == 0
+        {
+            self.station.log.flush(&self.station.counters);
+            return Turned::Done;
+        }
+        Turned::Running
+    }
+
+    /// When to wake at the latest.
+    fn turn_until(&self) -> Nanos {
+        let now = self.station.now();
+        let mut until = now.plus_millis(TICK_MS);
+        if !self.station.starved.is_empty() {
+            until = until.min(now.plus_millis(STARVED_WAIT_MS));
+        }
+        if let Some(due) = self.deadlines.next() {
+            until = until.min(due);
+        }
+        self.drain_until.map_or(until, |drain| until.min(drain))
+    }
+
+    /// One completion to whom it concerns. Those of a connection that is gone only free a buffer.
+    fn take(&mut self, completion: Completion) {
+        let Some((kind, slot, generation)) = TokenKind::split(completion.token) else {
+            return self.take_commands();
+        };
+        match (kind, completion.event) {
+            (TokenKind::Accept, Event::Accepted(result)) => self.accepted(result),
+            (TokenKind::Open, Event::Opened(result)) => {
+                self.station.opened(slot, generation, result);
+            }
+            (TokenKind::ReadSeal, Event::Read(result, buffer)) => {
+                self.station.seal_read(slot, generation, result, buffer);
+            }
+            (TokenKind::ReadChunk, Event::Read(result, buffer)) => {
+                self.station.chunk_read(slot, generation, result, buffer);
+            }
+            (TokenKind::CloseSocket, Event::SocketClosed) => self.closed(slot, generation),
+            (TokenKind::CloseFile, _) => {}
+            (_, event) => self.step(Seat { slot, generation }, |connection, station| {
+                connection::arrived(connection, station, event)
+            }),
+        }
+    }
+
+    fn accepted(&mut self, result: std::io::Result<Accepted>) {
+        let accepted = match result {
+            Ok(accepted) => accepted,
+            // The kernel keeps accepting until told to stop, and says so with this one error.
+            Err(error) if error.raw_os_error() == Some(ECANCELED) => {
+                self.accepting = self.accepting.saturating_sub(1);
+                return;
+            }
+            // The peer gave up before we looked, or the machine is short of something: the next
+            // connection may fare better.
+            Err(_) => return self.station.counters.close(CloseReason::NotAccepted),
+        };
+        let Some(slot) = self.free.pop() else {
+            // The kernel pauses at `sockets_max`; a burst may still bring a few more.
+            self.station.counters.close(CloseReason::NoSlot);
+            let token = TokenKind::CloseSocket.token(0, 0);
+            return self.station.submit(token, Op::CloseSocket { socket: accepted.socket });
+        };
+        let entry = &mut self.slots[slot as usize];
+        // 0 marks sockets that never had a slot.
+        entry.generation = entry.generation.wrapping_add(1).max(1);
+        let seat = Seat { slot, generation: entry.generation };
+        let connection = connection::accept(seat, accepted, &mut self.station);
+        self.slots[slot as usize].connection = Some(connection);
+        self.station.counters.connections.set((self.slots.len() - self.free.len()) as u64);
+        self.step(seat, |_, _| Flow::Again);
+    }
+
+    fn closed(&mut self, slot: u32, generation: u32) {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return };
+        if generation == 0 || entry.generation != generation {
+            return;
+        }
+        if entry.connection.take().is_some() {
+            self.deadlines.clear(slot);
+            self.free.push(slot);
+            self.station.counters.connections.set((self.slots.len() - self.free.len()) as u64);
+        }
+    }
+
+    /// Steps the connection at `seat`, if it is still there, until it has to wait for something.
+    fn step(&mut self, seat: Seat, first: impl FnOnce(&mut Connection, &mut Station<K>) -> Flow) {
+        let Some(entry) = self.slots.get_mut(seat.slot as usize) else { return };
+        if entry.generation != seat.generation {
+            return;
+        }
+        let Some(connection) = entry.connection.as_mut() else { return };
+        let mut flow = first(connection, &mut self.station);
+        while flow == Flow::Again {
+            flow = connection::advance(connection, &mut self.station);
+        }
+        match connection.due() {
+            Some(due) => self.deadlines.set(seat.slot, due),
+            None => self.deadlines.clear(seat.slot),
+        }
+    }
+
+    fn step_ready(&mut self) {
+        while let Some((seat, fault)) = self.station.ready.pop_front() {
+            self.step(seat, |connection, station| match fault {
+                Some(fault) => connection::failed(connection, station, fault),
+                None => Flow::Again,
+            });
+        }
+    }
+
+    fn step_due(&mut self) {
+        let now = self.station.now();
+        while let Some(slot) = self.deadlines.pop(now) {
+            let generation = self.slots[slot as usize].generation;
+            self.step(Seat { slot, generation }, connection::overdue);
+        }
+        if self.drain_until.is_some_and(|until| until <= now) {
+            self.end_all();
+        }
+    }
+
+    fn step_starved(&mut self) {
+        let woken = self.station.starved.len().min(STARVED_PER_TURN);
+        for _ in 0..woken {
+            if let Some(seat) = self.station.starved.pop_front() {
+                self.step(seat, |_, _| Flow::Again);
+            }
+        }
+    }
+
+    /// Once in a while: the log goes out even when little is logged.
+    fn tick(&mut self) {
+        let now = self.station.now();
+        if now >= self.tick_at {
+            self.tick_at = now.plus_millis(TICK_MS);
+            self.station.log.flush(&self.station.counters);
+        }
+    }
+
+    fn take_commands(&mut self) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Drain { within_ms } => self.drain(within_ms),
+                Command::List(answer) => {
+                    let lines = self.slots.iter().filter_map(|slot| slot.connection.as_ref());
+                    let now = self.station.now();
+                    let lines = lines.map(|connection| connection.line(now)).collect();
+                    // Whoever asked may have given up.
+                    drop(answer.send(lines));
+                }
+            }
+        }
+    }
+
+    /// Stops accepting, lets idle connections go, and gives the others `within_ms`.
+    pub fn drain(&mut self, within_ms: u64) {
+        if self.drain_until.is_some() {
+            return;
+        }
+        self.station.draining = true;
+        self.drain_until = Some(self.station.now().plus_millis(within_ms));
+        for listener in self.listeners.clone() {
+            let token = TokenKind::StopAccepting.token(listener.0, 0);
+            self.station.submit(token, Op::StopAccepting { listener });
+        }
+        self.step_all(connection::drain);
+    }
+
+    fn end_all(&mut self) {
+        self.step_all(|connection, station| {
+            connection::end(connection, station, CloseReason::Draining)
+        });
+    }
+
+    fn step_all(&mut self, first: impl Fn(&mut Connection, &mut Station<K>) -> Flow) {
+        for slot in 0..self.slots.len() {
+            let seat = Seat {
+                slot: u32::try_from(slot).expect("CONNECTIONS_MAX fits 24 bits"),
+                generation: self.slots[slot].generation,
+            };
+            self.step(seat, &first);
+        }
+    }
+
+    /// The worker's numbers.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.station.counters
+    }
+
+    /// The kernel under it, for a simulator that drives both.
+    pub fn kernel_mut(&mut self) -> &mut K {
+        &mut self.station.kernel
+    }
+}

@@ -1,0 +1,34 @@
+//! What the admin thread may ask of a worker, and what a worker answers.
+//! Never on the path of a segment: a worker looks here only when it was woken for it.
+
+use std::sync::mpsc::SyncSender;
+
+use serde::Serialize;
+
+/// An order to a worker.
+pub enum Command {
+    /// Stop accepting, finish what is under way within this many milliseconds, end.
+    Drain {
+        /// After this, connections are cut.
+        within_ms: u64,
+    },
+    /// Say who is connected.
+    List(SyncSender<Vec<ConnectionLine>>),
+}
+
+/// One connection, for `/debug/connections`.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConnectionLine {
+    /// Who.
+    pub peer: String,
+    /// One word: `keys`, `reading`, `fetching`, `sending`, `parting`.
+    pub state: &'static str,
+    /// Milliseconds since it was accepted.
+    pub age_ms: u64,
+    /// Requests answered on it.
+    pub requests: u64,
+    /// Bytes sent on it.
+    pub sent_bytes: u64,
+    /// `clear`, `TLSv1_2`, `TLSv1_3`.
+    pub keys: &'static str,
+}

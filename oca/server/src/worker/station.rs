@@ -1,0 +1,193 @@
+//! What all connections of a worker share: the kernel, memory, files, tickets, counters, the log.
+//! Never knows a connection; it hands seats back to the loop in `worker`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use control_types::ObjectId;
+use oca_http::HttpDate;
+use oca_sys::{Buffer, FileId, Kernel, Nanos, Op, Token};
+use rustls::ServerConfig;
+
+use super::{Seat, TokenKind};
+use crate::access_log::LogSink;
+use crate::counters::Counters;
+use crate::files::Files;
+use crate::hot_set::HotSet;
+use crate::library::Library;
+use crate::limits::{FILES_MAX, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX, VOLUMES_MAX};
+use crate::tickets::{Gate, TicketMemory};
+
+/// Why bytes that a seat waits for will not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The file is not there any more.
+    Gone,
+    /// The disk did not give the bytes.
+    Disk,
+    /// The disk gave other bytes than the object's.
+    Corrupt,
+}
+
+/// What a worker tells the admin thread. It may be dropped when that thread is behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A copy is bad: leave a marker for the fill agent.
+    BadObject {
+        /// Position of the volume in the configuration.
+        volume: u16,
+        /// Which object.
+        object: ObjectId,
+    },
+    /// A read or an open failed.
+    DiskError {
+        /// Position of the volume in the configuration.
+        volume: u16,
+    },
+}
+
+/// The shared things that come from outside; cloned for every worker.
+#[derive(Clone)]
+pub struct Shared {
+    /// What can be served.
+    pub library: Arc<Library>,
+    /// Who may have it.
+    pub gate: Arc<Gate>,
+    /// Certificates and ticketer; absent means plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Where troubles go.
+    pub troubles: SyncSender<Trouble>,
+}
+
+/// A worker's own things, lent to each step of a connection.
+pub struct Station<K> {
+    /// The machine.
+    pub kernel: K,
+    /// From outside.
+    pub shared: Shared,
+    /// Chunks in memory.
+    pub hot: HotSet,
+    /// Open files.
+    pub files: Files,
+    /// Verified tickets.
+    pub tickets: TicketMemory,
+    /// This worker's numbers.
+    pub counters: Arc<Counters>,
+    /// Access log.
+    pub log: LogSink,
+    /// Stop keeping connections.
+    pub draining: bool,
+    /// Chunk buffers that one volume may have under read.
+    pub volume_reads_max: usize,
+    /// Reads under way, by volume.
+    pub volume_reads: Vec<usize>,
+    pub(super) ready: VecDeque<(Seat, Option<Fault>)>,
+    pub(super) starved: VecDeque<Seat>,
+    /// Operations that found the kernel's queue full; they go first next time.
+    held: VecDeque<(Token, Op)>,
+    date: (u64, HttpDate),
+}
+
+/// No buffer, and too many wait for one already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OverBudget;
+
+impl<K: Kernel> Station<K> {
+    pub(super) fn new(
+        kernel: K,
+        shared: Shared,
+        counters: Arc<Counters>,
+        log: LogSink,
+        chunk_buffers: usize,
+        seed: u64,
+    ) -> Self {
+        Self {
+            kernel,
+            shared,
+            hot: HotSet::new(chunk_buffers, seed),
+            files: Files::new(FILES_MAX, SEAL_BYTES_MAX, seed),
+            tickets: TicketMemory::new(TICKETS_MAX, seed),
+            counters,
+            log,
+            draining: false,
+            volume_reads_max: (chunk_buffers / crate::limits::VOLUME_READS_SHARE).max(1),
+            volume_reads: vec![0; VOLUMES_MAX],
+            ready: VecDeque::with_capacity(256),
+            starved: VecDeque::with_capacity(STARVED_MAX),
+            held: VecDeque::with_capacity(256),
+            date: (0, HttpDate::from_unix_seconds(0)),
+        }
+    }
+
+    /// Monotonic time as of this turn.
+    pub fn now(&self) -> Nanos {
+        self.kernel.now()
+    }
+
+    /// Hands an operation to the kernel, or keeps it for the next turn when the queue is full. What
+    /// waits here is bounded by the operations that connections, chunks and files may have under
+    /// way: a handful each.
+    pub fn submit(&mut self, token: Token, op: Op) {
+        if !self.held.is_empty() {
+            self.held.push_back((token, op));
+        } else if let Err(op) = self.kernel.submit(token, op) {
+            self.held.push_back((token, op));
+        }
+    }
+
+    /// Hands over what the last turn had to keep. True when nothing is left.
+    pub(super) fn submit_held(&mut self) -> bool {
+        while let Some((token, op)) = self.held.pop_front() {
+            if let Err(op) = self.kernel.submit(token, op) {
+                self.held.push_front((token, op));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Closes a file nobody reads.
+    pub fn close_file(&mut self, file: FileId) {
+        self.submit(TokenKind::CloseFile.token(0, 0), Op::CloseFile { file });
+    }
+
+    /// A send buffer, or `None` when all are out.
+    pub fn send_buffer(&mut self) -> Option<Buffer> {
+        self.kernel.send_buffer()
+    }
+
+    /// Puts `seat` in the queue of those that wait for a buffer.
+    ///
+    /// # Errors
+    /// The queue is full: the seat must give up.
+    pub fn starve(&mut self, seat: Seat) -> Result<(), OverBudget> {
+        if self.starved.len() >= STARVED_MAX {
+            return Err(OverBudget);
+        }
+        self.counters.starved.add(1);
+        self.starved.push_back(seat);
+        Ok(())
+    }
+
+    /// Seats that wait for a buffer.
+    pub fn waiting_for_buffers(&self) -> usize {
+        self.starved.len()
+    }
+
+    /// Tells the admin thread; never waits for it.
+    pub fn report(&mut self, trouble: Trouble) {
+        if self.shared.troubles.try_send(trouble).is_err() {
+            self.counters.troubles_dropped.add(1);
+        }
+    }
+
+    /// The `Date` header of this second.
+    pub fn date(&mut self) -> HttpDate {
+        let seconds = self.kernel.wall_ms() / 1000;
+        if self.date.0 != seconds {
+            self.date = (seconds, HttpDate::from_unix_seconds(seconds));
+        }
+        self.date.1
+    }
+}

@@ -18,6 +18,7 @@
 mod activity;
 mod blobs;
 mod cache;
+pub mod embedded;
 mod error;
 mod events;
 pub mod ledger;

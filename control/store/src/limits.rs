@@ -7,8 +7,8 @@ pub const SQLITE_READERS_MAX: u32 = 4;
 /// How long a statement waits for SQLite's lock before it reports the store away, milliseconds.
 pub const SQLITE_BUSY_MS_MAX: u64 = 5_000;
 
-/// Values the in-process cache keeps; the least used leave first.
-pub const CACHE_ENTRIES_MAX: u64 = 200_000;
+/// Memory of the in-process cache, bytes of keys and values; the least recently used leave first.
+pub const CACHE_BYTES_MAX: u64 = 64 << 20;
 
 /// Longest cache key, bytes.
 pub const CACHE_KEY_BYTES_MAX: usize = 256;
@@ -27,6 +27,12 @@ pub const EVENT_TOPIC_BYTES_MAX: usize = 48;
 
 /// A segment is closed and the next begun once it reaches this size, bytes.
 pub const EVENT_SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// A topic drops its oldest segments once it holds more than this, bytes.
+pub const EVENT_TOPIC_LOG_BYTES_MAX: u64 = 4 << 30;
+
+/// Appends that share one fsync.
+pub const EVENT_BATCH_MAX: usize = 256;
 
 /// Appends waiting for the log's writer; beyond this, callers wait their turn.
 pub const EVENT_QUEUE_MAX: usize = 1_024;
@@ -55,5 +61,7 @@ pub const SEARCH_WRITER_BYTES: usize = 20_000_000;
 /// Rows of one activity listing or scan.
 pub const ACTIVITY_ROWS_MAX: usize = 10_000;
 
+const _: () = assert!(EVENT_TOPIC_LOG_BYTES_MAX > 2 * EVENT_SEGMENT_BYTES_MAX);
+const _: () = assert!(CACHE_BYTES_MAX > 4 * CACHE_VALUE_BYTES_MAX as u64);
 const _: () = assert!(EVENT_SEGMENT_BYTES_MAX > 4 * EVENT_BODY_BYTES_MAX as u64);
 const _: () = assert!(SEARCH_CANDIDATES_MAX >= SEARCH_HITS_MAX);

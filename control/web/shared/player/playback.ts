@@ -1,0 +1,371 @@
+// One play from press to leave: joins the video element, an engine, the stall meter and the reporter,
+// and publishes what is happening. Draws nothing.
+//
+//   starting -> playing <-> paused | seeking | stalled -> ended
+//        \________________________________________________-> failed
+
+import type { PlayAnswer, PlayEvent, PlayEventKind } from "../api/types";
+import type { Engine, EngineName, EngineSignals, Rung } from "./engine";
+import { loadDash, loadHls, type Press } from "./press";
+import { Reporter } from "./reporter";
+import { StallMeter } from "./stall-meter";
+
+export type PlaybackState =
+  | "idle"
+  | "starting"
+  | "playing"
+  | "paused"
+  | "seeking"
+  | "stalled"
+  | "ended"
+  | "failed";
+
+/** What tests read as `window.__nightfill`, and what the stats overlay shows. */
+export interface Readings {
+  state: PlaybackState;
+  engine: EngineName;
+  startupMs: number | null;
+  stalls: number;
+  stallMs: number;
+  watchedMs: number;
+  appliance: string | null;
+  switches: number;
+  bytesByAppliance: Record<string, number>;
+  positionMs: number;
+  durationMs: number;
+  bufferMs: number;
+  height: number;
+  droppedFrames: number;
+  /** Newest trouble the engine dealt with itself; empty when there was none. */
+  trouble: string;
+}
+
+declare global {
+  interface Window {
+    __nightfill?: Readings;
+  }
+}
+
+const TICK_MS = 100;
+/** With less than this ahead there is nothing left to save by waiting. */
+const BUFFER_LOW_MS = 1_500;
+const AGAIN_EVERY_MS = 1_500;
+const RELOAD_EVERY_MS = 4_000;
+/** No bytes and no buffer for this long: say so instead of spinning on. */
+const GIVE_UP_MS = 45_000;
+const SLUG = /^[a-z0-9][a-z0-9-]{0,63}$/;
+
+export class Playback {
+  readonly readings: Readings;
+  rungs: Rung[] = [];
+  pinnedHeight: number | null = null;
+  failure: string | null = null;
+  /** The browser wants a gesture before it lets sound out. */
+  needsGesture = false;
+
+  private readonly video: HTMLVideoElement;
+  private readonly press: Press;
+  private readonly changed: () => void;
+  private readonly meter = new StallMeter();
+  private readonly unlisten = new AbortController();
+  private engine: Engine | null = null;
+  private answer: PlayAnswer | null = null;
+  private reporter: Reporter | null = null;
+  private timer = 0;
+  private unreportedBytes = 0;
+  private reportedAt = 0;
+  private firstFrame = false;
+  private exhaustedAt: number | null = null;
+  private retriedAt = 0;
+  private reloadedAt = 0;
+  private closed = false;
+  private gone = false;
+
+  constructor(video: HTMLVideoElement, press: Press, engine: EngineName, changed: () => void) {
+    this.video = video;
+    this.press = press;
+    this.changed = changed;
+    this.readings = {
+      state: "starting",
+      engine,
+      startupMs: null,
+      stalls: 0,
+      stallMs: 0,
+      watchedMs: 0,
+      appliance: null,
+      switches: 0,
+      bytesByAppliance: {},
+      positionMs: 0,
+      durationMs: 0,
+      bufferMs: 0,
+      height: 0,
+      droppedFrames: 0,
+      trouble: "",
+    };
+    window.__nightfill = this.readings;
+    this.listen();
+    this.timer = window.setInterval(() => this.tick(), TICK_MS);
+    void this.start(engine);
+  }
+
+  toggle(): void {
+    if (this.video.paused) this.resume();
+    else this.video.pause();
+  }
+
+  resume(): void {
+    this.needsGesture = false;
+    this.video.play().catch((cause: unknown) => {
+      if (cause instanceof DOMException && cause.name === "NotAllowedError") {
+        this.needsGesture = true;
+        this.changed();
+      }
+    });
+  }
+
+  seek(positionMs: number): void {
+    const end = this.durationMs();
+    const target = Math.min(Math.max(0, positionMs), Math.max(0, end - 250));
+    this.video.currentTime = target / 1000;
+    this.measure();
+    this.changed();
+  }
+
+  choose(height: number | null): void {
+    this.pinnedHeight = height;
+    this.engine?.choose(height);
+    this.changed();
+  }
+
+  durationMs(): number {
+    const own = this.video.duration;
+    return Number.isFinite(own) && own > 0 ? own * 1000 : (this.answer?.duration_ms ?? 0);
+  }
+
+  bufferedRanges(): { startMs: number; endMs: number }[] {
+    const { buffered } = this.video;
+    return Array.from({ length: buffered.length }, (_, i) => ({
+      startMs: buffered.start(i) * 1000,
+      endMs: buffered.end(i) * 1000,
+    }));
+  }
+
+  /** Leaves: the last word goes out, everything opened here is closed. Safe to call twice. */
+  close(): void {
+    if (this.closed) return;
+    this.leave();
+    this.closed = true;
+    window.clearInterval(this.timer);
+    this.unlisten.abort();
+    this.engine?.destroy();
+    this.readings.state = "idle";
+  }
+
+  private async start(name: EngineName): Promise<void> {
+    try {
+      const signals = this.signals();
+      const engine = await this.makeEngine(name, signals);
+      if (this.closed) return engine.destroy();
+      this.engine = engine;
+      const answer = await this.press.answer;
+      if (this.closed) return;
+      this.answer = answer;
+      this.reporter = new Reporter(answer.play);
+      this.readings.durationMs = answer.duration_ms;
+      const start = this.press.fromStart ? 0 : answer.resume_ms;
+      engine.load(name === "dash" ? answer.dash_url : answer.hls_url, start);
+      this.resume();
+      this.changed();
+    } catch (cause) {
+      this.fail(cause instanceof Error ? cause.message : "The video could not be started.");
+    }
+  }
+
+  private async makeEngine(name: EngineName, signals: EngineSignals): Promise<Engine> {
+    if (name === "dash") return new (await loadDash()).DashEngine(this.video, signals);
+    const { HlsEngine } = await loadHls();
+    if (!HlsEngine.supported()) throw new Error("This browser cannot play this video.");
+    return new HlsEngine(this.video, signals);
+  }
+
+  private signals(): EngineSignals {
+    return {
+      fetched: (appliance, bytes, kind) => this.onFetched(appliance, bytes, kind),
+      ladder: (rungs) => {
+        const byHeight = new Map<number, Rung>();
+        for (const rung of rungs) byHeight.set(rung.height, rung);
+        this.rungs = [...byHeight.values()].sort((a, b) => b.height - a.height);
+        this.changed();
+      },
+      troubled: (detail) => {
+        this.readings.trouble = detail;
+        this.tell("error", detail);
+      },
+      exhausted: (detail) => {
+        this.readings.trouble = detail;
+        this.exhaustedAt ??= performance.now();
+        this.tell("error", detail);
+      },
+    };
+  }
+
+  private onFetched(appliance: string | null, bytes: number, kind: "video" | "audio"): void {
+    const { readings } = this;
+    this.exhaustedAt = null;
+    this.unreportedBytes += bytes;
+    if (!appliance || !SLUG.test(appliance)) return;
+    readings.bytesByAppliance[appliance] = (readings.bytesByAppliance[appliance] ?? 0) + bytes;
+    if (appliance === readings.appliance) return;
+    // Sound may lag a pathway behind the picture for one segment; that is not a switch back.
+    if (readings.appliance !== null && kind === "audio") return;
+    const first = readings.appliance === null;
+    readings.appliance = appliance;
+    if (first) return;
+    readings.switches += 1;
+    this.tell("switched");
+  }
+
+  private listen(): void {
+    const { video } = this;
+    const on = (name: string, react: () => void) =>
+      video.addEventListener(name, react, { signal: this.unlisten.signal });
+    on("pause", () => {
+      if (this.firstFrame && !video.ended && !this.gone) this.tell("paused");
+      this.measure();
+    });
+    on("play", () => this.measure());
+    on("seeked", () => {
+      if (this.firstFrame) this.tell("seeked");
+      this.measure();
+    });
+    on("ended", () => {
+      this.measure();
+      this.tell("ended");
+    });
+    on("playing", () => this.onFrame());
+    on("volumechange", () => this.changed());
+    video.requestVideoFrameCallback?.(() => this.onFrame());
+    const page = { signal: this.unlisten.signal };
+    window.addEventListener("pagehide", () => this.leave(), page);
+    window.addEventListener(
+      "pageshow",
+      (event) => {
+        if (event.persisted) this.gone = false;
+      },
+      page,
+    );
+  }
+
+  /** The first frame ends start-up; later calls only refresh the readings. */
+  private onFrame(): void {
+    if (!this.firstFrame && this.video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
+      this.firstFrame = true;
+      this.readings.startupMs = Math.round(performance.now() - this.press.at);
+      this.reportedAt = performance.now();
+      this.tell("started");
+    }
+    this.measure();
+  }
+
+  private tick(): void {
+    this.measure();
+    const now = performance.now();
+    const due = this.answer?.report_ms ?? Number.POSITIVE_INFINITY;
+    if (this.firstFrame && now - this.reportedAt >= due) this.tell("heartbeat");
+    if (this.exhaustedAt !== null) this.rescue(now, this.exhaustedAt);
+    this.changed();
+  }
+
+  /** All pathways failed: keep what is buffered while it lasts, then start over, then give up. */
+  private rescue(now: number, since: number): void {
+    if (this.readings.state === "failed") return;
+    if (this.readings.bufferMs > BUFFER_LOW_MS) {
+      if (now - this.retriedAt < AGAIN_EVERY_MS) return;
+      this.retriedAt = now;
+      this.engine?.again();
+      return;
+    }
+    if (now - since > GIVE_UP_MS) {
+      this.fail("We cannot reach any server that holds this title. Check your connection.");
+      return;
+    }
+    if (now - this.reloadedAt < RELOAD_EVERY_MS) return;
+    this.reloadedAt = now;
+    const paused = this.video.paused && this.firstFrame;
+    this.engine?.reload(this.video.currentTime * 1000);
+    if (!paused) this.resume();
+  }
+
+  private measure(): void {
+    const { video, readings, meter } = this;
+    if (this.closed || readings.state === "failed") return;
+    const moving = this.firstFrame && !video.paused && !video.seeking && !video.ended;
+    const position = video.currentTime * 1000;
+    const change = meter.take({ at: performance.now(), position, moving });
+    readings.stalls = meter.stalls;
+    readings.stallMs = Math.round(meter.stallMs);
+    readings.watchedMs = Math.round(meter.watchedMs);
+    readings.positionMs = Math.round(position);
+    readings.durationMs = Math.round(this.durationMs());
+    readings.bufferMs = Math.round(this.bufferAhead(position));
+    readings.height = video.videoHeight;
+    readings.droppedFrames = video.getVideoPlaybackQuality?.().droppedVideoFrames ?? 0;
+    readings.state = this.stateNow();
+    if (change) this.tell(change);
+  }
+
+  private stateNow(): PlaybackState {
+    const { video } = this;
+    if (video.ended) return "ended";
+    if (!this.firstFrame) return "starting";
+    if (video.seeking) return "seeking";
+    if (video.paused) return "paused";
+    return this.meter.stalled ? "stalled" : "playing";
+  }
+
+  private bufferAhead(position: number): number {
+    for (const range of this.bufferedRanges()) {
+      // 100 ms: the first frame of a range may start a hair after the position asked for.
+      if (position >= range.startMs - 100 && position < range.endMs) return range.endMs - position;
+    }
+    return 0;
+  }
+
+  private event(kind: PlayEventKind, detail: string): PlayEvent {
+    const { readings } = this;
+    const bytes = this.unreportedBytes;
+    this.unreportedBytes = 0;
+    return {
+      kind,
+      position_ms: Math.max(0, Math.round(this.video.currentTime * 1000)),
+      since_press_ms: Math.max(0, Math.round(performance.now() - this.press.at)),
+      appliance: readings.appliance,
+      height: this.firstFrame ? readings.height : 0,
+      buffer_ms: Math.max(0, readings.bufferMs),
+      bytes,
+      stall_ms: Math.max(0, readings.stallMs),
+      detail,
+    };
+  }
+
+  private tell(kind: PlayEventKind, detail = ""): void {
+    if (!this.reporter || this.closed) return;
+    this.reportedAt = performance.now();
+    this.reporter.tell(this.event(kind, detail));
+    this.changed();
+  }
+
+  private leave(): void {
+    if (this.gone || !this.reporter) return;
+    this.gone = true;
+    this.reporter.tellLast(this.event("stopped", ""));
+  }
+
+  private fail(message: string): void {
+    if (this.closed) return;
+    this.failure = message;
+    this.readings.state = "failed";
+    if (this.reporter) this.tell("error", message);
+    this.changed();
+  }
+}

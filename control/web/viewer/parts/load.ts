@@ -1,0 +1,31 @@
+// A question to the server as a page sees it: waiting, answered or refused.
+
+import { useEffect, useState } from "preact/hooks";
+import { ApiError } from "../../shared/api/http";
+
+export type Loaded<T> =
+  | { kind: "waiting" }
+  | { kind: "answered"; answer: T }
+  | { kind: "refused"; message: string; again: () => void };
+
+/** Asks again whenever `key` changes; answers of earlier keys are dropped. */
+export function useLoaded<T>(key: string, ask: () => Promise<T>): Loaded<T> {
+  const [state, setState] = useState<Loaded<T>>({ kind: "waiting" });
+  const [attempt, setAttempt] = useState(0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` names what `ask` asks for.
+  useEffect(() => {
+    let current = true;
+    setState({ kind: "waiting" });
+    ask()
+      .then((answer) => current && setState({ kind: "answered", answer }))
+      .catch((cause: unknown) => {
+        if (!current) return;
+        const message = cause instanceof ApiError ? cause.message : "Something went wrong here.";
+        setState({ kind: "refused", message, again: () => setAttempt((count) => count + 1) });
+      });
+    return () => {
+      current = false;
+    };
+  }, [key, attempt]);
+  return state;
+}

@@ -50,7 +50,7 @@ pub struct Services {
     pub signer: Arc<TicketSigner>,
     /// All keys whose tickets are still good, newest first.
     pub ticket_keys: TicketKeys,
-    /// Rung after every change of a title, for whoever keeps something derived from titles.
+    /// Rung when something derived from titles is behind the catalog.
     pub titles_changed: Arc<Notify>,
 }
 

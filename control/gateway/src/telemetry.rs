@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use control_store::PlayRow;
 use control_telemetry::{Press, TelemetryError};
 use control_types::PlayId;
-use control_types::play::PlayEvents;
+use control_types::play::{PlayEventKind, PlayEvents};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -52,6 +52,10 @@ async fn events(
     };
     recorded.map_err(|error| Refusal::new(error.word(), error.to_string()))?;
     gateway.metrics().count_events(count);
+    let is_over = |kind| matches!(kind, PlayEventKind::Ended | PlayEventKind::Stopped);
+    if report.events.iter().any(|event| is_over(event.kind)) {
+        services.recommend.nudge();
+    }
     // A title taken down meanwhile has no length to hold positions against.
     let snapshot = services.catalog.snapshot();
     if let Some(title) = snapshot.title(&play.title) {

@@ -1,1 +1,21 @@
-//! Being built.
+//! The control plane as one process: configuration, wiring, background work, listening.
+//! Holds no rule of any service; it decides only what is plugged into what.
+
+#![forbid(unsafe_code)]
+
+mod background;
+mod clock;
+mod config;
+mod keys;
+pub mod limits;
+mod listen;
+mod logs;
+mod serve;
+mod tls;
+mod trouble;
+mod wiring;
+
+pub use config::Config;
+pub use logs::start_logs;
+pub use serve::serve;
+pub use trouble::Trouble;

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::body::{Sent, unread};
-use crate::errors::Refusal;
+use crate::errors::{Refusal, chain};
 use crate::gateway::Gateway;
 use crate::limits::ARTWORK_BYTES_MAX;
 use crate::who::Operator;
@@ -37,8 +37,12 @@ async fn put_title(
     Path(title): Path<TitleId>,
     Sent(body): Sent<TitleRecord>,
 ) -> Result<StatusCode, Refusal> {
-    gateway.services().catalog.put(&title, body, gateway.now()).await?;
-    gateway.services().titles_changed.notify_one();
+    let services = gateway.services();
+    let listed = services.catalog.put(&title, body, gateway.now()).await?;
+    if let Err(error) = services.search.put(&listed.record).await {
+        tracing::warn!(%title, cause = chain(&error), "published, and not yet to be found");
+        services.titles_changed.notify_one();
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -51,8 +55,12 @@ async fn remove_title(
     _: Operator,
     Path(title): Path<TitleId>,
 ) -> Result<StatusCode, Refusal> {
-    gateway.services().catalog.remove(&title, gateway.now()).await?;
-    gateway.services().titles_changed.notify_one();
+    let services = gateway.services();
+    services.catalog.remove(&title, gateway.now()).await?;
+    if let Err(error) = services.search.remove(&title).await {
+        tracing::warn!(%title, cause = chain(&error), "gone, and still in the search index");
+        services.titles_changed.notify_one();
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

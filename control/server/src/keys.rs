@@ -1,0 +1,132 @@
+//! The keys of the process: the operator's bearer key in its file, the ticket keys in the ledger.
+//! Never logs one; a key file that others may read is said to be so.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::rand;
+use control_store::Ledger;
+use control_store::ledger::{KeyPurpose, SigningKeyRow};
+use control_token::TicketSigner;
+use control_types::UnixMillis;
+use control_types::fleet::TicketKeys;
+
+use crate::trouble::Trouble;
+
+/// Shortest operator key accepted, bytes: shorter ones are guessed.
+const KEY_BYTES_MIN: usize = 20;
+
+const WHAT: &str = "operator.key_file";
+
+/// The operator's key, made with mode 0600 when the file does not exist.
+pub(crate) fn operator_key(path: &Path) -> Result<String, Trouble> {
+    let broken = |why: String| Trouble::KeyFile { what: WHAT, path: path.to_owned(), why };
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let key = text.trim().to_owned();
+            if key.len() < KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic()) {
+                let why = format!(
+                    "it holds no key: {KEY_BYTES_MIN} or more printable characters; \
+                     remove it and control makes a new one"
+                );
+                return Err(broken(why));
+            }
+            operator_key_mode(path);
+            Ok(key)
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => operator_key_make(path),
+        Err(error) => {
+            Err(broken(format!("{error}; make it readable for the user control runs as")))
+        }
+    }
+}
+
+fn operator_key_mode(path: &Path) {
+    let mode = std::fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{:o}", mode & 0o777),
+            "others can read the operator's key; chmod 600 it"
+        );
+    }
+}
+
+fn operator_key_make(path: &Path) -> Result<String, Trouble> {
+    let broken = |why: String| Trouble::KeyFile { what: WHAT, path: path.to_owned(), why };
+    let mut bytes = [0u8; 32];
+    rand::fill(&mut bytes).map_err(|_| broken("the machine gives no randomness".to_owned()))?;
+    let key: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = format!("nfo_{key}");
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| broken(format!("its folder cannot be made: {error}")))?;
+    }
+    // `create_new`: of two processes that start at once, one makes the key and the other fails and
+    // reads it at its next start.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| {
+        file.write_all(key.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    });
+    written.map_err(|error| {
+        broken(format!("it cannot be made: {error}; make its folder writable for control"))
+    })?;
+    tracing::info!(path = %path.display(), "made the operator's key");
+    Ok(key)
+}
+
+/// Signs tickets with the newest key of the ledger, made at first start; with it all keys that
+/// verify.
+pub(crate) async fn ticket_keys(
+    ledger: &dyn Ledger,
+    now: UnixMillis,
+) -> Result<(Arc<TicketSigner>, TicketKeys), Trouble> {
+    let broken = Trouble::service("the ticket signer");
+    let mut rows = ledger.signing_keys(KeyPurpose::Ticket).await.map_err(|error| broken(&error))?;
+    if rows.is_empty() {
+        let fresh = TicketSigner::generate().map_err(|error| broken(&error))?;
+        let row = SigningKeyRow {
+            purpose: KeyPurpose::Ticket,
+            kid: fresh.kid().to_owned(),
+            pkcs8: fresh.to_pkcs8().map_err(|error| broken(&error))?,
+            made_at: now,
+        };
+        rows.push(ledger.first_signing_key(&row).await.map_err(|error| broken(&error))?);
+    }
+    let mut signers = Vec::with_capacity(rows.len());
+    for row in &rows {
+        signers.push(TicketSigner::from_pkcs8(&row.pkcs8).map_err(|error| broken(&error))?);
+    }
+    let keys = signers.iter().map(TicketSigner::verification_key).collect();
+    let newest = signers.into_iter().next().expect("a row was pushed when there was none");
+    Ok((Arc::new(newest), TicketKeys { keys }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_made_once_and_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/operator.key");
+        let made = operator_key(&path).unwrap();
+        assert_eq!(operator_key(&path).unwrap(), made);
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("operator.key");
+        std::fs::write(&path, "short\n").unwrap();
+        let error = operator_key(&path).unwrap_err().to_string();
+        assert!(error.contains("operator.key") && error.contains("remove it"), "{error}");
+    }
+}

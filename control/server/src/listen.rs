@@ -1,0 +1,144 @@
+//! Accepts connections and speaks HTTP/1.1 and HTTP/2 on them, over TLS or not.
+//! Knows no route; what a request asks for is the router's.
+//!
+//! A connection: seat → accept → handshake within its bound → requests → close. At SIGTERM no more are
+//! accepted, those under way are told to finish and given `DRAIN_MS_MAX`.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use crate::limits::{
+    ACCEPT_PAUSE_MS, CONNECTIONS_MAX, DRAIN_MS_MAX, HANDSHAKE_MS_MAX, HEAD_BYTES_MAX, HEAD_MS_MAX,
+    STREAMS_MAX,
+};
+use crate::trouble::Trouble;
+
+/// Binds the address; a busy port is its own trouble, because its cure is.
+pub(crate) async fn bind(addr: SocketAddr) -> Result<TcpListener, Trouble> {
+    TcpListener::bind(addr).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Trouble::Busy { addr },
+        _ => Trouble::Listen { addr, source },
+    })
+}
+
+/// What every connection needs.
+#[derive(Clone)]
+struct Host {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    builder: Builder<TokioExecutor>,
+}
+
+/// Serves until `stop` is ready, then drains.
+pub(crate) async fn run(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
+    let host = Host { router, tls, builder: builder() };
+    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let drain = GracefulShutdown::new();
+    tokio::pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = accept(&listener, &seats) => accepted,
+        };
+        let (stream, peer, seat) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, or a connection that died in the backlog: neither may end us.
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+                continue;
+            }
+        };
+        let (host, watcher) = (host.clone(), drain.watcher());
+        tokio::spawn(async move {
+            connection(host, watcher, stream, peer).await;
+            drop(seat);
+        });
+    }
+    drop(listener);
+    let under_way = drain.count();
+    tracing::info!(under_way, "stopped accepting; requests under way may finish");
+    let bound = Duration::from_millis(DRAIN_MS_MAX);
+    if tokio::time::timeout(bound, drain.shutdown()).await.is_err() {
+        tracing::warn!(after_ms = DRAIN_MS_MAX, "some connections did not finish in time");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    seats: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let seat = seats.clone().acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, seat))
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(HEAD_MS_MAX))
+        .max_buf_size(HEAD_BYTES_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(Duration::from_millis(HEAD_MS_MAX));
+    builder
+}
+
+async fn connection(host: Host, watcher: Watcher, stream: TcpStream, peer: SocketAddr) {
+    // Answers are small: waiting to fill a packet only adds latency.
+    let _ = stream.set_nodelay(true);
+    let Some(acceptor) = host.tls.clone() else {
+        return speak(host, watcher, stream, peer).await;
+    };
+    let bound = Duration::from_millis(HANDSHAKE_MS_MAX);
+    match tokio::time::timeout(bound, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => speak(host, watcher, stream, peer).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with this peer"),
+        Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+    }
+}
+
+async fn speak(
+    host: Host,
+    watcher: Watcher,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+) {
+    let router = host.router;
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request.map(Body::new))
+    });
+    let serving = host.builder.serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = watcher.watch(serving.into_owned()).await {
+        // A peer that went away is not an error of ours.
+        tracing::debug!(%peer, %error, "a connection ended");
+    }
+}

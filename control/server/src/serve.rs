@@ -1,0 +1,90 @@
+//! One run of control: lock the state, bind, wire, say ready, serve, drain.
+//! The order matters: mistakes that need no work show first, and nothing is said before it is true.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use control_gateway::router;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::background::Background;
+use crate::config::Config;
+use crate::trouble::Trouble;
+use crate::{listen, tls, wiring};
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// [`Trouble`] when it cannot start.
+pub async fn serve(config: Config) -> Result<(), Trouble> {
+    let _lock = lock_state(&config.state_dir)?;
+    let acceptor = match &config.tls {
+        Some((cert, key)) => Some(tls::acceptor(cert, key)?),
+        None => None,
+    };
+    let listener = listen::bind(config.addr).await?;
+    let addr =
+        listener.local_addr().map_err(|source| Trouble::Listen { addr: config.addr, source })?;
+    let wired = wiring::wire(&config).await?;
+    let stop = stop_signal()?;
+    let background = Background::start(&wired);
+    serve_say(&config);
+
+    println!("{}", serde_json::json!({ "listening": addr.to_string() }));
+    listen::run(listener, acceptor, router(wired.gateway.clone()), stop).await;
+
+    background.stop().await;
+    wired.services.telemetry.flush().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Each process says at boot what it is missing and what it does without it.
+fn serve_say(config: &Config) {
+    if config.tls.is_none() {
+        tracing::warn!("no [tls]: passwords and keys travel in clear; put a TLS proxy in front");
+    }
+    if config.web_dir.is_none() {
+        tracing::info!("no [web]: no pages are served, only the API");
+    }
+    if config.region.is_none() {
+        tracing::info!("no plays.region: only titles licensed everywhere can be played");
+    }
+    tracing::info!(?config, "serving");
+}
+
+/// The state directory, private and ours alone until the file is dropped.
+fn lock_state(state_dir: &Path) -> Result<File, Trouble> {
+    let broken = |why: std::io::Error| Trouble::StateDir {
+        path: state_dir.to_owned(),
+        why: why.to_string(),
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(broken)?;
+    let path = state_dir.join("control.lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(broken)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Trouble::StateDirTaken { path: state_dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(broken(error)),
+    }
+}
+
+/// Ready at the first SIGTERM or SIGINT.
+fn stop_signal() -> Result<impl Future<Output = ()>, Trouble> {
+    let hear = |kind| signal(kind).map_err(|source| Trouble::Runtime { source });
+    let mut terminate = hear(SignalKind::terminate())?;
+    let mut interrupt = hear(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

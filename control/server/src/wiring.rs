@@ -1,0 +1,107 @@
+//! The whole control plane in one place: which adapter holds what, which service is given what, and
+//! who answers the questions that services may not ask each other.
+//! Runs nothing; `background` and `listen` do.
+
+use std::sync::Arc;
+
+use control_accounts::Accounts;
+use control_billing::Billing;
+use control_catalog::Catalog;
+use control_gateway::{Gateway, Services, Settings};
+use control_history::History;
+use control_recommend::Recommender;
+use control_search::Search;
+use control_steering::{FillDesk, Steering};
+use control_store::{Ports, open_embedded};
+use control_telemetry::{SiteDirectory, Telemetry};
+use control_types::{ApplianceId, SiteId};
+use tokio::sync::Notify;
+
+use crate::clock::now;
+use crate::config::Config;
+use crate::keys;
+use crate::trouble::Trouble;
+
+/// Everything that runs.
+pub(crate) struct Wired {
+    pub ports: Ports,
+    pub services: Services,
+    pub gateway: Gateway,
+}
+
+/// Opens the stores and builds every service over them.
+pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
+    let ports = open_embedded(&config.state_dir).await.map_err(|error| Trouble::StateDir {
+        path: config.state_dir.clone(),
+        why: match Trouble::service("store")(&error) {
+            Trouble::Service { why, .. } => why,
+            other => other.to_string(),
+        },
+    })?;
+    let services = wire_services(config, &ports).await?;
+    let operator_key = keys::operator_key(&config.operator_key_file)?;
+    let settings = Settings {
+        public_url: config.public_url.clone(),
+        tls: config.tls.is_some(),
+        operator_key,
+        trusted_proxies: config.trusted_proxies.clone(),
+        rates: config.rates,
+        web_dir: config.web_dir.clone(),
+        ticket_ms: config.ticket_ms,
+        steering_ttl_s: config.steering_ttl_s,
+        report_ms: config.report_ms,
+        region: config.region.clone(),
+    };
+    let gateway = Gateway::new(services.clone(), settings)
+        .map_err(|error| Trouble::service("the gateway")(&error))?;
+    Ok(Wired { ports, services, gateway })
+}
+
+async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Trouble> {
+    let Ports { ledger, activity, cache, events, search, blobs } = ports.clone();
+    let (signer, ticket_keys) = keys::ticket_keys(&*ledger, now()).await?;
+
+    let settings = control_accounts::Settings::default();
+    let accounts = Accounts::open(ledger.clone(), cache, events.clone(), settings, now())
+        .await
+        .map_err(|error| Trouble::service("accounts")(&error))?;
+    let catalog = Catalog::open(ledger.clone(), blobs, events.clone())
+        .await
+        .map_err(|error| Trouble::service("the catalog")(&error))?;
+    let settings = control_steering::Settings { silent_ms: config.silent_ms };
+    let steering = Steering::open(ledger.clone(), settings)
+        .await
+        .map_err(|error| Trouble::service("steering")(&error))?;
+    let steering = Arc::new(steering);
+    let fill_desk = FillDesk::open(ledger.clone(), now())
+        .await
+        .map_err(|error| Trouble::service("the fill desk")(&error))?;
+    let sites = Arc::new(SitesOf(steering.clone()));
+    let telemetry = Telemetry::open(events.clone(), sites)
+        .await
+        .map_err(|error| Trouble::service("telemetry")(&error))?;
+
+    Ok(Services {
+        accounts: Arc::new(accounts),
+        billing: Arc::new(Billing::new(ledger, events.clone())),
+        catalog: Arc::new(catalog),
+        history: Arc::new(History::new(activity.clone(), events)),
+        search: Arc::new(Search::new(search)),
+        recommend: Arc::new(Recommender::new(activity)),
+        steering,
+        fill_desk: Arc::new(fill_desk),
+        telemetry: Arc::new(telemetry),
+        signer,
+        ticket_keys,
+        titles_changed: Arc::new(Notify::new()),
+    })
+}
+
+/// Telemetry asks where an appliance stands; steering knows.
+struct SitesOf(Arc<Steering>);
+
+impl SiteDirectory for SitesOf {
+    fn site_of(&self, appliance: &ApplianceId) -> Option<SiteId> {
+        self.0.site_of(appliance)
+    }
+}

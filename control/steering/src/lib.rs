@@ -17,6 +17,7 @@ pub mod limits;
 pub mod model;
 pub mod prefixes;
 mod service;
+mod words;
 
 pub use error::SteeringError;
 pub use fill_desk::FillDesk;

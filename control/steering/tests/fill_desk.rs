@@ -1,0 +1,197 @@
+//! Goal: windows, plan and orders reach the right appliances at the right time and survive a
+//! restart. Method: the real embedded ledger in a private directory, time as numbers.
+
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
+mod lab;
+
+use std::path::Path;
+
+use control_steering::{FillDesk, Settings, Steering, SteeringError};
+use control_store::open_embedded;
+use control_types::fill::{
+    AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Pull, WindowScope,
+};
+use control_types::fleet::{DiskClass, Role};
+use control_types::{ApplianceId, ErrorWord, PlanId, UnixMillis};
+use lab::{NOW, SILENT_MS, object, record, report, site, title};
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// Two ISPs: site a (a1, a2) and b (b1) of one, site c (c1) of the other.
+async fn desk(state_dir: &Path) -> (Steering, FillDesk) {
+    let ports = open_embedded(state_dir).await.unwrap();
+    let settings = Settings { silent_ms: SILENT_MS };
+    let steering = Steering::open(ports.ledger.clone(), settings).await.unwrap();
+    for (id, isp) in [("a", "one"), ("b", "one"), ("c", "two")] {
+        steering.put_site(&site(id, isp, &[])).await.unwrap();
+    }
+    for (id, site) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("c1", "c")] {
+        steering.put_appliance(&record(id, site, Role::Edge), NOW).await.unwrap();
+    }
+    (steering, FillDesk::open(ports.ledger, NOW).await.unwrap())
+}
+
+fn window(id: &str, scope: WindowScope) -> NewWindow {
+    NewWindow {
+        id: id.parse().unwrap(),
+        scope,
+        opens_at: None,
+        length_ms: HOUR_MS,
+        rate_bps_max: Some(8_000_000),
+        bytes_max: None,
+    }
+}
+
+fn plan(serial: u64, appliances: &[&str]) -> NightPlan {
+    let pull = Pull {
+        object: object(1),
+        bytes: 100,
+        title: title(),
+        class: DiskClass::Ssd,
+        sources: Vec::new(),
+        why: "wanted".into(),
+    };
+    let part = |id: &&str| AppliancePlan {
+        appliance: id.parse().unwrap(),
+        pulls: vec![pull.clone()],
+        prunes: Vec::new(),
+    };
+    NightPlan {
+        id: PlanId(uuid::Uuid::from_u128(u128::from(serial))),
+        serial,
+        made_at: NOW,
+        appliances: appliances.iter().map(part).collect(),
+    }
+}
+
+/// Names of the windows in an appliance's orders.
+fn windows_of(desk: &FillDesk, steering: &Steering, id: &str, now: UnixMillis) -> Vec<String> {
+    let id: ApplianceId = id.parse().unwrap();
+    let orders = desk.orders_for(steering, &id, "ticket".into(), now).unwrap();
+    assert_eq!(orders.fill_ticket, "ticket");
+    orders.windows.iter().map(|window| window.id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_window_reaches_those_in_its_scope() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    for (id, scope) in [
+        ("w1-box", WindowScope::Appliance("a1".parse().unwrap())),
+        ("w2-site", WindowScope::Site("a".parse().unwrap())),
+        ("w3-isp", WindowScope::Isp("one".parse().unwrap())),
+        ("w4-all", WindowScope::Everyone),
+    ] {
+        desk.open_window(window(id, scope), &steering, NOW).await.unwrap();
+    }
+    let names = |id: &str| windows_of(&desk, &steering, id, NOW).join(" ");
+    assert_eq!(names("a1"), "w1-box w2-site w3-isp w4-all");
+    assert_eq!(names("a2"), "w2-site w3-isp w4-all");
+    assert_eq!(names("b1"), "w3-isp w4-all");
+    assert_eq!(names("c1"), "w4-all");
+}
+
+#[tokio::test]
+async fn a_window_that_is_over_or_closed_is_in_no_orders() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    desk.open_window(window("tonight", WindowScope::Everyone), &steering, NOW).await.unwrap();
+    let mut later = window("tomorrow", WindowScope::Everyone);
+    later.opens_at = Some(NOW.plus_millis(24 * HOUR_MS));
+    desk.open_window(later, &steering, NOW).await.unwrap();
+    let names = |now| windows_of(&desk, &steering, "c1", now).join(" ");
+    assert_eq!(names(NOW), "tonight tomorrow");
+    assert_eq!(names(NOW.plus_millis(HOUR_MS)), "tomorrow");
+    let closed = desk.close_window(&"tomorrow".parse().unwrap(), NOW).await.unwrap();
+    assert!(closed.closed && !closed.is_open(closed.opens_at));
+    assert_eq!(names(NOW), "tonight");
+    assert_eq!(desk.windows().len(), 2, "the listing shows closed ones");
+    assert_eq!(desk.fill_state(&steering, Vec::new(), NOW).windows.len(), 1);
+}
+
+#[tokio::test]
+async fn windows_that_are_none_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    let refused = |change: &dyn Fn(&mut NewWindow)| {
+        let mut new = window("w", WindowScope::Everyone);
+        change(&mut new);
+        let (steering, desk) = (&steering, &desk);
+        async move { desk.open_window(new, steering, NOW).await.unwrap_err() }
+    };
+    let short = refused(&|new| new.length_ms = 999).await;
+    assert!(short.to_string().contains("999"), "{short}");
+    assert_eq!(short.word(), ErrorWord::BadRequest);
+    refused(&|new| new.length_ms = 24 * HOUR_MS + 1).await;
+    refused(&|new| new.opens_at = Some(UnixMillis(NOW.0 - HOUR_MS))).await;
+    refused(&|new| new.rate_bps_max = Some(0)).await;
+    refused(&|new| new.scope = WindowScope::Site("nowhere".parse().unwrap())).await;
+    desk.open_window(window("w", WindowScope::Everyone), &steering, NOW).await.unwrap();
+    let taken = refused(&|_| {}).await;
+    assert!(matches!(taken, SteeringError::WindowTaken(_)), "{taken}");
+    let unknown = desk.close_window(&"gone".parse().unwrap(), NOW).await.unwrap_err();
+    assert_eq!(unknown.word(), ErrorWord::NotFound);
+}
+
+#[tokio::test]
+async fn a_plan_is_replaced_only_by_a_newer_one_and_survives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    {
+        let (steering, desk) = desk(directory.path()).await;
+        let id: ApplianceId = "a1".parse().unwrap();
+        let before = desk.orders_for(&steering, &id, String::new(), NOW).unwrap();
+        assert_eq!((before.serial, before.plan, before.work), (0, None, None));
+        desk.put_plan(plan(5, &["a1", "b1"])).await.unwrap();
+        for stale in [5, 4] {
+            let error = desk.put_plan(plan(stale, &["a1"])).await.unwrap_err();
+            assert_eq!(error.word(), ErrorWord::Conflict, "serial {stale}");
+        }
+        assert_eq!(desk.plan().unwrap().appliances.len(), 2);
+    }
+    let (steering, desk) = desk(directory.path()).await;
+    assert_eq!(desk.plan().unwrap().serial, 5);
+    let orders = |id: &str| {
+        let id: ApplianceId = id.parse().unwrap();
+        desk.orders_for(&steering, &id, String::new(), NOW)
+    };
+    assert_eq!(orders("a1").unwrap().work.unwrap().pulls.len(), 1);
+    assert_eq!(orders("a2").unwrap().work, None);
+    assert_eq!(orders("a2").unwrap().serial, 5);
+    assert_eq!(orders("nobody").unwrap_err().word(), ErrorWord::NotFound);
+}
+
+#[tokio::test]
+async fn progress_is_the_last_report_of_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    let said = |id: &str, done: u64, at: UnixMillis| {
+        let report = FillReport {
+            appliance: id.parse().unwrap(),
+            plan: None,
+            state: FillStateWord::Filling,
+            objects_planned: 9,
+            objects_done: done,
+            bytes_planned: 900,
+            bytes_done: done * 100,
+            bytes_from: BytesFrom::default(),
+            rate_bps: 0,
+            failures: Vec::new(),
+        };
+        desk.report(report, at);
+    };
+    said("b1", 1, NOW);
+    said("a1", 2, NOW);
+    said("b1", 3, NOW.plus_millis(1));
+    let fills = desk.fills();
+    let lines: Vec<_> = fills
+        .iter()
+        .map(|fill| format!("{} {}", fill.report.appliance, fill.report.objects_done))
+        .collect();
+    assert_eq!(lines, ["a1 2", "b1 3"]);
+    assert_eq!(fills[1].heard_at, NOW.plus_millis(1));
+    steering.report(report("a1", 1), NOW).unwrap();
+    let state = desk.fill_state(&steering, Vec::new(), NOW);
+    let healthy: Vec<bool> = state.appliances.iter().map(|one| one.healthy).collect();
+    assert_eq!(healthy, [true, false, false, false]);
+}

@@ -1,0 +1,199 @@
+//! Builds fleets for tests from a few words. Not a fixture: every test says what its fleet is.
+
+#![allow(dead_code)] // Each test file uses the part it needs.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use control_steering::Question;
+use control_steering::fleet::{Fleet, Registry, Seen};
+use control_steering::health::{Folded, fold};
+use control_steering::model::{Decision, decide};
+use control_store::ledger::ApplianceRow;
+use control_types::fleet::{
+    ApplianceRecord, ApplianceReport, DiskClass, HeldObject, Link, Role, Site, VolumeReport,
+};
+use control_types::{ApplianceId, ObjectId, TitleId, UnixMillis};
+
+pub const SILENT_MS: u64 = 3_000;
+pub const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+pub const CAPACITY_BPS: u64 = 1_000_000_000;
+
+pub fn object(number: u8) -> ObjectId {
+    ObjectId([number; 32])
+}
+
+/// The objects of the title that tests ask for.
+pub fn wanted() -> Vec<ObjectId> {
+    (1..=4).map(object).collect()
+}
+
+pub fn site(id: &str, isp: &str, prefixes: &[&str]) -> Site {
+    Site {
+        id: id.parse().unwrap(),
+        isp: isp.parse().unwrap(),
+        name: id.to_owned(),
+        latitude: 0.0,
+        longitude: 0.0,
+        prefixes: prefixes.iter().map(|text| (*text).to_owned()).collect(),
+    }
+}
+
+pub fn record(id: &str, site: &str, role: Role) -> ApplianceRecord {
+    ApplianceRecord {
+        id: id.parse().unwrap(),
+        site: site.parse().unwrap(),
+        role,
+        link: Link::Embedded,
+        capacity_bps: CAPACITY_BPS,
+    }
+}
+
+pub fn held(objects: &[ObjectId]) -> Vec<HeldObject> {
+    let held =
+        |object: &ObjectId| HeldObject { object: *object, bytes: 100, class: DiskClass::Ssd };
+    objects.iter().map(held).collect()
+}
+
+pub fn volume(healthy: bool) -> VolumeReport {
+    VolumeReport {
+        path: "/srv/0".into(),
+        class: DiskClass::Ssd,
+        capacity_bytes: 1_000,
+        used_bytes: 400,
+        healthy,
+    }
+}
+
+/// A report of a box that is well, idle and holds the title.
+pub fn report(id: &str, sequence: u64) -> ApplianceReport {
+    ApplianceReport {
+        appliance: id.parse().unwrap(),
+        media_url: format!("https://{id}.example"),
+        sequence,
+        run: uuid::Uuid::from_u128(1),
+        draining: false,
+        connections: 0,
+        sent_bytes_total: 0,
+        sending_bps: 0,
+        requests_total: 100 * sequence,
+        errors_total: 0,
+        volumes: vec![volume(true)],
+        content_digest: "all".into(),
+        content: Some(held(&wanted())),
+        quarantined: Vec::new(),
+    }
+}
+
+/// A fleet in the making.
+#[derive(Default)]
+pub struct Lab {
+    sites: Vec<Site>,
+    rows: Vec<ApplianceRow>,
+    seen: AHashMap<ApplianceId, Arc<Seen>>,
+}
+
+impl Lab {
+    pub fn site(mut self, id: &str, isp: &str, prefixes: &[&str]) -> Self {
+        self.sites.push(site(id, isp, prefixes));
+        self
+    }
+
+    pub fn site_at(mut self, id: &str, prefixes: &[&str], place: (f64, f64)) -> Self {
+        let (latitude, longitude) = place;
+        self.sites.push(Site { latitude, longitude, ..site(id, "isp", prefixes) });
+        self
+    }
+
+    /// A box that is well, idle and holds the title.
+    pub fn on(self, site: &str, role: Role, id: &str) -> Self {
+        self.with(site, role, id, |_, _| {})
+    }
+
+    /// A box with something about it.
+    pub fn with(
+        mut self,
+        site: &str,
+        role: Role,
+        id: &str,
+        change: impl FnOnce(&mut ApplianceRow, &mut ApplianceReport),
+    ) -> Self {
+        self.add(site, role, id, NOW, change);
+        self
+    }
+
+    /// A box last heard of `ago_ms` ago.
+    pub fn heard(mut self, site: &str, role: Role, id: &str, ago_ms: u64) -> Self {
+        self.add(site, role, id, UnixMillis(NOW.0 - ago_ms), |_, _| {});
+        self
+    }
+
+    /// A box that never reported.
+    pub fn unheard(mut self, site: &str, role: Role, id: &str) -> Self {
+        self.add(site, role, id, NOW, |_, _| {});
+        self.seen.remove(&id.parse::<ApplianceId>().unwrap());
+        self
+    }
+
+    fn add(
+        &mut self,
+        site: &str,
+        role: Role,
+        id: &str,
+        heard_at: UnixMillis,
+        change: impl FnOnce(&mut ApplianceRow, &mut ApplianceReport),
+    ) {
+        let number = u8::try_from(self.rows.len()).unwrap();
+        let mut row = ApplianceRow {
+            record: record(id, site, role),
+            key_hash: [number; 32],
+            drain: false,
+            made_at: NOW,
+        };
+        let mut report = report(id, 1);
+        change(&mut row, &mut report);
+        let Folded::Heard { seen, .. } = fold(None, report, SILENT_MS, heard_at) else {
+            panic!("a first report is never stale")
+        };
+        self.seen.insert(row.record.id.clone(), Arc::new(*seen));
+        self.rows.push(row);
+    }
+
+    pub fn fleet(self) -> Fleet {
+        let registry = Arc::new(Registry::of(self.sites, self.rows));
+        Fleet { registry, seen: Arc::new(self.seen) }
+    }
+}
+
+pub fn title() -> TitleId {
+    "night".parse().unwrap()
+}
+
+/// Asks for the title from `ip` and hands the decision over.
+pub fn asked<T>(
+    fleet: &Fleet,
+    ip: &str,
+    look: impl FnOnce(&Decision<'_>, &Question<'_>) -> T,
+) -> T {
+    let (title, objects) = (title(), wanted());
+    let question = Question { ip: ip.parse().unwrap(), title: &title, objects: &objects };
+    look(&decide(fleet, &question, SILENT_MS, NOW), &question)
+}
+
+/// The ranked list from `ip` as `id:reason` words.
+pub fn list(fleet: &Fleet, ip: &str) -> Vec<String> {
+    asked(fleet, ip, |decision, _| {
+        let places = decision.ranked().into_iter();
+        places.map(|place| format!("{}:{}", place.appliance, place.reason)).collect()
+    })
+}
+
+/// The verdict on one appliance: reason, and the rule in words.
+pub fn verdict(fleet: &Fleet, ip: &str, id: &str) -> (String, String) {
+    asked(fleet, ip, |decision, question| {
+        let explained = decision.explanation(question);
+        let found = explained.candidates.into_iter().find(|one| one.appliance.as_str() == id);
+        let found = found.expect("every appliance has a verdict");
+        (found.reason, found.because)
+    })
+}

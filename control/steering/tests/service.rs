@@ -1,0 +1,262 @@
+//! Goal: the registry, keys, reports and health behave over the real embedded ledger, restarts
+//! included. Method: a private directory for each test, time as numbers.
+
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
+mod lab;
+
+use std::path::Path;
+
+use control_steering::{Heard, Question, Settings, Steering, SteeringError};
+use control_store::open_embedded;
+use control_types::ErrorWord;
+use control_types::fleet::{ApplianceReport, Health, Role};
+use control_types::{ApplianceId, UnixMillis};
+use lab::{NOW, SILENT_MS, object, record, report, site, title, volume, wanted};
+
+async fn steering(state_dir: &Path) -> Steering {
+    let ports = open_embedded(state_dir).await.unwrap();
+    Steering::open(ports.ledger, Settings { silent_ms: SILENT_MS }).await.unwrap()
+}
+
+/// One site, one edge, and the edge's key.
+async fn one_edge(state_dir: &Path) -> (Steering, ApplianceId, String) {
+    let steering = steering(state_dir).await;
+    steering.put_site(&site("a", "isp", &["10.0.0.0/8"])).await.unwrap();
+    let made = steering.put_appliance(&record("e1", "a", Role::Edge), NOW).await.unwrap();
+    (steering, "e1".parse().unwrap(), made.key.unwrap())
+}
+
+fn health_at(steering: &Steering, now: UnixMillis) -> Health {
+    steering.appliances(now)[0].health
+}
+
+fn ranked(steering: &Steering, now: UnixMillis) -> Vec<String> {
+    let (title, objects) = (title(), wanted());
+    let question = Question { ip: "10.0.0.1".parse().unwrap(), title: &title, objects: &objects };
+    steering.rank(&question, now).into_iter().map(|place| place.appliance.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, id, key) = one_edge(directory.path()).await;
+    assert_eq!(steering.authenticate(&key), Some(id.clone()));
+    assert_eq!(steering.authenticate(""), None);
+    assert_eq!(steering.authenticate(&key[1..]), None);
+    let again = steering.put_appliance(&record("e1", "a", Role::Tier), NOW).await.unwrap();
+    assert_eq!(again.key, None, "replacing a record keeps its key");
+    assert_eq!(steering.authenticate(&key), Some(id.clone()));
+    drop(steering);
+    let mut files = vec![directory.path().to_owned()];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let found = bytes.windows(key.len()).any(|window| window == key.as_bytes());
+        assert!(!found, "{} holds the key in clear", path.display());
+    }
+}
+
+#[tokio::test]
+async fn registry_survives_a_restart_and_reports_do_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let (before, id, key) = one_edge(directory.path()).await;
+    before.drain(&id).await.unwrap();
+    before.report(report("e1", 1), NOW).unwrap();
+    drop(before);
+    let after = steering(directory.path()).await;
+    assert_eq!(after.authenticate(&key), Some(id.clone()));
+    assert_eq!(after.site_of(&id).unwrap().as_str(), "a");
+    assert_eq!(health_at(&after, NOW), Health::Unheard);
+    let mut bare = report("e1", 2);
+    bare.content = None;
+    let heard = after.report(bare, NOW).unwrap();
+    assert_eq!(heard, Heard { want_content: true, drain: true });
+    assert_eq!(health_at(&after, NOW), Health::Draining);
+    after.undrain(&id).await.unwrap();
+    assert_eq!(health_at(&after, NOW), Health::Healthy, "a refresh keeps reports");
+}
+
+#[tokio::test]
+async fn another_isps_prefix_and_other_mistakes_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let put = |id: &str, isp: &str, prefix: &str| {
+        let site = site(id, isp, &[prefix]);
+        let steering = &steering;
+        async move { steering.put_site(&site).await }
+    };
+    let claimed = put("b", "rival", "10.0.0.0/8").await.unwrap_err();
+    assert_eq!(claimed.word(), ErrorWord::Conflict);
+    assert!(claimed.to_string().contains("ISP isp at site a"), "{claimed}");
+    put("b", "rival", "10.7.0.0/16").await.expect("a network inside a network");
+    put("c", "isp", "10.0.0.0/8").await.expect("another site of the same ISP");
+    put("a", "isp", "10.0.0.0/8").await.expect("the same site again");
+    for bad in ["0.0.0.0/0", "::/0", "10.0.0.1/8", "ten"] {
+        assert_eq!(put("d", "isp", bad).await.unwrap_err().word(), ErrorWord::BadRequest, "{bad}");
+    }
+    let nowhere = steering.put_appliance(&record("e9", "gone", Role::Edge), NOW).await.unwrap_err();
+    assert!(matches!(nowhere, SteeringError::UnknownSite(_)));
+    let unknown: ApplianceId = "e9".parse().unwrap();
+    assert_eq!(steering.drain(&unknown).await.unwrap_err().word(), ErrorWord::NotFound);
+    assert_eq!(steering.remove_appliance(&unknown).await.unwrap_err().word(), ErrorWord::NotFound);
+    assert!(steering.report(report("e9", 1), NOW).is_err());
+}
+
+#[tokio::test]
+async fn a_removed_appliance_is_gone_with_its_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, id, key) = one_edge(directory.path()).await;
+    steering.report(report("e1", 1), NOW).unwrap();
+    assert_eq!(ranked(&steering, NOW), ["e1"]);
+    steering.remove_appliance(&id).await.unwrap();
+    assert_eq!(steering.authenticate(&key), None);
+    assert!(ranked(&steering, NOW).is_empty());
+    assert!(steering.fleet().seen.is_empty());
+}
+
+#[tokio::test]
+async fn content_is_asked_for_until_it_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let said = |sequence, change: &dyn Fn(&mut ApplianceReport)| {
+        let mut report = report("e1", sequence);
+        report.content = None;
+        change(&mut report);
+        steering.report(report, NOW).unwrap().want_content
+    };
+    let objects = || steering.appliances(NOW)[0].objects;
+    assert!(said(1, &|_| {}), "never seen");
+    assert!(!said(2, &|report| report.content = Some(lab::held(&wanted()))));
+    assert_eq!(objects(), 4);
+    assert!(!said(3, &|_| {}), "same digest");
+    assert!(said(4, &|report| report.content_digest = "more".into()), "changed");
+    assert_eq!(objects(), 4, "the last known set stands until then");
+    assert!(said(5, &|report| report.quarantined = vec![object(1)]), "not all of it is true");
+    assert_eq!(objects(), 3);
+}
+
+#[tokio::test]
+async fn a_late_report_changes_nothing_and_a_new_run_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let load = || steering.appliances(NOW)[0].report.as_ref().unwrap().sending_bps;
+    let said = |sequence, run: u128, bps| {
+        let mut report = report("e1", sequence);
+        report.run = uuid::Uuid::from_u128(run);
+        report.sending_bps = bps;
+        steering.report(report, NOW).unwrap();
+    };
+    said(7, 1, 70);
+    said(6, 1, 60);
+    said(7, 1, 71);
+    assert_eq!(load(), 70);
+    said(1, 2, 10);
+    assert_eq!(load(), 10);
+}
+
+#[tokio::test]
+async fn silence_is_noticed_in_time_and_forgiven_after_two_reports() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    steering.report(report("e1", 1), NOW).unwrap();
+    assert_eq!(health_at(&steering, NOW.plus_millis(SILENT_MS)), Health::Healthy);
+    assert_eq!(health_at(&steering, NOW.plus_millis(SILENT_MS + 1)), Health::Silent);
+    let back = NOW.plus_millis(60_000);
+    steering.report(report("e1", 2), back).unwrap();
+    assert_eq!(health_at(&steering, back), Health::Silent, "one packet is not a return");
+    steering.report(report("e1", 3), back.plus_millis(1_000)).unwrap();
+    assert_eq!(health_at(&steering, back.plus_millis(1_000)), Health::Healthy);
+}
+
+#[tokio::test]
+async fn errors_make_sick_slowly_and_well_more_slowly() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let mut errors_total = 0;
+    let mut said = |sequence: u64, errors: u64| {
+        errors_total += errors;
+        let at = NOW.plus_millis(sequence * 1_000);
+        let mut report = report("e1", sequence);
+        report.errors_total = errors_total;
+        steering.report(report, at).unwrap();
+        health_at(&steering, at)
+    };
+    assert_eq!(said(1, 90), Health::Healthy, "totals from before we listened prove nothing");
+    assert_eq!(said(2, 4), Health::Healthy, "4 in 100 is within bounds");
+    assert_eq!(said(3, 50), Health::Healthy, "one burst");
+    assert_eq!(said(4, 5), Health::Sick, "two bad reports in a row");
+    for sequence in 5..9 {
+        assert_eq!(said(sequence, 0), Health::Sick, "report {sequence}");
+    }
+    assert_eq!(said(9, 0), Health::Healthy, "five good ones in a row");
+}
+
+#[tokio::test]
+async fn a_box_whose_volumes_are_all_bad_is_sick_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let mut bad = report("e1", 1);
+    bad.volumes = vec![volume(false)];
+    steering.report(bad, NOW).unwrap();
+    assert_eq!(health_at(&steering, NOW), Health::Sick);
+    let state = steering.fill_appliances(NOW);
+    assert!(!state[0].healthy);
+    assert_eq!(state[0].isp.as_str(), "isp");
+    assert_eq!(state[0].holds.len(), 4);
+}
+
+#[tokio::test]
+async fn the_steering_manifest_is_the_ranked_list() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    steering.put_appliance(&record("e2", "a", Role::Edge), NOW).await.unwrap();
+    steering.report(report("e1", 1), NOW).unwrap();
+    steering.report(report("e2", 1), NOW).unwrap();
+    let (title, objects) = (title(), wanted());
+    let question = Question { ip: "10.0.0.1".parse().unwrap(), title: &title, objects: &objects };
+    let manifest = steering.steering_manifest(&question, 10, "https://control/again".into(), NOW);
+    assert_eq!((manifest.version, manifest.ttl), (1, 10));
+    assert_eq!(manifest.pathway_priority, ranked(&steering, NOW));
+    assert_eq!(manifest.pathway_priority.len(), 2);
+    let explained = steering.explain(&question, NOW);
+    assert_eq!(explained.matched_prefix.as_deref(), Some("10.0.0.0/8"));
+    assert_eq!(explained.candidates.len(), 2);
+    assert_eq!(steering.home_sites("10.9.9.9".parse().unwrap()).len(), 1);
+    assert!(steering.home_sites("192.0.2.1".parse().unwrap()).is_empty());
+}
+
+/// Reports, decisions and drains at once: no report is lost and no reader sees half a fleet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn reports_from_many_boxes_at_once_are_all_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, first, _) = one_edge(directory.path()).await;
+    for number in 2..=8 {
+        let record = record(&format!("e{number}"), "a", Role::Edge);
+        steering.put_appliance(&record, NOW).await.unwrap();
+    }
+    let steering = std::sync::Arc::new(steering);
+    let reporters = (1..=8).map(|number| {
+        let steering = std::sync::Arc::clone(&steering);
+        tokio::task::spawn_blocking(move || {
+            for sequence in 1..=50 {
+                steering.report(report(&format!("e{number}"), sequence), NOW).unwrap();
+                assert!(ranked(&steering, NOW).len() <= 8);
+            }
+        })
+    });
+    let reporters: Vec<_> = reporters.collect();
+    for _ in 0..5 {
+        steering.drain(&first).await.unwrap();
+        steering.undrain(&first).await.unwrap();
+    }
+    for reporter in reporters {
+        reporter.await.unwrap();
+    }
+    let fleet = steering.fleet();
+    assert_eq!(fleet.seen.len(), 8);
+    assert!(fleet.seen.values().all(|seen| seen.report.sequence == 50));
+}

@@ -16,7 +16,7 @@ pub use fill::{FillLedger, PlanPut};
 pub use fleet::{ApplianceMade, ApplianceRow, FleetLedger, KeyHash};
 pub use keys::{KeyPurpose, KeysLedger, SigningKeyRow};
 
-/// Everything strong. Take `Arc<dyn Ledger>`, import the sub-trait whose methods you call.
+/// Everything strong. Take `Arc<dyn Ledger>`: the methods of all sub-traits are callable on it.
 pub trait Ledger: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger {}
 
 impl<T> Ledger for T where T: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger {}

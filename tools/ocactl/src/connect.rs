@@ -1,0 +1,60 @@
+//! Where the control plane is and who is asking.
+//! Reads files and environment only when a verb needs them.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use control_client::{ControlClient, Credential};
+
+use crate::failure::Failure;
+
+/// How to reach the control plane.
+#[derive(Args)]
+pub struct Connection {
+    /// The control plane's URL.
+    #[arg(long, global = true, env = "NIGHTFILL_CONTROL", value_name = "URL")]
+    control: Option<String>,
+    /// File that holds the operator's key.
+    #[arg(long, global = true, env = "NIGHTFILL_KEY_FILE", value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// PEM file of the authority that signed the control plane's certificate, if it is not a public one.
+    #[arg(long, global = true, env = "NIGHTFILL_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+impl Connection {
+    /// A client with the operator's key.
+    ///
+    /// # Errors
+    /// When URL or key file are not given or cannot be read.
+    pub fn operator(&self) -> Result<ControlClient, Failure> {
+        let cure =
+            "give --key-file FILE or set NIGHTFILL_KEY_FILE; control writes it at first start";
+        let path = self.key_file.as_ref().ok_or_else(|| Failure(format!("no key: {cure}")))?;
+        let key = String::from_utf8_lossy(&read(path)?).trim().to_owned();
+        self.client(Credential::Operator(key))
+    }
+
+    /// A client without a key, for what is public.
+    ///
+    /// # Errors
+    /// When the URL is not given or unusable.
+    pub fn nobody(&self) -> Result<ControlClient, Failure> {
+        self.client(Credential::Nobody)
+    }
+
+    fn client(&self, credential: Credential) -> Result<ControlClient, Failure> {
+        let cure = "give --control URL or set NIGHTFILL_CONTROL, for example http://127.0.0.1:8080";
+        let url = self.control.as_ref().ok_or_else(|| Failure(format!("no control: {cure}")))?;
+        let ca = self.ca.as_deref().map(read).transpose()?;
+        Ok(ControlClient::new(url, credential, ca.as_deref())?)
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// When it cannot be read; the text names it.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure(format!("cannot read {}: {error}", path.display())))
+}

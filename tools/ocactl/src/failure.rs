@@ -1,0 +1,26 @@
+//! Why a verb failed: a sentence that names the thing and the cure.
+//! Not for programs: they look at the exit code.
+
+use std::fmt;
+
+/// What is printed before exiting with 1.
+#[derive(Debug)]
+pub struct Failure(pub String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+macro_rules! from_error {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self(error.to_string())
+            }
+        })+
+    };
+}
+
+from_error!(control_client::ClientError, control_types::IdError, oca_store::StoreError);

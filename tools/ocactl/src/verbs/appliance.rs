@@ -1,0 +1,195 @@
+//! `ocactl appliance`: the boxes.
+
+use clap::{Subcommand, ValueEnum};
+use control_client::ControlClient;
+use control_types::fleet::{ApplianceRecord, ApplianceStatus, Link, Role};
+use control_types::{ApplianceId, SiteId};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::quantities::{rate_bps, show_bytes, show_rate};
+use crate::shown::Shown;
+
+#[derive(Subcommand)]
+pub enum Appliance {
+    /// All appliances: health, load, disks.
+    Ls,
+    /// One appliance with everything it last said.
+    Status {
+        /// Which.
+        appliance: ApplianceId,
+    },
+    /// Register or replace an appliance; prints its key when it is new.
+    Put {
+        /// Its id.
+        appliance: ApplianceId,
+        /// Where it stands.
+        #[arg(long)]
+        site: SiteId,
+        /// What it is for.
+        #[arg(long, value_enum, default_value = "edge")]
+        role: RoleName,
+        /// How members reach it.
+        #[arg(long, value_enum, default_value = "embedded")]
+        link: LinkName,
+        /// What it may send to members at once.
+        #[arg(long, value_parser = rate_bps, default_value = "10Gbit", value_name = "RATE")]
+        capacity: u64,
+    },
+    /// Stop offering it to players; those on it move away, nobody is cut off.
+    Drain {
+        /// Which.
+        appliance: ApplianceId,
+    },
+    /// Offer it again.
+    Undrain {
+        /// Which.
+        appliance: ApplianceId,
+    },
+    /// Forget it; its key stops working.
+    Rm {
+        /// Which.
+        appliance: ApplianceId,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum RoleName {
+    /// Serves the members of its site's prefixes.
+    Edge,
+    /// Serves edges that miss, and fills them.
+    Tier,
+    /// Holds every object.
+    Origin,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum LinkName {
+    /// Inside the ISP's network.
+    Embedded,
+    /// Over a private interconnect.
+    PrivatePeering,
+    /// Over an exchange.
+    PublicPeering,
+    /// Over paid transit.
+    Transit,
+}
+
+/// Runs one verb.
+///
+/// # Errors
+/// What control said.
+pub async fn run(verb: &Appliance, control: &ControlClient) -> Result<Shown, Failure> {
+    match verb {
+        Appliance::Ls => {
+            let fleet = control.appliances().await?;
+            let rows = fleet.iter().map(row).collect();
+            let head =
+                ["appliance", "site", "role", "health", "members", "sending", "objects", "held"];
+            Ok(Shown::table(&fleet, &head, rows, "no appliances yet: `ocactl appliance put`"))
+        }
+        Appliance::Status { appliance } => status(appliance, control).await,
+        Appliance::Put { appliance, site, role, link, capacity } => {
+            let record = ApplianceRecord {
+                id: appliance.clone(),
+                site: site.clone(),
+                role: wire_role(*role),
+                link: wire_link(*link),
+                capacity_bps: *capacity,
+            };
+            let answer = control.put_appliance(&record).await?;
+            let text = match &answer.key {
+                Some(key) => format!("{appliance} is registered; its key, shown this once:\n{key}"),
+                None => format!("{appliance} is replaced; its key is the one it had"),
+            };
+            Ok(Shown::new(&json!({ "appliance": record, "key": answer.key }), text))
+        }
+        Appliance::Drain { appliance } => {
+            control.drain(appliance).await?;
+            Ok(done(appliance, "drain", "drains: no new plays are sent there"))
+        }
+        Appliance::Undrain { appliance } => {
+            control.undrain(appliance).await?;
+            Ok(done(appliance, "undrain", "is offered again"))
+        }
+        Appliance::Rm { appliance } => {
+            control.remove_appliance(appliance).await?;
+            Ok(done(appliance, "removed", "is forgotten"))
+        }
+    }
+}
+
+fn wire_role(role: RoleName) -> Role {
+    match role {
+        RoleName::Edge => Role::Edge,
+        RoleName::Tier => Role::Tier,
+        RoleName::Origin => Role::Origin,
+    }
+}
+
+fn wire_link(link: LinkName) -> Link {
+    match link {
+        LinkName::Embedded => Link::Embedded,
+        LinkName::PrivatePeering => Link::PrivatePeering,
+        LinkName::PublicPeering => Link::PublicPeering,
+        LinkName::Transit => Link::Transit,
+    }
+}
+
+fn done(appliance: &ApplianceId, word: &str, what: &str) -> Shown {
+    Shown::new(&json!({ "appliance": appliance, "done": word }), format!("{appliance} {what}"))
+}
+
+/// A wire enum's own word.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().replace('_', " ")
+}
+
+fn row(status: &ApplianceStatus) -> Vec<String> {
+    let report = status.report.as_ref();
+    vec![
+        status.record.id.to_string(),
+        status.record.site.to_string(),
+        word(&status.record.role),
+        word(&status.health),
+        report.map_or_else(|| "-".to_owned(), |report| report.connections.to_string()),
+        report.map_or_else(|| "-".to_owned(), |report| show_rate(report.sending_bps)),
+        status.objects.to_string(),
+        show_bytes(status.held_bytes),
+    ]
+}
+
+async fn status(appliance: &ApplianceId, control: &ControlClient) -> Result<Shown, Failure> {
+    let fleet = control.appliances().await?;
+    let found = fleet.iter().find(|status| status.record.id == *appliance);
+    let cure = "`ocactl appliance ls` lists them";
+    let status =
+        found.ok_or_else(|| Failure(format!("no appliance is called {appliance}: {cure}")))?;
+    let mut rows = vec![
+        vec!["site".to_owned(), status.record.site.to_string()],
+        vec!["role".to_owned(), word(&status.record.role)],
+        vec!["link".to_owned(), word(&status.record.link)],
+        vec!["health".to_owned(), word(&status.health)],
+        vec![
+            "held".to_owned(),
+            format!("{} objects, {}", status.objects, show_bytes(status.held_bytes)),
+        ],
+    ];
+    if let Some(report) = &status.report {
+        rows.push(vec!["members reach it at".to_owned(), report.media_url.clone()]);
+        rows.push(vec!["connections".to_owned(), report.connections.to_string()]);
+        rows.push(vec!["sending".to_owned(), show_rate(report.sending_bps)]);
+        let answered = format!("{}, of them {} errors", report.requests_total, report.errors_total);
+        rows.push(vec!["answered".to_owned(), answered]);
+        for volume in &report.volumes {
+            let used = show_bytes(volume.used_bytes);
+            let all = show_bytes(volume.capacity_bytes);
+            let sick = if volume.healthy { "" } else { ", SICK" };
+            let name = format!("{} {}", word(&volume.class), volume.path);
+            rows.push(vec![name, format!("{used} of {all}{sick}")]);
+        }
+    }
+    Ok(Shown::table(status, &[appliance.as_str(), ""], rows, ""))
+}

@@ -1,0 +1,133 @@
+//! `ocactl fill`: how far the night is.
+
+use std::time::{Duration, Instant};
+
+use clap::Subcommand;
+use control_client::ControlClient;
+use control_types::ErrorWord;
+use control_types::fill::{FillProgress, FillStateWord, NightPlan};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::quantities::{duration_ms, show_bytes, show_rate};
+use crate::shown::Shown;
+
+/// How often `wait` looks.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+
+#[derive(Subcommand)]
+pub enum Fill {
+    /// One line an appliance: done of planned, from where, at what rate.
+    Status,
+    /// Wait until every appliance of the plan has done its part.
+    Wait {
+        /// Give up after this long.
+        #[arg(long, value_parser = duration_ms, default_value = "12h", value_name = "DURATION")]
+        timeout: u64,
+    },
+}
+
+/// Runs one verb.
+///
+/// # Errors
+/// What control said; for `wait`, also when the time is up.
+pub async fn run(verb: &Fill, control: &ControlClient) -> Result<Shown, Failure> {
+    match verb {
+        Fill::Status => {
+            let fills = control.fills().await?;
+            let rows = fills.iter().map(row).collect();
+            let head = [
+                "appliance",
+                "state",
+                "objects",
+                "bytes",
+                "peer",
+                "tier",
+                "origin",
+                "rate",
+                "failures",
+            ];
+            Ok(Shown::table(&fills, &head, rows, "no agent has reported yet"))
+        }
+        Fill::Wait { timeout } => wait(Duration::from_millis(*timeout), control).await,
+    }
+}
+
+fn row(progress: &FillProgress) -> Vec<String> {
+    let report = &progress.report;
+    vec![
+        report.appliance.to_string(),
+        state_word(report.state).to_owned(),
+        format!("{} of {}", report.objects_done, report.objects_planned),
+        format!("{} of {}", show_bytes(report.bytes_done), show_bytes(report.bytes_planned)),
+        show_bytes(report.bytes_from.peer),
+        show_bytes(report.bytes_from.tier),
+        show_bytes(report.bytes_from.origin),
+        show_rate(report.rate_bps),
+        report.failures.len().to_string(),
+    ]
+}
+
+fn state_word(state: FillStateWord) -> &'static str {
+    match state {
+        FillStateWord::Waiting => "waiting",
+        FillStateWord::Filling => "filling",
+        FillStateWord::Done => "done",
+        FillStateWord::Stuck => "stuck",
+    }
+}
+
+async fn wait(bound: Duration, control: &ControlClient) -> Result<Shown, Failure> {
+    let until = Instant::now() + bound;
+    let mut said = String::new();
+    loop {
+        let plan = match control.plan().await {
+            Ok(plan) => Some(plan),
+            Err(error) if error.word() == Some(ErrorWord::NotFound) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let fills = control.fills().await?;
+        let waits_for = match &plan {
+            None => vec!["the director's plan".to_owned()],
+            Some(plan) => unfinished(plan, &fills),
+        };
+        if waits_for.is_empty() {
+            let bytes: u64 = fills.iter().map(|progress| progress.report.bytes_done).sum();
+            let text = format!("all appliances are done: {} in place", show_bytes(bytes));
+            return Ok(Shown::new(&json!({ "done": true, "fills": fills }), text));
+        }
+        let line = format!("waiting for {}", waits_for.join("; "));
+        if line != said {
+            eprintln!("{line}");
+            said = line;
+        }
+        if Instant::now() >= until {
+            return Err(Failure(format!(
+                "the time is up, still {said}; `ocactl fill status` has more"
+            )));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What keeps the night from being over, one entry an appliance of the plan.
+fn unfinished(plan: &NightPlan, fills: &[FillProgress]) -> Vec<String> {
+    let parts = plan.appliances.iter().filter(|part| !part.pulls.is_empty());
+    let lacking = parts.filter_map(|part| {
+        let id = &part.appliance;
+        let report = fills.iter().map(|progress| &progress.report).find(|r| r.appliance == *id);
+        match report {
+            None => Some(format!("{id} (has not reported)")),
+            Some(report) if report.plan != Some(plan.id) => {
+                Some(format!("{id} (on an older plan)"))
+            }
+            Some(report) if report.state == FillStateWord::Done => None,
+            Some(report) => {
+                let state = state_word(report.state);
+                let why = report.failures.first().map(|failure| format!(", {}", failure.why));
+                Some(format!("{id} ({state}{})", why.unwrap_or_default()))
+            }
+        }
+    });
+    lacking.collect()
+}

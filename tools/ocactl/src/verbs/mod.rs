@@ -1,0 +1,11 @@
+//! One file a subject, each with its verbs and one `run`.
+
+pub mod appliance;
+pub mod fill;
+pub mod plan;
+pub mod site;
+pub mod steer;
+pub mod store;
+pub mod ticket;
+pub mod title;
+pub mod window;

@@ -75,6 +75,8 @@ pub struct Counters {
     pub sent_bytes: Counter,
     /// Bytes of objects among them.
     pub media_bytes: Counter,
+    /// Bytes that other appliances were filled with, seals included.
+    pub fill_bytes: Counter,
     /// TLS handshakes finished.
     pub handshakes: Counter,
     /// Of those, resumed from a ticket.
@@ -128,6 +130,7 @@ impl Default for Counters {
             answers: zeros(answers),
             sent_bytes: Counter::default(),
             media_bytes: Counter::default(),
+            fill_bytes: Counter::default(),
             handshakes: Counter::default(),
             resumed: Counter::default(),
             hot_hits: Counter::default(),

@@ -42,6 +42,8 @@ struct Place {
     found: Option<Found>,
     /// Reads under way from this file; it is not closed while there are any.
     pins: u32,
+    /// Forgotten: nobody finds it any more, and it closes with its last read.
+    doomed: bool,
     /// Used since the hand last passed.
     used: bool,
     generation: u32,
@@ -70,6 +72,7 @@ impl Files {
             state: State::Free,
             found: None,
             pins: 0,
+            doomed: false,
             used: false,
             generation: 0,
             joined: Vec::new(),
@@ -136,18 +139,21 @@ impl Files {
         }
     }
 
-    /// The file at `at` can be read. Hands out everyone who joined.
+    /// The file at `at` can be read. Hands out everyone who joined, and the file to close if it was
+    /// forgotten meanwhile: those who joined ask again and open the new one.
+    #[must_use]
     pub fn ready(
         &mut self,
         at: u32,
         file: FileId,
         seal: Option<Rc<Seal>>,
         told: &mut impl FnMut(Seat),
-    ) {
+    ) -> Option<FileId> {
         self.seal_bytes += seal.as_ref().map_or(0, |seal| seal_bytes(seal));
         let place = &mut self.places[at as usize];
         place.state = State::Ready(file, seal);
         place.joined.drain(..).for_each(told);
+        if place.doomed { self.release(at) } else { None }
     }
 
     /// The file at `at` cannot be used. Hands out everyone who joined, and the file to close.
@@ -177,11 +183,13 @@ impl Files {
         self.places[at as usize].pins += 1;
     }
 
-    /// A read from the file at `at` ended.
-    pub fn unpin(&mut self, at: u32) {
+    /// A read from the file at `at` ended. Hands out the file to close if it was forgotten.
+    #[must_use]
+    pub fn unpin(&mut self, at: u32) -> Option<FileId> {
         let place = &mut self.places[at as usize];
         debug_assert!(place.pins > 0, "every unpin has its pin");
         place.pins = place.pins.saturating_sub(1);
+        if place.doomed && place.pins == 0 { self.release(at) } else { None }
     }
 
     /// Whether a file should be closed before another is opened.
@@ -197,6 +205,7 @@ impl Files {
             self.hand = (self.hand + 1) % self.places.len();
             let place = &mut self.places[at];
             if !matches!(place.state, State::Ready(..)) || place.pins > 0 {
+                // A doomed file is always pinned or not ready, so it closes by itself.
                 continue;
             }
             if std::mem::take(&mut place.used) {
@@ -207,14 +216,18 @@ impl Files {
         None
     }
 
-    /// Takes a file that must not be used again (its bytes are bad) out, if nobody reads it now.
-    pub fn discard(&mut self, volume: u16, object: &ObjectId) -> Option<FileId> {
-        let at = self.map.get(&(volume, *object)).copied()?;
-        let place = &self.places[at as usize];
-        if !matches!(place.state, State::Ready(..)) || place.pins > 0 {
-            return None;
+    /// Nobody finds this copy's file any more: it was removed, or its bytes are bad, and another may
+    /// soon have its name. Hands out the file to close, unless a read is under way: then the last
+    /// one does.
+    #[must_use]
+    pub fn forget(&mut self, volume: u16, object: &ObjectId) -> Option<FileId> {
+        let at = self.map.remove(&(volume, *object))?;
+        let place = &mut self.places[at as usize];
+        place.doomed = true;
+        if matches!(place.state, State::Ready(..)) && place.pins == 0 {
+            return self.release(at);
         }
-        self.release(at)
+        None
     }
 
     /// Files open or opening.
@@ -227,7 +240,8 @@ impl Files {
         let place = &mut self.places[at as usize];
         place.generation = place.generation.wrapping_add(1);
         place.pins = 0;
-        if let Some(found) = place.found.take() {
+        let was_doomed = std::mem::take(&mut place.doomed);
+        if let (Some(found), false) = (place.found.take(), was_doomed) {
             self.map.remove(&(found.volume, found.object));
         }
         let state = std::mem::replace(&mut place.state, State::Free);
@@ -245,4 +259,60 @@ impl Files {
 
 fn seal_bytes(seal: &Seal) -> usize {
     seal.chunk_cvs().len() * 32
+}
+
+#[cfg(test)]
+mod tests {
+    use oca_sys::FileId;
+
+    use super::*;
+    use crate::library::View;
+
+    fn found(number: u8) -> Found {
+        Found {
+            object: ObjectId([number; 32]),
+            view: View::Payload,
+            bytes: 1,
+            offset: 0,
+            volume: 0,
+            class: DiskClass::Ssd,
+            media_type: "video/mp4",
+            sealed: None,
+        }
+    }
+
+    fn open(files: &mut Files, number: u8) -> u32 {
+        let (at, _) = files.begin(&found(number)).unwrap();
+        assert_eq!(files.ready(at, FileId(u32::from(number)), None, &mut |_| {}), None);
+        at
+    }
+
+    #[test]
+    fn a_file_under_read_is_neither_evicted_nor_closed_by_being_forgotten() {
+        let mut files = Files::new(2, 1 << 20, 1);
+        let at = open(&mut files, 1);
+        files.pin(at);
+        open(&mut files, 2);
+        assert!(files.is_full());
+        assert_eq!(files.evict(), Some(FileId(2)), "the one nobody reads");
+        assert_eq!(files.evict(), None);
+        assert_eq!(files.forget(0, &found(1).object), None);
+        assert_eq!(files.get(&found(1)), FileLookup::Absent);
+        let again = open(&mut files, 1);
+        assert_ne!(again, at, "the new file of that name has its own place");
+        assert_eq!(files.unpin(at), Some(FileId(1)), "closed with its last read");
+        assert_eq!(files.get(&found(1)), FileLookup::Ready(again));
+    }
+
+    #[test]
+    fn a_file_forgotten_while_opening_is_closed_when_it_is_open() {
+        let mut files = Files::new(2, 1 << 20, 1);
+        let (at, _) = files.begin(&found(1)).unwrap();
+        files.join(at, Seat { slot: 3, generation: 1 });
+        assert_eq!(files.forget(0, &found(1).object), None);
+        let mut told = Vec::new();
+        let close = files.ready(at, FileId(9), None, &mut |seat| told.push(seat.slot));
+        assert_eq!((close, told), (Some(FileId(9)), vec![3]));
+        assert_eq!(files.count(), 0);
+    }
 }

@@ -4,14 +4,18 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod files;
 pub mod hot_set;
 pub mod library;
 pub mod limits;
+pub mod listen;
+pub mod metrics;
 pub mod outcome;
 pub mod tickets;
+pub mod tls;
 pub mod worker;
 
 pub use worker::{Command, Seat, Shared, Turned, Worker, WorkerParts};

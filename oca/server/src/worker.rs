@@ -276,6 +276,11 @@ impl<K: Kernel> Worker<K> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Drain { within_ms } => self.drain(within_ms),
+                Command::Forget(copies) => {
+                    for (volume, object) in copies.iter() {
+                        self.station.forget_file(*volume, object);
+                    }
+                }
                 Command::List(answer) => {
                     let lines = self.slots.iter().filter_map(|slot| slot.connection.as_ref());
                     let now = self.station.now();

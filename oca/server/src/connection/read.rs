@@ -63,6 +63,8 @@ pub struct Note {
     pub path: Range<usize>,
     /// Title segment; empty when there is none.
     pub title: Range<usize>,
+    /// Whether another appliance is filled by it.
+    pub is_fill: bool,
     /// `CMCD=` of the query and the four CMCD headers; empty ones are absent.
     pub cmcd: [Range<usize>; 5],
 }
@@ -137,8 +139,10 @@ pub fn next<'a, K: Kernel>(
     let Some(route) = route(&station.shared.library, carried.path) else {
         return Err(Refusal::new(note, Outcome::NoRoute));
     };
-    if let Route::Member { title, .. } = route {
-        note.title = place(bytes, title);
+    match route {
+        Route::Member { title, .. } => note.title = place(bytes, title),
+        Route::Fill(_) | Route::Seal(_) => note.is_fill = true,
+        Route::Lab => {}
     }
     let ticket = carried.ticket.map(|(text, _)| text);
     Ok(Some(Request { head, path: carried.path, ticket, route, note }))
@@ -153,6 +157,7 @@ impl Note {
             began,
             path: 0..0,
             title: 0..0,
+            is_fill: false,
             cmcd: [0..0, 0..0, 0..0, 0..0, 0..0],
         }
     }

@@ -481,6 +481,9 @@ pub fn sent<K: Kernel>(
     if let State::Sending(sending) = &mut connection.state {
         sending.record.sent += flight.media;
         station.counters.media_bytes.add(flight.media);
+        if sending.record.note.is_fill {
+            station.counters.fill_bytes.add(flight.media);
+        }
         // A chunk's memory is shared with the hot set; a send buffer is ours alone again.
         if Rc::strong_count(&buffer) == 1 && buffer.len() < CHUNK_BYTES as usize {
             connection.spare = Some(buffer);

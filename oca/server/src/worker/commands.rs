@@ -1,8 +1,10 @@
 //! What the admin thread may ask of a worker, and what a worker answers.
 //! Never on the path of a segment: a worker looks here only when it was woken for it.
 
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use control_types::ObjectId;
 use serde::Serialize;
 
 /// An order to a worker.
@@ -12,6 +14,8 @@ pub enum Command {
         /// After this, connections are cut.
         within_ms: u64,
     },
+    /// These copies were removed or put aside: close their files, or their room is never free.
+    Forget(Arc<[(u16, ObjectId)]>),
     /// Say who is connected.
     List(SyncSender<Vec<ConnectionLine>>),
 }

@@ -12,6 +12,7 @@
 use std::io;
 use std::rc::Rc;
 
+use control_types::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 use oca_store::Seal;
 use oca_sys::{Buffer, FileId, Kernel, Op};
@@ -135,12 +136,15 @@ impl<K: Kernel> Station<K> {
         buffer: Buffer,
     ) {
         let Some(reading) = self.hot.reading(at, generation) else { return };
-        self.files.unpin(reading.file);
         let volume = usize::from(reading.volume);
         self.volume_reads[volume] = self.volume_reads[volume].saturating_sub(1);
         let class = self.files_class(reading.file);
         self.counters.disk_reads[class].add(self.now().since(reading.began));
-        match self.chunk_check(&reading, result, &buffer) {
+        let checked = self.chunk_check(&reading, result, &buffer);
+        if let Some(file) = self.files.unpin(reading.file) {
+            self.close_file(file);
+        }
+        match checked {
             Ok(()) => {
                 self.counters.disk_bytes[class].add(reading.bytes as u64);
                 let chunk = Chunk { buffer: Rc::new(buffer), bytes: reading.bytes };
@@ -214,9 +218,7 @@ impl<K: Kernel> Station<K> {
         };
         self.counters.files.set(self.files.count() as u64);
         let Some(payload_bytes) = found.sealed else {
-            let ready = &mut self.ready;
-            self.files.ready(at, file, None, &mut |seat| ready.push_back((seat, None)));
-            return;
+            return self.file_ready(at, file, None);
         };
         let region_bytes = Seal::region_bytes_for(payload_bytes) as usize;
         self.files.opened(at, file, region_bytes);
@@ -259,9 +261,7 @@ impl<K: Kernel> Station<K> {
         }
         match Seal::decode(region) {
             Ok(seal) if seal.object() == found.object && Some(seal.bytes()) == found.sealed => {
-                let ready = &mut self.ready;
-                let seal = Some(Rc::new(seal));
-                self.files.ready(at, file, seal, &mut |seat| ready.push_back((seat, None)));
+                self.file_ready(at, file, Some(Rc::new(seal)));
             }
             _ => self.open_failed(at, &found, Fault::Corrupt),
         }
@@ -298,10 +298,23 @@ impl<K: Kernel> Station<K> {
                 self.counters.chunks_bad.add(1);
                 self.shared.library.condemn(volume, key.object);
                 self.report(Trouble::BadObject { volume, object: key.object });
-                if let Some(file) = self.files.discard(volume, &key.object) {
-                    self.close_file(file);
-                }
+                self.forget_file(volume, &key.object);
             }
+        }
+    }
+
+    /// A copy was removed or is bad: its file is not read any more.
+    pub(super) fn forget_file(&mut self, volume: u16, object: &ObjectId) {
+        if let Some(file) = self.files.forget(volume, object) {
+            self.close_file(file);
+        }
+    }
+
+    fn file_ready(&mut self, at: u32, file: FileId, seal: Option<Rc<Seal>>) {
+        let ready = &mut self.ready;
+        let close = self.files.ready(at, file, seal, &mut |seat| ready.push_back((seat, None)));
+        if let Some(file) = close {
+            self.close_file(file);
         }
     }
 

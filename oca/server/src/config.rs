@@ -1,0 +1,338 @@
+//! One TOML file into one checked `Config`; every mistake of the file is reported in one run.
+//! Never opens a socket or a volume; it looks whether what is named exists.
+
+mod section;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use control_types::ApplianceId;
+use control_types::fleet::DiskClass;
+use control_types::limits::CHUNK_BYTES;
+
+use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, VOLUMES_MAX, WORKERS_MAX};
+use section::{Mistakes, Section};
+
+/// Default bytes of the hot set, all workers together.
+const HOT_SET_BYTES: u64 = 256 << 20;
+/// Default connections of a worker.
+const CONNECTIONS: u64 = 4096;
+
+/// What `oca serve` runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Name of this box in the fleet.
+    pub appliance: ApplianceId,
+    /// Keeps `ticket-keys.json`.
+    pub state_dir: PathBuf,
+    /// Where members connect; port 0 for any free one.
+    pub media: SocketAddr,
+    /// Where `/metrics` is; never to be open to members.
+    pub admin: SocketAddr,
+    /// `scheme://host[:port]` that members use; absent: made from `media` and `tls`.
+    pub advertise: Option<String>,
+    /// Absent: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// At least one.
+    pub volumes: Vec<VolumeConfig>,
+    /// Absent: this appliance stands alone.
+    pub control: Option<ControlConfig>,
+    /// Who may have media.
+    pub tickets: TicketsConfig,
+    /// Threads, one ring each.
+    pub workers: usize,
+    /// Most connections of each worker.
+    pub connections: usize,
+    /// Chunk buffers of each worker.
+    pub chunk_buffers: usize,
+    /// Access log: a file, or `-`; absent: none.
+    pub access_log: Option<String>,
+    /// From SIGTERM to exit, milliseconds.
+    pub drain_ms: u64,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM chain, leaf first.
+    pub cert: PathBuf,
+    /// PEM private key.
+    pub key: PathBuf,
+}
+
+/// `[[volume]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeConfig {
+    /// An existing directory.
+    pub path: PathBuf,
+    /// `ssd` or `hdd`.
+    pub class: DiskClass,
+}
+
+/// `[control]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlConfig {
+    /// `http[s]://host[:port]`
+    pub url: String,
+    /// File with the appliance's bearer key.
+    pub key_file: PathBuf,
+    /// Time between reports, milliseconds.
+    pub report_ms: u64,
+    /// PEM root to believe instead of the machine's.
+    pub ca: Option<PathBuf>,
+}
+
+/// `[tickets]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TicketsConfig {
+    /// Whether media needs a ticket.
+    pub required: bool,
+    /// `TicketKeys` JSON; absent: `state_dir/ticket-keys.json` as control last said.
+    pub keys_file: Option<PathBuf>,
+}
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the config file {path}: give an existing file, such as systemd/etc/oca.toml")]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not TOML.
+    #[error("{path} is not TOML: {message}")]
+    NotToml {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// It is TOML and not a config.
+    #[error("{path} has {} mistake(s):\n  {}", mistakes.len(), mistakes.join("\n  "))]
+    Mistakes {
+        /// Which file.
+        path: PathBuf,
+        /// All of them, each with the key and the cure.
+        mistakes: Vec<String>,
+    },
+}
+
+impl Config {
+    /// Reads and checks the file at `path`. Relative paths in it are relative to its own directory.
+    ///
+    /// # Errors
+    /// Unreadable, not TOML, or all of its mistakes.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            ConfigError::NotToml { path: path.into(), message: error.to_string() }
+        })?;
+        let mistakes = Mistakes::default();
+        let base = path.parent().unwrap_or(Path::new(""));
+        let config = check(Section::root(table, base, &mistakes), &mistakes);
+        let mistakes = mistakes.into_list();
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigError::Mistakes { path: path.into(), mistakes }),
+        }
+    }
+}
+
+/// Raw to checked. `None` when something required is missing or wrong; the mistakes say what.
+fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
+    let appliance = root.parsed("appliance", "a name such as \"edge-a1\"");
+    let state_dir = root.path("state_dir");
+    let drain_ms = root.number("drain_ms", 0..=600_000, DRAIN_MS);
+    let (media, admin, advertise) = check_listen(root.section("listen"));
+    let tls = root.optional_section("tls").map(check_tls);
+    let volumes = check_volumes(&mut root, mistakes);
+    let control = root.optional_section("control").map(check_control);
+    let tickets = check_tickets(root.section("tickets"));
+    let mut workers_section = root.section("workers");
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+    let workers = workers_section.number("count", 1..=WORKERS_MAX as u64, cores) as usize;
+    let connections =
+        workers_section.number("connections", 1..=CONNECTIONS_MAX as u64, CONNECTIONS) as usize;
+    workers_section.end();
+    let mut memory = root.section("memory");
+    let least = workers as u64 * CHUNK_BUFFERS_MIN as u64 * CHUNK_BYTES;
+    let hot_set_bytes = memory.number("hot_set_bytes", least..=1 << 44, HOT_SET_BYTES.max(least));
+    memory.end();
+    let mut log = root.section("log");
+    let access_log = log.optional_text("access").filter(|target| !target.is_empty());
+    log.end();
+    root.end();
+    Some(Config {
+        appliance: appliance?,
+        state_dir: state_dir?,
+        media: media?,
+        admin: admin?,
+        advertise,
+        tls: match tls {
+            Some(tls) => Some(tls?),
+            None => None,
+        },
+        volumes: volumes?,
+        control: match control {
+            Some(control) => Some(control?),
+            None => None,
+        },
+        tickets,
+        workers,
+        connections,
+        chunk_buffers: usize::try_from(hot_set_bytes / CHUNK_BYTES / workers as u64).ok()?,
+        access_log,
+        drain_ms,
+    })
+}
+
+fn check_listen(
+    mut listen: Section<'_>,
+) -> (Option<SocketAddr>, Option<SocketAddr>, Option<String>) {
+    let media = listen.parsed("media", "an address such as \"0.0.0.0:443\"");
+    let admin = listen.parsed("admin", "an address such as \"127.0.0.1:9443\"");
+    let advertise = listen.optional_text("advertise").map(|url| {
+        let trimmed = url.trim_end_matches('/').to_owned();
+        let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+        if rest.is_none_or(|host| host.is_empty() || host.contains('/')) {
+            listen.mistake("advertise", &url, "scheme://host[:port] such as \"https://edge.example\"");
+        }
+        trimmed
+    });
+    listen.end();
+    (media, admin, advertise)
+}
+
+fn check_tls(mut tls: Section<'_>) -> Option<TlsFiles> {
+    let (cert, key) = (tls.file("cert"), tls.file("key"));
+    tls.end();
+    Some(TlsFiles { cert: cert?, key: key? })
+}
+
+fn check_volumes(root: &mut Section<'_>, mistakes: &Mistakes) -> Option<Vec<VolumeConfig>> {
+    let sections = root.list("volume");
+    if sections.is_empty() || sections.len() > VOLUMES_MAX {
+        mistakes.add(format!(
+            "[[volume]] is given {} times: give 1 to {VOLUMES_MAX}, each with path and class",
+            sections.len()
+        ));
+    }
+    let mut volumes = Vec::with_capacity(sections.len());
+    for mut section in sections {
+        let path = section.directory("path");
+        let class = section.one_of("class", &[("ssd", DiskClass::Ssd), ("hdd", DiskClass::Hdd)]);
+        section.end();
+        volumes.push(path.zip(class).map(|(path, class)| VolumeConfig { path, class }));
+    }
+    let volumes: Vec<VolumeConfig> = volumes.into_iter().collect::<Option<_>>()?;
+    for (number, volume) in volumes.iter().enumerate() {
+        if volumes[..number].iter().any(|earlier| earlier.path == volume.path) {
+            mistakes.add(format!("two volumes have the path {}: name each disk once", volume.path.display()));
+        }
+    }
+    Some(volumes)
+}
+
+fn check_control(mut control: Section<'_>) -> Option<ControlConfig> {
+    let url = control.text("url");
+    if let Some(url) = &url
+        && !url.starts_with("http://")
+        && !url.starts_with("https://")
+    {
+        control.mistake("url", url, "a URL such as \"https://control.example\"");
+    }
+    let key_file = control.file("key_file");
+    let report_ms = control.number("report_ms", 100..=60_000, 1_000);
+    let ca = control.optional_file("ca");
+    control.end();
+    Some(ControlConfig { url: url?, key_file: key_file?, report_ms, ca })
+}
+
+fn check_tickets(mut tickets: Section<'_>) -> TicketsConfig {
+    let required = tickets.boolean("required", true);
+    let keys_file = tickets.optional_file("keys_file");
+    tickets.end();
+    TicketsConfig { required, keys_file }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("ssd0")).unwrap();
+        for name in ["edge.pem", "edge.key", "appliance.key"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let path = dir.path().join("oca.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path)
+    }
+
+    const GOOD: &str = r#"
+        appliance = "edge-a1"
+        state_dir = "state"
+        [listen]
+        media = "127.0.0.1:0"
+        admin = "127.0.0.1:0"
+        advertise = "https://edge.example/"
+        [tls]
+        cert = "edge.pem"
+        key = "edge.key"
+        [[volume]]
+        path = "ssd0"
+        class = "ssd"
+        [control]
+        url = "http://127.0.0.1:9000"
+        key_file = "appliance.key"
+        [workers]
+        count = 2
+        [memory]
+        hot_set_bytes = 67108864
+        [log]
+        access = "-"
+    "#;
+
+    #[test]
+    fn a_good_file_is_taken() {
+        let config = load(GOOD).unwrap();
+        assert_eq!((config.workers, config.chunk_buffers), (2, 128));
+        assert_eq!(config.advertise.as_deref(), Some("https://edge.example"));
+        assert!(config.tickets.required);
+        assert!(config.volumes[0].path.ends_with("ssd0") && config.volumes[0].path.is_absolute());
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let text = GOOD
+            .replace("\"edge-a1\"", "\"Edge A1\"")
+            .replace("media = \"127.0.0.1:0\"", "media = \"everywhere\"\nmedai = 1")
+            .replace("\"ssd0\"", "\"nowhere\"")
+            .replace("class = \"ssd\"", "class = \"tape\"")
+            .replace("cert = \"edge.pem\"", "cert = \"absent.pem\"")
+            .replace("count = 2", "count = 0")
+            .replace("access = \"-\"", "access = 7");
+        let error = load(&text).unwrap_err().to_string();
+        let wanted = [
+            "Edge A1", "everywhere", "listen.medai", "nowhere", "tape", "absent.pem",
+            "workers.count", "log.access",
+        ];
+        for word in wanted {
+            assert!(error.contains(word), "{word} is named: {error}");
+        }
+        assert!(error.contains("8 mistake(s)"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_names_all_that_is_required() {
+        let error = load("").unwrap_err().to_string();
+        for key in ["appliance", "state_dir", "listen.media", "listen.admin", "[[volume]]"] {
+            assert!(error.contains(key), "{key} is named: {error}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 
 /// How to reach the control plane.
 #[derive(Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Connection {
     /// The control plane's URL.
     #[arg(long, global = true, env = "NIGHTFILL_CONTROL", value_name = "URL")]

@@ -26,7 +26,7 @@ struct Line {
     #[command(flatten)]
     connection: Connection,
     /// Print JSON instead of tables.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
     #[command(subcommand)]
     verb: Verb,

@@ -1,0 +1,129 @@
+//! Goal: the service records without waiting for the disk, learns demand again after a restart, and
+//! refuses only what it must. Method: the real embedded log in a private directory.
+
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use control_store::{Offset, open_embedded};
+use control_telemetry::{
+    ObjectShape, Press, SiteDirectory, Telemetry, TelemetryError, TitleObjects,
+};
+use control_types::play::{PlayEvent, PlayEventKind, PlayEvents};
+use control_types::{
+    AccountId, ApplianceId, ErrorWord, ObjectId, PlayId, ProfileId, SiteId, UnixMillis,
+};
+use uuid::Uuid;
+
+const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+/// `edge-x` stands in site `x`.
+struct Directory;
+
+impl SiteDirectory for Directory {
+    fn site_of(&self, appliance: &ApplianceId) -> Option<SiteId> {
+        appliance.as_str().strip_prefix("edge-").and_then(|site| site.parse().ok())
+    }
+}
+
+async fn telemetry(state_dir: &Path) -> Telemetry {
+    let ports = open_embedded(state_dir).await.unwrap();
+    Telemetry::open(ports.events, Arc::new(Directory)).await.unwrap()
+}
+
+fn press(number: u128, home_sites: &[&str]) -> Press {
+    Press {
+        play: PlayId(Uuid::from_u128(number)),
+        account: AccountId(Uuid::from_u128(1)),
+        profile: ProfileId(Uuid::from_u128(1)),
+        title: "night".parse().unwrap(),
+        home_sites: home_sites.iter().map(|site| site.parse().unwrap()).collect(),
+        began_at: NOW,
+    }
+}
+
+fn report(count: usize, bytes: u64) -> PlayEvents {
+    let event = PlayEvent {
+        kind: PlayEventKind::Heartbeat,
+        position_ms: 1_000,
+        since_press_ms: 1_500,
+        appliance: Some("edge-far".parse().unwrap()),
+        height: 720,
+        buffer_ms: 4_000,
+        bytes,
+        stall_ms: 0,
+        detail: "é".repeat(600),
+    };
+    PlayEvents { events: vec![event; count] }
+}
+
+/// Tomorrow's bytes of the one object, by site.
+fn demand(telemetry: &Telemetry) -> Vec<(String, u64)> {
+    let shape = ObjectShape { object: ObjectId([1; 32]), bytes: 1_000, height: Some(720) };
+    let title = TitleObjects {
+        title: "night".parse().unwrap(),
+        published_at: UnixMillis(0),
+        objects: vec![shape],
+    };
+    let sites: Vec<SiteId> = ["far", "home", "twin"].map(|site| site.parse().unwrap()).to_vec();
+    let objects = telemetry.placeable(&[title], &sites, NOW);
+    let bytes = objects[0].demand_bytes.iter();
+    bytes.map(|demand| (demand.site.to_string(), demand.bytes.round() as u64)).collect()
+}
+
+#[tokio::test]
+async fn demand_belongs_to_the_members_sites_and_outlives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let before = telemetry(directory.path()).await;
+    before.begin(press(1, &["home", "twin"]));
+    before.begin(press(2, &[]));
+    for play in [1, 2] {
+        before.record(&PlayId(Uuid::from_u128(play)), &report(2, 1_000_000), NOW).unwrap();
+    }
+    let learned = demand(&before);
+    let sites: Vec<&str> = learned.iter().map(|(site, _)| site.as_str()).collect();
+    assert_eq!(sites, ["far", "home", "twin"]);
+    assert!(learned[0].1 > learned[1].1 && learned[1].1 == learned[2].1, "{learned:?}");
+    before.flush().await;
+    assert_eq!(before.dropped_total(), 0);
+    drop(before);
+    let after = telemetry(directory.path()).await;
+    assert_eq!(demand(&after), learned);
+    assert_eq!(after.live(NOW).plays_total, 0, "sessions begin empty");
+    let unknown = after.record(&PlayId(Uuid::from_u128(1)), &report(1, 1), NOW).unwrap_err();
+    assert_eq!(unknown.word(), ErrorWord::NotFound);
+    after.adopt(press(1, &["home"]));
+    assert!(after.record(&PlayId(Uuid::from_u128(1)), &report(1, 1), NOW).is_ok());
+    assert_eq!(after.streams(&AccountId(Uuid::from_u128(1)), NOW), 1);
+}
+
+#[tokio::test]
+async fn what_players_report_is_in_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let ports = open_embedded(directory.path()).await.unwrap();
+    let events = Arc::clone(&ports.events);
+    let telemetry = Telemetry::open(ports.events, Arc::new(Directory)).await.unwrap();
+    telemetry.begin(press(1, &["home"]));
+    telemetry.record(&PlayId(Uuid::from_u128(1)), &report(3, 10), NOW).unwrap();
+    telemetry.flush().await;
+    let rows = events.read("plays", Offset(0), 10).await.unwrap();
+    let what: Vec<_> = rows.iter().map(|row| row.body["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["pressed", "report"]);
+    assert_eq!(rows[1].body["events"].as_array().unwrap().len(), 3);
+    let detail = rows[1].body["events"][0]["detail"].as_str().unwrap();
+    assert_eq!(detail.len(), 512, "error texts are cut");
+    assert_eq!(rows[1].at, NOW);
+}
+
+#[tokio::test]
+async fn too_many_events_are_refused_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let telemetry = telemetry(directory.path()).await;
+    telemetry.begin(press(1, &["home"]));
+    let play = PlayId(Uuid::from_u128(1));
+    assert!(telemetry.record(&play, &report(64, 1), NOW).is_ok());
+    let refused = telemetry.record(&play, &report(65, 1), NOW).unwrap_err();
+    assert_eq!(refused, TelemetryError::TooManyEvents { count: 65, max: 64 });
+    assert_eq!(refused.word(), ErrorWord::BadRequest);
+}

@@ -72,7 +72,13 @@ function KeyForm({ refused, onKey }: { refused: boolean; onKey: (key: string) =>
         <Brand suffix="console" />
         <label class="field">
           Operator key
-          <input name="key" type="password" autoComplete="off" required autoFocus />
+          <input
+            name="key"
+            type="password"
+            autoComplete="off"
+            required
+            ref={(field) => field?.focus()}
+          />
         </label>
         {refused && (
           <p class="notice" role="alert">

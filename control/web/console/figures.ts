@@ -10,24 +10,24 @@ export interface Served {
 }
 
 /**
- * Appliances count all bytes they send, fill included. What the agents say they took from tiers and
- * the origin is taken out again; what peers sent each other is taken out of the edges.
+ * Appliances count all bytes they send, fill included; what the agents say they took is taken out
+ * again. An appliance that restarted counts from zero and its fill does not, so where more fill is
+ * told than was sent at all, the two counts are not of the same time and the fill is left in.
  */
 export function served(fleet: ApplianceStatus[], fills: FillProgress[]): Served {
   const sum: Served = { edge: 0, tier: 0, origin: 0 };
   for (const each of fleet) {
     sum[each.record.role] += each.report?.sent_bytes_total ?? 0;
   }
+  const fill = { edge: 0, tier: 0, origin: 0 };
   for (const { report } of fills) {
-    sum.edge -= report.bytes_from.peer;
-    sum.tier -= report.bytes_from.tier;
-    sum.origin -= report.bytes_from.origin;
+    fill.edge += report.bytes_from.peer;
+    fill.tier += report.bytes_from.tier;
+    fill.origin += report.bytes_from.origin;
   }
-  return {
-    edge: Math.max(0, sum.edge),
-    tier: Math.max(0, sum.tier),
-    origin: Math.max(0, sum.origin),
-  };
+  const toMembers = (role: keyof Served) =>
+    fill[role] > sum[role] ? sum[role] : sum[role] - fill[role];
+  return { edge: toMembers("edge"), tier: toMembers("tier"), origin: toMembers("origin") };
 }
 
 /** Share of members' bytes that edges sent, 0 to 1; `null` before the first byte. */

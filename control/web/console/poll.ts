@@ -23,7 +23,7 @@ export function usePoll<T>(ask: () => Promise<T>, onValue?: (value: T) => void):
     refused: false,
   });
   const [nudges, setNudges] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the question is fixed for the hook's life.
+  // The question is fixed for the hook's life, so only a nudge starts over.
   useEffect(() => {
     let current = true;
     let timer = 0;

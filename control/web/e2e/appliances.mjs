@@ -60,5 +60,11 @@ export async function startAppliance(id, objects) {
       server.close();
       for (const socket of sockets) socket.resetAndDestroy?.();
     },
+    /** Comes back on the same port, as a restarted process would. */
+    async revive() {
+      frozen = false;
+      if (!server.listening) await new Promise((done) => server.listen(port, "127.0.0.1", done));
+      this.diedAt = null;
+    },
   };
 }

@@ -27,7 +27,9 @@ async function playwright() {
   try {
     return await import("playwright-core");
   } catch (cause) {
-    throw new NoBrowser(`playwright-core is missing: run "npm ci" in control/web (${cause.message})`);
+    throw new NoBrowser(
+      `playwright-core is missing: run "npm ci" in control/web (${cause.message})`,
+    );
   }
 }
 
@@ -36,7 +38,11 @@ async function playwright() {
  * `spki` is the base64 SHA-256 of a certificate's public key to trust; without it every certificate is
  * accepted, which suits a demo authority on one machine and nothing else.
  */
-export async function openBrowser({ spki = process.env.NIGHTFILL_SPKI, width = 1440, height = 810 } = {}) {
+export async function openBrowser({
+  spki = process.env.NIGHTFILL_SPKI,
+  width = 1440,
+  height = 810,
+} = {}) {
   const executablePath = process.env.NIGHTFILL_CHROMIUM ?? "/usr/bin/chromium";
   const { chromium } = await playwright();
   if (!existsSync(executablePath)) {

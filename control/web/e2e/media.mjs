@@ -16,8 +16,22 @@ const FFMPEG_MS_MAX = 60_000;
 
 /** Two rungs of picture and one of sound, in one run of ffmpeg. */
 const TRACKS = [
-  { file: "v240.mp4", kind: "video", width: 426, height: 240, codecs: "avc1.42c015", bitrate: "300k" },
-  { file: "v360.mp4", kind: "video", width: 640, height: 360, codecs: "avc1.42c01e", bitrate: "600k" },
+  {
+    file: "v240.mp4",
+    kind: "video",
+    width: 426,
+    height: 240,
+    codecs: "avc1.42c015",
+    bitrate: "300k",
+  },
+  {
+    file: "v360.mp4",
+    kind: "video",
+    width: 640,
+    height: 360,
+    codecs: "avc1.42c01e",
+    bitrate: "600k",
+  },
   { file: "a.mp4", kind: "audio", codecs: "mp4a.40.2" },
 ];
 
@@ -25,8 +39,26 @@ async function encode(dir) {
   const picture = `gradients=s=640x360:r=${FRAMES_PER_SECOND}:nb_colors=4:speed=0.02:seed=11:d=${TITLE_SECONDS}`;
   const sound = `sine=f=196:r=48000:d=${TITLE_SECONDS}`;
   const gop = String(FRAMES_PER_SECOND * SEGMENT_SECONDS);
-  const packaged = ["-movflags", "+frag_keyframe+empty_moov+default_base_moof+global_sidx", "-f", "mp4"];
-  const args = ["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound];
+  const packaged = [
+    "-movflags",
+    "+frag_keyframe+empty_moov+default_base_moof+global_sidx",
+    "-f",
+    "mp4",
+  ];
+  const args = [
+    "-nostdin",
+    "-v",
+    "error",
+    "-y",
+    "-f",
+    "lavfi",
+    "-i",
+    picture,
+    "-f",
+    "lavfi",
+    "-i",
+    sound,
+  ];
   for (const track of TRACKS) {
     if (track.kind === "audio") {
       args.push("-map", "1:a", "-c:a", "aac", "-b:a", "64k", "-ac", "2");
@@ -34,7 +66,16 @@ async function encode(dir) {
       args.push("-movflags", "+empty_moov+default_base_moof+global_sidx", "-f", "mp4");
     } else {
       args.push("-map", "0:v", "-s", `${track.width}x${track.height}`, "-pix_fmt", "yuv420p");
-      args.push("-c:v", "libx264", "-preset", "ultrafast", "-profile:v", "baseline", "-b:v", track.bitrate);
+      args.push(
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-profile:v",
+        "baseline",
+        "-b:v",
+        track.bitrate,
+      );
       args.push("-g", gop, "-keyint_min", gop, "-sc_threshold", "0", ...packaged);
     }
     args.push(join(dir, track.file));
@@ -45,11 +86,26 @@ async function encode(dir) {
 async function paint(dir, count) {
   const args = ["-nostdin", "-v", "error", "-y"];
   for (let i = 0; i < count; i += 1) {
-    args.push("-f", "lavfi", "-i", `gradients=s=960x540:nb_colors=${3 + (i % 4)}:seed=${40 + i * 7}:d=0.04`);
+    args.push(
+      "-f",
+      "lavfi",
+      "-i",
+      `gradients=s=960x540:nb_colors=${3 + (i % 4)}:seed=${40 + i * 7}:d=0.04`,
+    );
   }
   for (let i = 0; i < count; i += 1) {
     const shade = `vignette=PI/4,eq=brightness=-0.12:saturation=${0.7 + (i % 3) * 0.15},noise=alls=6`;
-    args.push("-map", `${i}:v`, "-vf", shade, "-frames:v", "1", "-q:v", "4", join(dir, `p${i}.jpg`));
+    args.push(
+      "-map",
+      `${i}:v`,
+      "-vf",
+      shade,
+      "-frames:v",
+      "1",
+      "-q:v",
+      "4",
+      join(dir, `p${i}.jpg`),
+    );
   }
   await run("ffmpeg", args, { timeout: FFMPEG_MS_MAX });
 }
@@ -79,7 +135,9 @@ function segmentsOf(bytes, boxes) {
   for (let i = 0, box = 0; i < count; i += 1) {
     const entry = first + i * 12;
     const size = bytes.readUInt32BE(entry) & 0x7fffffff;
-    const start = segments.length ? segments.at(-1).start + segments.at(-1).bytes : moofs[box].start;
+    const start = segments.length
+      ? segments.at(-1).start + segments.at(-1).bytes
+      : moofs[box].start;
     segments.push({ start, bytes: size, seconds: bytes.readUInt32BE(entry + 4) / timescale });
     box += 1;
   }
@@ -116,7 +174,14 @@ export async function makeMedia(dir, posterCount) {
     const boxes = boxesOf(bytes);
     const { index, segments } = segmentsOf(bytes, boxes);
     const object = nameOf(bytes);
-    const track = { ...made, object, bytes, segments, indexStart: index.start, indexEnd: index.end };
+    const track = {
+      ...made,
+      object,
+      bytes,
+      segments,
+      indexStart: index.start,
+      indexEnd: index.end,
+    };
     track.initBytes = boxes.find((box) => box.type === "moov").end;
     track.peak = Math.ceil(Math.max(...segments.map((each) => (8 * each.bytes) / each.seconds)));
     const playlist = playlistOf(track);

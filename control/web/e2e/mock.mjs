@@ -52,6 +52,8 @@ export async function startMock({ dist, port = 0 }) {
     drained: world.drained,
     kill: (id) => named(id).kill(),
     freeze: (id) => named(id).freeze(),
+    revive: (id) => named(id).revive(),
+    alive: () => appliances.filter((each) => each.diedAt === null).map((each) => each.id),
     async close() {
       for (const each of appliances) each.kill();
       server.close();
@@ -103,7 +105,9 @@ async function serve(world, request, response) {
     const status = cause.status ?? 500;
     const request_id = randomUUID();
     response.writeHead(status, { "content-type": "application/json", "x-request-id": request_id });
-    response.end(JSON.stringify({ error: cause.error ?? "internal", message: cause.message, request_id }));
+    response.end(
+      JSON.stringify({ error: cause.error ?? "internal", message: cause.message, request_id }),
+    );
   }
 }
 
@@ -133,7 +137,10 @@ async function page(world, path) {
   if (inside.includes("..")) throw new Refusal(404, "not_found", "No such page.");
   try {
     const bytes = await readFile(join(world.dist, inside));
-    return { bytes, head: { "content-type": TYPES[extname(inside)] ?? "application/octet-stream" } };
+    return {
+      bytes,
+      head: { "content-type": TYPES[extname(inside)] ?? "application/octet-stream" },
+    };
   } catch {
     throw new Refusal(404, "not_found", `No such page: ${path}.`);
   }
@@ -164,7 +171,8 @@ function sessionRoute(world, request, body, verb) {
     [...world.accounts.values()].find((each) => each.email === email.toLowerCase());
   switch (verb) {
     case "POST /v1/accounts": {
-      if (byEmail(body.email)) throw new Refusal(409, "conflict", "That email has an account: sign in.");
+      if (byEmail(body.email))
+        throw new Refusal(409, "conflict", "That email has an account: sign in.");
       const account = {
         id: randomUUID(),
         email: body.email.toLowerCase(),
@@ -221,7 +229,8 @@ function memberRoute(world, request, url, body, verb) {
   if (home) return { json: homeOf(world, home[1]) };
   const title = /^GET \/v1\/titles\/([a-z0-9-]+)$/.exec(verb);
   if (title) return { json: titlePage(world, title[1], profile) };
-  if (verb === "GET /v1/search") return { json: searchFor(world, url.searchParams.get("q"), profile) };
+  if (verb === "GET /v1/search")
+    return { json: searchFor(world, url.searchParams.get("q"), profile) };
   if (verb === "POST /v1/plays") return pressPlay(world, body);
   throw new Refusal(404, "not_found", `No such route: ${verb}.`);
 }
@@ -255,7 +264,11 @@ function homeOf(world, profile) {
   const begun = all.filter((each) => each.position_ms !== null);
   const rows = [
     ["continue_watching", "Continue watching", begun],
-    ["because_you_watched", `Because you watched ${begun[0]?.name}`, begun.length ? all.slice(2, 8) : []],
+    [
+      "because_you_watched",
+      `Because you watched ${begun[0]?.name}`,
+      begun.length ? all.slice(2, 8) : [],
+    ],
     ["trending", "Trending now", all.slice(0, 7)],
     ["top_picks", "Top picks for you", [...all].reverse().slice(0, 7)],
     ["new_here", "New here", all.slice(3)],
@@ -386,9 +399,20 @@ function checkEvent(event) {
   const fields = Object.keys(event).sort();
   const wrong = fields.filter((field) => !EVENT_FIELDS.includes(field));
   if (wrong.length) throw new Refusal(400, "bad_request", `Unknown fields: ${wrong}.`);
-  for (const field of ["position_ms", "since_press_ms", "height", "buffer_ms", "bytes", "stall_ms"]) {
+  for (const field of [
+    "position_ms",
+    "since_press_ms",
+    "height",
+    "buffer_ms",
+    "bytes",
+    "stall_ms",
+  ]) {
     if (!Number.isSafeInteger(event[field]) || event[field] < 0) {
-      throw new Refusal(400, "bad_request", `${field} must be a whole number, not ${event[field]}.`);
+      throw new Refusal(
+        400,
+        "bad_request",
+        `${field} must be a whole number, not ${event[field]}.`,
+      );
     }
   }
 }
@@ -473,13 +497,25 @@ function fleetOf(world) {
     role: "edge",
     figures: each.figures(),
   }));
-  const origin = { sent: 9e6, requests: 300, connections: 2 };
-  boxes.push({ each: { diedAt: null, url: "" }, id: "origin", site: "library", role: "origin", figures: origin });
+  const origin = { sent: 47e9, requests: 18_300, connections: 2 };
+  boxes.push({
+    each: { diedAt: null, url: "" },
+    id: "origin",
+    site: "library",
+    role: "origin",
+    figures: origin,
+  });
   return boxes.map(({ each, id, site, role, figures }) => {
     const draining = world.drained.has(id);
     const silent = each.diedAt !== null && Date.now() - each.diedAt > SILENT_MS;
     return {
-      record: { id, site, role, link: role === "edge" ? "embedded" : "transit", capacity_bps: 1e10 },
+      record: {
+        id,
+        site,
+        role,
+        link: role === "edge" ? "embedded" : "transit",
+        capacity_bps: 1e10,
+      },
       health: silent ? "silent" : draining ? "draining" : "healthy",
       drain: draining,
       report: {
@@ -489,13 +525,26 @@ function fleetOf(world) {
         run: randomUUID(),
         draining,
         connections: figures.connections,
-        sent_bytes_total: figures.sent,
+        // A day of members before this one, so that the figures look like figures.
+        sent_bytes_total: figures.sent + (role === "edge" ? 412e9 : 0),
         sending_bps: silent ? 0 : Math.round(figures.connections * 2.4e6),
         requests_total: figures.requests,
         errors_total: 0,
         volumes: [
-          { path: "/srv/ssd0", class: "ssd", capacity_bytes: 4e12, used_bytes: 3.1e12, healthy: true },
-          { path: "/srv/hdd0", class: "hdd", capacity_bytes: 18e12, used_bytes: 11.7e12, healthy: true },
+          {
+            path: "/srv/ssd0",
+            class: "ssd",
+            capacity_bytes: 4e12,
+            used_bytes: 3.1e12,
+            healthy: true,
+          },
+          {
+            path: "/srv/hdd0",
+            class: "hdd",
+            capacity_bytes: 18e12,
+            used_bytes: 11.7e12,
+            healthy: true,
+          },
         ],
         content_digest: "",
         content: null,
@@ -575,7 +624,12 @@ function recordOf(world, title) {
       codecs: track.codecs,
       track:
         track.kind === "video"
-          ? { kind: "video", width: track.width, height: track.height, frames_per_kilosecond: 12_000 }
+          ? {
+              kind: "video",
+              width: track.width,
+              height: track.height,
+              frames_per_kilosecond: 12_000,
+            }
           : { kind: "audio", language: "und", channels: 2, sample_rate: 48_000 },
     })),
   };

@@ -75,6 +75,25 @@ async function aSilentAppliance(mock, page) {
   await watch(page, 1, "after a jump");
 }
 
+/** All appliances die and two come back: the buffer carries the picture across. */
+async function anOutage(mock, page) {
+  await page.evaluate(() => window.location.assign("#/watch/forty-fathoms"));
+  await page.getByRole("button", { name: "Play" }).click();
+  await until("the first frame", 15_000, async () => (await readings(page)).startupMs);
+  await until("some buffer", 10_000, async () => (await readings(page)).bufferMs > 15_000);
+  const here = mock.alive();
+  for (const id of here) mock.kill(id);
+  await until("the player to notice", 10_000, async () => (await readings(page)).trouble !== "");
+  const before = await readings(page);
+  for (const id of ["edge-a1", "edge-b1"]) await mock.revive(id);
+  const after = await until("bytes again", 15_000, async () => {
+    const now = await readings(page);
+    const sum = (each) => Object.values(each.bytesByAppliance).reduce((all, one) => all + one, 0);
+    return sum(now) > sum(before) && now;
+  });
+  expect("the outage was not seen", after.stallMs === 0 && after.state === "playing", after);
+}
+
 /** The same through dash.js, on what is left of the fleet. */
 async function byDash(mock, page) {
   await page.evaluate(() => {
@@ -83,8 +102,13 @@ async function byDash(mock, page) {
   });
   await page.getByRole("button", { name: "Play" }).click();
   await until("the first DASH frame", 15_000, async () => (await readings(page)).startupMs);
-  await watch(page, 2, "through dash.js");
-  const now = await readings(page);
+  await watch(page, 1, "through dash.js");
+  const before = await readings(page);
+  mock.kill(before.appliance);
+  const now = await until("another appliance", 15_000, async () => {
+    const seen = await readings(page);
+    return seen.appliance !== before.appliance && seen;
+  });
   expect("dash.js played it", now.engine === "dash" && now.stalls === 0, now);
   expect("bytes are told by appliance", Object.keys(now.bytesByAppliance).length > 0, now);
   await page.evaluate(() => window.localStorage.removeItem("nightfill-engine"));
@@ -158,7 +182,11 @@ async function theDesk(mock, page, shot) {
   await page.getByRole("button", { name: "Open", exact: true }).click();
   await page.getByRole("button", { name: "Close tonight" }).waitFor({ timeout: 5_000 });
   const [window] = mock.windows;
-  expect("the window is as typed", window.rate_bps_max === 6e8 && window.scope === "everyone", window);
+  expect(
+    "the window is as typed",
+    window.rate_bps_max === 6e8 && window.scope === "everyone",
+    window,
+  );
   await shot("console-windows");
   await page.getByRole("button", { name: "Close tonight" }).click();
   await until("the window to close", 5_000, () => mock.windows[0].closed);
@@ -196,7 +224,8 @@ async function main() {
       await findTitle(page, { title: "winter-signal", search: "vogt", shot: async () => {} });
     });
     await step("an appliance falls silent", () => aSilentAppliance(mock, page));
-    await step("DASH", () => byDash(mock, page));
+    await step("all appliances gone for a while", () => anOutage(mock, page));
+    await step("DASH, and its first appliance dead", () => byDash(mock, page));
     await step("phone width and names", () => atPhoneWidth(page, shot));
     await step("profiles", async () => {
       await page.goto(`${mock.url}/#/`);
@@ -222,5 +251,7 @@ setTimeout(() => {
 }, WHOLE_MS_MAX).unref();
 const began = Date.now();
 const code = await main();
-console.log(`${code === EXIT.ok ? "pages: ok" : "pages: failed"} in ${Math.round((Date.now() - began) / 1000)} s`);
+console.log(
+  `${code === EXIT.ok ? "pages: ok" : "pages: failed"} in ${Math.round((Date.now() - began) / 1000)} s`,
+);
 process.exit(code);

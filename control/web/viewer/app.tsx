@@ -46,7 +46,7 @@ export function App() {
       });
   };
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: asked once, when the page opens.
+  // Asked once, when the page opens.
   useEffect(() => {
     whenSignedOut(() => setWho({ kind: "nobody" }));
     ask();
@@ -86,9 +86,9 @@ export function App() {
   }
   return (
     <>
-      <a class="skip" href="#content" onClick={skipToContent}>
+      <button type="button" class="skip" onClick={skipToContent}>
         Skip to content
-      </a>
+      </button>
       <Header profile={profile} route={route} onSignOut={leave} />
       <main id="content" tabIndex={-1}>
         {route.page === "home" && <HomePage key={profile.id} profile={profile} />}
@@ -109,9 +109,8 @@ export function App() {
   );
 }
 
-// The fragment is the route, so the link cannot also be an anchor.
-function skipToContent(event: Event): void {
-  event.preventDefault();
+// The fragment is the route, so this cannot be an anchor.
+function skipToContent(): void {
   document.getElementById("content")?.focus();
 }
 

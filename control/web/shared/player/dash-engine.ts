@@ -77,10 +77,10 @@ export class DashEngine implements Engine {
       streaming: {
         applyContentSteering: true,
         blacklistExpiryTime: PENALTY_MS / 1000,
-        fragmentRequestTimeout: 2 * FIRST_BYTE_MS_MAX,
+        fragmentRequestTimeout: FIRST_BYTE_MS_MAX + 1_500,
         fragmentRequestProgressTimeout: FIRST_BYTE_MS_MAX,
-        retryAttempts: { MediaSegment: 0, InitializationSegment: 1, IndexSegment: 1, MPD: 3 },
-        retryIntervals: { InitializationSegment: 150, IndexSegment: 150, MPD: 300 },
+        retryAttempts: { MediaSegment: 0, InitializationSegment: 0, IndexSegment: 0, MPD: 3 },
+        retryIntervals: { MPD: 300 },
         buffer: {
           bufferTimeDefault: BUFFER_SECONDS,
           bufferTimeAtTopQuality: BUFFER_SECONDS_MAX,

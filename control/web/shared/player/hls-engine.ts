@@ -44,11 +44,11 @@ const HOST_FAILURES = new Set<string>([
 ]);
 
 /** No retries against one host: the next pathway is the retry. */
-function oneTry(maxLoadTimeMs: number): LoadPolicy {
+function oneTry(maxTimeToFirstByteMs: number, maxLoadTimeMs: number): LoadPolicy {
   const none = { maxNumRetry: 0, retryDelayMs: 0, maxRetryDelayMs: 0 };
   return {
     default: {
-      maxTimeToFirstByteMs: FIRST_BYTE_MS_MAX,
+      maxTimeToFirstByteMs,
       maxLoadTimeMs,
       timeoutRetry: none,
       errorRetry: none,
@@ -117,8 +117,9 @@ function tuned(pathways: Pathways): Partial<HlsConfig> {
     maxBufferLength: BUFFER_SECONDS,
     maxMaxBufferLength: BUFFER_SECONDS_MAX,
     backBufferLength: 30,
-    fragLoadPolicy: oneTry(SEGMENT_MS_MAX),
-    playlistLoadPolicy: oneTry(6_000),
+    fragLoadPolicy: oneTry(FIRST_BYTE_MS_MAX, SEGMENT_MS_MAX),
+    // A playlist is small, and a play that has not begun has no buffer to wait in.
+    playlistLoadPolicy: oneTry(1_500, 6_000),
     manifestLoadPolicy: patient(3),
     steeringManifestLoadPolicy: patient(1),
     preserveManualLevelOnError: true,

@@ -5,6 +5,7 @@ import { ApiError } from "../../shared/api/http";
 import { member } from "../../shared/api/member";
 import type { Session } from "../../shared/api/types";
 import { Brand } from "../../shared/ui/brand";
+import { Skyline } from "../parts/skyline";
 
 const PASSWORD_MIN = 8;
 const PASSWORD_MAX = 256;
@@ -37,7 +38,9 @@ export function AuthPage({ onSession }: { onSession: (session: Session) => void 
   const joining = mode === "up";
   return (
     <div class="door">
-      <div class="door-sky" aria-hidden="true" />
+      <div class="door-sky" aria-hidden="true">
+        <Skyline />
+      </div>
       <header>
         <Brand />
       </header>

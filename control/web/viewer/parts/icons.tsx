@@ -35,6 +35,11 @@ export function Icon({ name }: { name: IconName }) {
         stroke-linecap="round"
         stroke-linejoin="round"
       />
+      {name.endsWith("10") && (
+        <text x="12" y="16.6" font-size="7.4" font-weight="700" text-anchor="middle">
+          10
+        </text>
+      )}
     </svg>
   );
 }

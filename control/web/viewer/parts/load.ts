@@ -12,7 +12,7 @@ export type Loaded<T> =
 export function useLoaded<T>(key: string, ask: () => Promise<T>): Loaded<T> {
   const [state, setState] = useState<Loaded<T>>({ kind: "waiting" });
   const [attempt, setAttempt] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `key` names what `ask` asks for.
+  // `key` names what `ask` asks for, so `ask` itself is no reason to ask again.
   useEffect(() => {
     let current = true;
     setState({ kind: "waiting" });

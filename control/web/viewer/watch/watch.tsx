@@ -33,7 +33,7 @@ export function WatchPage({ title, profile }: { title: string; profile: string }
       press ? 600 : 0,
     );
     return () => window.clearTimeout(timer);
-    // biome-ignore lint/correctness/useExhaustiveDependencies: a later press changes nothing here.
+    // A later press changes nothing here.
   }, [title, profile]);
 
   if (!press) {
@@ -136,7 +136,6 @@ function Screen({ press, name, onAgain }: ScreenProps) {
       data-state={state}
     >
       {/* biome-ignore lint/a11y/useMediaCaption: the catalog carries no captions yet. */}
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the same is on the space bar, page-wide. */}
       <video
         ref={video}
         playsInline

@@ -1,0 +1,117 @@
+//! The other end of the wire: what a simulated client is, and what it may do when it wakes.
+//! It never sees the server, only bytes, ends and resets.
+
+use fastrand::Rng;
+
+use crate::agenda::Moment;
+use crate::answer::Complaint;
+use crate::network::End;
+use crate::world::{Happening, World};
+
+/// A scripted peer. It acts only when woken: after a moment it asked for, or when bytes arrive.
+pub trait Client {
+    /// Does what there is to do at this moment.
+    fn wake(&mut self, side: &mut ClientSide<'_>);
+
+    /// Whether it wants nothing more, ever.
+    fn is_done(&self) -> bool;
+
+    /// Whether the server owes it every answer.
+    fn is_polite(&self) -> bool;
+
+    /// What the server owed it and did not deliver, or delivered wrongly, if anything.
+    fn complaint(&self) -> Option<&Complaint>;
+
+    /// Answers that came in full.
+    fn answers(&self) -> usize;
+}
+
+/// What the client can tell about the server's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerEnd {
+    /// It may send more.
+    Open,
+    /// It said its last byte.
+    Finished,
+    /// It tore the connection down; bytes may be lost.
+    Reset,
+}
+
+/// One client's hands, lent for one wake.
+pub struct ClientSide<'w> {
+    pub(crate) world: &'w mut World,
+    pub(crate) client: usize,
+    pub(crate) wire: u32,
+}
+
+impl ClientSide<'_> {
+    /// Virtual time, nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.world.now
+    }
+
+    /// The run's one source of chance.
+    pub fn random(&mut self) -> &mut Rng {
+        &mut self.world.random
+    }
+
+    /// Takes at most `max` bytes of what has arrived.
+    pub fn read(&mut self, max: usize) -> Vec<u8> {
+        let wire = self.world.wire(self.wire);
+        let got = max.min(wire.to_client.len());
+        let bytes = wire.to_client.drain(..got).collect();
+        self.world.offer_send(self.wire);
+        bytes
+    }
+
+    /// Bytes that have arrived and were not read.
+    #[must_use]
+    pub fn arrived(&mut self) -> usize {
+        self.world.wire(self.wire).to_client.len()
+    }
+
+    /// How far the server has gone, once every arrived byte is read.
+    pub fn server_end(&mut self) -> ServerEnd {
+        let wire = self.world.wire(self.wire);
+        match wire.server {
+            End::Reset => ServerEnd::Reset,
+            End::Finished | End::Gone if wire.to_client.is_empty() => ServerEnd::Finished,
+            _ => ServerEnd::Open,
+        }
+    }
+
+    /// Sends bytes.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let wire = self.world.wire(self.wire);
+        if wire.server == End::Gone {
+            // The peer's kernel answers with a reset.
+            wire.server = End::Reset;
+        } else {
+            wire.to_server.extend(bytes);
+        }
+        self.world.offer_receive(self.wire);
+    }
+
+    /// Says the last byte.
+    pub fn finish(&mut self) {
+        let wire = self.world.wire(self.wire);
+        if wire.client == End::Open {
+            wire.client = End::Finished;
+        }
+        self.world.offer_receive(self.wire);
+    }
+
+    /// Tears the connection down.
+    pub fn reset(&mut self) {
+        self.world.wire(self.wire).reset_by_client();
+        self.world.offer_receive(self.wire);
+        self.world.offer_send(self.wire);
+    }
+
+    /// Wakes again after `nanos`, even if nothing arrives.
+    pub fn wake_after(&mut self, nanos: Moment) {
+        let what = Happening::ClientWakes(self.client);
+        self.world.later(nanos.max(1), what);
+    }
+}

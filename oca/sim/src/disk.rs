@@ -1,0 +1,157 @@
+//! Files in memory, and the ways a disk lets one down.
+//! It serves bytes and faults; it knows no seal and repairs nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use crate::agenda::Moment;
+use crate::weather::{SECOND, Weather, happens, latency};
+
+const EIO: i32 = 5;
+const EMFILE: i32 = 24;
+
+/// What is lastingly wrong with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// The byte there is not what was written.
+    Flipped {
+        /// Which byte of the file.
+        at: u64,
+    },
+    /// The file ends here.
+    Cut {
+        /// Its length.
+        at: u64,
+    },
+    /// The file is not there.
+    Gone,
+    /// Every read fails.
+    Unreadable,
+}
+
+#[derive(Debug)]
+struct File {
+    bytes: Arc<[u8]>,
+    flaw: Option<Flaw>,
+}
+
+/// All files of the machine, and which of them are open.
+#[derive(Debug, Default)]
+pub struct Disk {
+    files: BTreeMap<PathBuf, File>,
+    open: BTreeMap<u32, PathBuf>,
+    opened: u32,
+    /// Files that something was wrong with at least once, lastingly or not.
+    blamed: BTreeSet<PathBuf>,
+}
+
+impl Disk {
+    /// Puts a file there.
+    pub fn put(&mut self, path: PathBuf, bytes: Arc<[u8]>) {
+        self.files.insert(path, File { bytes, flaw: None });
+    }
+
+    /// Spoils a file for good. Panics when there is none: a test meant another one.
+    pub fn spoil(&mut self, path: &Path, flaw: Flaw) {
+        self.files.get_mut(path).expect("a file that was put there").flaw = Some(flaw);
+        self.blamed.insert(path.to_owned());
+    }
+
+    /// Spoils some files, as the weather has it.
+    pub fn spoil_some(&mut self, weather: &Weather, random: &mut Rng) {
+        let paths: Vec<PathBuf> = self.files.keys().cloned().collect();
+        for path in paths {
+            let bytes = self.files.get(&path).map_or(0, |file| file.bytes.len() as u64);
+            if bytes == 0 || !happens(random, weather.bad_file) {
+                continue;
+            }
+            let flaw = match random.u8(..5) {
+                0 => Flaw::Gone,
+                1 => Flaw::Unreadable,
+                2 => Flaw::Cut { at: random.u64(..bytes) },
+                // The seal is the first few pages: worth aiming at.
+                3 => Flaw::Flipped { at: random.u64(..bytes.min(4096)) },
+                _ => Flaw::Flipped { at: random.u64(..bytes) },
+            };
+            self.spoil(&path, flaw);
+        }
+    }
+
+    /// Whether anything was ever wrong with `path`.
+    #[must_use]
+    pub fn is_blamed(&self, path: &Path) -> bool {
+        self.blamed.contains(path)
+    }
+
+    /// Files open now.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(crate) fn open(
+        &mut self,
+        path: &Path,
+        weather: &Weather,
+        random: &mut Rng,
+    ) -> io::Result<u32> {
+        let file = self.files.get(path).filter(|file| file.flaw != Some(Flaw::Gone));
+        if file.is_none() {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        if happens(random, weather.bad_open) {
+            self.blamed.insert(path.to_owned());
+            return Err(io::Error::from_raw_os_error(if random.bool() { EIO } else { EMFILE }));
+        }
+        self.opened += 1;
+        self.open.insert(self.opened, path.to_owned());
+        Ok(self.opened)
+    }
+
+    pub(crate) fn close(&mut self, file: u32) {
+        assert!(self.open.remove(&file).is_some(), "the server closed file {file} twice");
+    }
+
+    /// One read into `into`: the answer, and how long it takes.
+    pub(crate) fn read(
+        &mut self,
+        file: u32,
+        at: u64,
+        into: &mut [u8],
+        weather: &Weather,
+        random: &mut Rng,
+    ) -> (io::Result<usize>, Moment) {
+        assert!(at.is_multiple_of(4096), "the server read at byte {at}, which is not aligned");
+        let mut takes = latency(random, weather.disk_latency_max);
+        let path = self.open.get(&file).expect("the server read a file it had closed").clone();
+        let file = self.files.get(&path).expect("files stay");
+        let failed = (Err(io::Error::from_raw_os_error(EIO)), takes);
+        let end = match file.flaw {
+            Some(Flaw::Unreadable) => return failed,
+            Some(Flaw::Cut { at }) => at,
+            _ => file.bytes.len() as u64,
+        };
+        let start = at.min(end) as usize;
+        let got = into.len().min(end as usize - start);
+        into[..got].copy_from_slice(&file.bytes[start..start + got]);
+        if let Some(Flaw::Flipped { at: flipped }) = file.flaw
+            && let Some(byte) = flipped.checked_sub(at).and_then(|at| into.get_mut(at as usize))
+        {
+            *byte ^= 0x20;
+        }
+        if happens(random, weather.bad_read) {
+            self.blamed.insert(path);
+            match random.u8(..4) {
+                0 => return failed,
+                1 if got > 0 => into[random.usize(..got)] ^= 1,
+                2 => takes += random.u64(..10 * SECOND),
+                _ => takes += random.u64(..60 * SECOND),
+            }
+        }
+        (Ok(got), takes)
+    }
+}

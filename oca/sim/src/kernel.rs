@@ -1,0 +1,140 @@
+//! The kernel trait over a simulated world, for the real server to run on.
+//! It refuses, delays, shortens and fails as the weather has it; it never loses a buffer.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use oca_sys::{Buffer, BufferLevels, Completion, Kernel, Nanos, Op, SocketId, Token};
+
+use crate::network::{Receiving, Sending};
+use crate::weather::{Weather, happens};
+use crate::world::{Happening, World};
+
+/// What is written into a buffer that the kernel owns, so that nobody relies on its old content.
+const POISON: u8 = 0xa5;
+
+/// A kernel whose machine, disk and clients are simulated from one seed.
+#[derive(Clone)]
+pub struct SimKernel {
+    world: Rc<RefCell<World>>,
+}
+
+impl SimKernel {
+    /// A machine without files and clients.
+    ///
+    /// # Errors
+    /// No memory for its buffers.
+    pub fn new(weather: Weather, seed: u64) -> io::Result<Self> {
+        Ok(Self { world: Rc::new(RefCell::new(World::new(weather, seed)?)) })
+    }
+
+    /// The world, to put things in and to look at. Not to be held while the server runs.
+    pub fn world(&self) -> std::cell::RefMut<'_, World> {
+        self.world.borrow_mut()
+    }
+}
+
+impl Kernel for SimKernel {
+    fn submit(&mut self, token: Token, op: Op) -> Result<(), Op> {
+        let world = &mut *self.world.borrow_mut();
+        let refuse = world.weather.queue_full;
+        world.refusing = world.refusing || happens(&mut world.random, refuse);
+        if world.refusing {
+            return Err(op);
+        }
+        begin(world, token, op);
+        Ok(())
+    }
+
+    fn wait(&mut self, until: Option<Nanos>) {
+        self.world.borrow_mut().pass(until.map(|until| until.0));
+    }
+
+    fn pop(&mut self) -> Option<Completion> {
+        self.world.borrow_mut().ready.pop_front()
+    }
+
+    fn receive_buffer(&mut self) -> Option<Buffer> {
+        self.world.borrow().receive_pool.take()
+    }
+
+    fn chunk_buffer(&mut self) -> Option<Buffer> {
+        self.world.borrow().chunk_pool.take()
+    }
+
+    fn send_buffer(&mut self) -> Option<Buffer> {
+        self.world.borrow().send_pool.take()
+    }
+
+    fn buffers(&self) -> BufferLevels {
+        let world = self.world.borrow();
+        BufferLevels {
+            receive: world.receive_pool.level(),
+            chunk: world.chunk_pool.level(),
+            send: world.send_pool.level(),
+        }
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos(self.world.borrow().now)
+    }
+
+    fn wall_ms(&self) -> u64 {
+        self.world.borrow().wall_ms()
+    }
+}
+
+fn begin(world: &mut World, token: Token, op: Op) {
+    match op {
+        Op::Accept { .. } => {
+            assert!(world.accepting.is_none(), "the server accepts twice from one listener");
+            world.accepting = Some(token);
+            world.offer_accept();
+        }
+        Op::StopAccepting { .. } => {
+            if let Some(accept) = world.accepting.take() {
+                world.soon(Happening::StopsAccepting(accept));
+            }
+        }
+        Op::Receive { socket, mut into } => {
+            into.fill(POISON);
+            let wire = world.socket(socket, "received from");
+            assert!(wire.receiving.is_none(), "two receives under way on {socket:?}");
+            wire.receiving = Some(Receiving { token, into });
+            world.offer_receive(socket.0);
+        }
+        Op::Send { socket, from, range, .. } => {
+            assert!(!range.is_empty(), "the server sent nothing on {socket:?}");
+            assert!(range.end <= from.len(), "the server sent past its buffer on {socket:?}");
+            let wire = world.socket(socket, "sent on");
+            assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
+            assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
+            assert!(wire.server == crate::network::End::Open, "a send behind FIN on {socket:?}");
+            wire.sending = Some(Sending { token, from, range });
+            world.offer_send(socket.0);
+        }
+        Op::Shutdown { socket } => {
+            let wire = world.socket(socket, "shut down");
+            assert!(wire.sending.is_none(), "a shutdown cuts a send off on {socket:?}");
+            wire.shutting = Some(token);
+            world.soon(Happening::ShutsDown(socket.0));
+        }
+        Op::CloseSocket { socket } => begin_close(world, token, socket),
+        Op::Open { path } => world.soon(Happening::Opens(token, path)),
+        Op::Read { file, at, mut into } => {
+            into.fill(POISON);
+            world.begin_read(token, file.0, at, into);
+        }
+        Op::CloseFile { file } => world.soon(Happening::ClosesFile(token, file.0)),
+    }
+}
+
+fn begin_close(world: &mut World, token: Token, socket: SocketId) {
+    let wire = world.socket(socket, "closed");
+    wire.closing = Some(token);
+    // What is under way is cancelled: it ends on its own, then the socket.
+    world.offer_receive(socket.0);
+    world.offer_send(socket.0);
+    world.offer_close(socket.0);
+}

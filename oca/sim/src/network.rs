@@ -1,0 +1,116 @@
+//! One TCP connection as the two ends see it: bytes on their way, ends, resets.
+//! It knows no HTTP and no time; the world decides when anything moves.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use oca_sys::{Buffer, Token};
+
+/// A receive the server has under way.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    pub token: Token,
+    pub into: Buffer,
+}
+
+/// A send the server has under way.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    pub token: Token,
+    pub from: Rc<Buffer>,
+    pub range: Range<usize>,
+}
+
+/// Both directions of one connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// Sent by the client, not yet received.
+    pub to_server: VecDeque<u8>,
+    /// Sent by the server, not yet read by the client.
+    pub to_client: VecDeque<u8>,
+    /// Most bytes in `to_client`: what the sockets' buffers and the path hold.
+    pub room_max: usize,
+    pub client: End,
+    pub server: End,
+    pub receiving: Option<Receiving>,
+    pub sending: Option<Sending>,
+    /// Ending the sending side is under way.
+    pub shutting: Option<Token>,
+    /// Giving the socket up is under way.
+    pub closing: Option<Token>,
+    /// A move (a receive or a send ending) is on the agenda already.
+    pub receive_due: bool,
+    pub send_due: bool,
+}
+
+/// How far one end has gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    #[default]
+    Open,
+    /// It sends no more, and still listens.
+    Finished,
+    /// It is gone; what the other sends is answered with a reset.
+    Gone,
+    /// It was torn down; the other end learns of it at its next move.
+    Reset,
+}
+
+impl Wire {
+    pub(crate) fn new(room_max: usize) -> Self {
+        Self {
+            to_server: VecDeque::new(),
+            to_client: VecDeque::new(),
+            room_max,
+            client: End::Open,
+            server: End::Open,
+            receiving: None,
+            sending: None,
+            shutting: None,
+            closing: None,
+            receive_due: false,
+            send_due: false,
+        }
+    }
+
+    /// Whether a receive under way could end now.
+    pub(crate) fn can_receive(&self) -> bool {
+        self.receiving.is_some()
+            && (!self.to_server.is_empty() || self.client != End::Open || self.closing.is_some())
+    }
+
+    /// Whether a send under way could end now.
+    pub(crate) fn can_send(&self) -> bool {
+        self.sending.is_some()
+            && (self.to_client.len() < self.room_max
+                || matches!(self.client, End::Gone | End::Reset)
+                || self.closing.is_some())
+    }
+
+    /// Whether the server has nothing under way but the close.
+    pub(crate) fn can_close(&self) -> bool {
+        self.closing.is_some()
+            && self.receiving.is_none()
+            && self.sending.is_none()
+            && self.shutting.is_none()
+    }
+
+    /// The client is torn down: what was on its way to it is lost.
+    pub(crate) fn reset_by_client(&mut self) {
+        self.client = End::Reset;
+        self.to_client.clear();
+        self.to_server.clear();
+    }
+
+    /// The server gave the socket up. Unread bytes make that a reset, which overtakes the bytes
+    /// that the client has not read yet: the reason why servers linger.
+    pub(crate) fn closed_by_server(&mut self) {
+        if self.to_server.is_empty() {
+            self.server = End::Gone;
+        } else {
+            self.server = End::Reset;
+            self.to_client.clear();
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! One run: the real worker on a simulated machine, clients drawn from the seed, and the judgement.
+//!
+//! What must hold in every run, whatever goes wrong:
+//! * every body byte is the object's, every answer is framed right, in order, and the expected one;
+//! * a polite client is answered in full, unless its object's disk, a standstill of the machine or
+//!   a drain excuses the server;
+//! * when the clients are done the server comes to rest: no socket, no receive or send buffer out,
+//!   and of the chunk buffers only those it keeps on purpose;
+//! * drained, it ends; gone, it has given every buffer back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use fastrand::Rng;
+use oca::access_log::LogSink;
+use oca::counters::Counters;
+use oca::library::{Library, Sealed};
+use oca::tickets::Gate;
+use oca::worker::{Command, Shared, Trouble, Turned, Worker, WorkerParts};
+use oca_sys::{Kernel, ListenerId};
+
+use crate::answer::Complaint;
+use crate::kernel::SimKernel;
+use crate::script;
+use crate::shelf::Shelf;
+use crate::viewer::{Manners, Pace, Viewer};
+use crate::weather::{SECOND, Weather, happens};
+
+/// A run that takes more turns than this does not come to rest.
+const TURNS_MAX: u64 = 2_000_000;
+
+/// A server on a simulated machine, before and while it runs.
+pub struct Story {
+    /// The machine.
+    pub kernel: SimKernel,
+    /// The server.
+    pub worker: Worker<SimKernel>,
+    /// What the server counts.
+    pub counters: Arc<Counters>,
+    /// What it tells the admin thread.
+    pub troubles: Receiver<Trouble>,
+    /// What is on its disks.
+    pub shelf: Arc<Shelf>,
+    commands: SyncSender<Command>,
+    drained: bool,
+    turns: u64,
+}
+
+/// What a run amounted to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Turns of the worker's loop.
+    pub turns: u64,
+    /// Answers that clients took.
+    pub answers: usize,
+    /// Complaints that were excused.
+    pub excused: usize,
+    /// Digest of everything that the server was told.
+    pub trace: u64,
+}
+
+impl Story {
+    /// A server with the shelf's files on sound disks.
+    #[must_use]
+    pub fn new(shelf: &Arc<Shelf>, weather: &Weather, seed: u64) -> Self {
+        let kernel = SimKernel::new(weather.clone(), seed).expect("a few megabytes of memory");
+        for sample in &shelf.samples {
+            kernel.world().disk().put(sample.path.clone(), Arc::clone(&sample.file));
+        }
+        let (commands, orders) = sync_channel(8);
+        let (told, troubles) = sync_channel(1024);
+        let counters = Arc::new(Counters::default());
+        let shared = Shared {
+            library: Arc::new(Library::Sealed(Sealed::new(shelf.index.clone()))),
+            gate: Arc::new(Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys")),
+            tls: None,
+            troubles: told,
+        };
+        let worker = Worker::new(WorkerParts {
+            kernel: kernel.clone(),
+            listeners: vec![ListenerId(0)],
+            shared,
+            counters: Arc::clone(&counters),
+            commands: orders,
+            log: LogSink::none(),
+            connections_max: 64,
+            chunk_buffers: weather.buffers[1] as usize,
+            seed,
+        });
+        let shelf = Arc::clone(shelf);
+        Self { kernel, worker, counters, troubles, shelf, commands, drained: false, turns: 0 }
+    }
+
+    /// Turns until every client is done and every socket given up.
+    ///
+    /// # Errors
+    /// It does not come to rest.
+    pub fn rest(&mut self) -> Result<(), String> {
+        self.turn_while(|story| {
+            let world = story.kernel.world();
+            world.clients_busy() > 0 || world.sockets() > 0
+        })
+    }
+
+    /// Tells the server to drain, as the admin thread would.
+    pub fn drain(&mut self, within_ms: u64) {
+        self.drained = true;
+        let sent = self.commands.try_send(Command::Drain { within_ms });
+        assert!(sent.is_ok(), "the worker has not looked at its orders");
+        self.kernel.world().wake();
+    }
+
+    /// Turns until `moment` of virtual time.
+    ///
+    /// # Errors
+    /// It takes too many turns.
+    pub fn turn_until(&mut self, moment: u64) -> Result<(), String> {
+        self.turn_while(|story| story.kernel.world().now() < moment)
+    }
+
+    fn turn_while(&mut self, more: impl Fn(&Self) -> bool) -> Result<(), String> {
+        while more(self) {
+            self.turns += 1;
+            if self.turns > TURNS_MAX {
+                return Err(format!("no rest after {TURNS_MAX} turns"));
+            }
+            if self.worker.turn() == Turned::Done {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges what has happened, ends the server, and counts what it gave back.
+    ///
+    /// # Errors
+    /// What must never happen, in words.
+    pub fn finish(mut self) -> Result<Summary, String> {
+        let summary = self.judge()?;
+        self.check_rest()?;
+        if !self.drained {
+            self.drain(1000);
+        }
+        let ends = 10_000;
+        if (0..ends).all(|_| self.worker.turn() == Turned::Running) {
+            return Err(format!("still draining after {ends} turns"));
+        }
+        let Self { kernel, worker, .. } = self;
+        drop(worker);
+        let levels = kernel.buffers();
+        if [levels.receive, levels.chunk, levels.send].iter().any(|level| level.out() > 0) {
+            return Err(format!("buffers lost: {levels:?}"));
+        }
+        Ok(summary)
+    }
+
+    fn check_rest(&self) -> Result<(), String> {
+        let levels = self.kernel.buffers();
+        let sockets = self.kernel.world().sockets();
+        let (kept, connections) = (self.counters.hot_chunks.get(), self.counters.connections.get());
+        let at_rest = sockets == 0
+            && connections == 0
+            && levels.receive.out() == 0
+            && levels.send.out() == 0
+            && levels.chunk.out() as u64 == kept;
+        if at_rest {
+            return Ok(());
+        }
+        Err(format!("{sockets} sockets, {connections} connections, {kept} chunks kept, {levels:?}"))
+    }
+
+    fn judge(&self) -> Result<Summary, String> {
+        let mut summary = Summary { turns: self.turns, ..Summary::default() };
+        let mut world = self.kernel.world();
+        summary.trace = world.trace();
+        let complaints: Vec<(usize, Complaint)> = world
+            .clients()
+            .enumerate()
+            .filter_map(|(number, client)| Some((number, client.complaint()?.clone())))
+            .collect();
+        summary.answers = world.clients().map(|client| client.answers()).sum();
+        let stood_still = world.stood_still();
+        let disk = world.disk();
+        let blamed: Vec<bool> =
+            self.shelf.samples.iter().map(|sample| disk.is_blamed(&sample.path)).collect();
+        for (number, complaint) in complaints {
+            let excused = match &complaint {
+                Complaint::Wrong(_) => false,
+                Complaint::Busy(_) => self.drained || stood_still,
+                Complaint::Troubled { sample, .. } => {
+                    stood_still || self.is_excused(*sample, &blamed)
+                }
+                Complaint::Unanswered { sample, .. } => {
+                    let disk = sample.is_some_and(|sample| self.is_excused(sample, &blamed));
+                    stood_still || self.drained || disk
+                }
+            };
+            if !excused {
+                return Err(format!("client {number}: {complaint:?}"));
+            }
+            summary.excused += 1;
+        }
+        Ok(summary)
+    }
+
+    /// Its own file was bad, or its volume was slow: a volume's reads share what is theirs.
+    fn is_excused(&self, sample: usize, blamed: &[bool]) -> bool {
+        let volume = |at: usize| self.shelf.samples[at].title;
+        let neighbours = (0..blamed.len()).filter(|at| volume(*at) == volume(sample));
+        blamed[sample] || neighbours.into_iter().any(|at| blamed[at])
+    }
+
+    /// Files that a fault was put on, for messages.
+    #[must_use]
+    pub fn blamed(&self) -> Vec<PathBuf> {
+        let mut world = self.kernel.world();
+        let disk = world.disk();
+        let paths = self.shelf.samples.iter().map(|sample| sample.path.clone());
+        paths.filter(|path| disk.is_blamed(path)).collect()
+    }
+}
+
+/// The run of one seed.
+///
+/// # Errors
+/// What must never happen, in words.
+pub fn run(shelf: &Arc<Shelf>, seed: u64) -> Result<Summary, String> {
+    let random = &mut Rng::with_seed(seed);
+    let weather = Weather::draw(random);
+    let mut story = Story::new(shelf, &weather, seed);
+    story.kernel.world().disk().spoil_some(&weather, random);
+    for _ in 0..random.u32(1..20) {
+        add_viewer(&story, &weather, random);
+    }
+    if random.u8(..5) == 0 {
+        story.turn_until(random.u64(..20 * SECOND))?;
+        story.drain(random.u64(..20_000));
+    }
+    story.rest()?;
+    story.finish()
+}
+
+/// One client by chance.
+fn add_viewer(story: &Story, weather: &Weather, random: &mut Rng) {
+    let manners = match happens(random, weather.rude_client) {
+        true => Manners::draw_rude(random),
+        false if random.u8(..4) == 0 => Manners::HalfClosed,
+        false => Manners::Polite,
+    };
+    let mut asks = Vec::new();
+    for _ in 0..random.u32(1..6) {
+        asks.push(script::draw(&story.shelf, random));
+        if asks.last().is_some_and(|ask| ask.last) {
+            break;
+        }
+    }
+    let client = Viewer::new(Arc::clone(&story.shelf), asks, manners, Pace::draw(random));
+    let room_max = 1 << random.u32(10..19);
+    let begins = random.u64(1..5 * SECOND);
+    story.kernel.world().add_client(begins, room_max, Box::new(client));
+}

@@ -1,0 +1,160 @@
+//! What goes wrong in one run, and how slow things are: drawn once from the seed, then constant.
+//! Every run draws another mix, so that faults are met alone as well as together.
+
+use fastrand::Rng;
+
+use crate::agenda::Moment;
+
+const MICROSECOND: Moment = 1000;
+/// Nanoseconds of a millisecond.
+pub const MILLISECOND: Moment = 1_000_000;
+/// Nanoseconds of a second.
+pub const SECOND: Moment = 1000 * MILLISECOND;
+
+/// Chances are per ten thousand.
+pub type Chance = u32;
+const CERTAIN: Chance = 10_000;
+
+/// One run's mix of trouble.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weather {
+    /// Longest time an operation takes that nothing is wrong with.
+    pub latency_max: Moment,
+    /// Longest time a disk read takes that nothing is wrong with.
+    pub disk_latency_max: Moment,
+    /// A receive gets less than has arrived.
+    pub short_receive: Chance,
+    /// A send takes less than there is room for.
+    pub short_send: Chance,
+    /// An operation is refused until the next turn: the queue is full.
+    pub queue_full: Chance,
+    /// An accept ends with an error, and goes on.
+    pub accept_error: Chance,
+    /// A file of the library is bad in some way.
+    pub bad_file: Chance,
+    /// A read of a good file fails, slows down for seconds, or gives a wrong byte, this once.
+    pub bad_read: Chance,
+    /// An open fails although the file is there.
+    pub bad_open: Chance,
+    /// The machine stands still: monotonic time leaps, up to a minute.
+    pub standstill: Chance,
+    /// The wall clock is set, up to an hour either way.
+    pub wall_set: Chance,
+    /// A wake arrives that nobody asked for.
+    pub stray_wake: Chance,
+    /// A client misbehaves.
+    pub rude_client: Chance,
+    /// Receive, chunk and send buffers.
+    pub buffers: [u32; 3],
+    /// Sockets at once.
+    pub sockets_max: usize,
+}
+
+impl Weather {
+    /// Nothing goes wrong and nothing is slow.
+    #[must_use]
+    pub fn fair() -> Self {
+        Self {
+            latency_max: 100 * MICROSECOND,
+            disk_latency_max: MILLISECOND,
+            short_receive: 0,
+            short_send: 0,
+            queue_full: 0,
+            accept_error: 0,
+            bad_file: 0,
+            bad_read: 0,
+            bad_open: 0,
+            standstill: 0,
+            wall_set: 0,
+            stray_wake: 0,
+            rude_client: 0,
+            buffers: [64, 32, 64],
+            sockets_max: 64,
+        }
+    }
+
+    /// A mix: each kind of trouble is there in about a third of all runs.
+    #[must_use]
+    pub fn draw(random: &mut Rng) -> Self {
+        let fair = Self::fair();
+        let mut some = |chance: Chance| if random.u8(..3) == 0 { chance } else { 0 };
+        let mut weather = Self {
+            short_receive: some(4000),
+            short_send: some(4000),
+            queue_full: some(1500),
+            accept_error: some(1000),
+            bad_file: some(3500),
+            bad_read: some(400),
+            bad_open: some(500),
+            standstill: some(20),
+            wall_set: some(50),
+            stray_wake: some(300),
+            rude_client: some(4000),
+            ..fair
+        };
+        if random.bool() {
+            weather.latency_max = random.u64(MICROSECOND..5 * MILLISECOND);
+        }
+        if random.bool() {
+            weather.disk_latency_max = random.u64(MICROSECOND..200 * MILLISECOND);
+        }
+        if random.u8(..3) == 0 {
+            weather.buffers = [random.u32(8..20), random.u32(16..20), random.u32(2..12)];
+        }
+        if random.u8(..4) == 0 {
+            weather.sockets_max = random.usize(1..6);
+        }
+        weather
+    }
+
+    /// Whether polite clients may lose their connection to a deadline through no fault of theirs.
+    #[must_use]
+    pub fn breaks_deadlines(&self) -> bool {
+        self.standstill > 0
+    }
+}
+
+/// Draws once.
+pub fn happens(random: &mut Rng, chance: Chance) -> bool {
+    chance > 0 && random.u32(..CERTAIN) < chance
+}
+
+/// Mostly short, sometimes up to `max`: what latencies look like.
+pub fn latency(random: &mut Rng, max: Moment) -> Moment {
+    let max = if random.u8(..8) == 0 { max } else { max / 16 };
+    random.u64(1..=max.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_seeds_draw_equal_weather_and_seeds_differ() {
+        let draw = |seed| Weather::draw(&mut Rng::with_seed(seed));
+        assert_eq!(draw(1), draw(1));
+        assert!((2..20).any(|seed| draw(seed) != draw(1)));
+    }
+
+    #[test]
+    fn every_kind_of_trouble_is_drawn_by_some_seed() {
+        let drawn: Vec<Weather> =
+            (0..100).map(|seed| Weather::draw(&mut Rng::with_seed(seed))).collect();
+        let some = |has: fn(&Weather) -> bool| {
+            assert!(drawn.iter().any(has));
+            assert!(!drawn.iter().all(has));
+        };
+        some(|weather| weather.short_receive > 0);
+        some(|weather| weather.short_send > 0);
+        some(|weather| weather.queue_full > 0);
+        some(|weather| weather.accept_error > 0);
+        some(|weather| weather.bad_file > 0);
+        some(|weather| weather.bad_read > 0);
+        some(|weather| weather.bad_open > 0);
+        some(|weather| weather.standstill > 0);
+        some(|weather| weather.wall_set > 0);
+        some(|weather| weather.stray_wake > 0);
+        some(|weather| weather.rude_client > 0);
+        some(|weather| weather.sockets_max < 6);
+    }
+}

@@ -1,0 +1,405 @@
+//! The simulated machine: one clock, one agenda, one disk, and the wires of all clients.
+//! Never sleeps, never reads a real clock, draws every chance from one seed; and it stops the run
+//! when the server does what no kernel would forgive.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use fastrand::Rng;
+use oca_sys::{Accepted, Buffer, Completion, Event, FileId, Pool, SocketId, Token};
+
+use crate::agenda::{Agenda, Moment};
+use crate::client::{Client, ClientSide};
+use crate::disk::Disk;
+use crate::network::{End, Wire};
+use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
+
+const ECANCELED: i32 = 125;
+const ECONNRESET: i32 = 104;
+const EPIPE: i32 = 32;
+const EMFILE: i32 = 24;
+/// Where the wall clock starts: 2027-01-15, a moment like any other.
+pub const WALL_START_MS: u64 = 1_800_000_000_000;
+
+/// What can be on the agenda.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Connects(usize),
+    ClientWakes(usize),
+    Accepts,
+    StopsAccepting(Token),
+    Receives(u32),
+    Sends(u32),
+    ShutsDown(u32),
+    Closes(u32),
+    Opens(Token, PathBuf),
+    Reads(Token, io::Result<usize>, Buffer),
+    ClosesFile(Token, u32),
+    Wakes,
+}
+
+/// Everything below the server, and everything at the other end of its wires.
+pub struct World {
+    pub(crate) now: Moment,
+    /// What the wall clock was set forward or back by, milliseconds.
+    pub(crate) wall_set_ms: i64,
+    pub(crate) random: Rng,
+    pub(crate) weather: Weather,
+    pub(crate) ready: VecDeque<Completion>,
+    pub(crate) receive_pool: Pool,
+    pub(crate) chunk_pool: Pool,
+    pub(crate) send_pool: Pool,
+    /// The queue is full until the next wait.
+    pub(crate) refusing: bool,
+    pub(crate) accepting: Option<Token>,
+    agenda: Agenda<Happening>,
+    wires: BTreeMap<u32, Wire>,
+    /// Wires that no accept has taken yet.
+    backlog: VecDeque<u32>,
+    /// Sockets the server has.
+    sockets: usize,
+    /// An accept is on the agenda.
+    accept_due: bool,
+    clients: Vec<Seat>,
+    disk: Disk,
+    /// Digest of all that was told to the server: equal runs have equal digests.
+    trace: u64,
+    /// The machine stood still at least once, long enough for deadlines to pass.
+    stood_still: bool,
+}
+
+struct Seat {
+    /// Absent while it is awake.
+    client: Option<Box<dyn Client>>,
+    room_max: usize,
+    connected: bool,
+}
+
+impl World {
+    pub(crate) fn new(weather: Weather, seed: u64) -> io::Result<Self> {
+        let [receives, chunks, sends] = weather.buffers;
+        Ok(Self {
+            now: SECOND,
+            wall_set_ms: 0,
+            random: Rng::with_seed(seed),
+            ready: VecDeque::new(),
+            receive_pool: Pool::new(oca::limits::RECEIVE_BYTES, receives)?,
+            chunk_pool: Pool::new(256 * 1024, chunks)?,
+            send_pool: Pool::new(oca::limits::SEND_BYTES, sends)?,
+            refusing: false,
+            accepting: None,
+            agenda: Agenda::default(),
+            wires: BTreeMap::new(),
+            backlog: VecDeque::new(),
+            sockets: 0,
+            accept_due: false,
+            clients: Vec::new(),
+            disk: Disk::default(),
+            trace: 0xcbf2_9ce4_8422_2325,
+            stood_still: false,
+            weather,
+        })
+    }
+
+    /// The files.
+    pub fn disk(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    /// Virtual time, nanoseconds.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Milliseconds since 1970, as the server sees them.
+    #[must_use]
+    pub fn wall_ms(&self) -> u64 {
+        (WALL_START_MS + self.now / MILLISECOND).saturating_add_signed(self.wall_set_ms)
+    }
+
+    /// Digest of everything that the server was told.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        self.trace
+    }
+
+    /// Whether deadlines may have passed for reasons outside of any client.
+    #[must_use]
+    pub fn stood_still(&self) -> bool {
+        self.stood_still
+    }
+
+    /// Sockets that the server has not given up.
+    #[must_use]
+    pub fn sockets(&self) -> usize {
+        self.sockets
+    }
+
+    /// A client that connects after `nanos`, over a path that holds `room_max` bytes.
+    pub fn add_client(&mut self, nanos: Moment, room_max: usize, client: Box<dyn Client>) {
+        self.clients.push(Seat { client: Some(client), room_max, connected: false });
+        self.later(nanos.max(1), Happening::Connects(self.clients.len() - 1));
+    }
+
+    /// Clients that still want something.
+    #[must_use]
+    pub fn clients_busy(&self) -> usize {
+        self.clients().filter(|client| !client.is_done()).count()
+    }
+
+    /// All clients.
+    pub fn clients(&self) -> impl Iterator<Item = &dyn Client> {
+        self.clients.iter().filter_map(|seat| seat.client.as_deref())
+    }
+
+    /// As if another thread called the waker.
+    pub fn wake(&mut self) {
+        self.later(1, Happening::Wakes);
+    }
+
+    pub(crate) fn later(&mut self, nanos: Moment, what: Happening) {
+        let lot = self.random.u32(..);
+        self.agenda.add(self.now.saturating_add(nanos), lot, what);
+    }
+
+    /// After the time that a quick operation takes.
+    pub(crate) fn soon(&mut self, what: Happening) {
+        let nanos = latency(&mut self.random, self.weather.latency_max);
+        self.later(nanos, what);
+    }
+
+    /// What the disk will answer is settled now, and told when it has taken its time.
+    pub(crate) fn begin_read(&mut self, token: Token, file: u32, at: u64, mut into: Buffer) {
+        let Self { disk, weather, random, .. } = self;
+        let (answer, takes) = disk.read(file, at, &mut into, weather, random);
+        self.later(takes, Happening::Reads(token, answer, into));
+    }
+
+    pub(crate) fn wire(&mut self, wire: u32) -> &mut Wire {
+        self.wires.get_mut(&wire).expect("wires stay until the end of the run")
+    }
+
+    /// The wire of a socket that the server may still use.
+    pub(crate) fn socket(&mut self, socket: SocketId, verb: &str) -> &mut Wire {
+        let wire = self.wires.get_mut(&socket.0).filter(|wire| wire.closing.is_none());
+        let open = wire.filter(|wire| !matches!(wire.server, End::Gone | End::Reset));
+        open.unwrap_or_else(|| panic!("the server {verb} a socket it had given up: {socket:?}"))
+    }
+
+    pub(crate) fn tell(&mut self, token: Token, event: Event) {
+        let amount = match &event {
+            Event::Received(Ok(bytes), _)
+            | Event::Sent(Ok(bytes), _)
+            | Event::Read(Ok(bytes), _) => *bytes as u64,
+            _ => u64::MAX,
+        };
+        for word in [self.now, token.0, amount] {
+            self.trace = (self.trace ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
+        }
+        self.ready.push_back(Completion { token, event });
+    }
+
+    /// Lets time pass to `until` at the latest, or to the moment there is something to tell.
+    pub(crate) fn pass(&mut self, until: Option<Moment>) {
+        self.refusing = false;
+        self.now += self.random.u64(1..20_000);
+        self.trouble();
+        loop {
+            let limit = if self.ready.is_empty() { until.unwrap_or(Moment::MAX) } else { self.now };
+            if self.agenda.next_at().is_none_or(|at| at > limit) {
+                break;
+            }
+            let Some((at, what)) = self.agenda.next() else { break };
+            self.now = self.now.max(at);
+            self.happen(what);
+        }
+        if self.ready.is_empty() {
+            let until = until.expect("the server waits for ever and nothing will ever happen");
+            self.now = self.now.max(until);
+        }
+    }
+
+    fn trouble(&mut self) {
+        if happens(&mut self.random, self.weather.standstill) {
+            self.now += self.random.u64(..60 * SECOND);
+            self.stood_still = true;
+        }
+        if happens(&mut self.random, self.weather.wall_set) {
+            self.wall_set_ms = self.random.i64(-3_600_000..=3_600_000);
+        }
+        if happens(&mut self.random, self.weather.stray_wake) {
+            self.wake();
+        }
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Connects(client) => self.connects(client),
+            Happening::ClientWakes(client) => self.client_wakes(client),
+            Happening::Accepts => self.accepts(),
+            Happening::StopsAccepting(token) => {
+                let error = io::Error::from_raw_os_error(ECANCELED);
+                self.tell(token, Event::Accepted(Err(error)));
+            }
+            Happening::Receives(wire) => self.receives(wire),
+            Happening::Sends(wire) => self.sends(wire),
+            Happening::ShutsDown(wire) => self.shuts_down(wire),
+            Happening::Closes(wire) => self.closes(wire),
+            Happening::Opens(token, path) => {
+                let answer = self.disk.open(&path, &self.weather, &mut self.random);
+                self.tell(token, Event::Opened(answer.map(FileId)));
+            }
+            Happening::Reads(token, answer, into) => self.tell(token, Event::Read(answer, into)),
+            Happening::ClosesFile(token, file) => {
+                self.disk.close(file);
+                self.tell(token, Event::FileClosed);
+            }
+            Happening::Wakes => self.tell(Token(u64::MAX), Event::Woken),
+        }
+    }
+
+    fn connects(&mut self, client: usize) {
+        let wire = client as u32 + 1;
+        self.clients[client].connected = true;
+        self.wires.insert(wire, Wire::new(self.clients[client].room_max));
+        self.backlog.push_back(wire);
+        self.offer_accept();
+        self.client_wakes(client);
+    }
+
+    fn client_wakes(&mut self, client: usize) {
+        let Some(mut awake) = self.clients[client].client.take() else { return };
+        if !awake.is_done() {
+            awake.wake(&mut ClientSide { world: self, client, wire: client as u32 + 1 });
+        }
+        self.clients[client].client = Some(awake);
+    }
+
+    pub(crate) fn offer_accept(&mut self) {
+        let room = self.sockets < self.weather.sockets_max;
+        if self.accepting.is_some() && room && !self.accept_due && !self.backlog.is_empty() {
+            self.accept_due = true;
+            self.soon(Happening::Accepts);
+        }
+    }
+
+    fn accepts(&mut self) {
+        self.accept_due = false;
+        let Some(token) = self.accepting else { return };
+        if happens(&mut self.random, self.weather.accept_error) {
+            let error = io::Error::from_raw_os_error(EMFILE);
+            self.tell(token, Event::Accepted(Err(error)));
+        } else if let Some(wire) = self.backlog.pop_front() {
+            self.sockets += 1;
+            let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 10_000 + wire as u16));
+            let accepted = Accepted { socket: SocketId(wire), peer };
+            self.tell(token, Event::Accepted(Ok(accepted)));
+        }
+        self.offer_accept();
+    }
+
+    pub(crate) fn offer_receive(&mut self, wire: u32) {
+        let offered = self.wire(wire);
+        if offered.can_receive() && !offered.receive_due {
+            offered.receive_due = true;
+            self.soon(Happening::Receives(wire));
+        }
+    }
+
+    pub(crate) fn offer_send(&mut self, wire: u32) {
+        let offered = self.wire(wire);
+        if offered.can_send() && !offered.send_due {
+            offered.send_due = true;
+            self.soon(Happening::Sends(wire));
+        }
+    }
+
+    pub(crate) fn offer_close(&mut self, wire: u32) {
+        if self.wire(wire).can_close() {
+            self.soon(Happening::Closes(wire));
+        }
+    }
+
+    fn receives(&mut self, id: u32) {
+        let short = happens(&mut self.random, self.weather.short_receive);
+        let cut = self.random.usize(1..=64);
+        let wire = self.wire(id);
+        wire.receive_due = false;
+        if !wire.can_receive() {
+            return;
+        }
+        let Some(mut receiving) = wire.receiving.take() else { return };
+        let answer = if wire.closing.is_some() {
+            Err(io::Error::from_raw_os_error(ECANCELED))
+        } else if wire.client == End::Reset {
+            Err(io::Error::from_raw_os_error(ECONNRESET))
+        } else {
+            let mut got = wire.to_server.len().min(receiving.into.len());
+            if short {
+                got = got.min(cut);
+            }
+            for (to, from) in receiving.into.iter_mut().zip(wire.to_server.drain(..got)) {
+                *to = from;
+            }
+            Ok(got)
+        };
+        self.tell(receiving.token, Event::Received(answer, receiving.into));
+        self.offer_close(id);
+    }
+
+    fn sends(&mut self, id: u32) {
+        let short = happens(&mut self.random, self.weather.short_send);
+        let cut = self.random.usize(1..=2000);
+        let wire = self.wire(id);
+        wire.send_due = false;
+        if !wire.can_send() {
+            return;
+        }
+        let Some(sending) = wire.sending.take() else { return };
+        let answer = if wire.closing.is_some() {
+            Err(io::Error::from_raw_os_error(ECANCELED))
+        } else if matches!(wire.client, End::Gone | End::Reset) {
+            Err(io::Error::from_raw_os_error(EPIPE))
+        } else {
+            let mut range = sending.range;
+            let room = wire.room_max - wire.to_client.len();
+            range.end = range.end.min(range.start + room);
+            if short {
+                range.end = range.end.min(range.start + cut);
+            }
+            let sent = range.len();
+            wire.to_client.extend(&sending.from[range]);
+            Ok(sent)
+        };
+        self.tell(sending.token, Event::Sent(answer, sending.from));
+        self.soon(Happening::ClientWakes(id as usize - 1));
+        self.offer_close(id);
+    }
+
+    fn shuts_down(&mut self, id: u32) {
+        let wire = self.wire(id);
+        let Some(token) = wire.shutting.take() else { return };
+        let reset = wire.client == End::Reset;
+        wire.server = End::Finished;
+        let answer = if reset { Err(io::Error::from(io::ErrorKind::NotConnected)) } else { Ok(()) };
+        self.tell(token, Event::ShutDown(answer));
+        self.soon(Happening::ClientWakes(id as usize - 1));
+        self.offer_close(id);
+    }
+
+    fn closes(&mut self, id: u32) {
+        let wire = self.wire(id);
+        if !wire.can_close() {
+            return;
+        }
+        let Some(token) = wire.closing.take() else { return };
+        wire.closed_by_server();
+        self.sockets -= 1;
+        self.tell(token, Event::SocketClosed);
+        self.soon(Happening::ClientWakes(id as usize - 1));
+        self.offer_accept();
+    }
+}

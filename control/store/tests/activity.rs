@@ -1,5 +1,7 @@
 //! What any activity store must do; run on SQLite.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use control_store::embedded::SqliteActivity;
 use control_store::{Activity, BookmarkRow, PlayRow, WatchCursor};
 use control_types::{AccountId, PlayId, ProfileId, TitleId, UnixMillis};

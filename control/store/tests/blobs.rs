@@ -1,5 +1,7 @@
 //! What any blob store must do; run on the local directory.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use std::path::Path;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! What any cache must do; run on the in-process one. Time is a number the test moves.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

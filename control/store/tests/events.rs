@@ -1,5 +1,7 @@
 //! What any event log must do, then what the segmented one must do when it is killed, cut or full.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

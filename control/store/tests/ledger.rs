@@ -1,6 +1,8 @@
 //! What any ledger must do; run on SQLite. One function a promise, each on ids of its own, so that
 //! the suite can run on a ledger that is not empty.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use std::sync::Arc;
 
 use control_store::embedded::SqliteLedger;

@@ -1,5 +1,7 @@
 //! What any search index must do; run on tantivy.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use control_store::embedded::TantivyIndex;
 use control_store::{SearchEntry, SearchIndex, StoreError};
 use control_types::TitleId;

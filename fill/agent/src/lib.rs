@@ -1,1 +1,34 @@
-//! Being built.
+//! The fill agent of one appliance: the only process that writes objects. It pulls in plan order
+//! inside open windows, verifies, publishes, prunes and reports. It never decides what deserves a
+//! place: that is the plan's business; nor does it serve anybody.
+//!
+//! ```text
+//! orders (control, or the last ones on disk) -> board (what next, from whom)
+//!   -> lanes (N connections: seal, then ranges of chunks) -> verify -> write (io_uring)
+//!   -> publish -> report
+//! ```
+//!
+//! Woken by a tick and by its lanes; it takes no other input. Killed at any point it goes on where
+//! it was, at the cost of at most one chunk a lane.
+
+#![forbid(unsafe_code)]
+
+mod board;
+mod clock;
+mod config;
+mod error;
+mod fetch;
+mod gate;
+mod ladder;
+mod lane;
+mod ledger;
+mod limits;
+mod meter;
+mod night;
+mod orders;
+mod state_file;
+mod vault;
+
+pub use config::Config;
+pub use error::AgentError;
+pub use night::{Ended, run};

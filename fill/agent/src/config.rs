@@ -1,0 +1,200 @@
+//! `agent.toml`: read whole, checked whole, every mistake told in one go.
+//! Opens no volume and reaches nobody.
+
+use std::path::{Path, PathBuf};
+
+use control_types::ApplianceId;
+use control_types::fleet::DiskClass;
+use serde::Deserialize;
+
+use crate::error::AgentError;
+use crate::limits::CONNECTIONS_MAX;
+
+/// Roots believed when `sources.ca` is absent.
+const MACHINE_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// A configuration that was checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who we are.
+    pub appliance: ApplianceId,
+    /// Where the last orders are kept.
+    pub state_dir: PathBuf,
+    /// Disks to write.
+    pub volumes: Vec<(PathBuf, DiskClass)>,
+    /// Control's URL.
+    pub control_url: String,
+    /// The appliance's own bearer key.
+    pub control_key: String,
+    /// PEM of control's CA; none for the machine's own.
+    pub control_ca: Option<Vec<u8>>,
+    /// How often orders are asked for outside windows, milliseconds.
+    pub poll_ms: u64,
+    /// PEM file with the roots believed of sources.
+    pub sources_ca: PathBuf,
+    /// Parallel range requests.
+    pub connections: usize,
+    /// How long a peer's own pull is waited for, milliseconds.
+    pub peer_wait_ms: u64,
+    /// How long a source may send nothing, milliseconds.
+    pub stall_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    appliance: ApplianceId,
+    state_dir: PathBuf,
+    #[serde(default)]
+    volume: Vec<RawVolume>,
+    control: RawControl,
+    #[serde(default)]
+    sources: RawSources,
+    #[serde(default)]
+    limits: RawLimits,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawVolume {
+    path: PathBuf,
+    class: DiskClass,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawControl {
+    url: String,
+    key_file: PathBuf,
+    ca: Option<PathBuf>,
+    #[serde(default = "five_seconds")]
+    poll_ms: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSources {
+    ca: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawLimits {
+    connections: usize,
+    peer_wait_ms: u64,
+    stall_ms: u64,
+}
+
+impl Default for RawLimits {
+    fn default() -> Self {
+        Self { connections: 4, peer_wait_ms: 600_000, stall_ms: 10_000 }
+    }
+}
+
+fn five_seconds() -> u64 {
+    5_000
+}
+
+impl Config {
+    /// Reads and checks `file`.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] with every mistake; [`AgentError::Io`] when `file` cannot be read.
+    pub fn read(file: &Path) -> Result<Self, AgentError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(AgentError::io(file, "read the configuration"))?;
+        let refused = |mistakes| AgentError::Config { file: file.to_owned(), mistakes };
+        let raw = raw(&text).map_err(refused)?;
+        check(raw).map_err(refused)
+    }
+}
+
+/// The text as fields. Unknown keys are gathered from all tables before anything else is said, so
+/// that a typing error does not hide the next one.
+fn raw(text: &str) -> Result<Raw, Vec<String>> {
+    let table: toml::Table = text.parse().map_err(|error| vec![told(&error)])?;
+    let mut mistakes = Vec::new();
+    let mut known = |table: Option<&toml::Table>, at: &str, keys: &[&str]| {
+        let unknown = table.into_iter().flat_map(toml::Table::keys);
+        for key in unknown.filter(|key| !keys.contains(&key.as_str())) {
+            mistakes.push(format!("unknown key {at}{key}: use one of {}", keys.join(", ")));
+        }
+    };
+    let sub = |name: &str| table.get(name).and_then(toml::Value::as_table);
+    let top = ["appliance", "state_dir", "volume", "control", "sources", "limits"];
+    known(Some(&table), "", &top);
+    known(sub("control"), "control.", &["url", "key_file", "ca", "poll_ms"]);
+    known(sub("sources"), "sources.", &["ca"]);
+    known(sub("limits"), "limits.", &["connections", "peer_wait_ms", "stall_ms"]);
+    for volume in table.get("volume").and_then(toml::Value::as_array).into_iter().flatten() {
+        known(volume.as_table(), "volume.", &["path", "class"]);
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    toml::from_str(text).map_err(|error| vec![told(&error)])
+}
+
+fn told(error: &toml::de::Error) -> String {
+    error.to_string().trim().replace('\n', "\n  ")
+}
+
+fn check(raw: Raw) -> Result<Config, Vec<String>> {
+    let Raw { appliance, state_dir, volume, control, sources, limits } = raw;
+    let RawControl { url, key_file, ca, poll_ms } = control;
+    let RawLimits { connections, peer_wait_ms, stall_ms } = limits;
+    let mut mistakes = Vec::new();
+    if volume.is_empty() {
+        mistakes.push("no [[volume]]: name at least one directory with its class".to_owned());
+    }
+    for (at, RawVolume { path, .. }) in volume.iter().enumerate() {
+        if !path.is_dir() {
+            mistakes.push(format!("volume.path {}: not a directory; create it", path.display()));
+        }
+        if volume[..at].iter().any(|other| other.path == *path) {
+            mistakes.push(format!("volume.path {}: named twice", path.display()));
+        }
+    }
+    let control_key = std::fs::read_to_string(&key_file).unwrap_or_else(|error| {
+        mistakes.push(format!("control.key_file {}: {error}", key_file.display()));
+        String::new()
+    });
+    let control_ca = ca.and_then(|path| match std::fs::read(&path) {
+        Ok(pem) => Some(pem),
+        Err(error) => {
+            mistakes.push(format!("control.ca {}: {error}", path.display()));
+            None
+        }
+    });
+    if let Some(path) = sources.ca.as_ref().filter(|path| !path.is_file()) {
+        mistakes.push(format!("sources.ca {}: not a file", path.display()));
+    }
+    let mut within = |name: &str, value: u64, low: u64, high: u64| {
+        if !(low..=high).contains(&value) {
+            mistakes.push(format!("{name} is {value}: use a number from {low} to {high}"));
+        }
+    };
+    within("control.poll_ms", poll_ms, 100, 600_000);
+    within("limits.connections", connections as u64, 1, CONNECTIONS_MAX as u64);
+    within("limits.peer_wait_ms", peer_wait_ms, 0, 86_400_000);
+    within("limits.stall_ms", stall_ms, 100, 600_000);
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        mistakes.push(format!("control.url {url:?}: write it as https://host[:port]"));
+    }
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    Ok(Config {
+        appliance,
+        state_dir,
+        volumes: volume.into_iter().map(|volume| (volume.path, volume.class)).collect(),
+        control_url: url,
+        control_key: control_key.trim().to_owned(),
+        control_ca,
+        poll_ms,
+        sources_ca: sources.ca.unwrap_or_else(|| MACHINE_ROOTS.into()),
+        connections,
+        peer_wait_ms,
+        stall_ms,
+    })
+}

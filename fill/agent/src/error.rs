@@ -1,0 +1,77 @@
+//! Why the agent cannot start or go on. What goes wrong with a source is not here: that is an
+//! everyday event and ends in a report, not in an error.
+
+use std::path::PathBuf;
+
+/// The operator's to cure, all of them.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The configuration, with every mistake in it.
+    #[error("{file}: {} to mend:\n  {}", count(mistakes.len()), mistakes.join("\n  "))]
+    Config {
+        /// Which file.
+        file: PathBuf,
+        /// One line each.
+        mistakes: Vec<String>,
+    },
+    /// A file could not be read or written.
+    #[error("{path}: cannot {doing}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// A verb with its object.
+        doing: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A state file is not ours.
+    #[error("{path}: not readable as {what} ({why}); move it away to begin without it")]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// What did not fit.
+        why: String,
+    },
+    /// A volume cannot be used; another agent may be running on it.
+    #[error(transparent)]
+    Store(#[from] oca_store::StoreError),
+    /// Control's URL, CA or key is unusable.
+    #[error(transparent)]
+    Control(#[from] control_client::ClientError),
+    /// The roots for sources are unusable.
+    #[error("the CA file {path} for sources cannot be used: {why}")]
+    Roots {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl AgentError {
+    pub(crate) fn io(
+        path: impl Into<PathBuf>,
+        doing: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, doing, source }
+    }
+
+    /// The message with its causes, for a person.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            text.push_str(&format!(": {next}"));
+            cause = next.source();
+        }
+        text
+    }
+}
+
+fn count(mistakes: usize) -> String {
+    if mistakes == 1 { "1 mistake".to_owned() } else { format!("{mistakes} mistakes") }
+}

@@ -1,0 +1,248 @@
+//! Asks one source for one thing over HTTPS: a seal, or a range of an object. Every way it can go
+//! wrong becomes a [`Fault`]. Decides nothing about which source, and never looks at the bytes.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, HOST, RANGE};
+use hyper::{Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::error::AgentError;
+use crate::ladder::Fault;
+use crate::limits::{CONNECT_MS_MAX, SOURCE_BPS_MIN};
+
+/// What all lanes share: how to believe a source and how long to wait for it.
+pub(crate) struct Dialer {
+    tls: TlsConnector,
+    stall: Duration,
+}
+
+impl Dialer {
+    /// # Errors
+    /// A CA file that holds no usable certificate. One that is not there is no error when it is the
+    /// machine's own: sources without TLS need none.
+    pub(crate) fn new(ca: &Path, stall_ms: u64) -> Result<Self, AgentError> {
+        let refused = |why: String| AgentError::Roots { path: ca.to_owned(), why };
+        let mut roots = rustls::RootCertStore::empty();
+        if ca.exists() {
+            let pem = CertificateDer::pem_file_iter(ca).map_err(|e| refused(e.to_string()))?;
+            roots.add_parsable_certificates(pem.flatten());
+            if roots.is_empty() {
+                return Err(refused("no certificate in it".to_owned()));
+            }
+        } else {
+            tracing::warn!(ca = %ca.display(), "no roots: HTTPS sources will not be believed");
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            tls: TlsConnector::from(Arc::new(config)),
+            stall: Duration::from_millis(stall_ms),
+        })
+    }
+
+    pub(crate) fn stall(&self) -> Duration {
+        self.stall
+    }
+
+    /// Longest a request for `bytes` may take from its first byte to its last.
+    pub(crate) fn patience(&self, bytes: u64) -> Duration {
+        self.stall + Duration::from_millis(bytes.saturating_mul(8_000) / SOURCE_BPS_MIN)
+    }
+
+    async fn dial(&self, url: &str) -> Result<SendRequest<Empty<Bytes>>, Fault> {
+        let uri: Uri = url.parse().map_err(|_| Fault::Away)?;
+        let host = uri.host().ok_or(Fault::Away)?.trim_matches(['[', ']']).to_owned();
+        let secure = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|_| Fault::Away)?;
+        // Requests are small and waited for; without this a delayed ACK holds each of them up.
+        let _ = tcp.set_nodelay(true);
+        if secure {
+            let name = ServerName::try_from(host).map_err(|_| Fault::Away)?;
+            let stream = self.tls.connect(name, tcp).await.map_err(|error| {
+                tracing::warn!(url, %error, "TLS with a source failed");
+                Fault::Away
+            })?;
+            shake(stream).await
+        } else {
+            shake(tcp).await
+        }
+    }
+}
+
+async fn shake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Fault>
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|_| Fault::Away)?;
+    // Ends by itself when the sender is dropped or the source hangs up.
+    tokio_uring::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+/// Connections of one lane, one a source.
+pub(crate) struct Wires {
+    dialer: std::rc::Rc<Dialer>,
+    idle: HashMap<String, SendRequest<Empty<Bytes>>>,
+}
+
+/// An answer with the right status and length; its bytes are still to come.
+pub(crate) struct Answer {
+    body: hyper::body::Incoming,
+    url: String,
+    sender: SendRequest<Empty<Bytes>>,
+}
+
+impl Wires {
+    pub(crate) fn new(dialer: std::rc::Rc<Dialer>) -> Self {
+        Self { dialer, idle: HashMap::new() }
+    }
+
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
+    /// A whole small thing of at most `bytes_max`.
+    pub(crate) async fn whole(
+        &mut self,
+        url: &str,
+        path: &str,
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, Fault> {
+        let within = self.dialer.patience(bytes_max);
+        let read = async {
+            let mut answer = self.ask(url, path, None).await?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = answer.piece().await? {
+                if (bytes.len() + piece.len()) as u64 > bytes_max {
+                    return Err(Fault::Lied);
+                }
+                bytes.extend_from_slice(&piece);
+            }
+            self.done(answer);
+            Ok(bytes)
+        };
+        tokio::time::timeout(within, read).await.unwrap_or(Err(Fault::Slow))
+    }
+
+    /// Begins a range of `bytes` from `start`, both in payload bytes.
+    pub(crate) async fn range(
+        &mut self,
+        url: &str,
+        path: &str,
+        start: u64,
+        bytes: u64,
+    ) -> Result<Answer, Fault> {
+        self.ask(url, path, Some((start, bytes))).await
+    }
+
+    /// Gives a connection back whose answer was read to its end.
+    pub(crate) fn done(&mut self, answer: Answer) {
+        self.idle.insert(answer.url, answer.sender);
+    }
+
+    async fn ask(
+        &mut self,
+        url: &str,
+        path: &str,
+        range: Option<(u64, u64)>,
+    ) -> Result<Answer, Fault> {
+        // A kept connection may have been closed by the other side: that is nobody's fault, once.
+        if let Some(mut sender) = self.idle.remove(url)
+            && sender.ready().await.is_ok()
+            && let Ok(answer) = self.send(&mut sender, url, path, range).await?
+        {
+            return checked(answer, url, sender, range);
+        }
+        let dial = self.dialer.dial(url);
+        let connect = Duration::from_millis(CONNECT_MS_MAX);
+        let mut sender = tokio::time::timeout(connect, dial).await.unwrap_or(Err(Fault::Away))?;
+        let answer = self.send(&mut sender, url, path, range).await?.map_err(|_| Fault::Away)?;
+        checked(answer, url, sender, range)
+    }
+
+    /// The outer error is a stall, the inner one a broken connection.
+    fn send(
+        &self,
+        sender: &mut SendRequest<Empty<Bytes>>,
+        url: &str,
+        path: &str,
+        range: Option<(u64, u64)>,
+    ) -> impl Future<Output = Result<Result<Response<hyper::body::Incoming>, hyper::Error>, Fault>> + use<>
+    {
+        let host = url.split_once("://").map_or(url, |(_, host)| host);
+        let mut request = Request::builder().uri(path).header(HOST, host);
+        if let Some((start, bytes)) = range {
+            request = request.header(RANGE, format!("bytes={start}-{}", start + bytes - 1));
+        }
+        let request = request.body(Empty::new()).map(|request| sender.send_request(request));
+        let stall = self.dialer.stall;
+        async move {
+            let Ok(answer) = request else { return Err(Fault::Away) };
+            tokio::time::timeout(stall, answer).await.map_err(|_| Fault::Slow)
+        }
+    }
+}
+
+impl Answer {
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(Fault::Away),
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Status and lengths as asked for, or the fault they are.
+fn checked(
+    answer: Response<hyper::body::Incoming>,
+    url: &str,
+    sender: SendRequest<Empty<Bytes>>,
+    range: Option<(u64, u64)>,
+) -> Result<Answer, Fault> {
+    let wanted = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    match answer.status() {
+        status if status == wanted => {}
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Err(Fault::NotThere),
+        StatusCode::OK | StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
+            return Err(Fault::Lied);
+        }
+        _ => return Err(Fault::Refused),
+    }
+    if let Some((start, bytes)) = range {
+        let header = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let span = format!("bytes {start}-{}/", start + bytes - 1);
+        if !header(CONTENT_RANGE).is_some_and(|said| said.starts_with(&span))
+            || header(CONTENT_LENGTH).and_then(|said| said.parse().ok()) != Some(bytes)
+        {
+            return Err(Fault::Lied);
+        }
+    }
+    Ok(Answer { body: answer.into_body(), url: url.to_owned(), sender })
+}

@@ -1,0 +1,160 @@
+//! What must survive a kill beside the orders: bytes spent of a window, boxes known as sources,
+//! repairs not yet made. Small, so that writing it often costs nothing.
+
+use std::path::PathBuf;
+
+use control_types::fill::{BytesFrom, Pull, Source, SourceKind};
+use control_types::ids::WindowId;
+use serde::{Deserialize, Serialize};
+
+use crate::error::AgentError;
+use crate::limits::{KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES};
+use crate::state_file;
+
+#[derive(Default, Serialize, Deserialize)]
+struct Kept {
+    window: Option<WindowId>,
+    /// At least what was spent of that window: rounded up, so that a kill errs on the ISP's side.
+    set_aside_bytes: u64,
+    /// Newest first.
+    known: Vec<Source>,
+    repairs: Vec<Pull>,
+}
+
+/// The ledger and where it is kept.
+pub(crate) struct Ledger {
+    path: PathBuf,
+    kept: Kept,
+    spent_bytes: u64,
+    from: BytesFrom,
+}
+
+impl Ledger {
+    pub(crate) fn open(path: PathBuf) -> Result<Self, AgentError> {
+        let kept: Kept = state_file::load(&path, "the agent's ledger")?.unwrap_or_default();
+        let spent_bytes = kept.set_aside_bytes;
+        Ok(Self { path, kept, spent_bytes, from: BytesFrom::default() })
+    }
+
+    /// Says which window counts from now on; a new one begins at nothing spent.
+    pub(crate) fn enter(&mut self, window: &WindowId) -> Result<(), AgentError> {
+        if self.kept.window.as_ref() == Some(window) {
+            return Ok(());
+        }
+        self.kept.window = Some(window.clone());
+        (self.kept.set_aside_bytes, self.spent_bytes) = (0, 0);
+        self.from = BytesFrom::default();
+        self.keep()
+    }
+
+    /// Takes `bytes` off the window's budget; false when that is more than is left.
+    pub(crate) fn spend(&mut self, bytes: u64, bytes_max: Option<u64>) -> Result<bool, AgentError> {
+        let spent = self.spent_bytes.saturating_add(bytes);
+        let Some(bytes_max) = bytes_max else {
+            self.spent_bytes = spent;
+            return Ok(true);
+        };
+        if spent > bytes_max {
+            return Ok(false);
+        }
+        if spent > self.kept.set_aside_bytes {
+            self.kept.set_aside_bytes = spent.saturating_add(SET_ASIDE_BYTES).min(bytes_max);
+            self.keep()?;
+        }
+        self.spent_bytes = spent;
+        Ok(true)
+    }
+
+    /// Notes bytes that came.
+    pub(crate) fn came(&mut self, kind: SourceKind, bytes: u64) {
+        match kind {
+            SourceKind::Peer => self.from.peer += bytes,
+            SourceKind::Tier => self.from.tier += bytes,
+            SourceKind::Origin => self.from.origin += bytes,
+        }
+    }
+
+    /// Bytes of this window by kind of source, since this process began.
+    pub(crate) fn from(&self) -> BytesFrom {
+        self.from
+    }
+
+    /// Remembers the boxes of `pulls` for repairs when a plan no longer names them.
+    pub(crate) fn learn(&mut self, pulls: &[Pull]) -> Result<(), AgentError> {
+        let mut known: Vec<Source> = Vec::new();
+        let sources = pulls.iter().flat_map(|pull| &pull.sources).cloned();
+        for mut source in sources.chain(self.kept.known.iter().cloned()) {
+            source.pending = false;
+            if known.len() < KNOWN_SOURCES_MAX
+                && known.iter().all(|other| other.appliance != source.appliance)
+            {
+                known.push(source);
+            }
+        }
+        if known == self.kept.known {
+            return Ok(());
+        }
+        self.kept.known = known;
+        self.keep()
+    }
+
+    /// Boxes to ask for an object no plan speaks of: nearest first.
+    pub(crate) fn known(&self) -> Vec<Source> {
+        let mut known = self.kept.known.clone();
+        known.sort_by_key(|source| source.kind);
+        known
+    }
+
+    pub(crate) fn repairs(&self) -> &[Pull] {
+        &self.kept.repairs
+    }
+
+    /// Notes a repair to make; false when there are too many.
+    pub(crate) fn add_repair(&mut self, repair: Pull) -> Result<bool, AgentError> {
+        if self.kept.repairs.len() >= REPAIRS_MAX {
+            return Ok(false);
+        }
+        self.kept.repairs.retain(|other| other.object != repair.object);
+        self.kept.repairs.push(repair);
+        self.keep().map(|()| true)
+    }
+
+    /// Forgets repairs that `made` says are made.
+    pub(crate) fn close_repairs(&mut self, made: impl Fn(&Pull) -> bool) -> Result<(), AgentError> {
+        let before = self.kept.repairs.len();
+        self.kept.repairs.retain(|repair| !made(repair));
+        if self.kept.repairs.len() == before { Ok(()) } else { self.keep() }
+    }
+
+    fn keep(&self) -> Result<(), AgentError> {
+        state_file::store(&self.path, &self.kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_never_overspent_even_across_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.json");
+        let night: WindowId = "night".parse().unwrap();
+        let budget = Some(3 * SET_ASIDE_BYTES);
+        let mut spent = 0;
+        for _ in 0..4 {
+            // Each turn is a process that is killed after a few pieces.
+            let mut ledger = Ledger::open(path.clone()).unwrap();
+            ledger.enter(&night).unwrap();
+            for _ in 0..3 {
+                if ledger.spend(SET_ASIDE_BYTES / 2, budget).unwrap() {
+                    spent += SET_ASIDE_BYTES / 2;
+                }
+            }
+        }
+        assert!(spent <= 3 * SET_ASIDE_BYTES && spent >= SET_ASIDE_BYTES, "{spent}");
+        let mut ledger = Ledger::open(path).unwrap();
+        ledger.enter(&"next".parse().unwrap()).unwrap();
+        assert!(ledger.spend(SET_ASIDE_BYTES, budget).unwrap());
+    }
+}

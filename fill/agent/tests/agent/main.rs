@@ -1,0 +1,11 @@
+//! The real agent against small real servers: a control plane that answers orders, and HTTPS sources
+//! that lie, stall, truncate and count what they send. Never on a fixed port; nothing is left behind.
+
+// A panic is the report.
+#![allow(clippy::unwrap_used)]
+
+mod bench;
+mod disk;
+mod faults;
+mod source;
+mod windows;

@@ -1,0 +1,237 @@
+//! A source that serves sealed objects over HTTPS, with faults, and counts the payload it sends.
+//! Not an appliance: it checks no ticket.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use control_types::ids::ObjectId;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use oca_store::{MediaType, Seal, seal_reader};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// How a source misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    Good,
+    /// Flips one bit of every range.
+    Lies,
+    /// Breaks off in the middle of a body.
+    Truncates,
+    /// Stops sending in the middle of a body and keeps the connection.
+    Stalls,
+    /// Answers 200 and the whole object to a range.
+    IgnoresRanges,
+    /// Seals another object under this name.
+    LiesInSeal,
+    /// Answers 503.
+    Busy,
+}
+
+/// One sealed object.
+#[derive(Clone)]
+pub struct Sealed {
+    pub seal: Seal,
+    pub payload: Bytes,
+}
+
+/// `bytes` of noise from `seed`, sealed.
+pub fn sealed(seed: u64, bytes: usize) -> Sealed {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let payload: Vec<u8> = (0..bytes)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        })
+        .collect();
+    let title = "harbour".parse().unwrap();
+    let seal = seal_reader(payload.as_slice(), title, MediaType::VideoMp4).unwrap();
+    Sealed { seal, payload: payload.into() }
+}
+
+pub struct Shelf {
+    pub objects: Mutex<HashMap<ObjectId, Sealed>>,
+    pub mood: Mutex<Mood>,
+    pub sent: AtomicU64,
+    pub requests: AtomicU64,
+    /// When payload went out, and how much.
+    pub log: Mutex<Vec<(Instant, u64)>>,
+}
+
+/// A running source.
+#[derive(Clone)]
+pub struct Source {
+    pub shelf: Arc<Shelf>,
+    pub url: String,
+}
+
+impl Source {
+    pub async fn start(tls: Arc<rustls::ServerConfig>, mood: Mood, objects: &[&Sealed]) -> Self {
+        let shelf = Arc::new(Shelf {
+            objects: Mutex::default(),
+            mood: Mutex::new(mood),
+            sent: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            log: Mutex::default(),
+        });
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let source = Self { shelf, url };
+        objects.iter().for_each(|object| source.put(object));
+        let shelf = Arc::clone(&source.shelf);
+        tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(tls);
+            while let Ok((tcp, _)) = listener.accept().await {
+                let (acceptor, shelf) = (acceptor.clone(), Arc::clone(&shelf));
+                tokio::spawn(async move {
+                    let Ok(stream) = acceptor.accept(tcp).await else { return };
+                    let service = hyper::service::service_fn(move |request| {
+                        let shelf = Arc::clone(&shelf);
+                        async move { Ok::<_, Infallible>(answer(&shelf, &request)) }
+                    });
+                    let connection = hyper::server::conn::http1::Builder::new();
+                    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        source
+    }
+
+    pub fn put(&self, object: &Sealed) {
+        self.shelf.objects.lock().unwrap().insert(object.seal.object(), object.clone());
+    }
+
+    pub fn sent(&self) -> u64 {
+        self.shelf.sent.load(Ordering::SeqCst)
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.shelf.requests.load(Ordering::SeqCst)
+    }
+
+    /// Most payload bytes in any second, wherever it begins.
+    pub fn busiest_second(&self) -> u64 {
+        let log = self.shelf.log.lock().unwrap().clone();
+        let from = |start: usize| {
+            let soon = |at: &Instant| at.duration_since(log[start].0).as_millis() < 1000;
+            let within = log[start..].iter().take_while(|(at, _)| soon(at));
+            within.map(|(_, bytes)| bytes).sum::<u64>()
+        };
+        (0..log.len()).map(from).max().unwrap_or(0)
+    }
+
+    pub fn last_sent_at(&self) -> Option<Instant> {
+        self.shelf.log.lock().unwrap().last().map(|(at, _)| *at)
+    }
+}
+
+fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Response<Sending> {
+    shelf.requests.fetch_add(1, Ordering::SeqCst);
+    let mood = *shelf.mood.lock().unwrap();
+    let status = |status| {
+        let mut answer = Response::new(Sending::new(shelf, Bytes::new(), Mood::Good, false));
+        *answer.status_mut() = status;
+        answer
+    };
+    if mood == Mood::Busy {
+        return status(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let path = request.uri().path();
+    assert!(path.starts_with("/t/the-ticket/o/"), "asked for {path}");
+    let name = path.trim_start_matches("/t/the-ticket/o/");
+    let (hex, wants_seal) = match name.strip_suffix("/seal") {
+        Some(hex) => (hex, true),
+        None => (name, false),
+    };
+    let object = ObjectId::from_hex(hex.as_bytes());
+    let found = object.and_then(|object| shelf.objects.lock().unwrap().get(&object).cloned());
+    let Some(found) = found else { return status(StatusCode::NOT_FOUND) };
+    if wants_seal {
+        let seal = match mood {
+            Mood::LiesInSeal => sealed(99, found.payload.len()).seal,
+            _ => found.seal,
+        };
+        return Response::new(Sending::new(shelf, seal.encode().into(), Mood::Good, false));
+    }
+    let range = request.headers()["range"].to_str().unwrap().strip_prefix("bytes=").unwrap();
+    let (first, last) = range.split_once('-').unwrap();
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    if mood == Mood::IgnoresRanges {
+        return Response::new(Sending::new(shelf, found.payload, Mood::Good, true));
+    }
+    let mut payload = found.payload.slice(first..=last);
+    if mood == Mood::Lies {
+        let mut flipped = payload.to_vec();
+        flipped[0] ^= 1;
+        payload = flipped.into();
+    }
+    let span = format!("bytes {first}-{last}/{}", found.payload.len());
+    let mut answer = Response::new(Sending::new(shelf, payload, mood, true));
+    *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
+    answer.headers_mut().insert("content-range", span.parse().unwrap());
+    answer
+}
+
+/// A body that goes out in small pieces and counts itself.
+pub struct Sending {
+    shelf: Arc<Shelf>,
+    bytes: Bytes,
+    at: usize,
+    mood: Mood,
+    counts: bool,
+}
+
+impl Sending {
+    fn new(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: bool) -> Self {
+        Self { shelf: Arc::clone(shelf), bytes, at: 0, mood, counts }
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let half = self.at > 0 && self.at * 2 >= self.bytes.len();
+        match self.mood {
+            Mood::Truncates if half => return Poll::Ready(Some(Err(std::io::Error::other("cut")))),
+            // Never woken: the connection stays and nothing comes.
+            Mood::Stalls if half => return Poll::Pending,
+            _ => {}
+        }
+        let end = self.bytes.len().min(self.at + 16_384);
+        if end == self.at {
+            return Poll::Ready(None);
+        }
+        let piece = self.bytes.slice(self.at..end);
+        self.at = end;
+        if self.counts {
+            let bytes = piece.len() as u64;
+            self.shelf.sent.fetch_add(bytes, Ordering::SeqCst);
+            self.shelf.log.lock().unwrap().push((Instant::now(), bytes));
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.at == self.bytes.len()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact((self.bytes.len() - self.at) as u64)
+    }
+}

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nightfill_harness::{Binaries, Trouble, World, process};
+use serde::Deserialize;
 
 use super::Options;
 
@@ -14,44 +15,20 @@ pub struct DemoTitle {
     /// What members read.
     pub name: String,
     video: PathBuf,
-    words: Vec<&'static str>,
+    words: Vec<String>,
 }
 
-/// What members read about the two rendered videos, in the order `ingest sources` names them.
-const RENDERED: [(&str, &str, &[&str]); 2] = [
-    (
-        "tidal-machines",
-        "Tidal Machines",
-        &[
-            "--synopsis",
-            "Slow engines of light and water turn in the dark, and nobody is left to ask what for.",
-            "--year",
-            "2026",
-            "--genre",
-            "Abstract",
-            "--genre",
-            "Science Fiction",
-            "--person",
-            "Ines Halloran",
-        ],
-    ),
-    (
-        "paper-constellations",
-        "Paper Constellations",
-        &[
-            "--synopsis",
-            "A night sky folded out of patterns: a film for people who look up.",
-            "--year",
-            "2025",
-            "--genre",
-            "Abstract",
-            "--genre",
-            "Family",
-            "--person",
-            "Teodor Lindqvist",
-        ],
-    ),
-];
+/// One film as `ingest sources --json` lists it.
+#[derive(Deserialize)]
+struct Film {
+    file: PathBuf,
+    title: String,
+    name: String,
+    synopsis: String,
+    year: u16,
+    genres: Vec<String>,
+    people: Vec<String>,
+}
 
 /// The user's own videos, or the two rendered ones (rendered once and kept below `dir`).
 ///
@@ -65,33 +42,21 @@ pub fn choose(
     if !options.video.is_empty() {
         return options.video.iter().map(|video| own(video)).collect();
     }
-    let folder = dir.join(format!("sources-{}s", options.seconds));
-    let mut videos = videos_in(&folder);
-    if videos.len() < RENDERED.len() {
-        std::fs::create_dir_all(&folder)?;
-        let mut command = Command::new(binaries.path("ingest")?);
-        command.arg("sources").arg("--out").arg(&folder);
-        command.arg("--seconds").arg(options.seconds.to_string());
-        process::output("ingest sources", &mut command)?;
-        videos = videos_in(&folder);
-    }
-    let titles = RENDERED.iter().zip(videos).map(|((slug, name, words), video)| DemoTitle {
-        slug: (*slug).to_owned(),
-        name: (*name).to_owned(),
-        video,
-        words: words.to_vec(),
-    });
-    Ok(titles.collect())
+    let mut command = Command::new(binaries.path("ingest")?);
+    command.args(["sources", "--json", "--out"]).arg(dir.join("sources"));
+    command.arg("--seconds").arg(options.seconds.to_string());
+    let films: Vec<Film> =
+        serde_json::from_str(&process::output("ingest sources", &mut command)?)?;
+    Ok(films.into_iter().map(rendered).collect())
 }
 
-fn videos_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut videos: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|ending| ending == "mp4" || ending == "mkv"))
-        .collect();
-    videos.sort();
-    videos
+fn rendered(film: Film) -> DemoTitle {
+    let mut words = vec!["--synopsis".to_owned(), film.synopsis, "--year".to_owned()];
+    words.push(film.year.to_string());
+    for (option, values) in [("--genre", film.genres), ("--person", film.people)] {
+        words.extend(values.into_iter().flat_map(|value| [option.to_owned(), value]));
+    }
+    DemoTitle { slug: film.title, name: film.name, video: film.file, words }
 }
 
 fn own(video: &Path) -> Result<DemoTitle, Trouble> {
@@ -110,6 +75,7 @@ fn own(video: &Path) -> Result<DemoTitle, Trouble> {
 /// # Errors
 /// What `ingest` said.
 pub async fn ingest(world: &World, title: &DemoTitle) -> Result<(), Trouble> {
-    world.run_ingest(&title.slug, &title.name, &title.video, &title.words)?;
+    let words: Vec<&str> = title.words.iter().map(String::as_str).collect();
+    world.run_ingest(&title.slug, &title.name, &title.video, &words)?;
     world.origin_has(&title.slug).await
 }

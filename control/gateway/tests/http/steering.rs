@@ -1,0 +1,73 @@
+//! Content Steering of a play under way: what a player is told when the fleet changes.
+
+use control_types::play::PressPlay;
+
+use crate::lab::{Lab, Plan, title};
+
+#[tokio::test]
+async fn a_drained_appliance_leaves_the_list_and_comes_back() {
+    let lab = Lab::start().await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let (member, _, profile) = lab.member("ann@example.org").await;
+    let press = PressPlay { profile, title: night.id.clone() };
+    let answer = member.press_play(&press).await.unwrap();
+    let first = answer.ranked[0].appliance.clone();
+    let player = lab.nobody();
+
+    let before = player.steering(answer.play, Some(first.as_str())).await.unwrap();
+    assert_eq!((before.version, before.ttl), (1, 10));
+    assert_eq!(before.reload_uri, answer.steering_url);
+    let ranked: Vec<&str> = answer.ranked.iter().map(|place| place.appliance.as_str()).collect();
+    assert_eq!(before.pathway_priority, ranked);
+
+    lab.operator().drain(&first).await.unwrap();
+    let during = player.steering(answer.play, Some(first.as_str())).await.unwrap();
+    assert!(!during.pathway_priority.contains(&first.to_string()), "{during:?}");
+    assert!(!during.pathway_priority.is_empty());
+
+    lab.operator().undrain(&first).await.unwrap();
+    let after = player.steering(answer.play, None).await.unwrap();
+    assert_eq!(after.pathway_priority, before.pathway_priority);
+}
+
+#[tokio::test]
+async fn the_answer_is_what_the_standard_spells() {
+    let lab = Lab::start().await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let (member, _, profile) = lab.member("ann@example.org").await;
+    let press = PressPlay { profile, title: night.id.clone() };
+    let answer = member.press_play(&press).await.unwrap();
+    let url = format!("{}?_DASH_pathway=edge-a1&_DASH_throughput=5000", answer.steering_url);
+    let fetched = reqwest::get(url).await.unwrap();
+    assert_eq!(fetched.headers()["access-control-allow-origin"], "*");
+    assert_eq!(fetched.headers()["cache-control"], "no-store");
+    let json: serde_json::Value = serde_json::from_str(&fetched.text().await.unwrap()).unwrap();
+    for key in ["VERSION", "TTL", "RELOAD-URI", "PATHWAY-PRIORITY"] {
+        assert!(json.get(key).is_some(), "{key} in {json}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_behind_a_trusted_proxy_decides() {
+    let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    let lab = Lab::start_with(Plan { trusted_proxies, ..Plan::default() }).await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.site("near", "isp-a", &["203.0.113.0/24"]).await;
+    lab.appliance("edge-near", "near", control_types::fleet::Role::Edge, &[&night]).await;
+    let (_, session, profile) = lab.member("ann@example.org").await;
+    let http = reqwest::Client::new();
+    let press = |from: &'static str| {
+        http.post(format!("{}/v1/plays", lab.url))
+            .bearer_auth(&session.access_token)
+            .header("x-forwarded-for", from)
+            .json(&PressPlay { profile, title: night.id.clone() })
+            .send()
+    };
+    assert_eq!(press("203.0.113.7").await.unwrap().status(), 201);
+    assert_eq!(press("192.0.2.7").await.unwrap().status(), 503, "nobody serves that network");
+}

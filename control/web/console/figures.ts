@@ -36,8 +36,11 @@ export function offload({ edge, tier, origin }: Served): number | null {
   return all > 0 ? edge / all : null;
 }
 
+/** What is being sent now; the last words of an appliance that fell silent do not count. */
 export function sendingBps(fleet: ApplianceStatus[]): number {
-  return fleet.reduce((sum, each) => sum + (each.report?.sending_bps ?? 0), 0);
+  return fleet
+    .filter((each) => each.health !== "silent" && each.health !== "unheard")
+    .reduce((sum, each) => sum + (each.report?.sending_bps ?? 0), 0);
 }
 
 /** Points of a polyline in a `width` by `height` box, newest at the right edge. */

@@ -135,6 +135,7 @@ async function film(page, { kill, firstSeconds, thenSeconds, shot, verdict, prob
   await watch(page, firstSeconds / 2, "before the kill");
   await page.keyboard.press("i");
   await page.mouse.move(700, 400);
+  if (shot.kept) await page.waitForTimeout(400);
   await shot("05-playing");
   await watch(page, firstSeconds / 2, "before the kill");
   const before = await readings(page);
@@ -146,6 +147,7 @@ async function film(page, { kill, firstSeconds, thenSeconds, shot, verdict, prob
     return now.appliance !== before.appliance && now.switches > 0;
   }).catch((cause) => problems.push(cause.message));
   await page.mouse.move(720, 420);
+  if (shot.kept) await page.waitForTimeout(400);
   await shot("06-after-failover");
   await page.keyboard.press("k");
   const after = await until("the pause", 5_000, async () => {

@@ -39,7 +39,10 @@ export async function startMock({ dist, port = 0 }) {
   const media = await makeMedia(dir, CATALOG.length);
   const appliances = await Promise.all(APPLIANCES.map((id) => startAppliance(id, media.objects)));
   const world = newWorld(media, appliances, dist);
-  const server = createServer((request, response) => void serve(world, request, response));
+  const server = createServer((request, response) => {
+    if (world.away) request.socket.destroy();
+    else void serve(world, request, response);
+  });
   await new Promise((done) => server.listen(port, "127.0.0.1", done));
   world.origin = `http://127.0.0.1:${server.address().port}`;
   const named = (id) => appliances.find((each) => each.id === id);
@@ -53,6 +56,14 @@ export async function startMock({ dist, port = 0 }) {
     kill: (id) => named(id).kill(),
     freeze: (id) => named(id).freeze(),
     revive: (id) => named(id).revive(),
+    /** Control gone: connections are refused in the middle of whatever they were doing. */
+    goAway() {
+      world.away = true;
+      server.closeAllConnections();
+    },
+    comeBack() {
+      world.away = false;
+    },
     alive: () => appliances.filter((each) => each.diedAt === null).map((each) => each.id),
     async close() {
       for (const each of appliances) each.kill();
@@ -76,6 +87,7 @@ function newWorld(media, appliances, dist) {
     dist,
     titles,
     origin: "",
+    away: false,
     accounts: new Map(),
     tokens: new Map(),
     cookies: new Map(),

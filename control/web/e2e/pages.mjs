@@ -75,6 +75,21 @@ async function aSilentAppliance(mock, page) {
   await watch(page, 1, "after a jump");
 }
 
+/** Control disappears while a film runs: the film must not notice, and nothing told may be lost. */
+async function withoutControl(mock, page) {
+  mock.goAway();
+  await watch(page, 3, "without control");
+  await page.keyboard.press("k");
+  await page.keyboard.press("k");
+  const now = await readings(page);
+  expect("control was not missed", now.stalls === 0, now);
+  const heard = mock.events.length;
+  mock.comeBack();
+  await until("what was told meanwhile", 10_000, () =>
+    mock.events.slice(heard).some((each) => each.kind === "paused"),
+  );
+}
+
 /** All appliances die and two come back: the buffer carries the picture across. */
 async function anOutage(mock, page) {
   await page.evaluate(() => window.location.assign("#/watch/forty-fathoms"));
@@ -224,6 +239,7 @@ async function main() {
       await findTitle(page, { title: "winter-signal", search: "vogt", shot: async () => {} });
     });
     await step("an appliance falls silent", () => aSilentAppliance(mock, page));
+    await step("control gone for a while", () => withoutControl(mock, page));
     await step("all appliances gone for a while", () => anOutage(mock, page));
     await step("DASH, and its first appliance dead", () => byDash(mock, page));
     await step("phone width and names", () => atPhoneWidth(page, shot));

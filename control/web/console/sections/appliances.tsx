@@ -113,7 +113,7 @@ function Line({ each, busy, onTurn }: LineProps) {
       </td>
       <td class="number">{report?.connections ?? "–"}</td>
       <td class="number">
-        {report ? megabits(report.sending_bps) : "–"}
+        {report && each.health !== "silent" ? megabits(report.sending_bps) : "–"}
         <small>{report ? bytes(report.sent_bytes_total) : ""}</small>
       </td>
       <td class="number">

@@ -4,6 +4,7 @@ import { bytes, megabits, percent } from "../../shared/ui/format";
 import type { Fleet, Trend } from "../app";
 import { Panel } from "../app";
 import { offload, sendingBps, served } from "../figures";
+import { LiveSessions } from "./live";
 import { Bar, Empty, Spark, Word } from "./parts";
 
 export function Overview({ fleet, trend }: { fleet: Fleet; trend: Trend }) {
@@ -85,6 +86,7 @@ export function Overview({ fleet, trend }: { fleet: Fleet; trend: Trend }) {
           <Trouble fleet={fleet} />
         </Panel>
       </div>
+      {live.sessions.length > 0 && <LiveSessions live={live} />}
     </>
   );
 }

@@ -11,6 +11,7 @@ import { useLoaded } from "../parts/load";
 import { Refused } from "../parts/refused";
 import { TitleRow } from "../parts/row";
 import { go, hrefs } from "../route";
+import { backdropOf } from "./title";
 
 /** Rows whose first title deserves the marquee, in this order. */
 const MARQUEE: RowKind[] = ["top_picks", "trending", "new_here", "because_you_watched"];
@@ -58,13 +59,14 @@ export function HomePage({ profile }: { profile: Profile }) {
 
 function Marquee({ card, profile }: { card: TitleCard; profile: string }) {
   const [page, setPage] = useState<TitlePage | null>(null);
+  const [alone, setAlone] = useState(false);
   useEffect(() => {
     let current = true;
-    // Only the synopsis is missing from the card; the marquee is whole without it.
+    // The card has neither synopsis nor backdrop; the marquee can do without both.
     member
       .title(card.id, profile)
       .then((answer) => current && setPage(answer))
-      .catch(() => {});
+      .catch(() => current && setAlone(true));
     return () => {
       current = false;
     };
@@ -76,7 +78,9 @@ function Marquee({ card, profile }: { card: TitleCard; profile: string }) {
   return (
     <section class="marquee" aria-label={card.name}>
       <div class="backdrop">
-        <Art id={card.id} name="" artwork={card.artwork} eager />
+        {(page || alone) && (
+          <Art id={card.id} name="" artwork={page ? backdropOf(page) : card.artwork} eager />
+        )}
       </div>
       <div class="marquee-words">
         <h2>{card.name}</h2>

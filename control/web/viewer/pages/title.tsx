@@ -12,6 +12,11 @@ import { useLoaded } from "../parts/load";
 import { Refused } from "../parts/refused";
 import { go, hrefs } from "../route";
 
+/** The best picture is on the card already, often with the name in it; here the next one serves. */
+export function backdropOf(page: TitlePage): string | null {
+  return page.artwork[1] ?? page.artwork[0] ?? page.card.artwork;
+}
+
 export function TitlePageView({ title, profile }: { title: string; profile: string }) {
   const page = useLoaded(`${title} ${profile}`, () => member.title(title, profile));
   useEffect(() => {
@@ -30,6 +35,8 @@ export function TitlePageView({ title, profile }: { title: string; profile: stri
 
 function TitleShown({ page, profile }: { page: TitlePage; profile: string }) {
   const { card } = page;
+  const backdrop = backdropOf(page);
+  const stills = page.artwork.filter((still) => still !== backdrop).slice(0, 4);
   const play = (fromStart: boolean) => {
     pressPlay(card.id, profile, fromStart);
     go(hrefs.watch(card.id));
@@ -39,7 +46,7 @@ function TitleShown({ page, profile }: { page: TitlePage; profile: string }) {
     <article>
       <section class="marquee tall" aria-label={card.name}>
         <div class="backdrop">
-          <Art id={card.id} name="" artwork={page.artwork[0] ?? card.artwork} eager />
+          <Art id={card.id} name="" artwork={backdrop} eager />
         </div>
         <div class="marquee-words">
           <h1>{card.name}</h1>
@@ -82,9 +89,9 @@ function TitleShown({ page, profile }: { page: TitlePage; profile: string }) {
           </p>
         )}
       </div>
-      {page.artwork.length > 1 && (
+      {stills.length > 0 && (
         <section class="stills" aria-label="Stills">
-          {page.artwork.slice(1, 5).map((still) => (
+          {stills.map((still) => (
             <Art key={still} id={card.id} name={card.name} artwork={still} />
           ))}
         </section>

@@ -34,7 +34,7 @@ export function Stats({ playback }: { playback: Playback }) {
           </div>
         ))}
       </dl>
-      {readings.trouble && <p class="stats-trouble">{readings.trouble}</p>}
+      {readings.trouble && <p class="stats-trouble">Overcame {readings.trouble}</p>}
     </aside>
   );
 }

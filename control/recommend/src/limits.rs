@@ -16,14 +16,14 @@ pub const HISTORY_LEARNED_MAX: usize = 400;
 pub const HISTORY_RANKED_MAX: usize = 200;
 
 /// Neighbours kept of each title.
-pub const NEIGHBOURS_MAX: usize = 100;
+pub const NEIGHBOURS_MAX: usize = 200;
 
 /// Co-watching profiles at which two titles' likeness counts half: keeps accidents small.
-pub const SHRINKAGE: f32 = 10.0;
+pub const SHRINKAGE: f32 = 0.5;
 
 /// Exponent that a title's audience enters the likeness with; 0.5 is the cosine. Above it, what
 /// everybody watches is less like everything.
-pub const AUDIENCE_EXPONENT: f32 = 0.5;
+pub const AUDIENCE_EXPONENT: f32 = 0.6;
 
 /// What is trending halves in weight after this long, milliseconds: 2 days.
 pub const TRENDING_HALF_LIFE_MS: f64 = 2.0 * 86_400_000.0;

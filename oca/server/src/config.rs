@@ -95,7 +95,9 @@ pub struct TicketsConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the config file {path}: give an existing file, such as systemd/etc/oca.toml")]
+    #[error(
+        "cannot read the config file {path}: give an existing file, such as systemd/etc/oca.toml"
+    )]
     Unreadable {
         /// Which file.
         path: PathBuf,
@@ -199,7 +201,11 @@ fn check_listen(
         let trimmed = url.trim_end_matches('/').to_owned();
         let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
         if rest.is_none_or(|host| host.is_empty() || host.contains('/')) {
-            listen.mistake("advertise", &url, "scheme://host[:port] such as \"https://edge.example\"");
+            listen.mistake(
+                "advertise",
+                &url,
+                "scheme://host[:port] such as \"https://edge.example\"",
+            );
         }
         trimmed
     });
@@ -231,7 +237,10 @@ fn check_volumes(root: &mut Section<'_>, mistakes: &Mistakes) -> Option<Vec<Volu
     let volumes: Vec<VolumeConfig> = volumes.into_iter().collect::<Option<_>>()?;
     for (number, volume) in volumes.iter().enumerate() {
         if volumes[..number].iter().any(|earlier| earlier.path == volume.path) {
-            mistakes.add(format!("two volumes have the path {}: name each disk once", volume.path.display()));
+            mistakes.add(format!(
+                "two volumes have the path {}: name each disk once",
+                volume.path.display()
+            ));
         }
     }
     Some(volumes)
@@ -319,8 +328,14 @@ mod tests {
             .replace("access = \"-\"", "access = 7");
         let error = load(&text).unwrap_err().to_string();
         let wanted = [
-            "Edge A1", "everywhere", "listen.medai", "nowhere", "tape", "absent.pem",
-            "workers.count", "log.access",
+            "Edge A1",
+            "everywhere",
+            "listen.medai",
+            "nowhere",
+            "tape",
+            "absent.pem",
+            "workers.count",
+            "log.access",
         ];
         for word in wanted {
             assert!(error.contains(word), "{word} is named: {error}");

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access_log;
+pub mod admin;
 pub mod config;
 pub mod connection;
 pub mod counters;
@@ -14,6 +15,8 @@ pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod outcome;
+pub mod server;
+pub mod state;
 pub mod tickets;
 pub mod tls;
 pub mod worker;

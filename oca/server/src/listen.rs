@@ -26,7 +26,9 @@ pub enum ListenError {
         key: &'static str,
     },
     /// Low ports need a capability.
-    #[error("{addr} is a port that needs CAP_NET_BIND_SERVICE: grant it or choose {key} above 1023")]
+    #[error(
+        "{addr} is a port that needs CAP_NET_BIND_SERVICE: grant it or choose {key} above 1023"
+    )]
     Denied {
         /// Which address.
         addr: SocketAddr,

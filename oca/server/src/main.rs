@@ -1,2 +1,116 @@
-//! Being built.
-fn main() {}
+//! The program: parse, check, start, say so, wait. Never more than that.
+
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use control_types::limits::CHUNK_BYTES;
+use oca::config::{Config, TlsFiles};
+use oca::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, MemorySum, WORKERS_MAX};
+use oca::server::{self, LabPlan, Running};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use cli::{Cli, LabArgs, Verb};
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    logs.with_ansi(std::io::stderr().is_terminal()).init();
+    let done = match Cli::parse().verb {
+        Verb::Serve { config } => serve(&config),
+        Verb::Lab(arguments) => lab(&arguments),
+        Verb::CheckConfig { file } => check_config(&file),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("oca: {}", with_causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    let config = Config::load(path)?;
+    let running = server::serve(&config)?;
+    say_ready(&running, Form::Json)?;
+    Ok(running.wait()?)
+}
+
+fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
+    let workers = arguments.workers.clamp(1, WORKERS_MAX);
+    let chunks = usize::try_from(arguments.hot_set_bytes / CHUNK_BYTES)? / workers;
+    let tls = match arguments.tls.as_deref() {
+        Some([cert, key]) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
+        _ => None,
+    };
+    let running = server::lab(&LabPlan {
+        root: arguments.dir.clone(),
+        media: arguments.listen,
+        admin: arguments.admin,
+        tls,
+        workers,
+        chunk_buffers: chunks.max(CHUNK_BUFFERS_MIN),
+        connections: arguments.connections.clamp(1, CONNECTIONS_MAX),
+    })?;
+    say_ready(&running, if arguments.json { Form::Json } else { Form::Words })?;
+    Ok(running.wait()?)
+}
+
+fn check_config(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    let config = Config::load(path)?;
+    let memory = MemorySum::of(config.workers, config.connections, config.chunk_buffers);
+    println!(
+        "{} is good: {} volume(s), {} worker(s)",
+        path.display(),
+        config.volumes.len(),
+        config.workers
+    );
+    println!("memory, at most  {} bytes: {memory:?}", memory.total());
+    print!("{}", oca_sys::probe());
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Words,
+}
+
+/// One line on standard output: whoever started us may now connect.
+fn say_ready(running: &Running, form: Form) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match form {
+        Form::Json => {
+            let line = json!({
+                "listening": running.listening.to_string(),
+                "admin": running.admin.to_string(),
+                "tls": running.tls,
+                "engine": running.engine,
+            });
+            writeln!(out, "{line}")?;
+        }
+        Form::Words => {
+            let scheme = if running.tls { "https" } else { "http" };
+            writeln!(out, "{scheme}://{} (metrics on {})", running.listening, running.admin)?;
+        }
+    }
+    out.flush()
+}
+
+/// The message and those of its causes, on one line.
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

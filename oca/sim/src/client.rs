@@ -22,6 +22,9 @@ pub trait Client {
     /// What the server owed it and did not deliver, or delivered wrongly, if anything.
     fn complaint(&self) -> Option<&Complaint>;
 
+    /// Where it stands, for a run that does not come to rest.
+    fn describe(&self) -> String;
+
     /// Answers that came in full.
     fn answers(&self) -> usize;
 }

@@ -123,13 +123,25 @@ impl Story {
         while more(self) {
             self.turns += 1;
             if self.turns > TURNS_MAX {
-                return Err(format!("no rest after {TURNS_MAX} turns"));
+                return Err(self.describe());
             }
             if self.worker.turn() == Turned::Done {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    fn describe(&self) -> String {
+        let world = self.kernel.world();
+        let seconds = world.now() / SECOND;
+        let mut text = format!("no rest after {TURNS_MAX} turns and {seconds} s");
+        for client in world.clients().filter(|client| !client.is_done()) {
+            text += &format!("\n  client: {}", client.describe());
+        }
+        let sockets = world.sockets();
+        drop(world);
+        text + &format!("\n  server: {sockets} sockets, {:?}", self.kernel.buffers())
     }
 
     /// Judges what has happened, ends the server, and counts what it gave back.
@@ -148,6 +160,7 @@ impl Story {
         }
         let Self { kernel, worker, .. } = self;
         drop(worker);
+        kernel.world().end();
         let levels = kernel.buffers();
         if [levels.receive, levels.chunk, levels.send].iter().any(|level| level.out() > 0) {
             return Err(format!("buffers lost: {levels:?}"));
@@ -157,17 +170,20 @@ impl Story {
 
     fn check_rest(&self) -> Result<(), String> {
         let levels = self.kernel.buffers();
-        let sockets = self.kernel.world().sockets();
+        let (sockets, reads) = (self.kernel.world().sockets(), self.kernel.world().reads());
         let (kept, connections) = (self.counters.hot_chunks.get(), self.counters.connections.get());
         let at_rest = sockets == 0
             && connections == 0
             && levels.receive.out() == 0
             && levels.send.out() == 0
-            && levels.chunk.out() as u64 == kept;
+            && levels.chunk.out() as u64 == kept + reads as u64;
         if at_rest {
             return Ok(());
         }
-        Err(format!("{sockets} sockets, {connections} connections, {kept} chunks kept, {levels:?}"))
+        Err(format!(
+            "{sockets} sockets, {connections} connections, {kept} chunks kept, {reads} under \
+             read, {levels:?}"
+        ))
     }
 
     fn judge(&self) -> Result<Summary, String> {

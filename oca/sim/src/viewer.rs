@@ -267,6 +267,18 @@ impl Client for Viewer {
         self.complaint.as_ref()
     }
 
+    fn describe(&self) -> String {
+        let Self { manners, pace, asks, outbox, awaited, read, sent, answers, .. } = self;
+        format!(
+            "{manners:?}, {pace:?}: {answers} answers, {read} bytes read, {sent} sent, {} to send, \
+             {} requests waiting and {} to come; next: {:?}",
+            outbox.len(),
+            awaited.len(),
+            asks.len(),
+            awaited.front().map(|(reader, _)| reader.unanswered()),
+        )
+    }
+
     fn answers(&self) -> usize {
         self.answers
     }

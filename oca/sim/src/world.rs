@@ -64,6 +64,8 @@ pub struct World {
     accept_due: bool,
     clients: Vec<Seat>,
     disk: Disk,
+    /// Reads that the disk has not answered.
+    reads: usize,
     /// Digest of all that was told to the server: equal runs have equal digests.
     trace: u64,
     /// The machine stood still at least once, long enough for deadlines to pass.
@@ -97,6 +99,7 @@ impl World {
             accept_due: false,
             clients: Vec::new(),
             disk: Disk::default(),
+            reads: 0,
             trace: 0xcbf2_9ce4_8422_2325,
             stood_still: false,
             weather,
@@ -138,6 +141,19 @@ impl World {
         self.sockets
     }
 
+    /// Reads that the disk has not answered, each with a buffer.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        self.reads
+    }
+
+    /// The machine goes away, with all that it had under way.
+    pub fn end(&mut self) {
+        self.agenda = Agenda::default();
+        self.ready.clear();
+        self.wires.clear();
+    }
+
     /// A client that connects after `nanos`, over a path that holds `room_max` bytes.
     pub fn add_client(&mut self, nanos: Moment, room_max: usize, client: Box<dyn Client>) {
         self.clients.push(Seat { client: Some(client), room_max, connected: false });
@@ -174,6 +190,7 @@ impl World {
     /// What the disk will answer is settled now, and told when it has taken its time.
     pub(crate) fn begin_read(&mut self, token: Token, file: u32, at: u64, mut into: Buffer) {
         let Self { disk, weather, random, .. } = self;
+        self.reads += 1;
         let (answer, takes) = disk.read(file, at, &mut into, weather, random);
         self.later(takes, Happening::Reads(token, answer, into));
     }
@@ -208,7 +225,9 @@ impl World {
         self.now += self.random.u64(1..20_000);
         self.trouble();
         loop {
-            let limit = if self.ready.is_empty() { until.unwrap_or(Moment::MAX) } else { self.now };
+            // What has happened already is gathered even if the deadline is long past.
+            let waits = if self.ready.is_empty() { until.unwrap_or(Moment::MAX) } else { 0 };
+            let limit = waits.max(self.now);
             if self.agenda.next_at().is_none_or(|at| at > limit) {
                 break;
             }
@@ -252,7 +271,10 @@ impl World {
                 let answer = self.disk.open(&path, &self.weather, &mut self.random);
                 self.tell(token, Event::Opened(answer.map(FileId)));
             }
-            Happening::Reads(token, answer, into) => self.tell(token, Event::Read(answer, into)),
+            Happening::Reads(token, answer, into) => {
+                self.reads -= 1;
+                self.tell(token, Event::Read(answer, into));
+            }
             Happening::ClosesFile(token, file) => {
                 self.disk.close(file);
                 self.tell(token, Event::FileClosed);

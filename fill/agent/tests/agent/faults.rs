@@ -39,8 +39,8 @@ async fn every_kind_of_bad_source_is_left_for_the_next() {
     let object = sealed(2, 2 * CHUNK + 77);
     let mut sources = Vec::new();
     let moods = [
-        Mood::Lies,
         Mood::LiesInSeal,
+        Mood::Lies,
         Mood::Truncates,
         Mood::Stalls,
         Mood::IgnoresRanges,

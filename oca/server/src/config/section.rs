@@ -72,7 +72,9 @@ impl<'a> Section<'a> {
         let mut sections = Vec::with_capacity(items.len());
         for (number, item) in items.into_iter().enumerate() {
             match item {
-                Value::Table(table) => sections.push(self.below(&format!("{key}[{number}]"), table)),
+                Value::Table(table) => {
+                    sections.push(self.below(&format!("{key}[{number}]"), table))
+                }
                 other => self.mistake(key, &other.to_string(), "tables only"),
             }
         }

@@ -47,8 +47,10 @@ struct Body {
     found: Found,
     position: u64,
     end: u64,
-    /// The last chunk asked for, so that its use is counted once.
+    /// The last chunk asked for, so that finding it in memory is counted once.
     asked: Option<u32>,
+    /// The last chunk read ahead, or tried to.
+    ahead: Option<u32>,
     waits_for_disk: bool,
     pace: Option<Pace>,
 }
@@ -128,7 +130,9 @@ fn begin(turn: Turn, now: Nanos) -> Sending {
         found,
         position: turn.extent.start,
         end: turn.extent.end,
-        asked: None,
+        // A first chunk that had to be read is not found in memory.
+        asked: (!turn.is_hot).then_some(chunk_index(turn.extent.start)),
+        ahead: None,
         waits_for_disk: false,
         pace,
     };
@@ -392,10 +396,10 @@ fn next_piece<K: Kernel>(
     };
     if is_first_ask {
         station.counters.hot_hits.add(1);
-        let (found, next) = (body.found, index + 1);
-        if u64::from(next) * CHUNK_BYTES < body.end {
-            station.read_ahead(&found, next);
-        }
+    }
+    let next = index.saturating_add(1);
+    if body.ahead.replace(next) != Some(next) && u64::from(next) * CHUNK_BYTES < body.end {
+        station.read_ahead(&body.found, next);
     }
     let start = (body.position - u64::from(index) * CHUNK_BYTES) as usize;
     let left = usize::try_from(body.end - body.position).unwrap_or(usize::MAX);

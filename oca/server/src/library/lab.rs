@@ -95,6 +95,12 @@ impl Lab {
         self.files.load().found.get(path).copied()
     }
 
+    /// Number of files.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.files.load().found.len()
+    }
+
     /// Where a file found earlier is.
     #[must_use]
     pub fn path(&self, object: &ObjectId) -> Option<PathBuf> {

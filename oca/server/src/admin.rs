@@ -1,0 +1,206 @@
+//! The admin thread: metrics and drain over HTTP, the index kept fresh, reports to control, signals.
+//! Never touches a segment; it may be slow, and the workers do not notice.
+
+mod follow;
+mod http;
+mod report;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use control_types::ObjectId;
+use oca_store::Tail;
+use oca_sys::Waker;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+pub use report::{ControlSetUpError, FleetParts};
+
+use crate::library::Library;
+use crate::limits::VOLUME_SICK_MS;
+use crate::metrics::Standing;
+use crate::server::{Guard, WorkerHandle};
+use crate::tickets::Gate;
+use crate::tls::Certificate;
+use crate::worker::{Command, Trouble};
+
+/// What the admin thread is made of.
+pub struct AdminParts {
+    /// What is served; this thread keeps it fresh.
+    pub library: Arc<Library>,
+    /// Who may have it; this thread changes its keys.
+    pub gate: Arc<Gate>,
+    /// Looked at for new files; absent without TLS.
+    pub certificate: Option<Arc<Certificate>>,
+    /// All workers.
+    pub workers: Vec<WorkerHandle>,
+    /// Absent in a lab.
+    pub tail: Option<Tail>,
+    /// What workers tell.
+    pub troubles: Receiver<Trouble>,
+    /// Absent when the appliance stands alone.
+    pub fleet: Option<FleetParts>,
+    /// Where members reach us.
+    pub media_url: String,
+    /// From the order to the end, milliseconds.
+    pub drain_ms: u64,
+    /// True when all workers have ended.
+    pub workers_done: watch::Receiver<bool>,
+}
+
+/// What the tasks of the admin thread share.
+pub struct Admin {
+    library: Arc<Library>,
+    gate: Arc<Gate>,
+    certificate: Option<Arc<Certificate>>,
+    workers: Vec<WorkerHandle>,
+    media_url: String,
+    /// Set once: this process ends.
+    leaving: watch::Sender<bool>,
+    /// Control asked to take no new plays.
+    asked_to_drain: AtomicBool,
+    /// Last error of each volume.
+    volume_errors: Mutex<Vec<Option<Instant>>>,
+    /// Copies found bad since the last report that got through.
+    found_bad: Mutex<Vec<ObjectId>>,
+    /// Bytes used on each volume, as of the last change.
+    used_bytes: Mutex<Vec<u64>>,
+    reports: AtomicU64,
+    reports_failed: AtomicU64,
+}
+
+impl Admin {
+    /// Starts the thread; it answers on `listener` when this returns.
+    ///
+    /// # Errors
+    /// No thread, or no runtime on it.
+    pub fn start(
+        parts: AdminParts,
+        listener: TcpListener,
+        guard: Guard,
+    ) -> io::Result<JoinHandle<()>> {
+        listener.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        };
+        let thread = std::thread::Builder::new().name("admin".to_owned());
+        thread.spawn(move || {
+            // Dropped last: whoever hears of our end may then join us.
+            let _guard = guard;
+            runtime.block_on(run(parts, listener, signals));
+            runtime.shutdown_timeout(Duration::from_millis(200));
+        })
+    }
+
+    fn is_leaving(&self) -> bool {
+        *self.leaving.borrow()
+    }
+
+    /// Begins the end. Doing it twice is doing it once.
+    fn leave(&self) {
+        self.leaving.send_replace(true);
+    }
+
+    /// Gives every worker the order that `make` makes. False when one had no room for it.
+    fn order(&self, make: impl Fn() -> Command) -> bool {
+        let mut all = true;
+        for worker in &self.workers {
+            // A worker that ended needs no orders.
+            let sent = worker.commands.try_send(make());
+            all &= !matches!(sent, Err(std::sync::mpsc::TrySendError::Full(_)));
+            worker.waker.wake();
+        }
+        all
+    }
+
+    fn volume_failed(&self, volume: u16) {
+        let mut errors = self.volume_errors.lock().expect("no holder of this lock panics");
+        let at = usize::from(volume);
+        if errors.len() <= at {
+            errors.resize(at + 1, None);
+        }
+        errors[at] = Some(Instant::now());
+    }
+
+    fn is_volume_sick(&self, volume: usize) -> bool {
+        let errors = self.volume_errors.lock().expect("no holder of this lock panics");
+        let last = errors.get(volume).copied().flatten();
+        last.is_some_and(|at| at.elapsed() < Duration::from_millis(VOLUME_SICK_MS))
+    }
+
+    fn standing(&self) -> Standing {
+        let (objects, held_bytes, volumes) = match &*self.library {
+            Library::Sealed(sealed) => {
+                let index = sealed.index();
+                (index.len() as u64, index.held_bytes(), sealed.volumes().len())
+            }
+            Library::Lab(lab) => (lab.count() as u64, 0, 0),
+        };
+        Standing {
+            objects,
+            held_bytes,
+            ticket_keys: self.gate.key_count() as u64,
+            draining: self.is_leaving() || self.asked_to_drain.load(Ordering::Relaxed),
+            volumes_sick: (0..volumes).filter(|volume| self.is_volume_sick(*volume)).count() as u64,
+            reports: self.reports.load(Ordering::Relaxed),
+            reports_failed: self.reports_failed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+type Signals = (tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+/// Everything the thread does. Woken by sockets, timers and signals; it ends when the workers have.
+async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
+    let AdminParts { workers, drain_ms, mut workers_done, .. } = parts;
+    let (leaving, mut left) = watch::channel(false);
+    let admin = Arc::new(Admin {
+        library: parts.library,
+        gate: parts.gate,
+        certificate: parts.certificate,
+        workers,
+        media_url: parts.media_url,
+        leaving,
+        asked_to_drain: AtomicBool::new(false),
+        volume_errors: Mutex::default(),
+        found_bad: Mutex::default(),
+        used_bytes: Mutex::default(),
+        reports: AtomicU64::new(0),
+        reports_failed: AtomicU64::new(0),
+    });
+    tokio::spawn(http::serve(Arc::clone(&admin), listener));
+    tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
+    let mut reporter = parts.fleet.map(|fleet| report::Reporter::new(Arc::clone(&admin), fleet));
+    if let Some(reporter) = &mut reporter {
+        tokio::select! {
+            () = reporter.run() => {}
+            () = until_leaving(&mut signals, &mut left) => {}
+        }
+    } else {
+        until_leaving(&mut signals, &mut left).await;
+    }
+    admin.leave();
+    tracing::info!(drain_ms, "draining");
+    if let Some(reporter) = &mut reporter {
+        // Control first: no new play should be sent here while we close.
+        reporter.say_goodbye().await;
+    }
+    admin.order(|| Command::Drain { within_ms: drain_ms });
+    // An error means that the sender is gone: then the process is ending anyway.
+    let _ = workers_done.wait_for(|done| *done).await;
+}
+
+async fn until_leaving(signals: &mut Signals, left: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        _ = signals.0.recv() => {}
+        _ = signals.1.recv() => {}
+        _ = left.wait_for(|left| *left) => {}
+    }
+}

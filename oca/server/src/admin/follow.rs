@@ -1,0 +1,155 @@
+//! Keeps what is served like what is on disk: journals, bad chunks, a lab's files, certificates.
+//! Woken by a timer; takes no input but the troubles of workers, and may be stopped anywhere.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use control_types::ObjectId;
+use oca_store::{Change, Index, Tail, report_bad};
+
+use super::Admin;
+use crate::library::{Library, Sealed};
+use crate::worker::{Command, Trouble};
+
+/// How often journals and troubles are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Looks between two looks at slower things: certificates, a lab's directory.
+const SLOW_EVERY: u32 = 5;
+/// Copies found bad that are kept for the next report.
+const FOUND_BAD_MAX: usize = 1024;
+
+/// Copies whose files workers must close; kept until every worker had room for the order.
+type Copies = Vec<(u16, ObjectId)>;
+
+/// Looks again and again.
+pub(super) async fn run(admin: Arc<Admin>, mut tail: Option<Tail>, troubles: Receiver<Trouble>) {
+    let mut timer = tokio::time::interval(LOOK_EVERY);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut gone = Copies::new();
+    let mut said = String::new();
+    let mut looks = 0u32;
+    if let Library::Sealed(sealed) = &*admin.library {
+        note_used(&admin, &sealed.index());
+    }
+    loop {
+        timer.tick().await;
+        if let Library::Sealed(sealed) = &*admin.library {
+            take_troubles(&admin, sealed, &troubles);
+            if let Some(tail) = &mut tail {
+                follow(&admin, sealed, tail, &mut gone, &mut said);
+            }
+        } else {
+            while troubles.try_recv().is_ok() {}
+        }
+        forget(&admin, &mut gone);
+        looks = looks.wrapping_add(1);
+        if looks.is_multiple_of(SLOW_EVERY) {
+            look_slowly(&admin);
+        }
+    }
+}
+
+/// Markers for the fill agent, and another copy into the place of a bad one.
+fn take_troubles(admin: &Admin, sealed: &Sealed, troubles: &Receiver<Trouble>) {
+    let mut index: Option<Index> = None;
+    while let Ok(trouble) = troubles.try_recv() {
+        let (volume, object) = match trouble {
+            Trouble::DiskError { volume } => {
+                admin.volume_failed(volume);
+                continue;
+            }
+            Trouble::BadObject { volume, object } => (volume, object),
+        };
+        tracing::error!(%object, volume, "bytes on disk are not the object's: not served any more");
+        if let Some(at) = sealed.volumes().get(usize::from(volume))
+            && let Err(error) = report_bad(at, &object)
+        {
+            tracing::error!(%error, "the fill agent cannot be told");
+        }
+        let mut found_bad = admin.found_bad.lock().expect("no holder of this lock panics");
+        if found_bad.len() < FOUND_BAD_MAX && !found_bad.contains(&object) {
+            found_bad.push(object);
+        }
+        let next = index.get_or_insert_with(|| Index::clone(&sealed.index()));
+        next.forget(usize::from(volume), &object);
+    }
+    if let Some(index) = index {
+        note_used(admin, &index);
+        sealed.swap(index);
+    }
+}
+
+/// What the journals say since the last look.
+fn follow(admin: &Admin, sealed: &Sealed, tail: &mut Tail, gone: &mut Copies, said: &mut String) {
+    let polled = tail.poll();
+    let problems: Vec<String> = polled.problems.iter().map(ToString::to_string).collect();
+    let problems = problems.join("; ");
+    if problems != *said {
+        // Said once when it begins and once when it ends, not five times a second.
+        tracing::warn!(problems, "journals");
+        *said = problems;
+    }
+    if polled.changes.is_empty() {
+        return;
+    }
+    let mut index = Index::clone(&sealed.index());
+    for change in &polled.changes {
+        index.apply(change);
+        absolve(sealed, change);
+        if let Change::Removed { volume, object } | Change::Quarantined { volume, object } = change
+            && let Ok(volume) = u16::try_from(*volume)
+        {
+            gone.push((volume, *object));
+        }
+    }
+    tracing::info!(changes = polled.changes.len(), objects = index.len(), "index");
+    note_used(admin, &index);
+    sealed.swap(index);
+}
+
+/// A copy that was found bad is good again when the journal says something new of it.
+fn absolve(sealed: &Sealed, change: &Change) {
+    let (volume, object) = match change {
+        Change::Published { volume, record } => (*volume, record.object),
+        Change::Removed { volume, object } | Change::Quarantined { volume, object } => {
+            (*volume, *object)
+        }
+        // The agent rewrote its list; that is no news of any one object.
+        Change::Rebuilt { .. } => return,
+    };
+    if let Ok(volume) = u16::try_from(volume) {
+        sealed.absolve(volume, &object);
+    }
+}
+
+/// Workers close the files of copies that are gone, so that their room is free.
+fn forget(admin: &Admin, gone: &mut Copies) {
+    if gone.is_empty() {
+        return;
+    }
+    let copies: Arc<[(u16, ObjectId)]> = gone.as_slice().into();
+    if admin.order(|| Command::Forget(Arc::clone(&copies))) {
+        gone.clear();
+    }
+}
+
+fn look_slowly(admin: &Admin) {
+    if let Some(certificate) = &admin.certificate {
+        match certificate.refresh() {
+            Ok(true) => tracing::info!("new certificate"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the old certificate stays in use"),
+        }
+    }
+    if let Library::Lab(lab) = &*admin.library
+        && let Err(error) = lab.rescan()
+    {
+        tracing::warn!(%error, "the old list of files stays in use");
+    }
+}
+
+fn note_used(admin: &Admin, index: &Index) {
+    let used = (0..index.volumes().len()).map(|volume| index.used_bytes(volume)).collect();
+    *admin.used_bytes.lock().expect("no holder of this lock panics") = used;
+}

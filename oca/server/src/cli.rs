@@ -1,0 +1,61 @@
+//! The command line: what can be asked of the program. Decides nothing.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// The segment server of a Nightfill appliance.
+#[derive(Debug, Parser)]
+#[command(name = "oca", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve the objects of the configured volumes.
+    Serve {
+        /// The config file.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Serve the plain files of a directory: no tickets, no seals, no control.
+    Lab(LabArgs),
+    /// Check a config file and say what this machine can do.
+    CheckConfig {
+        /// The config file.
+        file: PathBuf,
+    },
+}
+
+/// `oca lab`
+#[derive(Debug, Args)]
+pub struct LabArgs {
+    /// The directory; links in it are not followed.
+    pub dir: PathBuf,
+    /// Where to listen; port 0 for any free one.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where `/metrics` is.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub admin: SocketAddr,
+    /// Certificate chain and private key, both PEM.
+    #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
+    pub tls: Option<Vec<PathBuf>>,
+    /// Threads, one ring each.
+    #[arg(long, default_value_t = 1)]
+    pub workers: usize,
+    /// Memory for hot chunks, bytes, all threads together.
+    #[arg(long, default_value_t = 256 << 20)]
+    pub hot_set_bytes: u64,
+    /// Most connections of each thread.
+    #[arg(long, default_value_t = 4096)]
+    pub connections: usize,
+    /// Say where it listens as one JSON line.
+    #[arg(long)]
+    pub json: bool,
+}

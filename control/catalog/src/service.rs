@@ -60,12 +60,13 @@ impl Catalog {
         mut record: TitleRecord,
         now: UnixMillis,
     ) -> Result<Arc<Listed>, CatalogError> {
-        sort_ladder(&mut record.renditions);
         let _turn = self.writing.lock().await;
         let mistakes = self.mistakes(title, &record).await?;
         if !mistakes.is_empty() {
             return Err(CatalogError::Invalid { title: title.clone(), mistakes });
         }
+        // Not before the check: a mistake names a rendition by its place in what was sent.
+        sort_ladder(&mut record.renditions);
         let row = self.ledger.put_title(&record, now).await?;
         let version = self.ledger.titles_version().await?;
         let before = self.snapshot.load_full();

@@ -41,24 +41,13 @@ impl SiteDirectory for SitesOf {
 }
 
 /// What a test may choose.
+#[derive(Default)]
 pub struct Plan {
     pub rates: RateSettings,
     pub web_dir: Option<PathBuf>,
     pub refresh_grace_ms: u64,
     pub region: Option<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self {
-            rates: RateSettings::default(),
-            web_dir: None,
-            refresh_grace_ms: 0,
-            region: None,
-            trusted_proxies: Vec::new(),
-        }
-    }
 }
 
 pub struct Lab {

@@ -115,7 +115,7 @@ impl<'a> Page<'a> {
                 .shelf
                 .entries()
                 .iter()
-                .filter(|entry| entry.genres.iter().any(|own| *own == genre))
+                .filter(|entry| entry.genres.contains(&genre))
                 .collect();
             self.sort_by_taste(&mut entries, &scores);
             row(RowKind::Genre, &genre, ids(entries.into_iter()))

@@ -51,6 +51,8 @@ const TICK_MS = 100;
 const BUFFER_LOW_MS = 1_500;
 const AGAIN_EVERY_MS = 1_500;
 const RELOAD_EVERY_MS = 4_000;
+/** Segments begin on their own boundaries, so a restored picture may begin a little early. */
+const RESTORED_WITHIN_MS = 1_000;
 /** No bytes and no buffer for this long: say so instead of spinning on. */
 const GIVE_UP_MS = 45_000;
 const SLUG = /^[a-z0-9][a-z0-9-]{0,63}$/;
@@ -78,6 +80,8 @@ export class Playback {
   private exhaustedAt: number | null = null;
   private retriedAt = 0;
   private reloadedAt = 0;
+  /** Where the picture should be while the video element, freshly loaded, still says 0. */
+  private restoreMs: number | null = null;
   private closed = false;
   private gone = false;
 
@@ -127,6 +131,7 @@ export class Playback {
     const end = this.durationMs();
     const target = Math.min(Math.max(0, positionMs), Math.max(0, end - 250));
     this.video.currentTime = target / 1000;
+    if (this.restoreMs !== null) this.restoreMs = target;
     this.measure();
     this.changed();
   }
@@ -173,6 +178,7 @@ export class Playback {
       this.reporter = new Reporter(answer.play);
       this.readings.durationMs = answer.duration_ms;
       const start = this.press.fromStart ? 0 : answer.resume_ms;
+      if (start > 0) this.restoreMs = start;
       engine.load(name === "dash" ? answer.dash_url : answer.hls_url, start);
       this.resume();
       this.changed();
@@ -292,7 +298,8 @@ export class Playback {
     if (now - this.reloadedAt < RELOAD_EVERY_MS) return;
     this.reloadedAt = now;
     const paused = this.video.paused && this.firstFrame;
-    this.engine?.reload(this.video.currentTime * 1000);
+    this.restoreMs = this.positionNow();
+    this.engine?.reload(this.restoreMs);
     if (!paused) this.resume();
   }
 
@@ -300,7 +307,7 @@ export class Playback {
     const { video, readings, meter } = this;
     if (this.closed || readings.state === "failed") return;
     const moving = this.firstFrame && !video.paused && !video.seeking && !video.ended;
-    const position = video.currentTime * 1000;
+    const position = this.positionNow();
     const change = meter.take({ at: performance.now(), position, moving });
     readings.stalls = meter.stalls;
     readings.stallMs = Math.round(meter.stallMs);
@@ -323,6 +330,15 @@ export class Playback {
     return this.meter.stalled ? "stalled" : "playing";
   }
 
+  /** A reload resets the element's clock; saying 0 then would lose the member's place. */
+  private positionNow(): number {
+    const own = this.video.currentTime * 1000;
+    if (this.restoreMs === null) return own;
+    if (own < this.restoreMs - RESTORED_WITHIN_MS) return this.restoreMs;
+    this.restoreMs = null;
+    return own;
+  }
+
   private bufferAhead(position: number): number {
     for (const range of this.bufferedRanges()) {
       // 100 ms: the first frame of a range may start a hair after the position asked for.
@@ -337,7 +353,7 @@ export class Playback {
     this.unreportedBytes = 0;
     return {
       kind,
-      position_ms: Math.max(0, Math.round(this.video.currentTime * 1000)),
+      position_ms: Math.max(0, Math.round(this.positionNow())),
       since_press_ms: Math.max(0, Math.round(performance.now() - this.press.at)),
       appliance: readings.appliance,
       height: this.firstFrame ? readings.height : 0,

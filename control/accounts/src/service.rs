@@ -181,7 +181,8 @@ pub(crate) fn profile(row: ProfileRow) -> Profile {
     Profile { id: row.id, name: row.name }
 }
 
-/// Hashed: a cache key is bounded and shows up in dumps, an email is neither short nor ours to show.
+/// Hashed: a cache key is bounded and shows up in dumps; an email is neither short nor ours to
+/// show.
 fn pair_key(email: &str, network: &str) -> String {
     let hash = digest::digest(&digest::SHA256, email.as_bytes());
     let hex: String = hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();

@@ -19,4 +19,4 @@ pub use keys::{KeyPurpose, KeysLedger, SigningKeyRow};
 /// Everything strong. Take `Arc<dyn Ledger>`: the methods of all sub-traits are callable on it.
 pub trait Ledger: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger {}
 
-impl<T> Ledger for T where T: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger {}
+impl<T: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger> Ledger for T {}

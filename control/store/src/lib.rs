@@ -6,7 +6,7 @@
 //!
 //! | port | holds | embedded adapter |
 //! |---|---|---|
-//! | [`Ledger`] | accounts, plans, titles, fleet, windows, keys (strong) | SQLite, `synchronous=FULL` |
+//! | [`Ledger`] | accounts, plans, titles, fleet, windows, keys (strong) | SQLite, synced |
 //! | [`Activity`] | plays and positions (available) | SQLite, its own file |
 //! | [`Cache`] | counters, leases, short-lived answers | in-process |
 //! | [`Events`] | everything observed, in order | segmented log |

@@ -273,3 +273,24 @@ fn append_until_killed(directory: &Path) -> ! {
     });
     unreachable!("a pending future never ends")
 }
+
+/// A directory stands where the next segment belongs: the log cannot rotate, and takes events on.
+#[tokio::test]
+async fn a_log_that_cannot_rotate_keeps_what_it_is_given() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = SegmentedLog::open(directory.path(), SMALL).unwrap();
+    put(&log, "plays", 0).await;
+    let obstacles: Vec<PathBuf> =
+        (1..80).map(|first| directory.path().join(format!("plays/{first:020}.log"))).collect();
+    obstacles.iter().for_each(|path| std::fs::create_dir(path).unwrap());
+    for number in 1..60 {
+        assert_eq!(put(&log, "plays", number).await, Offset(number));
+    }
+    check_numbers(&all(&log, "plays").await, 0, 60);
+    obstacles.iter().for_each(|path| std::fs::remove_dir(path).unwrap());
+    for number in 60..120 {
+        put(&log, "plays", number).await;
+    }
+    check_numbers(&all(&log, "plays").await, 0, 120);
+    assert!(segments(directory.path()).len() > 1, "it rotates once it can");
+}

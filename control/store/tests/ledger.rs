@@ -312,7 +312,8 @@ async fn windows_close_once_and_keep_their_name(ledger: &dyn Ledger) {
     assert_eq!(ledger.windows(UnixMillis(200)).await.unwrap(), std::slice::from_ref(&late));
     let closed = ledger.close_window(&late.id).await.unwrap().unwrap();
     assert_eq!(closed, Window { closed: true, ..late.clone() });
-    assert_eq!(ledger.close_window(&late.id).await.unwrap(), Some(closed));
+    assert_eq!(ledger.close_window(&late.id).await.unwrap(), Some(closed.clone()));
+    assert_eq!(ledger.windows(UnixMillis(200)).await.unwrap(), [closed], "readers see it too");
     assert_eq!(ledger.close_window(&"no-window".parse().unwrap()).await.unwrap(), None);
 }
 

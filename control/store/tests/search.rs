@@ -123,3 +123,67 @@ async fn a_damaged_index_is_made_anew() {
     index.upsert(&library()).await.unwrap();
     assert_eq!(found(&index, "night garden").await[0], "night-garden");
 }
+
+/// A library of thousands whose names share their words: the title meant is still the first one.
+#[tokio::test]
+async fn the_title_meant_is_found_among_thousands_alike() {
+    const FIRST: [&str; 12] = [
+        "Silent",
+        "Broken",
+        "Golden",
+        "Hidden",
+        "Distant",
+        "Burning",
+        "Frozen",
+        "Crimson",
+        "Hollow",
+        "Wandering",
+        "Restless",
+        "Forgotten",
+    ];
+    const SECOND: [&str; 16] = [
+        "Harbour", "Mountain", "Orchard", "Mirror", "Station", "Garden", "Winter", "Lantern",
+        "Voyage", "Kingdom", "Shadow", "Bridge", "Island", "Window", "Castle", "Desert",
+    ];
+    const THIRD: [&str; 16] = [
+        "Returns", "Tonight", "Forever", "Rising", "Falling", "Alone", "Awake", "Below", "Beyond",
+        "Burns", "Calling", "Dreams", "Ending", "Listens", "Sleeps", "Whispers",
+    ];
+    let mut entries = Vec::new();
+    for (a, first) in FIRST.iter().enumerate() {
+        for (b, second) in SECOND.iter().enumerate() {
+            for (c, third) in THIRD.iter().enumerate() {
+                let id = format!("t-{a}-{b}-{c}");
+                entries.push(entry(
+                    &id,
+                    &format!("{first} {second} {third}"),
+                    &[],
+                    &["Drama"],
+                    2000,
+                ));
+            }
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let index = TantivyIndex::open(directory.path()).unwrap();
+    index.upsert(&entries).await.unwrap();
+    let seed = 20_240_229;
+    let mut next: u64 = seed;
+    let mut random = |below: usize| {
+        // The numbers of a 64-bit linear congruence are random enough to misspell a word.
+        next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (next >> 33) as usize % below
+    };
+    let (mut first, rounds) = (0, 60);
+    for _ in 0..rounds {
+        let meant = &entries[random(entries.len())];
+        let mut typed: Vec<char> = meant.name.to_lowercase().chars().collect();
+        let place = random(typed.len() - 1);
+        typed.swap(place, place + 1);
+        let typed: String = typed.into_iter().collect();
+        first += usize::from(found(&index, &typed).await.first() == Some(&meant.id.to_string()));
+    }
+    // A swap across a gap moves a letter into the next word: two words are off, and a neighbour
+    // may read more alike.
+    assert!(first * 100 >= rounds * 90, "seed {seed}: {first} of {rounds} came first");
+}

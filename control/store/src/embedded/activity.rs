@@ -1,5 +1,6 @@
 //! Plays and positions in a SQLite file of their own, `synchronous=NORMAL`: every commit survives
-//! `kill -9`; a power cut may take the last moments, which costs a member a few seconds of position.
+//! `kill -9`; a power cut may take the last moments: a few seconds of
+//! somebody's position.
 
 use std::path::Path;
 

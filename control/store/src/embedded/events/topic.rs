@@ -197,7 +197,8 @@ fn cut_tail(path: &Path, file: &mut File, good: u64) -> io::Result<()> {
     std::fs::write(path.with_extension("torn"), &torn)?;
     file.set_len(good)?;
     file.sync_all()?;
-    warn!(path = %path.display(), bytes = torn.len(), "cut an unacknowledged tail off the event log");
+    let bytes = torn.len();
+    warn!(path = %path.display(), bytes, "cut an unacknowledged tail off the event log");
     Ok(())
 }
 

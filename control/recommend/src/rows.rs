@@ -111,12 +111,8 @@ impl<'a> Page<'a> {
     fn genres(&self) -> Vec<RowPlan> {
         let scores = self.scores();
         let rows = self.favourite_genres().into_iter().filter_map(|genre| {
-            let mut entries: Vec<&CatalogEntry> = self
-                .shelf
-                .entries()
-                .iter()
-                .filter(|entry| entry.genres.contains(&genre))
-                .collect();
+            let mut entries: Vec<&CatalogEntry> =
+                self.shelf.entries().iter().filter(|entry| entry.genres.contains(&genre)).collect();
             self.sort_by_taste(&mut entries, &scores);
             row(RowKind::Genre, &genre, ids(entries.into_iter()))
         });

@@ -1,5 +1,6 @@
 //! The connection: builds requests, bounds them in time and size, turns answers into types.
-//! Never repeats a request that could change something: only a GET whose connection broke goes twice.
+//! Never repeats a request that could change something: only a GET whose connection broke goes
+//! twice.
 
 use std::time::Duration;
 
@@ -68,7 +69,8 @@ impl ControlClient {
     /// Connects to nothing yet, so control may start later.
     ///
     /// # Errors
-    /// [`ClientError::Url`], [`ClientError::Ca`] or [`ClientError::Key`] when an argument is unusable.
+    /// [`ClientError::Url`], [`ClientError::Ca`] or [`ClientError::Key`] when an argument is
+    /// unusable.
     pub fn new(
         base_url: &str,
         credential: Credential,

@@ -1,5 +1,7 @@
-//! Why a call to the control plane did not give what was asked for: it was not reached, or it said no.
-//! Never hides which of the two it was, because the first is worth trying again and the second is not.
+//! Why a call to the control plane did not give what was asked for: it was not reached, or it said
+//! no.
+//! Never hides which of the two it was, because the first is worth trying again and the second is
+//! not.
 
 use control_types::{ErrorBody, ErrorWord};
 

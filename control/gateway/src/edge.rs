@@ -1,4 +1,5 @@
-//! The first and last thing every request meets: ids, strictness, bounds, limits, time, panics, log.
+//! The first and last thing every request meets: ids, strictness, bounds, limits, time, panics,
+//! log.
 //! Knows no resource and no member; what a request asks for is decided behind it.
 //!
 //! A request passes, in order: request id → strict form → rate of its address → a seat among the

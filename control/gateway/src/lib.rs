@@ -25,4 +25,4 @@ mod who;
 
 pub use edge::RateSettings;
 pub use gateway::{Gateway, GatewayError, Services, Settings};
-pub use openapi::{description, listing, router};
+pub use openapi::{description, edge_around, listing, router};

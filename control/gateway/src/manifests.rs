@@ -1,5 +1,6 @@
 //! The two manifests of a play, HLS multivariant and DASH MPD, written from the catalog's record.
-//! Pure text: reads no clock, ranks nothing, signs nothing; base URLs come with their ticket inside.
+//! Pure text: reads no clock, ranks nothing, signs nothing; base URLs come with their ticket
+//! inside.
 
 mod dash;
 mod hls;

@@ -10,6 +10,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use control_types::ErrorBody;
 use control_types::limits::BODY_BYTES_MAX;
+use tower_http::compression::CompressionLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi as Description, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
@@ -26,10 +27,17 @@ use crate::{
 /// The whole HTTP surface over these services.
 pub fn router(gateway: Gateway) -> Router {
     let (router, _) = resources().split_for_parts();
-    router
+    let pages = Router::new()
         .fallback(web::page)
-        .layer(axum::middleware::from_fn_with_state(gateway.clone(), edge::pass))
-        .with_state(gateway)
+        .layer(CompressionLayer::new())
+        .with_state(gateway.clone());
+    edge_around(router.fallback_service(pages), gateway)
+}
+
+/// Any routes behind the same edge; for programs and tests that bring handlers of their own.
+pub fn edge_around(routes: Router<Gateway>, gateway: Gateway) -> Router {
+    let edge = axum::middleware::from_fn_with_state(gateway.clone(), edge::pass);
+    routes.layer(edge).with_state(gateway)
 }
 
 /// The OpenAPI 3.1 description of [`router`].

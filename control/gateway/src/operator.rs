@@ -1,5 +1,5 @@
-//! `/v1/operator/…`: what the operator and `ocactl` do. One file a subject, all behind the operator's
-//! key. Plans nothing and places nothing: the director does.
+//! `/v1/operator/…`: what the operator and `ocactl` do. One file a subject, all behind the
+//! operator's key. Plans nothing and places nothing: the director does.
 
 mod fleet;
 mod live;

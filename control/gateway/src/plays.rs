@@ -1,9 +1,10 @@
 //! Plays under way, remembered in memory beside the activity store: players ask for steering every
-//! few seconds, and a play must go on when that store is away. Never the only record while it is up.
+//! few seconds, and a play must go on when that store is away. Never the only record while it is
+//! up.
 //!
-//! Policy: two generations. When the young one is full it becomes the old one and the former old one
-//! is forgotten, so that memory is bounded and the busy plays stay, because finding one in the old
-//! generation makes it young again.
+//! Policy: two generations. When the young one is full it becomes the old one and the former old
+//! one is forgotten, so that memory is bounded and the busy plays stay, because finding one in the
+//! old generation makes it young again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

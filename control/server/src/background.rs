@@ -1,5 +1,6 @@
 //! What runs beside requests: reconcilers that compare what is with what should be, and act.
-//! None takes input: each looks for itself, on a timer or a nudge, and running twice is running once.
+//! None takes input: each looks for itself, on a timer or a nudge, and running twice is running
+//! once.
 //!
 //! | reconciler | woken by | does |
 //! |---|---|---|

@@ -1,8 +1,8 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 on them, over TLS or not.
 //! Knows no route; what a request asks for is the router's.
 //!
-//! A connection: seat → accept → handshake within its bound → requests → close. At SIGTERM no more are
-//! accepted, those under way are told to finish and given `DRAIN_MS_MAX`.
+//! A connection: seat → accept → handshake within its bound → requests → close. At SIGTERM no more
+//! are accepted, those under way are told to finish and given `DRAIN_MS_MAX`.
 
 use std::future::Future;
 use std::io;

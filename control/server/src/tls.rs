@@ -1,5 +1,6 @@
 //! TLS for members and machines: rustls over aws-lc-rs, HTTP/2 and HTTP/1.1.
-//! Reads the files once, at start; a renewed certificate needs a restart, which players do not notice.
+//! Reads the files once, at start; a renewed certificate needs a restart, which players do not
+//! notice.
 
 use std::path::Path;
 use std::sync::Arc;

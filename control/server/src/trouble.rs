@@ -17,7 +17,10 @@ pub enum Trouble {
         source: io::Error,
     },
     /// The config file has mistakes: all of them.
-    #[error("{} has {} mistake(s):\n  - {}", path.display(), mistakes.len(), mistakes.join("\n  - "))]
+    #[error(
+        "{} has {} mistake(s):\n  - {}",
+        path.display(), mistakes.len(), mistakes.join("\n  - ")
+    )]
     Config {
         /// Which.
         path: PathBuf,

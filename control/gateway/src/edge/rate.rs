@@ -1,9 +1,9 @@
 //! How fast one address may ask. Two budgets: everything, and what costs a password hash.
 //! Says nothing about accounts; the accounts service counts failed sign-ins by itself.
 //!
-//! Mechanics: a leaky bucket (GCRA) for each IPv4 address or IPv6 /64, in memory. Health and metrics
-//! are free, so that a flood cannot blind the operator. Beyond `ADDRESSES_MAX` remembered addresses
-//! the quiet ones are forgotten on the spot.
+//! Mechanics: a leaky bucket (GCRA) for each IPv4 address or IPv6 /64, in memory. Health and
+//! metrics are free, so that a flood cannot blind the operator. Beyond `ADDRESSES_MAX` remembered
+//! addresses the quiet ones are forgotten on the spot.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;

@@ -1,4 +1,5 @@
-//! What a request must look like before anyone reads it. Refuses what two readers could read two ways.
+//! What a request must look like before anyone reads it. Refuses what two readers could read two
+//! ways.
 //! Never repairs: a request that is nearly right is wrong.
 
 use axum::extract::Request;

@@ -1,5 +1,6 @@
 //! The HLS multivariant playlist (RFC 8216bis) with Content Steering: one pathway an appliance.
-//! Every pathway holds the same variants, as the standard asks; they differ in URIs and group names.
+//! Every pathway holds the same variants, as the standard asks; they differ in URIs and group
+//! names.
 
 use std::fmt::Write;
 
@@ -101,7 +102,8 @@ impl Pathway<'_> {
     }
 }
 
-/// A quoted string may hold neither a quote nor a line end; what got this far with one is cut there.
+/// A quoted string may hold neither a quote nor a line end; what got this far with one is cut
+/// there.
 fn quoted(text: &str) -> String {
     text.chars().take_while(|c| *c != '"' && !c.is_control()).collect()
 }

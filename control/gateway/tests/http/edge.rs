@@ -1,13 +1,21 @@
 //! The edge: what every request meets, sent as bytes where a library would mend them.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
 
-use control_gateway::RateSettings;
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use axum::routing::{get, post};
+use control_gateway::{RateSettings, edge_around};
 use control_types::{ErrorBody, ErrorWord};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tower::ServiceExt;
 
-use crate::lab::{Lab, Plan};
+use crate::lab::{self, Lab, Plan};
 
 /// Sends `text` as it is and reads until the server closes.
 async fn raw(lab: &Lab, text: &str) -> (u16, String) {
@@ -146,7 +154,55 @@ async fn answers_are_counted_by_route_template() {
     let id = uuid::Uuid::new_v4();
     reqwest::get(format!("{}/v1/plays/{id}/steering", lab.url)).await.unwrap();
     let text = lab.nobody().metrics().await.unwrap();
-    let line = "control_requests_total{method=\"GET\",route=\"/v1/plays/{play}/steering\",status=\"404\"} 1";
+    let line = "control_requests_total{method=\"GET\",\
+                route=\"/v1/plays/{play}/steering\",status=\"404\"} 1";
     assert!(text.contains(line), "{text}");
     assert!(!text.contains(&id.to_string()));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer() {
+    let lab = Lab::start().await;
+    let routes = Router::new().route("/panic", get(panics));
+    let gateway = lab::gateway(&lab.services, &Plan::default());
+    let addr = lab::listen(edge_around(routes, gateway)).await;
+    let answer = reqwest::get(format!("http://{addr}/panic")).await.unwrap();
+    assert_eq!(answer.status(), 500);
+    let text = answer.text().await.unwrap();
+    let body: ErrorBody = serde_json::from_str(&text).unwrap();
+    assert_eq!(body.error, ErrorWord::Internal);
+    assert!(!text.contains("secret"), "what broke is for the log: {text}");
+}
+
+async fn panics() -> &'static str {
+    panic!("a secret of ours");
+}
+
+/// Goal: a change that was begun ends whole although its caller hung up. Method: the request's
+/// future, which is what a server drops then, is dropped while the handler is in the middle.
+#[tokio::test]
+async fn a_change_outlives_its_caller() {
+    let lab = Lab::start().await;
+    let (begun, gone, done) = (signal(), signal(), signal());
+    let handler = {
+        let (begun, gone, done) = (begun.clone(), gone.clone(), done.clone());
+        move || async move {
+            begun.notify_one();
+            gone.notified().await;
+            done.notify_one();
+        }
+    };
+    let routes = Router::new().route("/change", post(handler));
+    let router = edge_around(routes, lab::gateway(&lab.services, &Plan::default()));
+    let request = Request::post("/change").header("host", "a").body(Body::empty()).unwrap();
+    let caller = tokio::spawn(router.oneshot(request));
+    begun.notified().await;
+    caller.abort();
+    assert!(caller.await.unwrap_err().is_cancelled());
+    gone.notify_one();
+    tokio::time::timeout(Duration::from_secs(10), done.notified()).await.unwrap();
+}
+
+fn signal() -> Arc<Notify> {
+    Arc::default()
 }

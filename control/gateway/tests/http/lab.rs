@@ -263,7 +263,8 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
     }
 }
 
-async fn serve(services: &Services, plan: &Plan) -> SocketAddr {
+/// A gateway over the lab's services, for tests that bring routes of their own.
+pub fn gateway(services: &Services, plan: &Plan) -> Gateway {
     let settings = Settings {
         public_url: None,
         tls: false,
@@ -276,10 +277,18 @@ async fn serve(services: &Services, plan: &Plan) -> SocketAddr {
         report_ms: 5_000,
         region: plan.region.clone(),
     };
-    let gateway = Gateway::new(services.clone(), settings).unwrap();
+    Gateway::new(services.clone(), settings).unwrap()
+}
+
+async fn serve(services: &Services, plan: &Plan) -> SocketAddr {
+    listen(router(gateway(services, plan))).await
+}
+
+/// Serves on a free port until the test's runtime ends.
+pub async fn listen(router: axum::Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let service = router(gateway).into_make_service_with_connect_info::<SocketAddr>();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     addr
 }

@@ -1,5 +1,5 @@
-//! Every resource over HTTP: the real router on a real socket over real embedded stores in a private
-//! directory. One program, because linking the stores once is quicker than ten times.
+//! Every resource over HTTP: the real router on a real socket over real embedded stores in a
+//! private directory. One program, because linking the stores once is quicker than ten times.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 

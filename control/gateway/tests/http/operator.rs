@@ -1,4 +1,5 @@
-//! The operator's verbs that no other file tells: the key, the fleet's registration, tickets, the why.
+//! The operator's verbs that no other file tells: the key, the fleet's registration, tickets, the
+//! why.
 
 use control_client::Credential;
 use control_token::Verifier;

@@ -1,4 +1,5 @@
-//! Makes the search index hold exactly the catalog. Woken at start, by a change of titles, and every
+//! Makes the search index hold exactly the catalog. Woken at start, by a change of titles, and
+//! every
 //! `SEARCH_EVERY_MS`; takes no input. Never blocks a title from being published.
 
 use std::time::Duration;

@@ -51,6 +51,8 @@ export async function startMock({ dist, port = 0 }) {
     operatorKey: OPERATOR_KEY,
     /** Every play event received, in order, with the play's id. */
     events: world.events,
+    /** Why events were refused; a page that is right leaves this empty. */
+    refused: world.refused,
     windows: world.windows,
     drained: world.drained,
     kill: (id) => named(id).kill(),
@@ -94,6 +96,7 @@ function newWorld(media, appliances, dist) {
     positions: new Map(),
     plays: new Map(),
     events: [],
+    refused: [],
     windows: [],
     drained: new Set(),
     startups: [],
@@ -387,7 +390,12 @@ function playRoute(world, verb, path, body) {
 }
 
 function takeEvent(world, play, event) {
-  checkEvent(event);
+  try {
+    checkEvent(event);
+  } catch (cause) {
+    world.refused.push(cause.message);
+    throw cause;
+  }
   world.events.push({ play: play.id, ...event });
   if (event.kind === "started") world.startups.push(event.since_press_ms);
   play.last = { ...event, heard_at: Date.now() };

@@ -250,6 +250,7 @@ async function main() {
     await step("the door", () => theDoor(page, mock.url));
     await step("the desk", () => theDesk(mock, page, shot));
     expect("no page threw", thrown.length === 0, thrown);
+    expect("every event was as the wire wants it", mock.refused.length === 0, mock.refused);
     return EXIT.ok;
   } catch (cause) {
     console.error(`FAILED ${cause.message}`);

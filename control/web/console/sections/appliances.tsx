@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { ApiError } from "../../shared/api/http";
 import { operator } from "../../shared/api/operator";
-import type { ApplianceStatus } from "../../shared/api/types";
+import type { ApplianceStatus, VolumeReport } from "../../shared/api/types";
 import { ago, bytes, megabits, percent } from "../../shared/ui/format";
 import { Panel } from "../app";
 import { Bar, Empty, Table, Word } from "./parts";
@@ -70,6 +70,11 @@ export function Appliances({ fleet, onChanged }: Props) {
   );
 }
 
+function shareOf({ used_bytes, capacity_bytes }: VolumeReport): string {
+  const share = percent(used_bytes, capacity_bytes);
+  return share > 0 && share < 1 ? "under 1 %" : `${share.toFixed(0)} %`;
+}
+
 interface LineProps {
   each: ApplianceStatus;
   busy: boolean;
@@ -99,9 +104,7 @@ function Line({ each, busy, onTurn }: LineProps) {
               tone={volume.healthy ? (volume.class === "ssd" ? "lamp" : "sky") : "bad"}
             />
             <small>
-              {volume.class.toUpperCase()}{" "}
-              {percent(volume.used_bytes, volume.capacity_bytes).toFixed(0)} % of{" "}
-              {bytes(volume.capacity_bytes)}
+              {volume.class.toUpperCase()} {shareOf(volume)} of {bytes(volume.capacity_bytes)}
               {volume.healthy ? "" : ", failing"}
             </small>
           </span>

@@ -102,8 +102,9 @@ export class DashEngine implements Engine {
     const { player, signals } = this;
     const names = MediaPlayer.events;
     player.on(names.FRAGMENT_LOADING_COMPLETED, (event: SegmentLoaded) => {
-      const bytes = event.response?.byteLength ?? event.request?.bytesLoaded ?? 0;
-      if (bytes === 0) return;
+      const bytes = event.response?.byteLength ?? event.request?.bytesLoaded;
+      // Index requests answer neither bytes nor a count that is a number.
+      if (!bytes || !Number.isSafeInteger(bytes)) return;
       const kind = event.mediaType === "audio" ? "audio" : "video";
       signals.fetched(event.request?.serviceLocation ?? null, bytes, kind);
     });

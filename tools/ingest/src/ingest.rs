@@ -125,7 +125,8 @@ pub fn ingest(order: &Order, say: &mut dyn FnMut(&str)) -> Result<Outcome, Inges
     steps.done("import", &format!("{} objects new, {} held", imported.new, imported.held));
 
     let mut record = order.words.clone().record();
-    record.duration_ms = packed.iter().map(|one| one.duration_ms).max().unwrap_or(0);
+    // Every rung lasts the same, and sound is fitted to them: see `check_aligned` and `encode`.
+    record.duration_ms = packed[0].duration_ms;
     record.artwork = images;
     record.artwork.iter_mut().for_each(|a| a.at_ms = a.at_ms.min(record.duration_ms));
     record.renditions = packed.into_iter().map(|one| one.rendition).collect();
@@ -150,7 +151,8 @@ pub fn ingest(order: &Order, say: &mut dyn FnMut(&str)) -> Result<Outcome, Inges
     })
 }
 
-/// Packages every encode into `work`, makes its playlist, and seals both.
+/// Packages every encode into `work`, makes its playlist, and seals both. Video comes first, and there
+/// is some: `check_aligned` refuses a ladder without.
 fn pack(
     probe: &Probe,
     encoded: &Encoded,

@@ -14,6 +14,8 @@ pub const DURATION_MS_MIN: u64 = 1_000;
 pub const DURATION_MS_MAX: u64 = 12 * 3_600_000;
 /// The decoded picture may end this much before the container says so, milliseconds.
 const SHORT_MS_MAX: u64 = 750;
+/// Sound and picture may differ this much in length without a warning, milliseconds.
+const UNEVEN_MS_MAX: u64 = 1_000;
 
 /// Demuxers that make a "video" of text, of one image, or of other files than the one given.
 const NOT_A_FILM: [&str; 8] = ["tty", "image2", "concat", "hls", "dash", "bin", "subviewer", "lrc"];
@@ -167,20 +169,31 @@ pub fn probe(path: &Path) -> Result<Probe, IngestError> {
     let said = probe_streams(path)?;
     let (picture, claimed_ms) = probe_picture(path, &said)?;
     let sound = said.streams.iter().find(|s| s.is("audio")).map(sound_of);
-    let decoded_ms = decode_all(path, sound.is_some())?;
-    if decoded_ms + SHORT_MS_MAX < claimed_ms.min(claimed_ms * 99 / 100 + SHORT_MS_MAX) {
-        let wrong = format!("says it is {claimed_ms} ms long and ends after {decoded_ms} ms");
+    let picture_ms = decode_all(path, "-map 0:V:0 -fps_mode passthrough")?;
+    let sound_ms = match &sound {
+        Some(_) => decode_all(path, "-map 0:a:0")?,
+        None => 0,
+    };
+    let decoded_ms = picture_ms.max(sound_ms);
+    if decoded_ms + SHORT_MS_MAX < claimed_ms * 99 / 100 {
+        let wrong = format!(
+            "is cut short: it says it is {claimed_ms} ms long and ends after {decoded_ms} ms"
+        );
         return Err(reject(wrong, FETCH_AGAIN));
     }
-    if !(DURATION_MS_MIN..=DURATION_MS_MAX).contains(&decoded_ms) {
-        let wrong = format!("is {decoded_ms} ms long");
+    if !(DURATION_MS_MIN..=DURATION_MS_MAX).contains(&picture_ms) {
+        let wrong = format!("has a picture of {picture_ms} ms");
         return Err(reject(wrong, "give between 1 second and 12 hours of video"));
     }
     let mut warnings = Vec::new();
     if sound.is_none() {
         warnings.push("the source has no sound track: the title will be silent".to_owned());
+    } else if sound_ms.abs_diff(picture_ms) > UNEVEN_MS_MAX {
+        warnings.push(format!(
+            "the picture lasts {picture_ms} ms and the sound {sound_ms} ms: the sound is fitted"
+        ));
     }
-    let duration_ms = decoded_ms;
+    let duration_ms = picture_ms;
     Ok(Probe { path: path.to_owned(), bytes: meta.len(), duration_ms, picture, sound, warnings })
 }
 
@@ -194,7 +207,8 @@ fn probe_streams(path: &Path) -> Result<Said, IngestError> {
         let last = ended.last_lines.back().map(|l| without_path(l, path)).unwrap_or_default();
         let cut = ended.last_lines.iter().any(|l| l.contains("moov atom not found"));
         return Err(if cut {
-            let wrong = "was cut short: it has no index of its frames (moov)".to_owned();
+            let wrong =
+                "has no index of its frames (moov): it was cut short, or is not a video".to_owned();
             reject(wrong, FETCH_AGAIN)
         } else {
             reject(format!("is not a video that ffprobe knows ({last})"), GIVE_VIDEO)
@@ -241,18 +255,15 @@ fn probe_picture(path: &Path, said: &Said) -> Result<(Picture, u64), IngestError
     Ok((Picture { codec, width: size.0, height: size.1, rate, interlaced }, claimed_ms))
 }
 
-/// Decodes picture and sound to nowhere; the length of the picture, milliseconds.
-fn decode_all(path: &Path, has_sound: bool) -> Result<u64, IngestError> {
-    let mut arguments = Arguments::default()
+/// Decodes the track that `selection` names to nowhere; its length, milliseconds.
+fn decode_all(path: &Path, selection: &str) -> Result<u64, IngestError> {
+    // V in a selection and not v: a cover picture is not the film.
+    let arguments = Arguments::default()
         .words("-nostdin -hide_banner -v error -xerror -err_detect explode")
         .words("-protocol_whitelist file,pipe -i")
         .arg(file_url(path))
-        // V and not v: a cover picture is not the film.
-        .words("-map 0:V:0 -fps_mode passthrough -f null -");
-    if has_sound {
-        arguments = arguments.words("-map 0:a:0 -f null -");
-    }
-    let arguments = arguments.words("-progress pipe:1");
+        .words(selection)
+        .words("-f null -progress pipe:1 -");
     let ended = run(Tool::Ffmpeg, arguments, "decode the source")?;
     if !ended.success || ended.stderr_lines > 0 {
         let (lines, first) = (ended.stderr_lines, without_path(&ended.first_line, path));

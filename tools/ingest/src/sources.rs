@@ -130,3 +130,24 @@ fn title_card(name: &str, shot_seconds: f64) -> String {
          y=h*0.36:shadowcolor=black@0.5:shadowx=3:shadowy=3:alpha='{soft}':enable='lt(t\\,{end})',"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: every shot's graph is one that ffmpeg accepts. Only the first frames are drawn: the films
+    /// are for people to look at, and drawing them takes half a minute.
+    #[test]
+    fn the_graphs_of_both_films_are_sound() {
+        for scene in [&EMBER_COAST, &NUMBER_GARDEN] {
+            assert!(scene.shots.len() >= 6);
+            let _slug: TitleId = film(scene, Path::new("film.mp4")).title;
+            let arguments = Arguments::default()
+                .words("-nostdin -hide_banner -v error -filter_complex")
+                .arg(graph(scene, 8.0))
+                .words("-map [picture] -frames:v 2 -f null - -map [sound] -t 0.1 -f null -");
+            let ended = run(Tool::Ffmpeg, arguments, "try a film").unwrap();
+            assert!(ended.success && ended.stderr_lines == 0, "{}: {}", scene.name, ended.said());
+        }
+    }
+}

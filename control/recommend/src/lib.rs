@@ -1,8 +1,8 @@
 //! Recommendations: the rows of a home page and what goes with a title, from who watched what.
 //!
-//! *Owns* the co-watching model, a versioned snapshot that is rebuilt in the background, and what is
-//! trending. *Needs* the activity port to learn from. *Never* fails: a member nothing is known of
-//! gets what is trending and what is new, and a model that cannot be rebuilt stays as it was.
+//! *Owns* the co-watching model, a versioned snapshot that is rebuilt in the background, and what
+//! is trending. *Needs* the activity port to learn from. *Never* fails: a member nothing is known
+//! of gets what is trending and what is new, and a model that cannot be rebuilt stays as it was.
 
 #![forbid(unsafe_code)]
 

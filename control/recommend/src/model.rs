@@ -3,8 +3,8 @@
 //! Mechanics: for two titles, `co` profiles watched both; a long history says less about each pair
 //! in it, so each profile counts `1 / ln(e + titles)`. Likeness is
 //! `co / (a × b)^AUDIENCE_EXPONENT × co / (co + SHRINKAGE)` with `a`, `b` the audiences. Each title
-//! keeps its `NEIGHBOURS_MAX` most alike. A profile is folded in from its history alone, so a member
-//! who began a minute ago needs no rebuild.
+//! keeps its `NEIGHBOURS_MAX` most alike. A profile is folded in from its history alone, so a
+//! member who began a minute ago needs no rebuild.
 //!
 //! Rejected: EASE, which ranks a little better and needs gigabytes at catalog size; matrix
 //! factorization, which needs a solve for every new member.
@@ -50,7 +50,8 @@ struct Neighbour {
 }
 
 impl Model {
-    /// Learns from `watches`, in any order; of one profile and title only the newest should be in it.
+    /// Learns from `watches`, in any order; of one profile and title only the newest should be in
+    /// it.
     #[must_use]
     pub fn learn(watches: &[Watch], version: u64, now: UnixMillis) -> Self {
         let mut model = Self { version, built_at: now, ..Self::default() };

@@ -1,6 +1,6 @@
-//! The titles one group of members may be shown, as an immutable value that rankings filter by while
-//! they rank. Knows no member; the caller makes one for each region and keeps it until the catalog
-//! changes.
+//! The titles one group of members may be shown, as an immutable value that rankings filter by
+//! while they rank. Knows no member; the caller makes one for each region and keeps it until the
+//! catalog changes.
 
 use ahash::AHashMap;
 use control_types::{TitleId, UnixMillis};

@@ -1,7 +1,8 @@
-//! Goal: members the model never saw get better titles than "what everybody watches". Method: strong
-//! generalization — every fifth member is kept out of the model; a random four fifths of that
-//! member's titles are folded in, the rest is to be found again. The split has a fixed seed. Recall@20
-//! is found / min(20, hidden), averaged over members; popularity ranks by the same members' plays.
+//! Goal: members the model never saw get better titles than "what everybody watches". Method:
+//! strong generalization — every fifth member is kept out of the model; a random four fifths of
+//! that member's titles are folded in, the rest is to be found again. The split has a fixed seed.
+//! Recall@20 is found / min(20, hidden), averaged over members; popularity ranks by the same
+//! members' plays.
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 

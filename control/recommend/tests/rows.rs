@@ -45,7 +45,8 @@ fn seen(title: &str, position_ms: u64, finished: bool, ago_ms: u64) -> HistoryIt
     HistoryItem { title: id(title), position_ms, finished, watched_at }
 }
 
-/// Thirty members: half watch what is far, half the sea, each misses one title; `far-1` most lately.
+/// Thirty members: half watch what is far, half the sea, each misses one title; `far-1` most
+/// lately.
 async fn learned(directory: &std::path::Path) -> Recommender {
     let activity: Arc<dyn Activity> = open_embedded(directory).await.unwrap().activity;
     for member in 0..30u64 {

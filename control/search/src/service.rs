@@ -1,5 +1,5 @@
-//! Search as others call it. Keeps nothing of its own: the index is derived from the catalog and can
-//! be made anew from it at any time.
+//! Search as others call it. Keeps nothing of its own: the index is derived from the catalog and
+//! can be made anew from it at any time.
 
 use std::sync::Arc;
 
@@ -42,8 +42,8 @@ impl Search {
         self.index.remove(std::slice::from_ref(title)).await.map_err(removing)
     }
 
-    /// Makes the index hold exactly `records`: what a reconciler calls at the start and whenever the
-    /// catalog changed behind this process. Running it twice is running it once.
+    /// Makes the index hold exactly `records`: what a reconciler calls at the start and whenever
+    /// the catalog changed behind this process. Running it twice is running it once.
     ///
     /// # Errors
     /// When the index cannot be read or written.

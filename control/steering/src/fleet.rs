@@ -1,5 +1,5 @@
-//! The fleet as one immutable value: what is registered, and what each appliance last said. Holds no
-//! lock and decides nothing; a change is a new value.
+//! The fleet as one immutable value: what is registered, and what each appliance last said. Holds
+//! no lock and decides nothing; a change is a new value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 //! and the fill desk, which hands each appliance its windows and its part of the night's plan.
 //!
 //! *Owns* the fleet registry, prefixes, reports, content sets, windows, plan and fill progress.
-//! *Needs* the ledger's fleet and fill tables. *Never* speaks HTTP, signs a ticket or knows a member.
+//! *Needs* the ledger's fleet and fill tables. *Never* speaks HTTP, signs a ticket or knows a
+//! member.
 //!
 //! A ranked list is decided by [`model`], a pure function over one immutable [`fleet::Fleet`]: no
 //! lock, no I/O, no clock. `explain` shows every candidate's verdict from that same function.

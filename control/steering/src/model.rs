@@ -1,9 +1,9 @@
-//! Ranks appliances for one member and one title: a pure function over one immutable fleet. No lock,
-//! no I/O, no clock; never knows who the member is.
+//! Ranks appliances for one member and one title: a pure function over one immutable fleet. No
+//! lock, no I/O, no clock; never knows who the member is.
 //!
-//! Mechanics: every appliance of the fleet gets a verdict. Those not excluded are sorted by the rules
-//! below, first difference decides; then no site may take both first places while another has the
-//! title; then the list is cut to `RANKED_MAX`, keeping the origin.
+//! Mechanics: every appliance of the fleet gets a verdict. Those not excluded are sorted by the
+//! rules below, first difference decides; then no site may take both first places while another has
+//! the title; then the list is cut to `RANKED_MAX`, keeping the origin.
 //!
 //! | rule | smaller stands first |
 //! |---|---|
@@ -277,7 +277,8 @@ fn part_sites(list: &mut [Verdict<'_>]) -> bool {
     true
 }
 
-/// Cuts the list to `RANKED_MAX`, its last place kept for the best origin; returns what was cut off.
+/// Cuts the list to `RANKED_MAX`, its last place kept for the best origin; returns what was cut
+/// off.
 fn cut_list<'a>(list: &mut Vec<Verdict<'a>>) -> Vec<Verdict<'a>> {
     if list.len() <= RANKED_MAX {
         return Vec::new();

@@ -1,10 +1,10 @@
 //! Which sites were asked to serve an address: longest-prefix match over what ISPs announced, IPv4
 //! and IPv6. Pure and immutable; never knows an appliance.
 //!
-//! Policy. A prefix belongs to the ISP that announced it first; other sites of that ISP may announce
-//! it too. A *more specific* prefix of another ISP is not refused: networks inside networks are how
-//! the Internet is built, and the longer match wins. The default routes are refused, because a site
-//! that claims everyone is a mistake with consequences for everyone.
+//! Policy. A prefix belongs to the ISP that announced it first; other sites of that ISP may
+//! announce it too. A *more specific* prefix of another ISP is not refused: networks inside
+//! networks are how the Internet is built, and the longer match wins. The default routes are
+//! refused, because a site that claims everyone is a mistake with consequences for everyone.
 
 use std::net::IpAddr;
 
@@ -33,7 +33,8 @@ pub struct Cover<'a> {
 }
 
 impl Prefixes {
-    /// The table of `sites`; a text that is not a prefix is left out (it was refused on its way in).
+    /// The table of `sites`; a text that is not a prefix is left out (it was refused on its way
+    /// in).
     pub fn of<'a>(sites: impl Iterator<Item = &'a Site>) -> Self {
         let mut table = Self::default();
         for site in sites {

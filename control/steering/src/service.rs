@@ -129,8 +129,8 @@ impl Steering {
         self.fleet().registry.sites.values().cloned().collect()
     }
 
-    /// Registers or replaces an appliance. A new one gets a key, which is shown here and never again:
-    /// the ledger keeps its SHA-256 (a fast hash is right, the key is 256 random bits).
+    /// Registers or replaces an appliance. A new one gets a key, which is shown here and never
+    /// again: the ledger keeps its SHA-256 (a fast hash is right, the key is 256 random bits).
     ///
     /// # Errors
     /// `UnknownSite`, `BadAppliance`, `FleetFull`.
@@ -238,7 +238,8 @@ impl Steering {
         fleet.registry.appliances.get(id).map(|registered| registered.record.site.clone())
     }
 
-    /// Sites with the longest announced prefix that holds `ip`: where demand of that member belongs.
+    /// Sites with the longest announced prefix that holds `ip`: where demand of that member
+    /// belongs.
     #[must_use]
     pub fn home_sites(&self, ip: IpAddr) -> Vec<SiteId> {
         let fleet = self.fleet.load();

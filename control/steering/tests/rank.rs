@@ -1,6 +1,6 @@
-//! Goal: each rule of the ranking decides what its line says, in its turn, and says so. Method: small
-//! fleets in, ranked lists with reasons out; then random fleets against the promises that hold for
-//! all of them.
+//! Goal: each rule of the ranking decides what its line says, in its turn, and says so. Method:
+//! small fleets in, ranked lists with reasons out; then random fleets against the promises that
+//! hold for all of them.
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 

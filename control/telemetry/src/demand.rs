@@ -11,7 +11,8 @@
 //!   title serves it badly.
 //! - A site where a title was never watched expects `ELSEWHERE_SHARE` of the mean of all sites.
 //! - A new title is expected to be watched before anyone has: `LAUNCH_PLAYS` a day at each site,
-//!   halving every `LAUNCH_HALF_LIFE_MS`. Any title keeps `FLOOR_PLAYS`, so that spare room is used.
+//!   halving every `LAUNCH_HALF_LIFE_MS`. Any title keeps `FLOOR_PLAYS`, so that spare room is
+//!   used.
 
 use ahash::AHashMap;
 use control_types::fill::{PlaceableObject, SiteDemand};

@@ -1,5 +1,5 @@
-//! Telemetry: which plays are under way, how well they go, and how many bytes each site will want of
-//! each title.
+//! Telemetry: which plays are under way, how well they go, and how many bytes each site will want
+//! of each title.
 //!
 //! *Owns* live play sessions and the demand forecast, both in memory. *Needs* the events port, to
 //! append what players report and to learn demand again after a restart, and a [`SiteDirectory`].

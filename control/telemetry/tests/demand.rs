@@ -1,5 +1,5 @@
-//! Goal: the forecast follows what was watched, where and at which height, fades, and never leaves a
-//! new title without demand. Method: known watching in, bytes a day out.
+//! Goal: the forecast follows what was watched, where and at which height, fades, and never leaves
+//! a new title without demand. Method: known watching in, bytes a day out.
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 

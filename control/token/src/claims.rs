@@ -15,8 +15,8 @@ pub struct Claims {
     pub subject: String,
     /// First moment (`nbf`); whole seconds in the ticket, rounded down when signed.
     pub not_before: UnixMillis,
-    /// First moment after it (`exp`); whole seconds in the ticket, rounded down when signed, so that
-    /// a ticket never outlives what it was meant to.
+    /// First moment after it (`exp`); whole seconds in the ticket, rounded down when signed, so
+    /// that a ticket never outlives what it was meant to.
     pub expires_at: UnixMillis,
     /// Paths it opens (`catu`), each starting and ending with `/`; empty opens nothing.
     pub path_prefixes: Vec<String>,

@@ -1,5 +1,5 @@
-//! Claims <-> CBOR bytes, deterministic one way and strict the other (RFC 8392, RFC 9164, CTA-5007).
-//! Never looks at a signature: whoever calls `decode_claims` has checked it.
+//! Claims <-> CBOR bytes, deterministic one way and strict the other (RFC 8392, RFC 9164,
+//! CTA-5007). Never looks at a signature: whoever calls `decode_claims` has checked it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,5 +1,5 @@
-//! Checks tickets against a set of public keys. Never fetches a key and never remembers a ticket: an
-//! appliance caches the answer itself, because one verification costs about 50 µs.
+//! Checks tickets against a set of public keys. Never fetches a key and never remembers a ticket:
+//! an appliance caches the answer itself, because one verification costs about 50 µs.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
 use base64::Engine as _;

@@ -26,8 +26,13 @@ fn claims() -> Claims {
     Claims::play("play-1".into(), &title, UnixMillis(NOW.0 - 1000), NOW.plus_millis(60_000))
 }
 
+/// A failure prints its shrunk input, which is all that is needed to repeat it: no file is kept.
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn changed_bytes_never_verify(at in any::<prop::sample::Index>(), flip in 1u8..) {

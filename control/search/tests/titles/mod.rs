@@ -1,5 +1,5 @@
-//! Real titles for the quality test, or made-up ones where there are none. `NIGHTFILL_SHARED` names a
-//! directory with `data/ratings/ml-latest-titles/titles.csv` (MovieLens, research use only, never
+//! Real titles for the quality test, or made-up ones where there are none. `NIGHTFILL_SHARED` names
+//! a directory with `data/ratings/ml-latest-titles/titles.csv` (MovieLens, research use only, never
 //! part of this repository); the default is `../shared` beside it.
 
 #![allow(dead_code)] // Each test file uses the part it needs.

@@ -7,6 +7,7 @@ mod report;
 
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
@@ -14,6 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use control_types::ObjectId;
+use nix::sys::socket::{Shutdown, shutdown};
 use oca_store::Tail;
 use oca_sys::Waker;
 use tokio::signal::unix::{SignalKind, signal};
@@ -120,6 +122,15 @@ impl Admin {
         all
     }
 
+    /// From here on connecting is refused at once, so that a player goes elsewhere instead of waiting
+    /// in a backlog that nobody reads.
+    fn close_doors(&self) {
+        for worker in &self.workers {
+            // It fails only for a listener that is closed already.
+            let _ = shutdown(worker.listener.as_raw_fd(), Shutdown::Both);
+        }
+    }
+
     fn volume_failed(&self, volume: u16) {
         let mut errors = self.volume_errors.lock().expect("no holder of this lock panics");
         let at = usize::from(volume);
@@ -193,6 +204,7 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         reporter.say_goodbye().await;
     }
     admin.order(|| Command::Drain { within_ms: drain_ms });
+    admin.close_doors();
     // An error means that the sender is gone: then the process is ending anyway.
     let _ = workers_done.wait_for(|done| *done).await;
 }

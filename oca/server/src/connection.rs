@@ -130,7 +130,7 @@ impl Connection {
     }
 
     fn has_begun_a_head(&self) -> bool {
-        !self.plain.is_empty() || self.stream.has_part_of_a_record()
+        !self.plain.is_empty() || self.stream.has_incoming()
     }
 
     /// One line for people.

@@ -7,7 +7,7 @@
 //! ```
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -312,6 +312,8 @@ pub struct WorkerHandle {
     pub counters: Arc<Counters>,
     /// What its kernel was granted.
     pub engine: String,
+    /// The kernel's own listener, held a second time so that a drain can close the door.
+    pub listener: TcpListener,
 }
 
 #[derive(Clone, Copy)]
@@ -342,13 +344,14 @@ impl Sizes {
 
 fn start_worker(
     number: usize,
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     sizes: Sizes,
     shared: Shared,
     log: LogSink,
     ended: SyncSender<Ended>,
 ) -> Result<(WorkerHandle, JoinHandle<()>), StartError> {
     let counters = Arc::new(Counters::default());
+    let door = listener.try_clone().map_err(StartError::Thread)?;
     let (commands, orders) = sync_channel(COMMANDS_MAX);
     let (ready, readied) = sync_channel(1);
     let own_counters = Arc::clone(&counters);
@@ -382,7 +385,9 @@ fn start_worker(
     };
     let thread = thread.spawn(body).map_err(StartError::Thread)?;
     match readied.recv() {
-        Ok(Ok((waker, engine))) => Ok((WorkerHandle { commands, waker, counters, engine }, thread)),
+        Ok(Ok((waker, engine))) => {
+            Ok((WorkerHandle { commands, waker, counters, engine, listener: door }, thread))
+        }
         Ok(Err(source)) => Err(StartError::Ring { worker: number, source }),
         Err(_) => Err(StartError::Thread(io::Error::other("it ended before it was ready"))),
     }

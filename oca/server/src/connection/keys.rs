@@ -14,7 +14,7 @@ use crate::worker::Station;
 ///
 /// Keys -> Keys (more to come), Reading (established), Closing (no agreement).
 pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    if !connection.stream.has_part_of_a_record() {
+    if !connection.stream.has_incoming() {
         connection.receive(station);
         return Flow::Wait;
     }
@@ -43,7 +43,7 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
 
 /// Decrypts what has arrived. `Again`: look at `plain`. `Wait`: something is under way.
 pub fn decrypt<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    while connection.stream.has_part_of_a_record() && !super::read::has_head(&connection.plain) {
+    while connection.stream.has_incoming() && !super::read::has_head(&connection.plain) {
         let Some(pumped) = pump(connection, station) else { return Flow::Wait };
         match pumped.progress {
             Progress::Decrypted => {}

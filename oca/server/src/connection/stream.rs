@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus, WriteTraffic};
 use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
 
 use crate::limits::{INCOMING_BYTES_MAX, RECORD_CONTENT_BYTES_MAX};
@@ -23,8 +23,15 @@ pub enum Stream {
 /// One TLS connection without I/O.
 pub struct Tls {
     session: UnbufferedServerConnection,
-    /// Received and not yet consumed: at most part of a flight or of a record.
+    /// Received and not yet consumed: at most part of a flight or of a record, or requests that
+    /// wait for the answer before them. The session is always shown all of it: it may remember
+    /// places in it.
     incoming: Vec<u8>,
+    /// Decrypted while an answer was being sealed; read before anything else.
+    early: Vec<u8>,
+    peer_closed: bool,
+    /// The session failed. It must not be called again: after a fatal alert it would panic.
+    broken: bool,
     said_farewell: bool,
 }
 
@@ -52,9 +59,9 @@ pub struct Pumped {
     pub progress: Progress,
 }
 
-/// A record could not be written: a bug of ours, or the key's life is over.
+/// The session cannot go on: not TLS, a broken rule, or the end of its key's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SealFailed;
+pub struct Broken;
 
 impl Stream {
     /// A stream with keys to be agreed on, or a clear one.
@@ -71,9 +78,12 @@ impl Stream {
         matches!(self, Self::Tls(_))
     }
 
-    /// Whether a record has begun to arrive and is not complete.
-    pub fn has_part_of_a_record(&self) -> bool {
-        matches!(self, Self::Tls(tls) if !tls.incoming.is_empty())
+    /// Whether there is something to pump: received bytes, decrypted ones, or the peer's end.
+    pub fn has_incoming(&self) -> bool {
+        match self {
+            Self::Clear => false,
+            Self::Tls(tls) => !tls.incoming.is_empty() || !tls.early.is_empty() || tls.peer_closed,
+        }
     }
 
     /// `clear` or the protocol version, for people.
@@ -91,7 +101,14 @@ impl Stream {
 
 impl Tls {
     fn new(session: UnbufferedServerConnection) -> Self {
-        Self { session, incoming: Vec::new(), said_farewell: false }
+        Self {
+            session,
+            incoming: Vec::new(),
+            early: Vec::new(),
+            peer_closed: false,
+            broken: false,
+            said_farewell: false,
+        }
     }
 
     /// Whether close_notify was written.
@@ -112,105 +129,147 @@ impl Tls {
 
     /// Consumes what was received: clear bytes are added to `plain`, bytes for the peer to `out`.
     pub fn pump(&mut self, plain: &mut Vec<u8>, out: &mut [u8]) -> Pumped {
+        if !self.early.is_empty() {
+            plain.append(&mut self.early);
+            return Pumped { wrote: 0, progress: Progress::Decrypted };
+        }
         let mut wrote = 0;
-        let mut failed = false;
-        loop {
-            let UnbufferedStatus { mut discard, state } =
-                self.session.process_tls_records(&mut self.incoming);
-            let progress = match state {
-                Ok(ConnectionState::EncodeTlsData(mut record)) => {
-                    match record.encode(&mut out[wrote..]) {
-                        Ok(bytes) => {
-                            wrote += bytes;
-                            None
-                        }
-                        // It stays queued and comes again after this send.
-                        Err(EncodeError::InsufficientSize(_)) if wrote > 0 => {
-                            Some(Progress::NeedsMore)
-                        }
-                        Err(_) => Some(Progress::Failed),
-                    }
+        let progress = loop {
+            match self.pump_once(plain, &mut out[wrote..]) {
+                Ok(Step::Wrote(bytes)) => wrote += bytes,
+                Ok(Step::Full) if wrote > 0 => break Progress::NeedsMore,
+                Ok(Step::Full) | Err(Broken) => {
+                    self.broken = true;
+                    wrote += self.alert(&mut out[wrote..]);
+                    break Progress::Failed;
                 }
-                // What was encoded goes out as soon as the caller has it.
-                Ok(ConnectionState::TransmitTlsData(sent)) => {
-                    sent.done();
-                    None
+                Ok(Step::At(progress)) => break progress,
+            }
+        };
+        Pumped { wrote, progress }
+    }
+
+    fn pump_once(&mut self, plain: &mut Vec<u8>, out: &mut [u8]) -> Result<Step, Broken> {
+        if self.broken {
+            return Err(Broken);
+        }
+        if self.peer_closed {
+            return Ok(Step::At(Progress::PeerClosed));
+        }
+        let UnbufferedStatus { mut discard, state } =
+            self.session.process_tls_records(&mut self.incoming);
+        let step = match state {
+            Ok(ConnectionState::EncodeTlsData(mut record)) => match record.encode(out) {
+                Ok(bytes) => Ok(Step::Wrote(bytes)),
+                // It stays queued and comes again after this send.
+                Err(EncodeError::InsufficientSize(_)) => Ok(Step::Full),
+                Err(EncodeError::AlreadyEncoded) => Err(Broken),
+            },
+            // What was encoded goes out as soon as the caller has it.
+            Ok(ConnectionState::TransmitTlsData(sent)) => {
+                sent.done();
+                Ok(Step::Wrote(0))
+            }
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while let Some(Ok(record)) = traffic.next_record() {
+                    discard += record.discard;
+                    plain.extend_from_slice(record.payload);
                 }
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(Ok(record)) = traffic.next_record() {
-                        discard += record.discard;
-                        plain.extend_from_slice(record.payload);
-                    }
-                    Some(Progress::Decrypted)
-                }
-                Ok(ConnectionState::WriteTraffic(_)) => Some(Progress::Established),
-                Ok(ConnectionState::BlockedHandshake) => Some(Progress::NeedsMore),
-                Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
-                    Some(Progress::PeerClosed)
-                }
-                Ok(_) => Some(Progress::Failed),
-                // The first error may have queued an alert: one more round writes it.
-                Err(_) if failed => Some(Progress::Failed),
-                Err(_) => {
-                    failed = true;
-                    None
-                }
-            };
-            self.incoming.drain(..discard.min(self.incoming.len()));
-            match progress {
-                Some(_) if failed => return Pumped { wrote, progress: Progress::Failed },
-                Some(progress) => return Pumped { wrote, progress },
-                None => {}
+                Ok(Step::At(Progress::Decrypted))
+            }
+            Ok(ConnectionState::WriteTraffic(_)) => Ok(Step::At(Progress::Established)),
+            Ok(ConnectionState::BlockedHandshake) => Ok(Step::At(Progress::NeedsMore)),
+            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => {
+                self.peer_closed = true;
+                Ok(Step::At(Progress::PeerClosed))
+            }
+            // Early data was never offered.
+            Ok(_) | Err(_) => Err(Broken),
+        };
+        self.incoming.drain(..discard.min(self.incoming.len()));
+        step
+    }
+
+    /// Writes what the failed session still has to say. Only while it wants to write: it hands that
+    /// out before it looks at the bytes that broke it.
+    fn alert(&mut self, out: &mut [u8]) -> usize {
+        let mut wrote = 0;
+        while self.session.wants_write() {
+            let status = self.session.process_tls_records(&mut self.incoming);
+            let Ok(ConnectionState::EncodeTlsData(mut record)) = status.state else { break };
+            match record.encode(&mut out[wrote..]) {
+                Ok(bytes) => wrote += bytes,
+                Err(_) => break,
             }
         }
+        wrote
     }
 
     /// Encrypts `clear` into records at the start of `out`.
     ///
     /// # Errors
     /// `out` is too small, or the session cannot write any more.
-    pub fn seal(&mut self, clear: &[u8], out: &mut [u8]) -> Result<usize, SealFailed> {
+    pub fn seal(&mut self, clear: &[u8], out: &mut [u8]) -> Result<usize, Broken> {
         let mut wrote = 0;
         for content in clear.chunks(RECORD_CONTENT_BYTES_MAX) {
-            wrote += self.seal_record(content, &mut out[wrote..])?;
+            wrote += self.write(&mut out[wrote..], |mut traffic, out| {
+                traffic.encrypt(content, out).map_err(|_| Broken)
+            })?;
         }
         Ok(wrote)
-    }
-
-    fn seal_record(&mut self, content: &[u8], out: &mut [u8]) -> Result<usize, SealFailed> {
-        let mut wrote = 0;
-        loop {
-            // Requests that wait in `incoming` stay there: they are read after this answer.
-            let UnbufferedStatus { state, .. } = self.session.process_tls_records(&mut []);
-            match state {
-                Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    return match traffic.encrypt(content, &mut out[wrote..]) {
-                        Ok(bytes) => Ok(wrote + bytes),
-                        Err(EncryptError::InsufficientSize(_) | EncryptError::EncryptExhausted) => {
-                            Err(SealFailed)
-                        }
-                    };
-                }
-                // A key update or session ticket that is due goes first.
-                Ok(ConnectionState::EncodeTlsData(mut record)) => {
-                    wrote += record.encode(&mut out[wrote..]).map_err(|_| SealFailed)?;
-                }
-                Ok(ConnectionState::TransmitTlsData(sent)) => sent.done(),
-                _ => return Err(SealFailed),
-            }
-        }
     }
 
     /// Writes close_notify; 0 when the session cannot say it any more.
     pub fn farewell(&mut self, out: &mut [u8]) -> usize {
         self.said_farewell = true;
-        match self.session.process_tls_records(&mut []).state {
-            Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                traffic.queue_close_notify(out).unwrap_or(0)
-            }
-            _ => 0,
-        }
+        self.write(out, |mut traffic, out| traffic.queue_close_notify(out).map_err(|_| Broken))
+            .unwrap_or(0)
     }
+
+    /// Brings the session to where it can write, and lets `say` write. What it has to say first (a
+    /// key update, a session ticket) goes first; requests that wait are decrypted into `early`.
+    fn write(
+        &mut self,
+        out: &mut [u8],
+        say: impl FnOnce(WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, Broken>,
+    ) -> Result<usize, Broken> {
+        let mut wrote = 0;
+        while !self.broken {
+            let UnbufferedStatus { mut discard, state } =
+                self.session.process_tls_records(&mut self.incoming);
+            match state {
+                Ok(ConnectionState::WriteTraffic(traffic)) => {
+                    let said = say(traffic, &mut out[wrote..]);
+                    self.incoming.drain(..discard.min(self.incoming.len()));
+                    return said.map(|bytes| wrote + bytes);
+                }
+                Ok(ConnectionState::EncodeTlsData(mut record)) => {
+                    wrote += record.encode(&mut out[wrote..]).map_err(|_| Broken)?;
+                }
+                Ok(ConnectionState::TransmitTlsData(sent)) => sent.done(),
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(Ok(record)) = traffic.next_record() {
+                        discard += record.discard;
+                        self.early.extend_from_slice(record.payload);
+                    }
+                }
+                Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
+                _ => self.broken = true,
+            }
+            self.incoming.drain(..discard.min(self.incoming.len()));
+        }
+        Err(Broken)
+    }
+}
+
+/// What one call of the session did.
+enum Step {
+    /// Bytes for the peer.
+    Wrote(usize),
+    /// No room for what it wants to write.
+    Full,
+    /// It is there.
+    At(Progress),
 }
 
 /// Most clear bytes whose records fit `room` bytes.

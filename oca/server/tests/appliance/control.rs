@@ -1,0 +1,157 @@
+//! Control as an appliance needs it: told how we are, asked for keys, and away without harm.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use control_token::TicketSigner;
+use control_types::fleet::{ApplianceReport, ReportAnswer, TicketKeys};
+
+use crate::kit::{PATIENCE, Setup, payload};
+
+/// Answers reports with whatever it is told to, and hands them on.
+struct FakeControl {
+    at: SocketAddr,
+    answer: Arc<Mutex<ReportAnswer>>,
+    reports: Receiver<(ApplianceReport, String)>,
+}
+
+impl FakeControl {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let answer =
+            ReportAnswer { want_content: false, drain: false, ticket_keys: TicketKeys::default() };
+        let answer = Arc::new(Mutex::new(answer));
+        let (tell, reports) = channel();
+        let shared = Arc::clone(&answer);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (tell, shared) = (tell.clone(), Arc::clone(&shared));
+                std::thread::spawn(move || serve(stream, &tell, &shared));
+            }
+        });
+        Self { at, answer, reports }
+    }
+
+    /// The next report that `is_it`.
+    fn report(&self, what: &str, is_it: impl Fn(&ApplianceReport) -> bool) -> ApplianceReport {
+        loop {
+            let (report, key) = self.reports.recv_timeout(PATIENCE).expect(what);
+            assert_eq!(key, "Bearer nfa_secret");
+            if is_it(&report) {
+                return report;
+            }
+        }
+    }
+}
+
+fn serve(
+    stream: std::net::TcpStream,
+    tell: &Sender<(ApplianceReport, String)>,
+    answer: &Mutex<ReportAnswer>,
+) {
+    let mut out = stream.try_clone().unwrap();
+    let mut input = BufReader::new(stream);
+    loop {
+        let (mut length, mut key) = (0, String::new());
+        loop {
+            let mut line = String::new();
+            if input.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let line = line.trim_end();
+            if line.is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(": ") {
+                match name.to_lowercase().as_str() {
+                    "content-length" => length = value.parse().unwrap(),
+                    "authorization" => key = value.to_owned(),
+                    _ => {}
+                }
+            }
+        }
+        let mut body = vec![0; length];
+        input.read_exact(&mut body).unwrap();
+        let _ = tell.send((serde_json::from_slice(&body).unwrap(), key));
+        let body = serde_json::to_string(&*answer.lock().unwrap()).unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        if out.write_all((head + &body).as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn setup(control: SocketAddr) -> Setup {
+    let text =
+        format!("url = \"http://{control}\"\nkey_file = \"appliance.key\"\nreport_ms = 100\n");
+    let setup = Setup::new().section("control", &text).section("tickets", "required = true\n");
+    std::fs::write(setup.path("appliance.key"), "nfa_secret\n").unwrap();
+    setup
+}
+
+#[test]
+fn control_learns_what_we_hold_and_teaches_keys_that_survive_it() {
+    let control = FakeControl::start();
+    let setup = setup(control.at);
+    let object = setup.publish(0, "night", &payload(3000, 31));
+    let ticket = setup.play("night");
+    let mut appliance = setup.start();
+    let path = format!("/t/{ticket}/v/night/{object}");
+    let first = control.report("a first report", |_| true);
+    assert_eq!(first.appliance.as_str(), "edge-a1");
+    assert_eq!(first.media_url, format!("http://{}", appliance.media));
+    assert!(first.content.is_none() && !first.draining && first.volumes[0].healthy);
+    assert_eq!(appliance.get(&path).text(), "ticket_forged", "no keys yet");
+    {
+        let mut answer = control.answer.lock().unwrap();
+        answer.want_content = true;
+        answer.ticket_keys.keys.push(appliance.setup.signer.verification_key());
+    }
+    let full = control.report("the content", |report| report.content.is_some());
+    let content = full.content.unwrap();
+    assert_eq!((content.len(), content[0].object, content[0].bytes), (1, object, 3000));
+    assert_eq!(full.content_digest, first.content_digest);
+    assert!(full.sequence > first.sequence && full.run == first.run);
+    control.answer.lock().unwrap().want_content = false;
+    crate::kit::eventually("the keys are in use", || appliance.get(&path).status == 200);
+    control.report("bytes are counted", |report| report.sent_bytes_total >= 3000);
+    control.answer.lock().unwrap().drain = true;
+    control.report("it says that it drains", |report| report.draining);
+    assert_eq!(appliance.get(&path).status, 200, "asked to drain, it serves on");
+    control.answer.lock().unwrap().drain = false;
+    control.report("and that it is back", |report| !report.draining);
+    appliance.terminate();
+    control.report("the goodbye", |report| report.draining);
+    assert!(appliance.ended().success());
+    let stored = std::fs::read(appliance.setup.path("state/ticket-keys.json")).unwrap();
+    let stored: TicketKeys = serde_json::from_slice(&stored).unwrap();
+    assert_eq!(stored.keys, vec![appliance.setup.signer.verification_key()]);
+}
+
+#[test]
+fn without_control_the_stored_keys_open_and_other_keys_do_not() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let setup = setup(nobody);
+    let object = setup.publish(0, "night", &payload(3000, 32));
+    let keys = TicketKeys { keys: vec![setup.signer.verification_key()] };
+    std::fs::create_dir(setup.path("state")).unwrap();
+    let stored = serde_json::to_vec(&keys).unwrap();
+    std::fs::write(setup.path("state/ticket-keys.json"), stored).unwrap();
+    let ticket = setup.play("night");
+    let appliance = setup.start();
+    crate::kit::eventually("control is found to be away", || {
+        appliance.metric("nightfill_oca_reports_failed_total", "") >= 2.0
+    });
+    assert_eq!(appliance.get(&format!("/t/{ticket}/v/night/{object}")).status, 200);
+    let stranger = TicketSigner::generate().unwrap();
+    let now = crate::kit::wall();
+    let claims = control_token::Claims::fill(now, crate::kit::hour_after(now));
+    let forged = stranger.sign(&claims).unwrap();
+    assert_eq!(appliance.get(&format!("/t/{forged}/o/{object}")).status, 403);
+}

@@ -1,0 +1,14 @@
+//! The real program over real sockets, volumes and keys: what a member, a peer and an operator see.
+//! One test binary, so that it links once.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+mod control;
+mod encrypted;
+mod integrity;
+mod kit;
+mod life;
+mod serving;
+mod tickets;
+mod wire;

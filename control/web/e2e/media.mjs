@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export const TITLE_SECONDS = 72;
+export const TITLE_SECONDS = 60;
 const FRAMES_PER_SECOND = 12;
 const SEGMENT_SECONDS = 2;
 const FFMPEG_MS_MAX = 60_000;

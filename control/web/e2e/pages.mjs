@@ -38,8 +38,8 @@ async function anEvening(mock, shots) {
     search: "holm",
     title: "night-train",
     kill: async (appliance) => mock.kill(appliance),
-    firstSeconds: 4,
-    thenSeconds: 5,
+    firstSeconds: 3,
+    thenSeconds: 3,
   });
   console.log(`     ${JSON.stringify(verdict)}`);
   expect("the evening went well", verdict.ok, verdict.problems);

@@ -33,14 +33,14 @@ macro_rules! sky {
     };
 }
 
-/// A ridge of one colour whose upper edge is `$edge` (y in pixels, an expression in X), sliding by
+/// A ridge of one colour whose upper edge is `$edge` (y in pixels, an expression in {x}), sliding by
 /// `$speed` pixels a second. Drawn once, as a mask of one wide frame.
 macro_rules! ridge {
     ($name:literal, $under:literal, $colour:literal, $speed:literal, $edge:literal) => {
         concat!(
-            "nullsrc=s=2000x720:r=24,trim=end_frame=1,format=gray,geq=lum='255*clip(Y-(",
+            "nullsrc=s=1000x360:r=24,trim=end_frame=1,format=gray,geq=lum='255*clip(Y-(",
             $edge,
-            ")\\,0\\,1)',loop=-1:1:0,setpts=N/24/TB,crop=1280:720:'t*",
+            ")/2+0.5\\,0\\,1)',scale=2000:720:flags=bicubic,loop=-1:1:0,setpts=N/24/TB,crop=1280:720:'t*",
             $speed,
             "':0[m",
             $name,
@@ -72,12 +72,12 @@ macro_rules! ridge {
 macro_rules! disc {
     ($name:literal, $under:literal, $colour:literal, $r:literal, $x:literal, $y:literal, $rise:literal) => {
         concat!(
-            "nullsrc=s=900x900:r=24,trim=end_frame=1,format=gray,geq=lum='255*min(1\\,clip((",
+            "nullsrc=s=450x450:r=24,trim=end_frame=1,format=gray,geq=lum='255*min(1\\,clip((",
             $r,
-            "-hypot(X-450\\,Y-450))/2\\,0\\,1)+0.5*exp(-max(0\\,hypot(X-450\\,Y-450)-",
+            "-hypot(X*2-450\\,Y*2-450))/2\\,0\\,1)+0.5*exp(-max(0\\,hypot(X*2-450\\,Y*2-450)-",
             $r,
-            ")/70))*clip((450-hypot(X-450\\,Y-450))/200\\,0\\,1)',",
-            "loop=-1:1:0,setpts=N/24/TB[m",
+            ")/70))*clip((450-hypot(X*2-450\\,Y*2-450))/200\\,0\\,1)',",
+            "scale=900:900:flags=bicubic,loop=-1:1:0,setpts=N/24/TB[m",
             $name,
             "{n}];",
             "color=",
@@ -150,11 +150,29 @@ pub(crate) static EMBER_COAST: Scene = Scene {
         concat!(
             sky!("0x3a1c4f", "0xff9a56"),
             disc!("sun", "sky", "0xffe3a8", "74", "860", "470", "-4"),
-            ridge!("r1", "sun", "0x8a4a5e", "10", "470+44*sin(X/173+1)+22*sin(X/61+2)+7*sin(X/19)"),
+            ridge!(
+                "r1",
+                "sun",
+                "0x8a4a5e",
+                "10",
+                "470+44*sin({x}/173+1)+22*sin({x}/61+2)+7*sin({x}/19)"
+            ),
             ";",
-            ridge!("r2", "r1", "0x5b2f4c", "22", "540+52*sin(X/211+4)+20*sin(X/47)+6*sin(X/13)"),
+            ridge!(
+                "r2",
+                "r1",
+                "0x5b2f4c",
+                "22",
+                "540+52*sin({x}/211+4)+20*sin({x}/47)+6*sin({x}/13)"
+            ),
             ";",
-            ridge!("r3", "r2", "0x2b1730", "48", "620+46*sin(X/157)+16*sin(X/39+1)+5*sin(X/9)"),
+            ridge!(
+                "r3",
+                "r2",
+                "0x2b1730",
+                "48",
+                "620+46*sin({x}/157)+16*sin({x}/39+1)+5*sin({x}/9)"
+            ),
             ";[r3{n}]null"
         ),
         // Open sea under a low sun, one column of light.
@@ -169,26 +187,26 @@ pub(crate) static EMBER_COAST: Scene = Scene {
         // Dunes in the heat of noon.
         concat!(
             sky!("0x4aa3df", "0xfdeccb"),
-            ridge!("d1", "sky", "0xe9bf83", "12", "430+70*sin(X/310+0.5)+20*sin(X/120)"),
+            ridge!("d1", "sky", "0xe9bf83", "12", "430+70*sin({x}/310+0.5)+20*sin({x}/120)"),
             ";",
-            ridge!("d2", "d1", "0xd99a57", "26", "520+80*abs(sin(X/290+1.2))+8*sin(X/70)"),
+            ridge!("d2", "d1", "0xd99a57", "26", "520+80*abs(sin({x}/290+1.2))+8*sin({x}/70)"),
             ";",
-            ridge!("d3", "d2", "0xb06f35", "55", "600+70*abs(sin(X/240+2.1))+6*sin(X/50)"),
+            ridge!("d3", "d2", "0xb06f35", "55", "600+70*abs(sin({x}/240+2.1))+6*sin({x}/50)"),
             ";[d3{n}]null"
         ),
         // Fog in the morning, pines in front.
         concat!(
             sky!("0xb9c9cf", "0xf2efe6"),
-            ridge!("f1", "sky", "0xa9bcc0", "8", "360+60*sin(X/190)+30*sin(X/71+1)"),
+            ridge!("f1", "sky", "0xa9bcc0", "8", "360+60*sin({x}/190)+30*sin({x}/71+1)"),
             ";",
-            ridge!("f2", "f1", "0x7f9a9c", "18", "460+50*sin(X/150+2)+26*sin(X/53)"),
+            ridge!("f2", "f1", "0x7f9a9c", "18", "460+50*sin({x}/150+2)+26*sin({x}/53)"),
             ";",
             ridge!(
                 "f3",
                 "f2",
                 "0x3f5f5c",
                 "40",
-                "520+36*sin(X/220)+95*abs(mod(X+17*sin(X/90)\\,58)/29-1)+6*mod(X\\,7)"
+                "520+36*sin({x}/220)+95*abs(mod({x}+17*sin({x}/90)\\,58)/29-1)+6*mod({x}\\,7)"
             ),
             ";[f3{n}]null"
         ),
@@ -201,7 +219,7 @@ pub(crate) static EMBER_COAST: Scene = Scene {
                 "st",
                 "0x1d2145",
                 "10",
-                "300+230*mod(abs(sin(floor(X/64)*91.7)*4375.85)\\,1)"
+                "300+230*mod(abs(sin(floor({x}/64)*91.7)*4375.85)\\,1)"
             ),
             ";",
             ridge!(
@@ -209,12 +227,12 @@ pub(crate) static EMBER_COAST: Scene = Scene {
                 "b1",
                 "0x0a0d20",
                 "28",
-                "400+200*mod(abs(sin(floor(X/92)*37.3)*9713.19)\\,1)"
+                "400+200*mod(abs(sin(floor({x}/92)*37.3)*9713.19)\\,1)"
             ),
             ";",
-            "nullsrc=s=2000x720:r=24,trim=end_frame=1,format=gray,geq=lum='255*gt(Y\\,",
-            "412+200*mod(abs(sin(floor(X/92)*37.3)*9713.19)\\,1))*lt(mod(X\\,16)\\,8)*lt(mod(Y\\,22)\\,12)",
-            "*gt(mod(X\\,92)\\,8)*gt(mod(abs(sin(floor(X/16)*12.9+floor(Y/22)*78.2)*43758.5)\\,1)\\,0.62)',",
+            "nullsrc=s=1000x360:r=24,trim=end_frame=1,format=gray,geq=lum='255*gt((Y*2)\\,",
+            "412+200*mod(abs(sin(floor({x}/92)*37.3)*9713.19)\\,1))*lt(mod({x}\\,16)\\,8)*lt(mod((Y*2)\\,22)\\,12)",
+            "*gt(mod({x}\\,92)\\,8)*gt(mod(abs(sin(floor({x}/16)*12.9+floor((Y*2)/22)*78.2)*43758.5)\\,1)\\,0.62)',scale=2000:720:flags=neighbor,",
             "loop=-1:1:0,setpts=N/24/TB,crop=1280:720:'t*28':0[mw{n}];",
             "color=0xffce73:s=1280x720:r=24[cw{n}];[cw{n}][mw{n}]alphamerge[lw{n}];",
             "[b2{n}][lw{n}]overlay=shortest=1"
@@ -226,14 +244,26 @@ pub(crate) static EMBER_COAST: Scene = Scene {
             "*lt(Y\\,150)\\,0\\,250)',format=yuv444p,pseudocolor=preset=viridis,",
             "eq=brightness=-0.06:contrast=1.15,scale=1280:720:flags=bicubic[sky{n}];",
             stars!("st", "sky"),
-            ridge!("n1", "st", "0x06131a", "16", "560+60*sin(X/160)+26*sin(X/47+2)+8*sin(X/15)"),
+            ridge!(
+                "n1",
+                "st",
+                "0x06131a",
+                "16",
+                "560+60*sin({x}/160)+26*sin({x}/47+2)+8*sin({x}/15)"
+            ),
             ";[n1{n}]null"
         ),
         // Moonrise over a still lake.
         concat!(
             sky!("0x0c1533", "0x5d6fa8"),
             disc!("moon", "sky", "0xf3f0df", "58", "420", "300", "9"),
-            ridge!("k1", "moon", "0x1a2448", "6", "400+50*sin(X/200+3)+24*sin(X/67)+9*sin(X/21)"),
+            ridge!(
+                "k1",
+                "moon",
+                "0x1a2448",
+                "6",
+                "400+50*sin({x}/200+3)+24*sin({x}/67)+9*sin({x}/21)"
+            ),
             ";",
             "[k1{n}]crop=1280:440:0:0,split[up{n}][to{n}];[to{n}]vflip,crop=1280:280:0:0,",
             "gblur=sigma=5:sigmaV=1,eq=brightness=-0.08[down{n}];[up{n}][down{n}]vstack"
@@ -242,11 +272,23 @@ pub(crate) static EMBER_COAST: Scene = Scene {
         concat!(
             sky!("0x25406e", "0xffd9b8"),
             disc!("sun", "sky", "0xfff4dc", "52", "400", "500", "12"),
-            ridge!("a1", "sun", "0x7d8fb3", "9", "420+90*abs(mod(X/330+0.3\\,2)-1)+12*sin(X/27)"),
+            ridge!(
+                "a1",
+                "sun",
+                "0x7d8fb3",
+                "9",
+                "420+90*abs(mod({x}/330+0.3\\,2)-1)+12*sin({x}/27)"
+            ),
             ";",
-            ridge!("a2", "a1", "0x4d6290", "20", "480+110*abs(mod(X/270\\,2)-1)+10*sin(X/21)"),
+            ridge!("a2", "a1", "0x4d6290", "20", "480+110*abs(mod({x}/270\\,2)-1)+10*sin({x}/21)"),
             ";",
-            ridge!("a3", "a2", "0x1e2c4f", "44", "590+60*sin(X/180)+20*sin(X/43)+5*sin(X/11)"),
+            ridge!(
+                "a3",
+                "a2",
+                "0x1e2c4f",
+                "44",
+                "590+60*sin({x}/180)+20*sin({x}/43)+5*sin({x}/11)"
+            ),
             ";[a3{n}]null"
         ),
     ],

@@ -2,9 +2,9 @@
 //! Not test patterns: each has shots that differ enough for thumbnails, seeking and shot detection.
 //!
 //! A shot is a filter graph that ends in a picture; `{n}` in it is the shot's number, which keeps link
-//! labels apart, and `{s}` its length in seconds. Landscapes are layers that are drawn once, as one
-//! wide frame each, and then slid past the camera at their own speeds: that costs nearly nothing and
-//! stays sharp. Films are the same bytes each time on the same ffmpeg.
+//! labels apart, and `{x}` the column of a layer in pixels of the film. Landscapes are layers that are
+//! drawn once, as one wide frame each at half size, and then slid past the camera at their own speeds:
+//! that costs little. Films are the same bytes each time on the same ffmpeg.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ fn graph(scene: &Scene, seconds: f64) -> String {
     let shot_seconds = seconds / scene.shots.len() as f64;
     let mut graph = String::new();
     for (n, shot) in scene.shots.iter().enumerate() {
-        let shot = shot.replace("{n}", &n.to_string()).replace("{s}", &shot_seconds.to_string());
+        let shot = shot.replace("{n}", &n.to_string()).replace("{x}", "(X*2)");
         graph += &format!(
             "{shot},scale={WIDTH}:{HEIGHT}:flags=bicubic,setsar=1,fps={FRAMES_PER_SECOND},\
              trim=duration={shot_seconds},setpts=PTS-STARTPTS,format=yuv420p[shot{n}];"

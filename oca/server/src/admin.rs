@@ -187,26 +187,33 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         reports_failed: AtomicU64::new(0),
     });
     tokio::spawn(http::serve(Arc::clone(&admin), listener));
-    tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
+    let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
     let mut reporter = parts.fleet.map(|fleet| report::Reporter::new(Arc::clone(&admin), fleet));
-    if let Some(reporter) = &mut reporter {
-        tokio::select! {
-            () = reporter.run() => {}
-            () = until_leaving(&mut signals, &mut left) => {}
-        }
-    } else {
-        until_leaving(&mut signals, &mut left).await;
+    tokio::select! {
+        () = report_forever(reporter.as_mut()) => {}
+        () = until_leaving(&mut signals, &mut left) => {}
+        // An index that nobody keeps fresh is worse than a restart.
+        ended = follower => panic!("the task that follows the journals ended: {ended:?}"),
     }
+    let began = Instant::now();
     admin.leave();
     tracing::info!(drain_ms, "draining");
     if let Some(reporter) = &mut reporter {
         // Control first: no new play should be sent here while we close.
         reporter.say_goodbye().await;
     }
-    admin.order(|| Command::Drain { within_ms: drain_ms });
+    let spent_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    admin.order(|| Command::Drain { within_ms: drain_ms.saturating_sub(spent_ms) });
     admin.close_doors();
     // An error means that the sender is gone: then the process is ending anyway.
     let _ = workers_done.wait_for(|done| *done).await;
+}
+
+async fn report_forever(reporter: Option<&mut report::Reporter>) {
+    match reporter {
+        Some(reporter) => reporter.run().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn until_leaving(signals: &mut Signals, left: &mut watch::Receiver<bool>) {

@@ -41,6 +41,10 @@ pub const INCOMING_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 /// Clear bytes that wait to be parsed, a connection: one head, and the records its end came in.
 pub const PLAIN_BYTES_MAX: usize = HEAD_BYTES_MAX + INCOMING_BYTES_MAX;
 
+/// What one TLS session takes outside our pools, bytes: an estimate on the high side. During the handshake
+/// it is more, for as long as that takes.
+pub const SESSION_BYTES: usize = 16 * 1024;
+
 /// Records encrypted into one send buffer before it goes out.
 pub const RECORDS_PER_SEND: usize = 4;
 
@@ -138,7 +142,7 @@ pub struct MemorySum {
     pub chunks: u64,
     /// Send buffers.
     pub sends: u64,
-    /// Receive buffers, and bytes that wait for the rest of a record or head.
+    /// Receive buffers, bytes that wait for the rest of a record or head, TLS sessions.
     pub receives: u64,
     /// Decoded seals.
     pub seals: u64,
@@ -153,7 +157,8 @@ impl MemorySum {
     #[must_use]
     pub fn of(workers: usize, connections: usize, chunk_buffers: usize) -> Self {
         let workers = workers as u64;
-        let each_connection = (RECEIVE_BYTES + INCOMING_BYTES_MAX + PLAIN_BYTES_MAX) as u64;
+        let each_connection =
+            (RECEIVE_BYTES + INCOMING_BYTES_MAX + PLAIN_BYTES_MAX + SESSION_BYTES) as u64;
         Self {
             chunks: workers * chunk_buffers as u64 * CHUNK_BYTES,
             sends: workers * (SEND_BUFFERS * SEND_BYTES) as u64,

@@ -6,34 +6,29 @@
 //! end:   SIGTERM or POST /drain -> admin tells control, then the workers -> workers end -> admin ends
 //! ```
 
+mod threads;
+
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
 use oca_store::{Index, Tail, Volume};
-use oca_sys::{KernelConfig, ListenerId, RingKernel, RingWaker};
 
 use crate::access_log::{self, LogSink};
 use crate::admin::{self, Admin, AdminParts};
 use crate::config::{Config, TlsFiles};
-use crate::counters::Counters;
 use crate::library::{Lab, LabError, Library, Sealed};
-use crate::limits::{
-    ACCEPT_HEADROOM, COMMANDS_MAX, MemorySum, RECEIVE_BYTES, SEND_BUFFERS, SEND_BYTES, TROUBLES_MAX,
-};
+use crate::limits::{MemorySum, TROUBLES_MAX};
 use crate::listen::{ListenError, listen_all};
 use crate::state::{self, StateError};
 use crate::tickets::Gate;
 use crate::tls::{Certificate, TlsError, server_config};
-use crate::worker::{Command, Shared, Trouble, Turned, Worker, WorkerParts};
-
-/// How often a worker's CPU time is noted.
-const CPU_NOTE_EVERY: Duration = Duration::from_millis(100);
+use crate::worker::{Shared, Trouble};
+pub use threads::{Ended, Guard, WorkerHandle};
+use threads::{Sizes, start_worker};
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -239,7 +234,7 @@ fn start(plan: Plan) -> Result<Running, StartError> {
         workers_done: workers_done_out,
     };
     let listener = admin_listeners.pop().expect("one was asked for");
-    let admin_thread = Admin::start(parts, listener, Guard("the admin thread".into(), ended_in))
+    let admin_thread = Admin::start(parts, listener, Guard::new("the admin thread", ended_in))
         .map_err(StartError::Thread)?;
     Ok(Running {
         listening,
@@ -280,139 +275,6 @@ impl Running {
         }
         Ok(())
     }
-}
-
-/// How a thread ended.
-pub enum Ended {
-    /// It was told to.
-    Well(String),
-    /// It panicked.
-    Crashed(String),
-}
-
-/// Says how its thread ended, when it is dropped.
-pub struct Guard(String, SyncSender<Ended>);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        let name = std::mem::take(&mut self.0);
-        let ended = if std::thread::panicking() { Ended::Crashed(name) } else { Ended::Well(name) };
-        // Room for all: one message a thread.
-        let _ = self.1.try_send(ended);
-    }
-}
-
-/// What the admin thread holds of a worker.
-pub struct WorkerHandle {
-    /// Orders; call `wake` after.
-    pub commands: SyncSender<Command>,
-    /// Wakes its kernel.
-    pub waker: RingWaker,
-    /// Its numbers.
-    pub counters: Arc<Counters>,
-    /// What its kernel was granted.
-    pub engine: String,
-    /// The kernel's own listener, held a second time so that a drain can close the door.
-    pub listener: TcpListener,
-}
-
-#[derive(Clone, Copy)]
-struct Sizes {
-    connections: usize,
-    chunk_buffers: usize,
-    workers: usize,
-}
-
-impl Sizes {
-    fn kernel(self) -> KernelConfig {
-        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        // Sockets stay below slots, so that a burst already accepted finds a slot.
-        let headroom = ACCEPT_HEADROOM.min(self.connections / 8);
-        KernelConfig {
-            operations_max: 4096,
-            sockets_max: count((self.connections - headroom).max(1)),
-            receive_buffers: count(self.connections),
-            receive_bytes: RECEIVE_BYTES,
-            chunk_buffers: count(self.chunk_buffers),
-            chunk_bytes: usize::try_from(control_types::limits::CHUNK_BYTES)
-                .expect("a chunk fits memory"),
-            send_buffers: count(SEND_BUFFERS.min(self.connections).max(8)),
-            send_bytes: SEND_BYTES,
-        }
-    }
-}
-
-fn start_worker(
-    number: usize,
-    listener: TcpListener,
-    sizes: Sizes,
-    shared: Shared,
-    log: LogSink,
-    ended: SyncSender<Ended>,
-) -> Result<(WorkerHandle, JoinHandle<()>), StartError> {
-    let counters = Arc::new(Counters::default());
-    let door = listener.try_clone().map_err(StartError::Thread)?;
-    let (commands, orders) = sync_channel(COMMANDS_MAX);
-    let (ready, readied) = sync_channel(1);
-    let own_counters = Arc::clone(&counters);
-    let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-    let body = move || {
-        let _guard = Guard(format!("worker {number}"), ended);
-        if sizes.workers > 1 {
-            // Refused in some sandboxes; then the scheduler decides.
-            let _ = oca_sys::pin_to_core(number);
-        }
-        let (kernel, waker) = match RingKernel::new(sizes.kernel(), vec![listener]) {
-            Ok(made) => made,
-            Err(error) => return drop(ready.send(Err(error))),
-        };
-        let engine = kernel.report().to_string();
-        if ready.send(Ok((waker, engine))).is_err() {
-            return;
-        }
-        let mut worker = Worker::new(WorkerParts {
-            kernel,
-            listeners: vec![ListenerId(0)],
-            shared,
-            counters: Arc::clone(&own_counters),
-            commands: orders,
-            log,
-            connections_max: sizes.connections,
-            chunk_buffers: sizes.chunk_buffers,
-            seed: random_seed(),
-        });
-        run_worker(&mut worker, &own_counters);
-    };
-    let thread = thread.spawn(body).map_err(StartError::Thread)?;
-    match readied.recv() {
-        Ok(Ok((waker, engine))) => {
-            Ok((WorkerHandle { commands, waker, counters, engine, listener: door }, thread))
-        }
-        Ok(Err(source)) => Err(StartError::Ring { worker: number, source }),
-        Err(_) => Err(StartError::Thread(io::Error::other("it ended before it was ready"))),
-    }
-}
-
-fn run_worker(worker: &mut Worker<RingKernel>, counters: &Counters) {
-    let mut noted = Instant::now();
-    while worker.turn() == Turned::Running {
-        if noted.elapsed() >= CPU_NOTE_EVERY {
-            noted = Instant::now();
-            note_cpu(counters);
-        }
-    }
-    note_cpu(counters);
-}
-
-fn note_cpu(counters: &Counters) {
-    if let Ok(time) = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID) {
-        let micros = time.tv_sec() * 1_000_000 + time.tv_nsec() / 1_000;
-        counters.cpu_us.set(u64::try_from(micros).unwrap_or(0));
-    }
-}
-
-fn random_seed() -> u64 {
-    ahash::RandomState::new().hash_one(std::process::id())
 }
 
 /// Where log batches go, and the thread that writes them.

@@ -25,6 +25,7 @@ pub struct Setup {
     pub signer: TicketSigner,
     pub volumes: Vec<Volume>,
     config: Vec<(&'static str, String)>,
+    drain_ms: u64,
 }
 
 /// A running appliance.
@@ -57,13 +58,18 @@ impl Setup {
             ("workers", "count = 1\nconnections = 256\n".to_owned()),
             ("memory", "hot_set_bytes = 16777216\n".to_owned()),
         ];
-        Self { dir, signer, volumes, config }
+        Self { dir, signer, volumes, config, drain_ms: 15_000 }
     }
 
     /// Replaces a section of the config.
     pub fn section(mut self, name: &'static str, text: &str) -> Self {
         self.config.retain(|(known, _)| *known != name);
         self.config.push((name, text.to_owned()));
+        self
+    }
+
+    pub fn drain_ms(mut self, drain_ms: u64) -> Self {
+        self.drain_ms = drain_ms;
         self
     }
 
@@ -97,7 +103,7 @@ impl Setup {
 
     pub fn write_config(&self) -> PathBuf {
         let mut text = String::from("appliance = \"edge-a1\"\nstate_dir = \"state\"\n");
-        text += "drain_ms = 5000\n";
+        text += &format!("drain_ms = {}\n", self.drain_ms);
         text += "[listen]\nmedia = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n";
         for volume in &self.volumes {
             let class = if volume.class() == DiskClass::Ssd { "ssd" } else { "hdd" };

@@ -34,7 +34,7 @@ fn a_drain_finishes_what_began_and_ends_with_zero() {
 
 #[test]
 fn a_drain_over_http_does_not_wait_for_a_reader_that_reads_nothing() {
-    let setup = Setup::new();
+    let setup = Setup::new().drain_ms(500);
     let object = setup.publish(0, "night", &payload(40 << 20, 22));
     let path = format!("/t/{}/v/night/{object}", setup.play("night"));
     let mut appliance = setup.start();
@@ -44,6 +44,46 @@ fn a_drain_over_http_does_not_wait_for_a_reader_that_reads_nothing() {
     let mut admin = Connection::plain(appliance.admin);
     assert_eq!(admin.ask("POST", "/drain", "Content-Length: 0\r\n").status, 202);
     assert!(appliance.ended().success(), "it ended within drain_ms all the same");
+}
+
+#[test]
+fn several_workers_share_the_port_and_each_serves() {
+    let setup = Setup::new().section("workers", "count = 2\nconnections = 64\n");
+    let setup = setup.section("memory", "hot_set_bytes = 33554432\n");
+    let bytes = payload(600_000, 24);
+    let object = setup.publish(0, "night", &bytes);
+    let path = format!("/t/{}/v/night/{object}", setup.play("night"));
+    let mut appliance = setup.start();
+    // The kernel spreads connections by a hash of the client's port: 64 of them on one worker only
+    // would be one chance in 2^63.
+    let connections: Vec<Connection> = (0..64)
+        .map(|_| {
+            let mut connection = appliance.connect();
+            assert!(connection.get(&path, "").body == bytes);
+            connection
+        })
+        .collect();
+    appliance.counts("connections", "", 64.0);
+    appliance.counts("hot_misses_total", "", 6.0);
+    drop(connections);
+    appliance.terminate();
+    assert!(appliance.ended().success());
+}
+
+#[test]
+fn one_connection_too_many_waits_and_is_served_when_another_leaves() {
+    let setup = Setup::new().section("workers", "count = 1\nconnections = 8\n");
+    let object = setup.publish(0, "night", &payload(1000, 25));
+    let path = format!("/t/{}/v/night/{object}", setup.play("night"));
+    let appliance = setup.start();
+    let mut connections: Vec<Connection> = (0..7).map(|_| appliance.connect()).collect();
+    for connection in &mut connections {
+        assert_eq!(connection.get(&path, "").status, 200);
+    }
+    let mut waiting = appliance.connect();
+    waiting.send(request("GET", &path, "").as_bytes());
+    drop(connections);
+    assert_eq!(waiting.reply("GET").status, 200);
 }
 
 #[test]

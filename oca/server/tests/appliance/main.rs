@@ -9,6 +9,7 @@ mod encrypted;
 mod integrity;
 mod kit;
 mod life;
+mod listings;
 mod serving;
 mod tickets;
 mod wire;

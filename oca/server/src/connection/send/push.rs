@@ -1,0 +1,228 @@
+//! The next piece of an answer into a socket: a chunk's own memory, or records sealed from it.
+//! Never holds more than one chunk, and nothing of it after the send.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use control_types::limits::CHUNK_BYTES;
+use oca_http::answer::ANSWER_BYTES_MAX;
+use oca_http::{Answer, Frame, Media, Outcome, write_head};
+use oca_sys::{Buffer, Kernel};
+
+use super::{Body, Opening, Sending, chunk_index};
+use crate::connection::locate::{TAG_BYTES, etag};
+use crate::connection::read::Short;
+use crate::connection::stream::{Stream, clear_bytes_that_fit};
+use crate::connection::{Connection, More};
+use crate::hot_set::Chunk;
+use crate::library::Found;
+use crate::limits::{PACED_SEND_BYTES_MAX, RETRY_AFTER_S, SMALL_BODY_BYTES_MAX};
+use crate::worker::{Station, Wish};
+
+/// What became of a push.
+pub enum Pushed {
+    /// A send is under way.
+    Launched,
+    /// A buffer or a chunk is awaited.
+    Waits,
+    /// The bytes will not come.
+    Cut,
+    /// Too many wait for a buffer.
+    OverBudget,
+}
+
+pub fn push_clear<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    sending: &mut Sending,
+) -> Pushed {
+    if sending.opening.is_none() {
+        let (chunk, range) = match next_piece(connection, station, sending, usize::MAX) {
+            Piece::Bytes(chunk, range) => (chunk, range),
+            Piece::None => return Pushed::Waits,
+            Piece::Ended(pushed) => return pushed,
+        };
+        let media = range.len() as u64;
+        let more = if sending.is_done() { More::Last } else { More::Follows };
+        connection.launch(station, chunk.buffer, range, more, media);
+        return Pushed::Launched;
+    }
+    let Some(mut out) = take_send_buffer(connection, station) else {
+        return starve(connection, station);
+    };
+    let Some(buffer) = Rc::get_mut(&mut out) else { return Pushed::Cut };
+    let mut wrote = open(station, sending, buffer);
+    let mut media = 0;
+    let small = |body: &Body| body.end - body.position <= SMALL_BODY_BYTES_MAX;
+    if sending.body.as_ref().is_some_and(small)
+        && let Piece::Bytes(chunk, range) = next_piece(connection, station, sending, usize::MAX)
+    {
+        media = range.len() as u64;
+        buffer[wrote..wrote + range.len()].copy_from_slice(&chunk.buffer[range]);
+        wrote += media as usize;
+    }
+    let more = if sending.is_done() { More::Last } else { More::Follows };
+    connection.launch(station, out, 0..wrote, more, media);
+    Pushed::Launched
+}
+
+pub fn push_tls<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    sending: &mut Sending,
+) -> Pushed {
+    let Some(mut out) = take_send_buffer(connection, station) else {
+        return starve(connection, station);
+    };
+    let Some(buffer) = Rc::get_mut(&mut out) else { return Pushed::Cut };
+    let mut wrote = 0;
+    if sending.opening.is_some() {
+        let mut head = [0u8; ANSWER_BYTES_MAX];
+        let head_bytes = open(station, sending, &mut head);
+        match seal(connection, &head[..head_bytes], buffer) {
+            Some(bytes) => wrote = bytes,
+            None => return Pushed::Cut,
+        }
+    }
+    let mut media = 0;
+    loop {
+        let room = clear_bytes_that_fit(buffer.len() - wrote);
+        if room == 0 || sending.is_done() || (wrote > 0 && sending.paused_until().is_some()) {
+            break;
+        }
+        let (chunk, range) = match next_piece(connection, station, sending, room) {
+            Piece::Bytes(chunk, range) => (chunk, range),
+            // What is sealed already goes out; this is asked for again after.
+            Piece::None | Piece::Ended(_) if wrote > 0 => break,
+            Piece::None => {
+                connection.spare = Some(out);
+                return Pushed::Waits;
+            }
+            Piece::Ended(pushed) => return pushed,
+        };
+        media += range.len() as u64;
+        match seal(connection, &chunk.buffer[range], &mut buffer[wrote..]) {
+            Some(bytes) => wrote += bytes,
+            None => return Pushed::Cut,
+        }
+    }
+    connection.launch(station, out, 0..wrote, More::Last, media);
+    Pushed::Launched
+}
+
+fn seal(connection: &mut Connection, clear: &[u8], out: &mut [u8]) -> Option<usize> {
+    match &mut connection.stream {
+        Stream::Tls(tls) => tls.seal(clear, out).ok(),
+        Stream::Clear => None,
+    }
+}
+
+/// The buffer of the last send of this answer, or a fresh one.
+fn take_send_buffer<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+) -> Option<Rc<Buffer>> {
+    connection.spare.take().or_else(|| station.send_buffer().map(Rc::new))
+}
+
+fn starve<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Pushed {
+    match station.starve(connection.seat) {
+        Ok(()) => Pushed::Waits,
+        Err(_) => Pushed::OverBudget,
+    }
+}
+
+/// The next bytes of a body.
+enum Piece {
+    /// This range of this chunk; the body's position is past it.
+    Bytes(Chunk, Range<usize>),
+    /// Not in memory yet; the seat will be told.
+    None,
+    /// They will not come.
+    Ended(Pushed),
+}
+
+fn next_piece<K: Kernel>(
+    connection: &Connection,
+    station: &mut Station<K>,
+    sending: &mut Sending,
+    bytes_max: usize,
+) -> Piece {
+    let Some(body) = sending.body.as_mut() else { return Piece::None };
+    let index = chunk_index(body.position);
+    let is_first_ask = body.asked.replace(index) != Some(index);
+    body.waits_for_disk = false;
+    let chunk = match station.chunk(&body.found, index, connection.seat) {
+        Wish::Ready(chunk) => chunk,
+        Wish::Later => {
+            body.waits_for_disk = true;
+            sending.record.is_hot = false;
+            return Piece::None;
+        }
+        Wish::Never(_) => return Piece::Ended(Pushed::Cut),
+        Wish::OverBudget => return Piece::Ended(Pushed::OverBudget),
+    };
+    if is_first_ask {
+        station.counters.hot_hits.add(1);
+    }
+    let next = index.saturating_add(1);
+    if body.ahead.replace(next) != Some(next) && u64::from(next) * CHUNK_BYTES < body.end {
+        station.read_ahead(&body.found, next);
+    }
+    let start = (body.position - u64::from(index) * CHUNK_BYTES) as usize;
+    let left = usize::try_from(body.end - body.position).unwrap_or(usize::MAX);
+    let cap = if body.pace.is_some() { PACED_SEND_BYTES_MAX } else { usize::MAX };
+    let bytes = (chunk.bytes.saturating_sub(start)).min(left).min(bytes_max).min(cap);
+    if bytes == 0 {
+        // The index and the file disagree about the length: nothing more can be right.
+        return Piece::Ended(Pushed::Cut);
+    }
+    body.position += bytes as u64;
+    if let Some(pace) = &mut body.pace {
+        pace.sent += bytes as u64;
+        pace.pause(station.now());
+    }
+    Piece::Bytes(chunk, start..start + bytes)
+}
+
+/// Writes the head, and a refusal's body, to the start of `out`; answers its length.
+fn open<K: Kernel>(station: &mut Station<K>, sending: &mut Sending, out: &mut [u8]) -> usize {
+    let Some(opening) = sending.opening.take() else { return 0 };
+    let record = &mut sending.record;
+    if station.draining {
+        record.note.keep_alive = false;
+    }
+    let mut tag = [0u8; TAG_BYTES];
+    let answer = match opening {
+        Opening::Media(found) => {
+            let media = media(&found, &mut tag);
+            match record.outcome {
+                Outcome::Part => Answer::Part { media, start: record.start, end: record.end },
+                _ => Answer::Whole(media),
+            }
+        }
+        Opening::Short(Short::NotModified(found)) => Answer::NotModified(media(&found, &mut tag)),
+        Opening::Short(Short::Preflight) => Answer::Preflight,
+        Opening::Short(Short::Refused { outcome, total }) => Answer::Refusal {
+            outcome,
+            total,
+            retry_after_s: (outcome.status() == 503).then_some(RETRY_AFTER_S),
+        },
+    };
+    let date = station.date();
+    let frame = Frame {
+        method: record.note.method,
+        keep_alive: record.note.keep_alive && !record.outcome.must_close(),
+        date: &date,
+    };
+    write_head(out, &answer, &frame).expect("ANSWER_BYTES_MAX is room for every answer")
+}
+
+fn media<'a>(found: &Found, tag: &'a mut [u8; TAG_BYTES]) -> Media<'a> {
+    Media {
+        etag: etag(found, tag),
+        media_type: found.media_type,
+        total: found.bytes,
+        modified: None,
+    }
+}

@@ -1,0 +1,40 @@
+//! Counters and limits are a contract with whoever watches an appliance: both are written down in
+//! `oca/server/listings`, and a change of them is a line in a diff. `NIGHTFILL_BLESS=1` rewrites them.
+
+use std::path::PathBuf;
+
+use oca::limits;
+
+fn check(name: &str, now: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("listings").join(name);
+    if std::env::var_os("NIGHTFILL_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, now).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, now, "{} differs: NIGHTFILL_BLESS=1 rewrites it", path.display());
+}
+
+#[test]
+fn counters_are_as_written_down() {
+    check("counters.txt", &(oca::metrics::names().join("\n") + "\n"));
+}
+
+#[test]
+fn limits_are_as_written_down() {
+    macro_rules! list {
+        ($($name:ident)*) => {
+            [$(format!("{} = {}\n", stringify!($name), limits::$name)),*].concat()
+        };
+    }
+    let now = list! {
+        WORKERS_MAX CONNECTIONS_MAX ACCEPT_HEADROOM BACKLOG HEAD_BYTES_MAX RECEIVE_BYTES
+        RECORD_BYTES_MAX INCOMING_BYTES_MAX PLAIN_BYTES_MAX SESSION_BYTES RECORDS_PER_SEND
+        SEND_BYTES SEND_BUFFERS RESPONSE_HEAD_BYTES_MAX SMALL_BODY_BYTES_MAX PACED_SEND_BYTES_MAX
+        CHUNK_BUFFERS_MIN VOLUME_READS_SHARE STARVED_MAX FILES_MAX SEAL_BYTES_MAX TICKETS_MAX
+        VOLUMES_MAX LAB_FILES_MAX LOG_BATCH_BYTES LOG_LINE_BYTES_MAX LOG_BATCHES_MAX TROUBLES_MAX
+        COMMANDS_MAX HANDSHAKE_MS_MAX HEAD_MS_MAX IDLE_MS_MAX SEND_PROGRESS_MS_MAX LINGER_MS_MAX
+        VOLUME_SICK_MS RETRY_AFTER_S DRAIN_MS
+    };
+    check("limits.txt", &now);
+}

@@ -23,9 +23,12 @@ function expect(what, held, seen) {
   if (!held) throw new Error(`${what}; saw ${JSON.stringify(seen)}`);
 }
 
+let passed = 0;
+
 async function step(name, work) {
   const began = Date.now();
   await work();
+  passed += 1;
   console.log(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
 
@@ -221,9 +224,10 @@ async function main() {
   let browser;
   try {
     const dist = process.env.NIGHTFILL_WEB_DIST ?? join(work, "dist");
-    if (!process.env.NIGHTFILL_WEB_DIST) await step("build", () => buildTo(dist));
-    await step("mock", async () => {
+    await step("build, and a mock beside it", async () => {
+      const built = process.env.NIGHTFILL_WEB_DIST ? undefined : buildTo(dist);
       mock = await startMock({ dist });
+      await built;
     });
     await step("an evening, with a crash", () => anEvening(mock, shots));
     browser = await openBrowser();
@@ -271,4 +275,5 @@ const code = await main();
 console.log(
   `${code === EXIT.ok ? "pages: ok" : "pages: failed"} in ${Math.round((Date.now() - began) / 1000)} s`,
 );
+console.log(`${passed} passed, ${code === EXIT.ok ? 0 : 1} failed`);
 process.exit(code);

@@ -125,8 +125,10 @@ impl Disk {
         weather: &Weather,
         random: &mut Rng,
     ) -> (io::Result<usize>, Moment) {
-        assert!(at.is_multiple_of(4096), "the server read at byte {at}, which is not aligned");
         let mut takes = latency(random, weather.disk_latency_max);
+        if !at.is_multiple_of(4096) {
+            return (Err(io::Error::from(io::ErrorKind::InvalidInput)), takes);
+        }
         let path = self.open.get(&file).expect("the server read a file it had closed").clone();
         let file = self.files.get(&path).expect("files stay");
         let failed = (Err(io::Error::from_raw_os_error(EIO)), takes);

@@ -5,14 +5,15 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use oca_sys::{Buffer, BufferLevels, Completion, Kernel, Nanos, Op, SocketId, Token};
+use oca_sys::{Buffer, BufferLevels, Completion, Event, Kernel, Nanos, Op, SocketId, Token};
 
-use crate::network::{Receiving, Sending};
+use crate::network::{End, Receiving, Sending};
 use crate::weather::{Weather, happens};
 use crate::world::{Happening, World};
 
 /// What is written into a buffer that the kernel owns, so that nobody relies on its old content.
 const POISON: u8 = 0xa5;
+const EBADF: i32 = 9;
 
 /// A kernel whose machine, disk and clients are simulated from one seed.
 #[derive(Clone)]
@@ -99,7 +100,9 @@ fn begin(world: &mut World, token: Token, op: Op) {
         }
         Op::Receive { socket, mut into } => {
             into.fill(POISON);
-            let wire = world.socket(socket, "received from");
+            let Some(wire) = world.socket(socket) else {
+                return world.tell(token, Event::Received(Err(given_up()), into));
+            };
             assert!(wire.receiving.is_none(), "two receives under way on {socket:?}");
             wire.receiving = Some(Receiving { token, into });
             world.offer_receive(socket.0);
@@ -107,15 +110,19 @@ fn begin(world: &mut World, token: Token, op: Op) {
         Op::Send { socket, from, range, .. } => {
             assert!(!range.is_empty(), "the server sent nothing on {socket:?}");
             assert!(range.end <= from.len(), "the server sent past its buffer on {socket:?}");
-            let wire = world.socket(socket, "sent on");
+            let Some(wire) = world.socket(socket) else {
+                return world.tell(token, Event::Sent(Err(given_up()), from));
+            };
             assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
             assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
-            assert!(wire.server == crate::network::End::Open, "a send behind FIN on {socket:?}");
+            assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
             wire.sending = Some(Sending { token, from, range });
             world.offer_send(socket.0);
         }
         Op::Shutdown { socket } => {
-            let wire = world.socket(socket, "shut down");
+            let Some(wire) = world.socket(socket) else {
+                return world.tell(token, Event::ShutDown(Err(given_up())));
+            };
             assert!(wire.sending.is_none(), "a shutdown cuts a send off on {socket:?}");
             wire.shutting = Some(token);
             world.soon(Happening::ShutsDown(socket.0));
@@ -131,10 +138,14 @@ fn begin(world: &mut World, token: Token, op: Op) {
 }
 
 fn begin_close(world: &mut World, token: Token, socket: SocketId) {
-    let wire = world.socket(socket, "closed");
+    let wire = world.socket(socket).expect("the server closed a socket twice");
     wire.closing = Some(token);
     // What is under way is cancelled: it ends on its own, then the socket.
     world.offer_receive(socket.0);
     world.offer_send(socket.0);
     world.offer_close(socket.0);
+}
+
+fn given_up() -> io::Error {
+    io::Error::from_raw_os_error(EBADF)
 }

@@ -170,7 +170,8 @@ impl Story {
 
     fn check_rest(&self) -> Result<(), String> {
         let levels = self.kernel.buffers();
-        let (sockets, reads) = (self.kernel.world().sockets(), self.kernel.world().reads());
+        let sockets = self.kernel.world().sockets();
+        let reads = self.kernel.world().reads();
         let (kept, connections) = (self.counters.hot_chunks.get(), self.counters.connections.get());
         let at_rest = sockets == 0
             && connections == 0
@@ -196,20 +197,21 @@ impl Story {
             .filter_map(|(number, client)| Some((number, client.complaint()?.clone())))
             .collect();
         summary.answers = world.clients().map(|client| client.answers()).sum();
-        let stood_still = world.stood_still();
+        // Deadlines passed for no fault of the server, or it had to turn some away.
+        let hard_times = world.stood_still() || world.is_scarce();
         let disk = world.disk();
         let blamed: Vec<bool> =
             self.shelf.samples.iter().map(|sample| disk.is_blamed(&sample.path)).collect();
         for (number, complaint) in complaints {
             let excused = match &complaint {
                 Complaint::Wrong(_) => false,
-                Complaint::Busy(_) => self.drained || stood_still,
+                Complaint::Busy(_) => self.drained || hard_times,
                 Complaint::Troubled { sample, .. } => {
-                    stood_still || self.is_excused(*sample, &blamed)
+                    hard_times || self.is_excused(*sample, &blamed)
                 }
                 Complaint::Unanswered { sample, .. } => {
                     let disk = sample.is_some_and(|sample| self.is_excused(sample, &blamed));
-                    stood_still || self.drained || disk
+                    hard_times || self.drained || disk
                 }
             };
             if !excused {

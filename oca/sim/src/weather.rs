@@ -46,6 +46,8 @@ pub struct Weather {
     pub rude_client: Chance,
     /// Receive, chunk and send buffers.
     pub buffers: [u32; 3],
+    /// There are fewer buffers than clients may need: the server may have to turn some away.
+    pub scarce: bool,
     /// Sockets at once.
     pub sockets_max: usize,
 }
@@ -68,7 +70,8 @@ impl Weather {
             wall_set: 0,
             stray_wake: 0,
             rude_client: 0,
-            buffers: [64, 32, 64],
+            buffers: [64, 64, 64],
+            scarce: false,
             sockets_max: 64,
         }
     }
@@ -99,6 +102,7 @@ impl Weather {
             weather.disk_latency_max = random.u64(MICROSECOND..200 * MILLISECOND);
         }
         if random.u8(..3) == 0 {
+            weather.scarce = true;
             weather.buffers = [random.u32(8..20), random.u32(16..20), random.u32(2..12)];
         }
         if random.u8(..4) == 0 {

@@ -482,7 +482,7 @@ mod tests {
         assert_eq!(board.next(0, false, 1, 2).unwrap().object(), repair.object);
         assert!(board.next(0, false, 1, 2).is_none());
         assert_eq!(board.next(0, true, 1, 2).unwrap().object(), plan.object);
-        board.began(&plan.object, vec![0..4], 1 << 20);
+        board.began(&plan.object, vec![0..2, 2..4], 1 << 20);
         let Some(Job::Chunks { .. }) = board.next(0, true, 4, 2) else { panic!() };
         board.set(&[], &[plan.clone(), pull(3, &["a"])], |_| false);
         assert_eq!(board.run_ended(&plan.object, 0..0, 0), After::Go);

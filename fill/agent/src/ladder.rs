@@ -188,7 +188,7 @@ mod tests {
         Source { kind, appliance, media_url: format!("https://{name}"), pending }
     }
 
-    fn named<'a>(picked: Option<&'a Source>) -> Option<&'a str> {
+    fn named(picked: Option<&Source>) -> Option<&str> {
         picked.map(|source| source.appliance.as_str())
     }
 

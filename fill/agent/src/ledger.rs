@@ -152,7 +152,7 @@ mod tests {
                 }
             }
         }
-        assert!(spent <= 3 * SET_ASIDE_BYTES && spent >= SET_ASIDE_BYTES, "{spent}");
+        assert!((SET_ASIDE_BYTES..=3 * SET_ASIDE_BYTES).contains(&spent), "{spent}");
         let mut ledger = Ledger::open(path).unwrap();
         ledger.enter(&"next".parse().unwrap()).unwrap();
         assert!(ledger.spend(SET_ASIDE_BYTES, budget).unwrap());

@@ -437,11 +437,11 @@ async fn fetch_orders(night: &Night) {
     let took = night.standing.borrow_mut().take(orders, skew_ms, ticks);
     match took {
         Err(error) => tracing::error!(error = error.in_full(), "orders not taken"),
-        Ok(Took::SameWork) => {}
-        Ok(Took::OlderWork { offered }) => {
+        Ok(Took::Same) => {}
+        Ok(Took::Older { offered }) => {
             tracing::warn!(offered, "refused an older plan; remove orders.json to accept it");
         }
-        Ok(Took::NewWork) => {
+        Ok(Took::New) => {
             if let Err(error) = night.ledger.borrow_mut().learn(&pulls) {
                 tracing::error!(error = error.in_full(), "sources not remembered");
             }

@@ -31,11 +31,11 @@ pub(crate) struct Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Took {
     /// The work is another.
-    NewWork,
+    New,
     /// Same work; windows and ticket were taken over.
-    SameWork,
+    Same,
     /// An older plan than ours: its windows and ticket were taken over, its work was not.
-    OlderWork {
+    Older {
         /// Its serial.
         offered: u64,
     },
@@ -66,14 +66,14 @@ impl Standing {
             Some(old) if new.serial < old.serial => {
                 let offered = new.serial;
                 (new.serial, new.plan, new.work) = (old.serial, old.plan, old.work.clone());
-                Took::OlderWork { offered }
+                Took::Older { offered }
             }
-            Some(old) if new.serial == old.serial && new.work == old.work => Took::SameWork,
-            _ => Took::NewWork,
+            Some(old) if new.serial == old.serial && new.work == old.work => Took::Same,
+            _ => Took::New,
         };
         let stale_ticket = ticks.saturating_sub(self.kept_at) >= TICKET_KEPT_MS;
         let windows_same = self.orders.as_ref().is_some_and(|old| old.windows == new.windows);
-        if took == Took::NewWork || !windows_same || stale_ticket {
+        if took == Took::New || !windows_same || stale_ticket {
             let kept = Kept { orders: new, skew_ms };
             state_file::store(&self.path, &kept)?;
             self.kept_at = ticks;
@@ -106,12 +106,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("orders.json");
         let (mut standing, _) = Standing::open(path.clone()).unwrap();
-        assert_eq!(standing.take(orders(7, "a"), 5, 0).unwrap(), Took::NewWork);
-        assert_eq!(standing.take(orders(7, "b"), 5, 1).unwrap(), Took::SameWork);
+        assert_eq!(standing.take(orders(7, "a"), 5, 0).unwrap(), Took::New);
+        assert_eq!(standing.take(orders(7, "b"), 5, 1).unwrap(), Took::Same);
         let (mut standing, skew_ms) = Standing::open(path).unwrap();
         assert_eq!(skew_ms, 5);
         let took = standing.take(orders(6, "c"), 5, 2).unwrap();
-        assert_eq!(took, Took::OlderWork { offered: 6 });
+        assert_eq!(took, Took::Older { offered: 6 });
         let orders = standing.orders().unwrap();
         assert_eq!((orders.serial, orders.fill_ticket.as_str()), (7, "c"));
     }

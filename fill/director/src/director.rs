@@ -1,0 +1,153 @@
+//! The reconciler: look at what is, plan what should be, post the difference, sleep, again.
+//! Takes no input and trusts no memory but the last plan it saw.
+//!
+//! Woken by a timer, at the latest every `every_ms`; and within two seconds by a nudge: it asks
+//! control for the list of windows and the fleet, which is cheap, and looks at everything only when
+//! windows or what boxes hold changed.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use control_client::{ClientError, ControlClient, Credential};
+use control_types::fill::{NightPlan, Window};
+use control_types::fleet::{ApplianceStatus, Health};
+use control_types::{ErrorWord, PlanId, UnixMillis};
+use fill_plan::{Knobs, is_settled, plan};
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::error::DirectorError;
+
+/// How often the cheap look happens, milliseconds, unless `every_ms` is shorter.
+const GLANCE_MS: u64 = 2_000;
+/// A fill state of a large fleet takes a while to write down, milliseconds.
+const CALL_MS_MAX: u64 = 60_000;
+
+/// What a look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// The plan in force still holds.
+    Settled {
+        /// Its serial; 0 when there is none and none is needed.
+        serial: u64,
+    },
+    /// A new plan was posted.
+    Posted {
+        /// Its serial.
+        serial: u64,
+        /// Objects to pull, over all boxes.
+        pulls: usize,
+        /// Boxes that have something to do.
+        appliances: usize,
+    },
+}
+
+/// Looks until SIGTERM or SIGINT, or once. Says what came of each look to `told`.
+///
+/// # Errors
+/// With `once`, whatever kept it from looking; otherwise only what keeps it from starting.
+pub async fn run(
+    config: &Config,
+    once: bool,
+    mut told: impl FnMut(Looked),
+) -> Result<(), DirectorError> {
+    let credential = Credential::Operator(config.control_key.clone());
+    let control =
+        ControlClient::new(&config.control_url, credential, config.control_ca.as_deref())?
+            .with_call_ms_max(CALL_MS_MAX);
+    if once {
+        told(look(&control, &config.knobs).await?);
+        return Ok(());
+    }
+    let mut terminate = signal(SignalKind::terminate()).map_err(DirectorError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DirectorError::Signals)?;
+    println!("{{\"ready\":true}}");
+    let watch = async {
+        loop {
+            match look(&control, &config.knobs).await {
+                Ok(looked) => told(looked),
+                Err(error) => tracing::warn!(%error, "could not look; trying again"),
+            }
+            pause(&control, config.every_ms).await;
+        }
+    };
+    tokio::select! {
+        () = watch => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// One look: fetches the state and the plan in force, and posts a fresh plan if that one is no good.
+/// Doing it twice is doing it once.
+///
+/// # Errors
+/// Control is away or refused.
+pub async fn look(control: &ControlClient, knobs: &Knobs) -> Result<Looked, DirectorError> {
+    let state = control.fill_state().await?;
+    let current = in_force(control).await?;
+    let serial = current.as_ref().map_or(0, |plan| plan.serial);
+    let id = PlanId(Uuid::new_v4());
+    let fresh = plan(&state, knobs, current.as_ref(), now(), id, serial + 1);
+    if current.as_ref().is_some_and(|current| is_settled(current, &fresh, &state)) {
+        return Ok(Looked::Settled { serial });
+    }
+    match control.put_plan(&fresh).await {
+        // Another director was quicker: its plan is as good as ours.
+        Err(error) if error.word() == Some(ErrorWord::Conflict) => Ok(Looked::Settled { serial }),
+        Err(error) => Err(error.into()),
+        Ok(()) => {
+            let pulls = fresh.appliances.iter().map(|entry| entry.pulls.len()).sum();
+            let appliances = fresh.appliances.len();
+            Ok(Looked::Posted { serial: fresh.serial, pulls, appliances })
+        }
+    }
+}
+
+async fn in_force(control: &ControlClient) -> Result<Option<NightPlan>, ClientError> {
+    match control.plan().await {
+        Err(error) if error.word() == Some(ErrorWord::NotFound) => Ok(None),
+        plan => plan.map(Some),
+    }
+}
+
+/// What a glance sees: enough to tell that a full look is due.
+#[derive(PartialEq)]
+struct Glance {
+    windows: Vec<Window>,
+    boxes: Vec<(String, Health, u64, u64)>,
+    titles: usize,
+}
+
+/// Sleeps for `every_ms`, or until a glance differs from the first one.
+async fn pause(control: &ControlClient, every_ms: u64) {
+    let end = tokio::time::Instant::now() + Duration::from_millis(every_ms);
+    let first = glance(control).await.ok();
+    while tokio::time::Instant::now() < end {
+        let step = tokio::time::Instant::now() + Duration::from_millis(GLANCE_MS);
+        tokio::time::sleep_until(step.min(end)).await;
+        match (&first, glance(control).await) {
+            (Some(first), Ok(now)) if *first != now => return,
+            (None, Ok(_)) => return,
+            _ => {}
+        }
+    }
+}
+
+async fn glance(control: &ControlClient) -> Result<Glance, ClientError> {
+    let windows = control.windows().await?;
+    let fleet = control.appliances().await?;
+    let titles = control.titles().await?.len();
+    let boxes = fleet.iter().map(seen).collect();
+    Ok(Glance { windows, boxes, titles })
+}
+
+fn seen(status: &ApplianceStatus) -> (String, Health, u64, u64) {
+    (status.record.id.to_string(), status.health, status.objects, status.held_bytes)
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,151 @@
+//! The real director against a small control: it posts once, keeps quiet while the plan is worked
+//! through, and posts again when the fleet changes.
+
+// A panic is the report.
+#![allow(clippy::unwrap_used)]
+
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use control_types::fill::{FillAppliance, FillState, NightPlan, PlaceableObject};
+use control_types::fleet::{DiskClass, HeldObject, Role, VolumeReport};
+use control_types::ids::ObjectId;
+use control_types::{ErrorBody, ErrorWord, UnixMillis};
+
+struct Control {
+    state: Mutex<FillState>,
+    plan: Mutex<Option<NightPlan>>,
+}
+
+type Shared = State<Arc<Control>>;
+type Refusal = (StatusCode, Json<ErrorBody>);
+
+async fn plan(State(control): Shared) -> Result<Json<NightPlan>, Refusal> {
+    let message = "no plan yet".to_owned();
+    let body = ErrorBody { error: ErrorWord::NotFound, message, request_id: "r".to_owned() };
+    let plan = control.plan.lock().unwrap().clone();
+    plan.map(Json).ok_or((StatusCode::NOT_FOUND, Json(body)))
+}
+
+async fn put_plan(State(control): Shared, Json(plan): Json<NightPlan>) -> StatusCode {
+    *control.plan.lock().unwrap() = Some(plan);
+    StatusCode::NO_CONTENT
+}
+
+async fn state(State(control): Shared) -> Json<FillState> {
+    Json(control.state.lock().unwrap().clone())
+}
+
+fn box_of(name: &str, role: Role, holds: &[ObjectId]) -> FillAppliance {
+    let class = DiskClass::Ssd;
+    let held = |object: &ObjectId| HeldObject { object: *object, bytes: 1 << 20, class };
+    FillAppliance {
+        appliance: name.parse().unwrap(),
+        site: name.split('-').next().unwrap().parse().unwrap(),
+        isp: if role == Role::Origin { "operator" } else { "isp" }.parse().unwrap(),
+        role,
+        healthy: true,
+        media_url: format!("https://{name}"),
+        volumes: vec![VolumeReport {
+            path: "/ssd".to_owned(),
+            class,
+            capacity_bytes: 1 << 30,
+            used_bytes: 0,
+            healthy: true,
+        }],
+        holds: holds.iter().map(held).collect(),
+    }
+}
+
+async fn control(objects: &[ObjectId]) -> (Arc<Control>, String) {
+    let placeable = |object: &ObjectId| PlaceableObject {
+        object: *object,
+        bytes: 1 << 20,
+        title: "t".parse().unwrap(),
+        demand_bytes: Vec::new(),
+        demand_bytes_elsewhere: 1e9,
+    };
+    let state_of = FillState {
+        now: UnixMillis(1),
+        objects: objects.iter().map(placeable).collect(),
+        appliances: vec![
+            box_of("home-1", Role::Origin, objects),
+            box_of("a-1", Role::Edge, &[]),
+            box_of("a-2", Role::Edge, &[]),
+        ],
+        windows: Vec::new(),
+    };
+    let control = Arc::new(Control { state: Mutex::new(state_of), plan: Mutex::default() });
+    let app = Router::new()
+        .route("/v1/operator/fill-state", get(state))
+        .route("/v1/operator/plan", get(plan).put(put_plan))
+        .with_state(Arc::clone(&control));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (control, url)
+}
+
+async fn once(url: &str) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, key) = (dir.path().join("director.toml"), dir.path().join("operator.key"));
+    std::fs::write(&key, "key").unwrap();
+    std::fs::write(&config, format!("[control]\nurl = \"{url}\"\nkey_file = {key:?}\n")).unwrap();
+    let run = move || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fill-director"));
+        command.args(["run", "--once", "--config"]).arg(&config).output().unwrap()
+    };
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    drop(dir);
+    output
+}
+
+async fn said(url: &str) -> serde_json::Value {
+    let output = once(url).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_posted_once_and_again_when_the_fleet_changes() {
+    let objects = [ObjectId([1; 32]), ObjectId([2; 32])];
+    let (control, url) = control(&objects).await;
+    let first = said(&url).await;
+    assert_eq!(
+        (&first["posted"], &first["serial"], &first["pulls"]),
+        (&true.into(), &1.into(), &4.into())
+    );
+    assert_eq!(said(&url).await["posted"], false);
+
+    // The fill master got its first object: nothing new to say.
+    let plan = control.plan.lock().unwrap().clone().unwrap();
+    let master = plan.appliances.iter().find(|entry| !entry.pulls[0].sources[0].pending).unwrap();
+    let (master, got) = (master.appliance.clone(), master.pulls[0].object);
+    let held = HeldObject { object: got, bytes: 1 << 20, class: DiskClass::Ssd };
+    for one in &mut control.state.lock().unwrap().appliances {
+        if one.appliance == master {
+            one.holds.push(held);
+        }
+    }
+    assert_eq!(said(&url).await["posted"], false);
+
+    // A box falls ill: the plan must not count on it.
+    control.state.lock().unwrap().appliances[2].healthy = false;
+    let next = said(&url).await;
+    assert_eq!((&next["posted"], &next["serial"]), (&true.into(), &2.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_away_is_an_error_that_names_the_url() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let output = once(&url).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&url) && said.contains("unreachable"), "{said}");
+}

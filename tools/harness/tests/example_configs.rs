@@ -15,6 +15,9 @@ fn taken(program: &str, verb: &[&str], example: &str) -> Result<(), Trouble> {
         std::fs::create_dir_all(root.join("srv").join(volume))?;
     }
     std::fs::write(root.join("key"), "nfa_0123456789abcdef0123456789abcdef")?;
+    // Control makes this one at its first start; the director reads it.
+    std::fs::create_dir_all(root.join("state/control"))?;
+    std::fs::write(root.join("state/control/operator.key"), "nfk_0123456789abcdef")?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../systemd/etc").join(example);
     let shown = root.display().to_string();
     let text = std::fs::read_to_string(&here)?

@@ -106,8 +106,36 @@ struct Flight {
     start: usize,
     end: usize,
     more: bool,
+    holds: Holds,
+    media: u64,
+}
+
+impl Flight {
+    fn load(&self) -> Load {
+        Load { holds: self.holds, media: self.media }
+    }
+}
+
+/// What a send carries.
+#[derive(Clone, Copy)]
+struct Load {
+    holds: Holds,
     /// Bytes of media in it, counted when it is gone.
     media: u64,
+}
+
+/// Whose memory a send holds until it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holds {
+    /// The connection's own.
+    SendBuffer,
+    /// The hot set's: the chunk cannot be evicted meanwhile.
+    Chunk,
+}
+
+impl Load {
+    /// Bytes that are not media: keys, alerts.
+    const NO_MEDIA: Self = Self { holds: Holds::SendBuffer, media: 0 };
 }
 
 impl Connection {
@@ -169,18 +197,22 @@ impl Connection {
         station.submit(token, Op::Receive { socket: self.socket, into });
     }
 
-    /// Sends `range` of `from`, which holds `media` bytes of an object.
+    /// Sends `range` of `from`.
     fn launch<K: Kernel>(
         &mut self,
         station: &mut Station<K>,
         from: Rc<Buffer>,
         range: Range<usize>,
         more: More,
-        media: u64,
+        load: Load,
     ) {
         debug_assert!(self.flight.is_none() && range.end <= from.len());
+        let Load { holds, media } = load;
+        if holds == Holds::Chunk {
+            station.chunks_in_flight += 1;
+        }
         let more = more == More::Follows;
-        self.flight = Some(Flight { start: range.start, end: range.end, more, media });
+        self.flight = Some(Flight { start: range.start, end: range.end, more, holds, media });
         let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
         station.submit(token, Op::Send { socket: self.socket, from, range, more });
     }

@@ -83,8 +83,6 @@ pub struct Counters {
     pub resumed: Counter,
     /// Chunks found in memory.
     pub hot_hits: Counter,
-    /// Chunks joined while another connection's read was under way.
-    pub hot_joins: Counter,
     /// Chunks read from disk.
     pub hot_misses: Counter,
     /// Chunks dropped to make room.
@@ -134,7 +132,6 @@ impl Default for Counters {
             handshakes: Counter::default(),
             resumed: Counter::default(),
             hot_hits: Counter::default(),
-            hot_joins: Counter::default(),
             hot_misses: Counter::default(),
             hot_evictions: Counter::default(),
             hot_chunks: Counter::default(),

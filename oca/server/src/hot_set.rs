@@ -122,17 +122,22 @@ impl HotSet {
         }
     }
 
-    /// Looks a chunk up and counts the use.
-    pub fn get(&mut self, key: &ChunkKey) -> Lookup {
+    /// Looks a chunk up. Does not count as a use: one reader looks many times.
+    #[must_use]
+    pub fn get(&self, key: &ChunkKey) -> Lookup {
         let Some(at) = self.map.get(key).copied() else { return Lookup::Absent };
-        let place = &mut self.places[at as usize];
-        match &place.state {
-            State::Ready(chunk) => {
-                place.uses = (place.uses + 1).min(USES_MAX);
-                Lookup::Ready(chunk.clone())
-            }
+        match &self.places[at as usize].state {
+            State::Ready(chunk) => Lookup::Ready(chunk.clone()),
             State::Reading(_) => Lookup::Reading(at),
             State::Free => Lookup::Absent,
+        }
+    }
+
+    /// Counts a use: a reader other than the one that had it read wants this chunk.
+    pub fn count_use(&mut self, key: &ChunkKey) {
+        if let Some(at) = self.map.get(key) {
+            let place = &mut self.places[*at as usize];
+            place.uses = (place.uses + 1).min(USES_MAX);
         }
     }
 
@@ -295,7 +300,10 @@ mod tests {
         /// One access; returns whether it was in memory.
         fn touch(&mut self, number: u32) -> bool {
             match self.set.get(&key(number)) {
-                Lookup::Ready(_) => return true,
+                Lookup::Ready(_) => {
+                    self.set.count_use(&key(number));
+                    return true;
+                }
                 Lookup::Reading(_) => panic!("nothing stays under read here"),
                 Lookup::Absent => {}
             }

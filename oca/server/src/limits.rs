@@ -51,9 +51,6 @@ pub const RECORDS_PER_SEND: usize = 4;
 /// One send buffer, bytes: a batch of records and a response head in a record of its own.
 pub const SEND_BYTES: usize = 69_632;
 
-/// Send buffers of a worker: one for each connection that is sending at this moment.
-pub const SEND_BUFFERS: usize = 1024;
-
 /// Longest response head we write, bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = oca_http::answer::ANSWER_BYTES_MAX;
 
@@ -63,6 +60,10 @@ pub const CHUNK_BUFFERS_MIN: usize = 16;
 /// Share of a worker's chunk buffers that one volume may have under read: a slow disk fills its own
 /// share and no other's.
 pub const VOLUME_READS_SHARE: usize = 2;
+
+/// Share of a worker's chunk buffers that sends may hold: the rest can be evicted at any time, however
+/// slowly clients read.
+pub const IN_FLIGHT_SHARE: usize = 2;
 
 /// Connections that may wait for a buffer; past this, a new request is answered 503.
 pub const STARVED_MAX: usize = 2048;
@@ -140,7 +141,7 @@ const _: () = assert!(HANDSHAKE_MS_MAX < IDLE_MS_MAX && SEND_PROGRESS_MS_MAX < I
 pub struct MemorySum {
     /// Chunk buffers: the hot set and what is under read.
     pub chunks: u64,
-    /// Send buffers.
+    /// Send buffers: one for each connection, so that slow readers take none from the others.
     pub sends: u64,
     /// Receive buffers, bytes that wait for the rest of a record or head, TLS sessions.
     pub receives: u64,
@@ -161,7 +162,7 @@ impl MemorySum {
             (RECEIVE_BYTES + INCOMING_BYTES_MAX + PLAIN_BYTES_MAX + SESSION_BYTES) as u64;
         Self {
             chunks: workers * chunk_buffers as u64 * CHUNK_BYTES,
-            sends: workers * (SEND_BUFFERS * SEND_BYTES) as u64,
+            sends: workers * (connections * SEND_BYTES) as u64,
             receives: workers * connections as u64 * each_connection,
             seals: workers * SEAL_BYTES_MAX as u64,
             tickets: workers * (TICKETS_MAX * 2 * TICKET_BYTES_MAX) as u64,

@@ -50,7 +50,6 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("tls_handshakes_total", "TLS handshakes finished.", sum(|c| &c.handshakes)),
         counter("tls_resumed_total", "Of those, resumed by ticket.", sum(|c| &c.resumed)),
         counter("hot_hits_total", "Chunks found in memory.", sum(|c| &c.hot_hits)),
-        counter("hot_joins_total", "Chunks awaited by a second reader.", sum(|c| &c.hot_joins)),
         counter("hot_misses_total", "Chunks read from disk.", sum(|c| &c.hot_misses)),
         counter("hot_evictions_total", "Chunks dropped for room.", sum(|c| &c.hot_evictions)),
         gauge("hot_chunks", "Chunks in memory now.", sum(|c| &c.hot_chunks)),

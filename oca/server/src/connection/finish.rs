@@ -8,7 +8,7 @@ use oca_sys::{Kernel, Op};
 
 use super::read::Note;
 use super::stream::Stream;
-use super::{Connection, Flow, More, State};
+use super::{Connection, Flow, Load, More, State};
 use crate::access_log::Line;
 use crate::library::Found;
 use crate::outcome::{CloseReason, Ending};
@@ -131,6 +131,6 @@ fn farewell<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     if wrote == 0 {
         return Flow::Again;
     }
-    connection.launch(station, Rc::new(out), 0..wrote, More::Last, 0);
+    connection.launch(station, Rc::new(out), 0..wrote, More::Last, Load::NO_MEDIA);
     Flow::Wait
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use oca_sys::Kernel;
 
 use super::stream::{Progress, Pumped, Stream};
-use super::{Connection, Flow, More, State};
+use super::{Connection, Flow, Load, More, State};
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::Station;
 
@@ -71,7 +71,7 @@ fn pump<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Opt
     let Stream::Tls(tls) = &mut connection.stream else { return None };
     let pumped = tls.pump(&mut connection.plain, &mut out);
     if pumped.wrote > 0 {
-        connection.launch(station, Rc::new(out), 0..pumped.wrote, More::Last, 0);
+        connection.launch(station, Rc::new(out), 0..pumped.wrote, More::Last, Load::NO_MEDIA);
     }
     Some(pumped)
 }

@@ -19,8 +19,9 @@ use super::admit::Turn;
 use super::finish::{self, Record};
 use super::read::{Refusal, Short};
 use super::stream::Stream;
-use super::{Connection, Flow, More, State};
+use super::{Connection, Flow, Holds, More, State};
 use crate::library::Found;
+use crate::limits::SMALL_BODY_BYTES_MAX;
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{Fault, Station, Wish};
 use pace::Pace;
@@ -47,10 +48,12 @@ struct Body {
     found: Found,
     position: u64,
     end: u64,
-    /// The last chunk asked for, so that finding it in memory is counted once.
-    asked: Option<u32>,
-    /// The last chunk read ahead, or tried to.
+    /// The last chunk whose use is settled: it was counted, or it was read for this body.
+    settled: Option<u32>,
+    /// The last chunk that was tried to be read ahead.
     ahead: Option<u32>,
+    /// The last chunk that was read ahead for this body.
+    own: Option<u32>,
     waits_for_disk: bool,
     pace: Option<Pace>,
 }
@@ -71,6 +74,17 @@ impl Sending {
     /// Whether the next chunk is awaited.
     pub fn waits_for_disk(&self) -> bool {
         self.body.as_ref().is_some_and(|body| body.waits_for_disk)
+    }
+
+    /// Whether the rest is short enough to be copied beside the head.
+    fn is_small(&self) -> bool {
+        let small = |body: &Body| (1..=SMALL_BODY_BYTES_MAX).contains(&(body.end - body.position));
+        self.body.as_ref().is_some_and(small)
+    }
+
+    /// Whether bytes follow the ones taken so far at once.
+    fn more(&self) -> More {
+        if self.is_done() || self.paused_until().is_some() { More::Last } else { More::Follows }
     }
 
     fn is_done(&self) -> bool {
@@ -111,9 +125,10 @@ fn begin(turn: Turn, now: Nanos) -> Sending {
         found,
         position: turn.extent.start,
         end: turn.extent.end,
-        // A first chunk that had to be read is not found in memory.
-        asked: (!turn.is_hot).then_some(chunk_index(turn.extent.start)),
+        // A first chunk that had to be awaited was not found in memory.
+        settled: (!turn.is_hot).then_some(chunk_index(turn.extent.start)),
         ahead: None,
+        own: None,
         waits_for_disk: false,
         pace,
     };
@@ -240,6 +255,9 @@ pub fn sent<K: Kernel>(
     buffer: Rc<Buffer>,
 ) -> Flow {
     let Some(flight) = connection.flight.take() else { return Flow::Wait };
+    if flight.holds == Holds::Chunk {
+        station.chunks_in_flight = station.chunks_in_flight.saturating_sub(1);
+    }
     if matches!(connection.state, State::Closing) {
         return Flow::Wait;
     }
@@ -255,7 +273,7 @@ pub fn sent<K: Kernel>(
     let start = flight.start + went;
     if start < flight.end {
         let more = if flight.more { More::Follows } else { More::Last };
-        connection.launch(station, buffer, start..flight.end, more, flight.media);
+        connection.launch(station, buffer, start..flight.end, more, flight.load());
         return Flow::Wait;
     }
     if let State::Sending(sending) = &mut connection.state {
@@ -265,7 +283,7 @@ pub fn sent<K: Kernel>(
             station.counters.fill_bytes.add(flight.media);
         }
         // A chunk's memory is shared with the hot set; a send buffer is ours alone again.
-        if Rc::strong_count(&buffer) == 1 && buffer.len() < CHUNK_BYTES as usize {
+        if flight.holds == Holds::SendBuffer {
             connection.spare = Some(buffer);
         }
     }

@@ -13,7 +13,7 @@ use oca_sys::{KernelConfig, ListenerId, RingKernel, RingWaker};
 use super::StartError;
 use crate::access_log::LogSink;
 use crate::counters::Counters;
-use crate::limits::{ACCEPT_HEADROOM, COMMANDS_MAX, RECEIVE_BYTES, SEND_BUFFERS, SEND_BYTES};
+use crate::limits::{ACCEPT_HEADROOM, COMMANDS_MAX, RECEIVE_BYTES, SEND_BYTES};
 use crate::worker::{Command, Shared, Turned, Worker, WorkerParts};
 
 /// How often a worker's CPU time is noted.
@@ -85,7 +85,7 @@ impl Sizes {
             chunk_buffers: count(self.chunk_buffers),
             chunk_bytes: usize::try_from(control_types::limits::CHUNK_BYTES)
                 .expect("a chunk fits memory"),
-            send_buffers: count(SEND_BUFFERS.min(self.connections).max(8)),
+            send_buffers: count(self.connections),
             send_bytes: SEND_BYTES,
         }
     }

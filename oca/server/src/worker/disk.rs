@@ -51,7 +51,6 @@ impl<K: Kernel> Station<K> {
             Lookup::Ready(chunk) => return Wish::Ready(chunk),
             Lookup::Reading(at) => {
                 self.hot.join(at, seat);
-                self.counters.hot_joins.add(1);
                 return Wish::Later;
             }
             Lookup::Absent => {}
@@ -76,18 +75,25 @@ impl<K: Kernel> Station<K> {
         }
     }
 
-    /// Reads chunk `index` ahead if that takes nothing from anybody.
-    pub fn read_ahead(&mut self, found: &Found, index: u32) {
+    /// A reader begins with a chunk that it did not have read: that is what keeps a chunk in memory.
+    pub fn count_use(&mut self, found: &Found, index: u32) {
+        self.counters.hot_hits.add(1);
+        self.hot.count_use(&ChunkKey { object: found.object, view: found.view, index });
+    }
+
+    /// Reads chunk `index` ahead if that takes nothing from anybody. True when it did.
+    pub fn read_ahead(&mut self, found: &Found, index: u32) -> bool {
         let key = ChunkKey { object: found.object, view: found.view, index };
         if index >= found.chunks()
             || !self.starved.is_empty()
             || self.volume_reads[usize::from(found.volume)] * 2 >= self.volume_reads_max
             || self.hot.knows(&key)
         {
-            return;
+            return false;
         }
-        if let FileLookup::Ready(file) = self.files.get(found) {
-            self.read_chunk(found, key, file);
+        match self.files.get(found) {
+            FileLookup::Ready(file) => self.read_chunk(found, key, file).is_some(),
+            FileLookup::Opening(_) | FileLookup::Absent => false,
         }
     }
 

@@ -16,7 +16,9 @@ use crate::counters::Counters;
 use crate::files::Files;
 use crate::hot_set::HotSet;
 use crate::library::Library;
-use crate::limits::{FILES_MAX, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX, VOLUMES_MAX};
+use crate::limits::{
+    FILES_MAX, IN_FLIGHT_SHARE, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX, VOLUMES_MAX,
+};
 use crate::tickets::{Gate, TicketMemory};
 
 /// Why bytes that a seat waits for will not come.
@@ -82,6 +84,10 @@ pub struct Station<K> {
     pub volume_reads_max: usize,
     /// Reads under way, by volume.
     pub volume_reads: Vec<usize>,
+    /// Sends under way straight from a chunk's memory.
+    pub chunks_in_flight: usize,
+    /// Beyond this, clear sends copy: readers that take little must not hold all of the memory.
+    pub chunks_in_flight_max: usize,
     pub(super) ready: VecDeque<(Seat, Option<Fault>)>,
     pub(super) starved: VecDeque<Seat>,
     /// Operations that found the kernel's queue full; they go first next time.
@@ -113,6 +119,8 @@ impl<K: Kernel> Station<K> {
             draining: false,
             volume_reads_max: (chunk_buffers / crate::limits::VOLUME_READS_SHARE).max(1),
             volume_reads: vec![0; VOLUMES_MAX],
+            chunks_in_flight: 0,
+            chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),
             starved: VecDeque::with_capacity(STARVED_MAX),
             held: VecDeque::with_capacity(256),

@@ -172,6 +172,36 @@ fn more_than_fits_memory_is_served_all_the_same() {
 }
 
 #[test]
+fn readers_that_take_nothing_cost_the_others_nothing() {
+    // 16 chunk buffers; 60 readers ask for 16 MiB each at 60 different places and read nothing.
+    let setup = Setup::new().section("memory", "hot_set_bytes = 4194304\n");
+    let large = setup.publish(0, "night", &payload(16 << 20, 41));
+    let bytes = payload(3 << 20, 42);
+    let small = setup.publish(0, "night", &bytes);
+    let path = |object| format!("/t/{}/v/night/{object}", setup.play("night"));
+    let (large, small) = (path(large), path(small));
+    let appliance = setup.start();
+    let stuck: Vec<Connection> = (0..60)
+        .map(|number| {
+            let mut connection = appliance.connect();
+            let range = format!("Range: bytes={}-\r\n", number * 4096);
+            connection.send(request("GET", &large, &range).as_bytes());
+            connection
+        })
+        .collect();
+    appliance.counts("connections", "", 60.0);
+    let began = std::time::Instant::now();
+    for _ in 0..3 {
+        assert!(appliance.get(&small).body == bytes);
+    }
+    // Before the stuck ones are given up, so not thanks to that.
+    let bound = oca::limits::SEND_PROGRESS_MS_MAX / 2;
+    assert!(began.elapsed().as_millis() < u128::from(bound), "{:?}", began.elapsed());
+    appliance.counts("closed_total", "stalled", 0.0);
+    drop(stuck);
+}
+
+#[test]
 fn what_the_agent_publishes_and_prunes_is_followed() {
     let appliance = Setup::new().start();
     let bytes = payload(1000, 3);

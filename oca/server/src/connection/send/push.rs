@@ -9,14 +9,14 @@ use oca_http::answer::ANSWER_BYTES_MAX;
 use oca_http::{Answer, Frame, Media, Outcome, write_head};
 use oca_sys::{Buffer, Kernel};
 
-use super::{Body, Opening, Sending, chunk_index};
+use super::{Opening, Sending, chunk_index};
 use crate::connection::locate::{TAG_BYTES, etag};
 use crate::connection::read::Short;
 use crate::connection::stream::{Stream, clear_bytes_that_fit};
-use crate::connection::{Connection, More};
+use crate::connection::{Connection, Holds, Load, More};
 use crate::hot_set::Chunk;
 use crate::library::Found;
-use crate::limits::{PACED_SEND_BYTES_MAX, RETRY_AFTER_S, SMALL_BODY_BYTES_MAX};
+use crate::limits::{PACED_SEND_BYTES_MAX, RETRY_AFTER_S};
 use crate::worker::{Station, Wish};
 
 /// What became of a push.
@@ -31,20 +31,21 @@ pub enum Pushed {
     OverBudget,
 }
 
+/// The head, with a small body in the same piece; then chunk after chunk from its own memory, as
+/// long as sends do not hold too many chunks.
 pub fn push_clear<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
     sending: &mut Sending,
 ) -> Pushed {
-    if sending.opening.is_none() {
+    if sending.opening.is_none() && station.chunks_in_flight < station.chunks_in_flight_max {
         let (chunk, range) = match next_piece(connection, station, sending, usize::MAX) {
             Piece::Bytes(chunk, range) => (chunk, range),
             Piece::None => return Pushed::Waits,
             Piece::Ended(pushed) => return pushed,
         };
-        let media = range.len() as u64;
-        let more = if sending.is_done() { More::Last } else { More::Follows };
-        connection.launch(station, chunk.buffer, range, more, media);
+        let load = Load { holds: Holds::Chunk, media: range.len() as u64 };
+        connection.launch(station, chunk.buffer, range, sending.more(), load);
         return Pushed::Launched;
     }
     let Some(mut out) = take_send_buffer(connection, station) else {
@@ -53,19 +54,26 @@ pub fn push_clear<K: Kernel>(
     let Some(buffer) = Rc::get_mut(&mut out) else { return Pushed::Cut };
     let mut wrote = open(station, sending, buffer);
     let mut media = 0;
-    let small = |body: &Body| body.end - body.position <= SMALL_BODY_BYTES_MAX;
-    if sending.body.as_ref().is_some_and(small)
-        && let Piece::Bytes(chunk, range) = next_piece(connection, station, sending, usize::MAX)
-    {
-        media = range.len() as u64;
-        buffer[wrote..wrote + range.len()].copy_from_slice(&chunk.buffer[range]);
-        wrote += media as usize;
+    if wrote == 0 || sending.is_small() {
+        let room = buffer.len() - wrote;
+        match next_piece(connection, station, sending, room) {
+            Piece::Bytes(chunk, range) => {
+                media = range.len() as u64;
+                buffer[wrote..wrote + range.len()].copy_from_slice(&chunk.buffer[range]);
+                wrote += media as usize;
+            }
+            // The head goes out; this is asked for again after.
+            Piece::None | Piece::Ended(_) if wrote > 0 => {}
+            Piece::None => return Pushed::Waits,
+            Piece::Ended(pushed) => return pushed,
+        }
     }
-    let more = if sending.is_done() { More::Last } else { More::Follows };
-    connection.launch(station, out, 0..wrote, more, media);
+    let load = Load { holds: Holds::SendBuffer, media };
+    connection.launch(station, out, 0..wrote, sending.more(), load);
     Pushed::Launched
 }
 
+/// As many records as a send buffer holds.
 pub fn push_tls<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
@@ -106,7 +114,8 @@ pub fn push_tls<K: Kernel>(
             None => return Pushed::Cut,
         }
     }
-    connection.launch(station, out, 0..wrote, More::Last, media);
+    let load = Load { holds: Holds::SendBuffer, media };
+    connection.launch(station, out, 0..wrote, More::Last, load);
     Pushed::Launched
 }
 
@@ -150,24 +159,27 @@ fn next_piece<K: Kernel>(
 ) -> Piece {
     let Some(body) = sending.body.as_mut() else { return Piece::None };
     let index = chunk_index(body.position);
-    let is_first_ask = body.asked.replace(index) != Some(index);
     body.waits_for_disk = false;
     let chunk = match station.chunk(&body.found, index, connection.seat) {
         Wish::Ready(chunk) => chunk,
         Wish::Later => {
             body.waits_for_disk = true;
+            body.settled = Some(index);
             sending.record.is_hot = false;
             return Piece::None;
         }
         Wish::Never(_) => return Piece::Ended(Pushed::Cut),
         Wish::OverBudget => return Piece::Ended(Pushed::OverBudget),
     };
-    if is_first_ask {
-        station.counters.hot_hits.add(1);
+    if body.settled.replace(index) != Some(index) && body.own != Some(index) {
+        station.count_use(&body.found, index);
     }
     let next = index.saturating_add(1);
-    if body.ahead.replace(next) != Some(next) && u64::from(next) * CHUNK_BYTES < body.end {
-        station.read_ahead(&body.found, next);
+    if body.ahead.replace(next) != Some(next)
+        && u64::from(next) * CHUNK_BYTES < body.end
+        && station.read_ahead(&body.found, next)
+    {
+        body.own = Some(next);
     }
     let start = (body.position - u64::from(index) * CHUNK_BYTES) as usize;
     let left = usize::try_from(body.end - body.position).unwrap_or(usize::MAX);

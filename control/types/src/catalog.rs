@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{ObjectId, TitleId};
 use crate::time::UnixMillis;
 
-/// A title as the operator registers it: `PUT /v1/operator/titles/{title}`. Replaces the earlier one.
+/// A title as the operator registers it: `PUT /v1/operator/titles/{title}`. Replaces the earlier
+/// one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, in a word a program can match on. The word decides the HTTP status, at the edge.
+/// What went wrong, in a word a program can match on. The word decides the HTTP status, at the
+/// edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
-//! Every id is its own type, checked when it is made, so that a title can never be taken for a site.
-//! Slugs are names people choose; uuids are names we make; an `ObjectId` is what the bytes hash to.
+//! Every id is its own type, checked when it is made, so that a title can never be taken for a
+//! site. Slugs are names people choose; uuids are names we make; an `ObjectId` is what the bytes
+//! hash to.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,5 @@
-//! The words every Nightfill process uses on the wire: ids, request and answer bodies, shared bounds.
-//! Holds no logic beyond checking a value's own range; does no I/O and reads no clock.
+//! The words every Nightfill process uses on the wire: ids, request and answer bodies, shared
+//! bounds. Holds no logic beyond checking a value's own range; does no I/O and reads no clock.
 
 #![forbid(unsafe_code)]
 

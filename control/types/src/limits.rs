@@ -1,4 +1,5 @@
-//! Bounds that both ends of a wire must agree on. A process's own maxima live in its own `limits.rs`.
+//! Bounds that both ends of a wire must agree on. A process's own maxima live in its own
+//! `limits.rs`.
 
 /// Longest slug id (title, appliance, site, ISP, window), bytes.
 pub const SLUG_BYTES_MAX: usize = 64;

@@ -16,8 +16,8 @@ pub enum Verdict {
     NotModified,
 }
 
-/// Evaluates the preconditions of `head`, in the order of RFC 9110 §13.2.2, against the object whose
-/// entity tag is `"etag"` (given without quotes) and which was made at `modified` (Unix seconds).
+/// Evaluates the preconditions of `head`, in the order of RFC 9110 §13.2.2, against the object
+/// whose entity tag is `"etag"` (given without quotes) and which was made at `modified` (Unix seconds).
 /// `If-Match` and `If-Unmodified-Since` guard writes; an appliance accepts none and ignores them.
 #[must_use]
 pub fn evaluate(head: &Head<'_>, etag: &str, modified: Option<u64>) -> Verdict {

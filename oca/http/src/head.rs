@@ -320,7 +320,8 @@ fn check_path(path: &str) -> Result<(), HeadError> {
     let segments = path.strip_prefix('/').ok_or(HeadError::TargetForm)?;
     let mut left = segments.split('/').peekable();
     while let Some(segment) = left.next() {
-        // An empty last segment is a path that ends in a slash: a different name, not a doubtful one.
+        // An empty last segment is a path that ends in a slash: a different name, not a doubtful
+        // one.
         let empty = segment.is_empty() && left.peek().is_some();
         if empty || segment == "." || segment == ".." {
             return Err(HeadError::PathSegment);

@@ -1,5 +1,5 @@
-//! Bytes to request heads and answers to bytes: the strict little HTTP/1.1 that an appliance speaks.
-//! No I/O, no clock, and no allocation; what is ambiguous is refused, never guessed.
+//! Bytes to request heads and answers to bytes: the strict little HTTP/1.1 that an appliance
+//! speaks. No I/O, no clock, and no allocation; what is ambiguous is refused, never guessed.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,6 @@
 //! What can go wrong in a volume, each with the path and the cure.
-//! Not for bad seals as such: those are [`SealError`], wrapped here with the file they were found in.
+//! Not for bad seals as such: those are [`SealError`], wrapped here with the file they were found
+//! in.
 
 use std::io;
 use std::path::{Path, PathBuf};

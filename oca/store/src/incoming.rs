@@ -2,9 +2,9 @@
 //! Does not fetch anything; an agent with its own I/O may write the chunks itself and mark them.
 //!
 //! The file already has the layout of an object. Beside it is a map of one byte a chunk, written
-//! after the chunk: a killed process leaves at most the chunk it was writing to be fetched again. The
-//! map is a claim, not a proof (after a power cut it may outlive the bytes it speaks of), so resuming
-//! reads each claimed chunk back and checks it.
+//! after the chunk: a killed process leaves at most the chunk it was writing to be fetched again.
+//! The map is a claim, not a proof (after a power cut it may outlive the bytes it speaks of), so
+//! resuming reads each claimed chunk back and checks it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -320,8 +320,8 @@ mod tests {
     use super::*;
     use crate::journal::Journal;
 
-    /// Goal: a volume of a large appliance loads from its journal alone, with what README.md says an
-    /// object costs in memory. The time is printed, not judged.
+    /// Goal: a volume of a large appliance loads from its journal alone, with what README.md says
+    /// an object costs in memory. The time is printed, not judged.
     #[test]
     fn a_hundred_thousand_objects_load_from_the_journal() {
         let dir = tempfile::tempdir().unwrap();

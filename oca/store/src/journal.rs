@@ -11,8 +11,8 @@
 //! The slot number in each record keeps a stale block of an earlier file from passing for a record.
 //! The epoch changes when the file is written anew, which is how a reader that follows it notices.
 //!
-//! Damage policy: bad bytes with no good record behind them are the torn end of the last append, and
-//! are ignored (a writer cuts them off). Bad bytes with a good record behind them are damage.
+//! Damage policy: bad bytes with no good record behind them are the torn end of the last append,
+//! and are ignored (a writer cuts them off). Bad bytes with a good record behind them are damage.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -195,7 +195,8 @@ pub fn replay_from(
 pub(crate) struct Journal {
     path: PathBuf,
     file: File,
-    /// Whole records in the file; the next one goes to this slot, over whatever a failed append left.
+    /// Whole records in the file; the next one goes to this slot, over whatever a failed append
+    /// left.
     slots: u64,
 }
 

@@ -1,5 +1,5 @@
-//! Finds the objects of a volume by looking at their seals, for when the journal is gone or damaged.
-//! Reads only; slow on purpose-built disks and right on all of them.
+//! Finds the objects of a volume by looking at their seals, for when the journal is gone or
+//! damaged. Reads only; slow on purpose-built disks and right on all of them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -1,12 +1,13 @@
-//! The seal: the head of every object file, which proves each chunk of the payload against the name.
-//! Knows bytes only: it opens no file and writes none.
+//! The seal: the head of every object file, which proves each chunk of the payload against the
+//! name. Knows bytes only: it opens no file and writes none.
 //!
 //! Why chaining values: an object is named by the plain BLAKE3 hash of its payload. The table holds
 //! the BLAKE3 chaining value of each 256 KiB subtree, so a seal from an untrusted source is checked
 //! by merging the table up to the name, and from then on every chunk is checked on its own, in any
 //! order, without a second hash and without trusting whoever sent the table.
 //!
-//! The seal region, in order (little endian); fixed fields first so that a reader can size the rest:
+//! The seal region, in order (little endian); fixed fields first so that a reader can size the
+//! rest:
 //!
 //! ```text
 //!   0..6    magic  6..8 version   8..12 CRC-32C of the region with these four bytes zero
@@ -139,7 +140,8 @@ impl Seal {
         (SEAL_HEAD_BYTES as u64 + table).next_multiple_of(SEAL_ALIGN_BYTES)
     }
 
-    /// Payload bytes covered by chunk `index`, as an offset range in the payload; `None` past the end.
+    /// Payload bytes covered by chunk `index`, as an offset range in the payload; `None` past the
+    /// end.
     #[must_use]
     pub fn chunk_range(&self, index: u32) -> Option<std::ops::Range<u64>> {
         if index >= self.chunks() {
@@ -347,19 +349,20 @@ fn merge(cvs: &[ChainingValue], bytes: u64) -> ObjectId {
         [only] => ObjectId(*only),
         _ => {
             let (left, right) = cvs.split_at(left_chunks(cvs.len()));
-            let root = merge_subtrees_root(&merge_inner(left), &merge_inner(right), Mode::Hash);
+            let root =
+                merge_subtrees_root(&merge_below_root(left), &merge_below_root(right), Mode::Hash);
             ObjectId(*root.as_bytes())
         }
     }
 }
 
 // Depth is at most log2(OBJECT_BYTES_MAX / CHUNK_BYTES) = 18.
-fn merge_inner(cvs: &[ChainingValue]) -> ChainingValue {
+fn merge_below_root(cvs: &[ChainingValue]) -> ChainingValue {
     if let [only] = cvs {
         return *only;
     }
     let (left, right) = cvs.split_at(left_chunks(cvs.len()));
-    merge_subtrees_non_root(&merge_inner(left), &merge_inner(right), Mode::Hash)
+    merge_subtrees_non_root(&merge_below_root(left), &merge_below_root(right), Mode::Hash)
 }
 
 fn left_chunks(chunks: usize) -> usize {

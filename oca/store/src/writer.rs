@@ -1,5 +1,5 @@
-//! The one writer of a volume: begins pulls, publishes, removes, quarantines, and keeps the journal.
-//! Never runs beside a second writer and never changes a published object.
+//! The one writer of a volume: begins pulls, publishes, removes, quarantines, and keeps the
+//! journal. Never runs beside a second writer and never changes a published object.
 //!
 //! Every deed that touches more than one file leaves a mark in `incoming/` first, and takes it away
 //! last, so that the next writer can finish what a crash cut short:
@@ -65,8 +65,9 @@ pub enum Imported {
 }
 
 impl Writer {
-    /// Takes the volume's lock, finishes what a crash cut short, and reads (or rebuilds) the journal.
-    /// `holder` names this program to whoever finds the lock taken; its process id is added.
+    /// Takes the volume's lock, finishes what a crash cut short, and reads (or rebuilds) the
+    /// journal. `holder` names this program to whoever finds the lock taken; its process id is
+    /// added.
     ///
     /// # Errors
     /// [`StoreError::Locked`] with the holder's name, or [`StoreError::Io`].

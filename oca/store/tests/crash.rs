@@ -1,8 +1,9 @@
-//! Crashes: a journal cut or damaged anywhere, every half-done deed, a process killed while it writes,
-//! a full disk. Goal: nothing torn is ever published and at most one chunk is fetched again.
+//! Crashes: a journal cut or damaged anywhere, every half-done deed, a process killed while it
+//! writes, a full disk. Goal: nothing torn is ever published and at most one chunk is fetched
+//! again.
 //!
-//! Processes that are killed or starved are this test program again, told by an environment variable
-//! which deed to do; without it those tests do nothing.
+//! Processes that are killed or starved are this test program again, told by an environment
+//! variable which deed to do; without it those tests do nothing.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 #![allow(clippy::single_range_in_vec_init, reason = "ranges of chunks are what is compared")]

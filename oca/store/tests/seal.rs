@@ -145,8 +145,9 @@ proptest! {
     }
 }
 
-/// A seal's length is a claim until its last chunk was seen: a liar may move the end inside the last
-/// chunk, and then no bytes on earth match that chunk. Whoever pulls compares with the plan first.
+/// A seal's length is a claim until its last chunk was seen: a liar may move the end inside the
+/// last chunk, and then no bytes on earth match that chunk. Whoever pulls compares with the plan
+/// first.
 #[test]
 fn a_lie_about_the_length_makes_the_last_chunk_unprovable() {
     let payload = payload(4, CHUNK + 1000);

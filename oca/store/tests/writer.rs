@@ -163,9 +163,10 @@ fn a_missing_journal_is_rebuilt_from_the_seals_and_readers_notice() {
     let writer = Writer::open(&volume, "test").unwrap();
     assert_eq!(writer.held().len(), 4);
     let polled = loaded.tail.poll();
-    assert!(
-        matches!(&polled.changes[..], [Change::Rebuilt { volume: 0, records }] if records.len() == 4)
-    );
+    assert!(matches!(
+        &polled.changes[..],
+        [Change::Rebuilt { volume: 0, records }] if records.len() == 4
+    ));
     polled.changes.iter().for_each(|change| loaded.index.apply(change));
     assert!(loaded.index.find(&gone).is_none());
     assert_eq!(loaded.index.len(), 4);

@@ -17,7 +17,8 @@ impl Binaries {
         Self { folder: folder.to_path_buf() }
     }
 
-    /// `NIGHTFILL_BIN_DIR` if set, otherwise the profile folder that this very program was built into.
+    /// `NIGHTFILL_BIN_DIR` if set, otherwise the profile folder that this very program was built
+    /// into.
     ///
     /// # Errors
     /// When the running program's own path cannot be read.

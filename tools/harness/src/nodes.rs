@@ -197,8 +197,8 @@ impl ApplianceNode {
         std::fs::write(folder.join("oca.toml"), server)?;
         let agent = format!(
             "appliance = \"{id}\"\nstate_dir = {:?}\n{volumes}[control]\nurl = \"{control}\"\n\
-             key_file = {key:?}\npoll_ms = {REPORT_MS}\n[sources]\nca = {:?}\n[limits]\nconnections = 4\n\
-             peer_wait_ms = 20000\n",
+             key_file = {key:?}\npoll_ms = {REPORT_MS}\n[sources]\nca = {:?}\n\
+             [limits]\nconnections = 4\npeer_wait_ms = 20000\n",
             folder.join("agent-state"),
             ca.certificate
         );

@@ -1,5 +1,5 @@
-//! A member's player without a picture: fetches real segments at the pace of watching, moves on when an
-//! appliance fails, and counts every millisecond that the picture would have stood still.
+//! A member's player without a picture: fetches real segments at the pace of watching, moves on
+//! when an appliance fails, and counts every millisecond that the picture would have stood still.
 //! Not a decoder: it compares bytes with the library instead.
 
 use std::collections::BTreeMap;
@@ -64,8 +64,8 @@ pub struct Player {
 }
 
 impl Player {
-    /// Loads the manifest from control and the lowest rendition's playlist from the first appliance.
-    /// `pressed` is when play was pressed.
+    /// Loads the manifest from control and the lowest rendition's playlist from the first
+    /// appliance. `pressed` is when play was pressed.
     ///
     /// # Errors
     /// When there is nothing playable.
@@ -151,8 +151,9 @@ impl Player {
         &self.answer.ranked[index % self.answer.ranked.len()]
     }
 
-    /// Watches for `span` of wall-clock time; at the title's end it starts again. `then` is called once
-    /// after every segment, with the time watched so far, to make something happen in mid-play.
+    /// Watches for `span` of wall-clock time; at the title's end it starts again. `then` is called
+    /// once after every segment, with the time watched so far, to make something happen in
+    /// mid-play.
     ///
     /// # Errors
     /// When no appliance of the list can give a segment any more.

@@ -16,7 +16,8 @@ async fn broken_sources_are_refused_by_name() -> Result<(), Trouble> {
         Ok(path)
     };
     let mut torn = whole.clone();
-    // A third of the file: long enough to run over packet boundaries, where no decoder can guess on.
+    // A third of the file: long enough to run over packet boundaries, where no decoder can guess
+    // on.
     let third = torn.len() / 3;
     torn[third..2 * third].fill(0);
     let broken = [

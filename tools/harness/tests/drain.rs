@@ -1,5 +1,5 @@
-//! Story: an appliance is drained, first by its ISP through the CLI, then by SIGTERM under a player.
-//! No new play is sent to it, what it had begun is finished, and the picture never stops.
+//! Story: an appliance is drained, first by its ISP through the CLI, then by SIGTERM under a
+//! player. No new play is sent to it, what it had begun is finished, and the picture never stops.
 
 use std::time::{Duration, Instant};
 

@@ -22,7 +22,8 @@ async fn a_playing_member_does_not_notice() -> Result<(), Trouble> {
     assert!(viewing.watched > Duration::from_secs(58), "{viewing:?}");
 
     world.control.restart()?;
-    // Appliances were not restarted: control learns from their next reports who is there and with what.
+    // Appliances were not restarted: control learns from their next reports who is there and with
+    // what.
     let bound = Duration::from_secs(20);
     let ranked = eventually("new plays work after control's return", bound, async || {
         let ranked = member.press("harbour").await?.ranked;

@@ -46,8 +46,8 @@ async fn a_killed_agent_goes_on_where_it_was() -> Result<(), Trouble> {
         assert_eq!(theirs, world.library(&object.object)?, "{} differs", object.object);
     }
     let sent = world.origin.counter("nightfill_oca_fill_bytes_total").await?;
-    // Up to `connections` chunks may have been in flight at the kill; of each stream at most one chunk is
-    // fetched again, and seals are a few KiB each.
+    // Up to `connections` chunks may have been in flight at the kill; of each stream at most one
+    // chunk is fetched again, and seals are a few KiB each.
     let seals = 16 * 1024 * state.objects.len() as u64;
     let bound = planned + 4 * CHUNK_BYTES + seals;
     assert!(sent >= planned && sent <= bound, "origin sent {sent} for {planned}, bound {bound}");

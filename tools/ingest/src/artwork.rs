@@ -1,10 +1,11 @@
 //! Fourth step: thumbnails from different shots that are worth showing. Chooses by numbers alone.
 //! Never reads the whole film into memory: at most 240 tiny grey frames.
 //!
-//! Mechanics: every few hundred milliseconds one 160x90 grey frame is measured for brightness, spread
-//! and sharpness. Thresholds: a frame that is nearly black, nearly white, flat or blurred is out.
-//! Policy: take the best frame, then the best that looks different and is some way off, and so on;
-//! when that leaves too few, first the distance in time is given up, then the difference, then beauty.
+//! Mechanics: every few hundred milliseconds one 160x90 grey frame is measured for brightness,
+//! spread and sharpness. Thresholds: a frame that is nearly black, nearly white, flat or blurred is
+//! out. Policy: take the best frame, then the best that looks different and is some way off, and so
+//! on; when that leaves too few, first the distance in time is given up, then the difference, then
+//! beauty.
 
 use std::path::Path;
 

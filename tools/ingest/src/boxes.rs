@@ -55,7 +55,8 @@ pub fn read_box(file: &mut File, range: &Range<u64>) -> io::Result<Vec<u8>> {
     Ok(held)
 }
 
-/// The bodies of the boxes directly in `body`, with their kinds. Stops at the first that does not fit.
+/// The bodies of the boxes directly in `body`, with their kinds. Stops at the first that does not
+/// fit.
 pub fn children(body: &[u8]) -> impl Iterator<Item = (Kind, &[u8])> {
     let mut rest = body;
     std::iter::from_fn(move || {

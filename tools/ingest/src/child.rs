@@ -1,5 +1,5 @@
-//! Runs ffmpeg and ffprobe as children and keeps what they say. Knows nothing of what they are asked.
-//! What they write to stderr is bounded; a child that outlives its bound is killed.
+//! Runs ffmpeg and ffprobe as children and keeps what they say. Knows nothing of what they are
+//! asked. What they write to stderr is bounded; a child that outlives its bound is killed.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;

@@ -82,7 +82,8 @@ struct Run {
     /// A volume of the origin appliance, for example /srv/hdd0:hdd; may be given more than once.
     #[arg(long = "volume", required = true, value_parser = volume_argument)]
     volumes: Vec<(PathBuf, DiskClass)>,
-    /// URL of the control plane. Without it the title is published to the volumes but not registered.
+    /// URL of the control plane. Without it the title is published to the volumes but not
+    /// registered.
     #[arg(long, env = "NIGHTFILL_CONTROL", requires = "key_file")]
     control: Option<String>,
     /// File with the operator's key.

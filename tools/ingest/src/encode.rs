@@ -1,12 +1,13 @@
 //! Second step: one decode of the source feeds every rung and the sound track.
 //! Writes fragmented MP4 that only `package` reads; a directory appears whole or not at all.
 //!
-//! Groups of pictures are closed, of one fixed length, and begin at the same frames in every rung: a
-//! player may change rungs at any segment. The encoder's own scene-cut frames would break that.
+//! Groups of pictures are closed, of one fixed length, and begin at the same frames in every rung:
+//! a player may change rungs at any segment. The encoder's own scene-cut frames would break that.
 //!
-//! Sound: an AAC encoder puts one frame (1024 samples) of silence before the first sample. Without an
-//! edit list, which players treat differently, everything would be heard that much late. So the first
-//! 1024 samples are cut off before encoding: the padding takes their place and the rest is on time.
+//! Sound: an AAC encoder puts one frame (1024 samples) of silence before the first sample. Without
+//! an edit list, which players treat differently, everything would be heard that much late. So the
+//! first 1024 samples are cut off before encoding: the padding takes their place and the rest is on
+//! time.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,8 +51,8 @@ struct Stamp {
 }
 
 /// Encodes into `work/encode`, unless an earlier run did with the same source, title and recipe.
-/// `source_hash` is the BLAKE3 hash of the source. `title` is written into every file, so that no two
-/// titles ever share an object, however alike their sources: an object belongs to one title.
+/// `source_hash` is the BLAKE3 hash of the source. `title` is written into every file, so that no
+/// two titles ever share an object, however alike their sources: an object belongs to one title.
 ///
 /// # Errors
 /// [`IngestError::Tool`] with ffmpeg's words, or [`IngestError::Io`].

@@ -151,8 +151,8 @@ pub fn ingest(order: &Order, say: &mut dyn FnMut(&str)) -> Result<Outcome, Inges
     })
 }
 
-/// Packages every encode into `work`, makes its playlist, and seals both. Video comes first, and there
-/// is some: `check_aligned` refuses a ladder without.
+/// Packages every encode into `work`, makes its playlist, and seals both. Video comes first, and
+/// there is some: `check_aligned` refuses a ladder without.
 fn pack(
     probe: &Probe,
     encoded: &Encoded,

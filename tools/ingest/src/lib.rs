@@ -1,5 +1,6 @@
-//! From a video file to a title that members can play: probe, encode, package, seal, publish, register.
-//! Not a media server and not a transcoder farm: one source at a time, on the machine it runs on.
+//! From a video file to a title that members can play: probe, encode, package, seal, publish,
+//! register. Not a media server and not a transcoder farm: one source at a time, on the machine it
+//! runs on.
 
 #![forbid(unsafe_code)]
 

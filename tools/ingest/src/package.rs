@@ -45,8 +45,8 @@ impl Packaged {
         self.millis(self.spans.iter().map(|span| span.ticks).sum())
     }
 
-    /// Segments as the catalog writes them. Each duration is the difference of two rounded times, so
-    /// that the rounding never adds up.
+    /// Segments as the catalog writes them. Each duration is the difference of two rounded times,
+    /// so that the rounding never adds up.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment> {
         let mut ticks = 0u64;
@@ -59,8 +59,9 @@ impl Packaged {
         self.spans.iter().map(segment).collect()
     }
 
-    /// Highest and mean bit rate, bits per second, as RFC 8216 4.3.4.2 defines them: the peak is that of
-    /// any run of segments that lasts 0.5 to 1.5 times the longest, so a last crumb is no peak.
+    /// Highest and mean bit rate, bits per second, as RFC 8216 4.3.4.2 defines them: the peak is
+    /// that of any run of segments that lasts 0.5 to 1.5 times the longest, so a last crumb is no
+    /// peak.
     #[must_use]
     pub fn rates_bps(&self) -> (u64, u64) {
         let longest = self.spans.iter().map(|span| span.ticks).max().unwrap_or(0);
@@ -96,8 +97,8 @@ impl Packaged {
 /// Packages ffmpeg's fragmented file `from` as `to`.
 ///
 /// # Errors
-/// [`IngestError::Encode`] when `from` is not one track whose every fragment starts with a sync sample
-/// and follows the one before; [`IngestError::Io`].
+/// [`IngestError::Encode`] when `from` is not one track whose every fragment starts with a sync
+/// sample and follows the one before; [`IngestError::Io`].
 pub fn package(from: &Path, to: &Path) -> Result<Packaged, IngestError> {
     let mut file = File::open(from).map_err(IngestError::io(from, "open the encode"))?;
     let tops = top_boxes(&mut file).map_err(|e| IngestError::encode(from, e.to_string()))?;

@@ -7,7 +7,8 @@ use control_types::ObjectId;
 
 use crate::package::Packaged;
 
-/// RFC 8216 media playlist for the track file `media`, which is requested as `<hash>.mp4` beside it.
+/// RFC 8216 media playlist for the track file `media`, which is requested as `<hash>.mp4` beside
+/// it.
 #[must_use]
 pub fn media_playlist(media: &ObjectId, packaged: &Packaged) -> String {
     let scale = f64::from(packaged.facts.timescale);

@@ -1,5 +1,6 @@
 //! First step: is this file a video that members can be shown? Reads all of it once.
-//! Trusts no exit status alone: ffmpeg ends well on broken input, so every line it complains counts.
+//! Trusts no exit status alone: ffmpeg ends well on broken input, so every line it complains
+//! counts.
 
 use std::path::{Path, PathBuf};
 
@@ -133,7 +134,7 @@ struct Stream {
     #[serde(default)]
     tags: Tags,
     #[serde(default)]
-    side_data_list: Vec<SideData>,
+    side_data_list: Vec<SideRecord>,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,7 +149,7 @@ struct Tags {
 }
 
 #[derive(Deserialize)]
-struct SideData {
+struct SideRecord {
     rotation: Option<i32>,
 }
 

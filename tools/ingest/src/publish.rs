@@ -59,9 +59,9 @@ pub fn seal_bytes(
     Ok(Sealed { path, seal })
 }
 
-/// Publishes every object on one of `volumes`: media on rotating disks where there are any, playlists
-/// on flash; among volumes of a class, on the one with most room. All volumes are held at once, so
-/// that nothing is written when one of them is not ours to write.
+/// Publishes every object on one of `volumes`: media on rotating disks where there are any,
+/// playlists on flash; among volumes of a class, on the one with most room. All volumes are held at
+/// once, so that nothing is written when one of them is not ours to write.
 ///
 /// # Errors
 /// [`IngestError::Store`]: locked by somebody, full, or failing.

@@ -36,8 +36,8 @@ pub fn artwork_of(thumbnails: &[Thumbnail]) -> Vec<Artwork> {
 /// Posts the thumbnails and puts the title.
 ///
 /// # Errors
-/// [`IngestError::Io`] for the key or CA file, [`IngestError::Control`] for the rest. After an error
-/// the title is as it was before: absent, or its earlier record.
+/// [`IngestError::Io`] for the key or CA file, [`IngestError::Control`] for the rest. After an
+/// error the title is as it was before: absent, or its earlier record.
 pub fn register(
     record: &TitleRecord,
     thumbnails: &[Thumbnail],

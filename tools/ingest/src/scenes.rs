@@ -33,8 +33,8 @@ macro_rules! sky {
     };
 }
 
-/// A ridge of one colour whose upper edge is `$edge` (y in pixels, an expression in {x}), sliding by
-/// `$speed` pixels a second. Drawn once, as a mask of one wide frame.
+/// A ridge of one colour whose upper edge is `$edge` (y in pixels, an expression in {x}), sliding
+/// by `$speed` pixels a second. Drawn once, as a mask of one wide frame.
 macro_rules! ridge {
     ($name:literal, $under:literal, $colour:literal, $speed:literal, $edge:literal) => {
         concat!(
@@ -70,7 +70,10 @@ macro_rules! ridge {
 
 /// A soft disc at `$x`,`$y` of radius `$r`, rising by `$rise` pixels a second, with a glow.
 macro_rules! disc {
-    ($name:literal, $under:literal, $colour:literal, $r:literal, $x:literal, $y:literal, $rise:literal) => {
+    (
+        $name:literal, $under:literal, $colour:literal,
+        $r:literal, $x:literal, $y:literal, $rise:literal
+    ) => {
         concat!(
             "nullsrc=s=450x450:r=24,trim=end_frame=1,format=gray,geq=lum='255*min(1\\,clip((",
             $r,

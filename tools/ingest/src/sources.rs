@@ -1,10 +1,10 @@
 //! Two demonstration films, drawn by ffmpeg's own filters: nothing to download, no licence to mind.
 //! Not test patterns: each has shots that differ enough for thumbnails, seeking and shot detection.
 //!
-//! A shot is a filter graph that ends in a picture; `{n}` in it is the shot's number, which keeps link
-//! labels apart, and `{x}` the column of a layer in pixels of the film. Landscapes are layers that are
-//! drawn once, as one wide frame each at half size, and then slid past the camera at their own speeds:
-//! that costs little. Films are the same bytes each time on the same ffmpeg.
+//! A shot is a filter graph that ends in a picture; `{n}` in it is the shot's number, which keeps
+//! link labels apart, and `{x}` the column of a layer in pixels of the film. Landscapes are layers
+//! that are drawn once, as one wide frame each at half size, and then slid past the camera at their
+//! own speeds: that costs little. Films are the same bytes each time on the same ffmpeg.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -135,8 +135,8 @@ fn title_card(name: &str, shot_seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    /// Goal: every shot's graph is one that ffmpeg accepts. Only the first frames are drawn: the films
-    /// are for people to look at, and drawing them takes half a minute.
+    /// Goal: every shot's graph is one that ffmpeg accepts. Only the first frames are drawn: the
+    /// films are for people to look at, and drawing them takes half a minute.
     #[test]
     fn the_graphs_of_both_films_are_sound() {
         for scene in [&EMBER_COAST, &NUMBER_GARDEN] {

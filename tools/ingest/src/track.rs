@@ -180,7 +180,8 @@ fn entry_of(kind: &Kind, entry: &[u8]) -> Option<(String, Shape)> {
     }
 }
 
-/// The audio object type inside an `esds` body: descriptors 3 (stream) > 4 (decoder) > 5 (its setup).
+/// The audio object type inside an `esds` body: descriptors 3 (stream) > 4 (decoder) > 5 (its
+/// setup).
 fn aac_object_type(esds: &[u8]) -> Option<u8> {
     let stream = descriptor(esds.get(4..)?, 3)?;
     let stream_flags = *stream.get(2)?;

@@ -1,5 +1,5 @@
-//! Sources that cannot become a title are refused with the file's name, what is wrong, and the cure;
-//! odd ones that can are taken. One lesson a case.
+//! Sources that cannot become a title are refused with the file's name, what is wrong, and the
+//! cure; odd ones that can are taken. One lesson a case.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod kit;

@@ -1,5 +1,5 @@
-//! What the control plane is told, and in which order. It is played by a listener of a few lines that
-//! answers as the routes promise and keeps what it was asked.
+//! What the control plane is told, and in which order. It is played by a listener of a few lines
+//! that answers as the routes promise and keeps what it was asked.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod kit;

@@ -1,5 +1,6 @@
 //! A title from a real source: what is in the volumes and in the record is what players need.
-//! Encodes with the machine's ffmpeg; the control plane in the last tests is a stand-in that listens.
+//! Encodes with the machine's ffmpeg; the control plane in the last tests is a stand-in that
+//! listens.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 mod kit;
@@ -144,7 +145,8 @@ fn a_film_becomes_a_ladder_of_aligned_renditions_once() {
     assert_eq!((second.encoded, second.objects_new, second.objects_held), (false, 0, 10));
 }
 
-/// A player may begin at any segment: initialization section and one segment must decode on their own.
+/// A player may begin at any segment: initialization section and one segment must decode on their
+/// own.
 fn check_segments_decode_alone(dir: &Path, volumes: &[Volume], one: &Rendition) {
     let (media, _) = payload(volumes, &one.media);
     for (n, segment) in one.segments.iter().enumerate() {

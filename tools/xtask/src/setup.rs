@@ -1,5 +1,5 @@
-//! What the machine must have, and how it gets there: apt when root, else the exact command to type.
-//! Never removes or upgrades anything.
+//! What the machine must have, and how it gets there: apt when root, else the exact command to
+//! type. Never removes or upgrades anything.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,6 @@
-//! One evening of one member in headless Chromium: sign up, search, play, lose an appliance, resume.
-//! The page measures; this only kills the appliance when the page says which, and judges the figures.
+//! One evening of one member in headless Chromium: sign up, search, play, lose an appliance,
+//! resume. The page measures; this only kills the appliance when the page says which, and judges
+//! the figures.
 
 use std::cell::RefCell;
 use std::path::Path;

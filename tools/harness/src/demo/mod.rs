@@ -1,5 +1,5 @@
-//! The demo's steps, in order: titles, programs, night, then either stay up or one evening in a browser.
-//! Everything it starts is a real program with a real config file below `--dir`.
+//! The demo's steps, in order: titles, programs, night, then either stay up or one evening in a
+//! browser. Everything it starts is a real program with a real config file below `--dir`.
 
 mod evening;
 mod progress;
@@ -32,7 +32,8 @@ pub struct Options {
     /// Port of the member page; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// Drive the member page in headless Chromium, kill an appliance in mid-play, print one JSON line.
+    /// Drive the member page in headless Chromium, kill an appliance in mid-play, print one JSON
+    /// line.
     #[arg(long)]
     once: bool,
 }
@@ -69,7 +70,8 @@ fn world_parts(world: &mut World) -> std::cell::RefCell<&mut World> {
     std::cell::RefCell::new(world)
 }
 
-/// Clears the run before: its programs are gone, and a port or certificate of theirs would only confuse.
+/// Clears the run before: its programs are gone, and a port or certificate of theirs would only
+/// confuse.
 fn fresh_folder(dir: &Path) -> Result<PathBuf, Trouble> {
     let run = dir.join("run");
     if run.exists() {

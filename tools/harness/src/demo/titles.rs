@@ -45,8 +45,7 @@ pub fn choose(
     let mut command = Command::new(binaries.path("ingest")?);
     command.args(["sources", "--json", "--out"]).arg(dir.join("sources"));
     command.arg("--seconds").arg(options.seconds.to_string());
-    let films: Vec<Film> =
-        serde_json::from_str(&process::output("ingest sources", &mut command)?)?;
+    let films: Vec<Film> = serde_json::from_str(&process::output("ingest sources", &mut command)?)?;
     Ok(films.into_iter().map(rendered).collect())
 }
 

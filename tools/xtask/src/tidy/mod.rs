@@ -1,5 +1,5 @@
-//! The house rules that no compiler checks: layers, unsafe, file heads, names, sizes, the top level.
-//! Reads sources as text and `cargo metadata`; changes nothing.
+//! The house rules that no compiler checks: layers, unsafe, file heads, names, sizes, the top
+//! level. Reads sources as text and `cargo metadata`; changes nothing.
 
 mod layers;
 mod sources;

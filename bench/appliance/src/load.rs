@@ -1,5 +1,5 @@
-//! Closed-loop load on loopback: keep-alive connections that ask for random objects until time is up.
-//! Blocking threads on purpose: the load's own cost must not depend on a runtime of ours.
+//! Closed-loop load on loopback: keep-alive connections that ask for random objects until time is
+//! up. Blocking threads on purpose: the load's own cost must not depend on a runtime of ours.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! The servers under measurement: `oca lab` and nginx, one worker each, same files, same certificate.
-//! CPU time is read from /proc for the whole process.
+//! The servers under measurement: `oca lab` and nginx, one worker each, same files, same
+//! certificate. CPU time is read from /proc for the whole process.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,5 @@
-//! The numbers an operator may turn, each with its unit, default and danger. Not a policy by itself:
-//! what they weigh is written where they are used.
+//! The numbers an operator may turn, each with its unit, default and danger. Not a policy by
+//! itself: what they weigh is written where they are used.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +16,14 @@ pub struct Knobs {
     /// How many times denser a newcomer must be to push out what is held, 1 or more. Default 1.25.
     /// At 1 the fleet churns with every small change of the forecast.
     pub sticky: f64,
-    /// The titles that together make this share of a site's demand are hot and are kept on two boxes
-    /// where there are two, 0 to 1. Default 0.5.
+    /// The titles that together make this share of a site's demand are hot and are kept on two
+    /// boxes where there are two, 0 to 1. Default 0.5.
     pub hot_share: f64,
     /// Copies of a title in a site of n boxes: its share of the site's demand times n times this,
     /// rounded up, at least 1. Default 1. Higher spreads load and costs variety.
     pub copy_spread: f64,
-    /// Most pulls in one plan, 1 to 12,000; the rest waits for the next plan. Default 10,000. Bounded
-    /// because a plan is one JSON body, which `limits::BODY_BYTES_MAX` bounds.
+    /// Most pulls in one plan, 1 to 12,000; the rest waits for the next plan. Default 10,000.
+    /// Bounded because a plan is one JSON body, which `limits::BODY_BYTES_MAX` bounds.
     pub pulls_max: usize,
 }
 

@@ -12,8 +12,8 @@ const SEAL_HEAD_BYTES: u64 = 512;
 /// One chunk hash in a seal, bytes.
 const CHUNK_HASH_BYTES: u64 = 32;
 
-/// Bytes of disk an object of `bytes` takes with its seal: never less than the truth, so that a plan
-/// that fits here fits there.
+/// Bytes of disk an object of `bytes` takes with its seal: never less than the truth, so that a
+/// plan that fits here fits there.
 #[must_use]
 pub fn footprint(bytes: u64) -> u64 {
     let chunks = bytes.div_ceil(CHUNK_BYTES).max(1);

@@ -10,9 +10,9 @@
 //! any other box        holders or master in the site (pending) > holders in the ISP > … > origin
 //! ```
 //!
-//! Masters are drawn title by title, so two sites of one ISP do not both begin at the origin with the
-//! same title: each fetches its half and waits for the other's. The origin stays last in every list,
-//! so that a master that dies costs its ISP some border bytes and no member a title.
+//! Masters are drawn title by title, so two sites of one ISP do not both begin at the origin with
+//! the same title: each fetches its half and waits for the other's. The origin stays last in every
+//! list, so that a master that dies costs its ISP some border bytes and no member a title.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -10,8 +10,9 @@ use control_types::ids::{ApplianceId, ObjectId};
 /// What a plan still asks of the fleet: where each lacking object goes, and from whom.
 type Open<'a> = BTreeMap<(&'a ApplianceId, ObjectId), (DiskClass, &'a [Source])>;
 
-/// True when `current` leads `state` where `fresh` does: the same objects are still to be pulled onto
-/// the same kinds of disk, and each has a source that works now and is as near as `fresh` knows.
+/// True when `current` leads `state` where `fresh` does: the same objects are still to be pulled
+/// onto the same kinds of disk, and each has a source that works now and is as near as `fresh`
+/// knows.
 #[must_use]
 pub fn is_settled(current: &NightPlan, fresh: &NightPlan, state: &FillState) -> bool {
     let fleet: HashMap<&ApplianceId, (&FillAppliance, HashSet<ObjectId>)> = state

@@ -1,5 +1,6 @@
-//! What every plan must be true to, for any fleet: capacity, idempotence, honest sources, one border
-//! crossing an ISP, determinism. Small named cases show the policy; proptest looks for the rest.
+//! What every plan must be true to, for any fleet: capacity, idempotence, honest sources, one
+//! border crossing an ISP, determinism. Small named cases show the policy; proptest looks for the
+//! rest.
 
 // A panic is the report.
 #![allow(clippy::unwrap_used)]
@@ -81,8 +82,8 @@ fn capacity(one: &FillAppliance, class: DiskClass) -> u64 {
     volumes.map(|volume| volume.capacity_bytes).sum()
 }
 
-/// What the fleet looks like when every agent is done: pulls made, prunes only where room is needed.
-/// Fails the test when an agent would not have found the room.
+/// What the fleet looks like when every agent is done: pulls made, prunes only where room is
+/// needed. Fails the test when an agent would not have found the room.
 fn carried_out(before: &FillState, plan: &NightPlan) -> FillState {
     let mut after = before.clone();
     for entry in &plan.appliances {

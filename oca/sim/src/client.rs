@@ -6,6 +6,7 @@ use fastrand::Rng;
 use crate::agenda::Moment;
 use crate::answer::Complaint;
 use crate::network::End;
+use crate::tls::ClientTls;
 use crate::world::{Happening, World};
 
 /// A scripted peer. It acts only when woken: after a moment it asked for, or when bytes arrive.
@@ -45,6 +46,8 @@ pub struct ClientSide<'w> {
     pub(crate) world: &'w mut World,
     pub(crate) client: usize,
     pub(crate) wire: u32,
+    /// Absent: the wire is clear.
+    pub(crate) tls: &'w mut Option<ClientTls>,
 }
 
 impl ClientSide<'_> {
@@ -59,19 +62,36 @@ impl ClientSide<'_> {
         &mut self.world.random
     }
 
-    /// Takes at most `max` bytes of what has arrived.
+    /// Takes at most `max` bytes off the wire; answers what they say in clear.
     pub fn read(&mut self, max: usize) -> Vec<u8> {
         let wire = self.world.wire(self.wire);
         let got = max.min(wire.to_client.len());
-        let bytes = wire.to_client.drain(..got).collect();
+        let bytes: Vec<u8> = wire.to_client.drain(..got).collect();
         self.world.offer_send(self.wire);
-        bytes
+        let Some(tls) = self.tls.as_mut() else { return bytes };
+        tls.take(&bytes);
+        let clear = tls.read();
+        self.flush();
+        clear
     }
 
     /// Bytes that have arrived and were not read.
     #[must_use]
     pub fn arrived(&mut self) -> usize {
-        self.world.wire(self.wire).to_client.len()
+        let clear = self.tls.as_ref().map_or(0, ClientTls::waiting);
+        clear + self.world.wire(self.wire).to_client.len()
+    }
+
+    /// What the server said that is not TLS, when it should be.
+    #[must_use]
+    pub fn tls_trouble(&self) -> Option<&str> {
+        self.tls.as_ref()?.trouble()
+    }
+
+    /// Whether keys are still being agreed on, and what was sent still waits for them.
+    #[must_use]
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(ClientTls::is_handshaking)
     }
 
     /// How far the server has gone, once every arrived byte is read.
@@ -86,21 +106,42 @@ impl ClientSide<'_> {
 
     /// Sends bytes.
     pub fn send(&mut self, bytes: &[u8]) {
-        let wire = self.world.wire(self.wire);
-        if wire.server == End::Gone {
-            // The peer's kernel answers with a reset.
-            wire.server = End::Reset;
-        } else {
-            wire.to_server.extend(bytes);
+        match self.tls.as_mut() {
+            Some(tls) => {
+                tls.send(bytes);
+                self.flush();
+            }
+            None => self.put(bytes),
         }
-        self.world.offer_receive(self.wire);
     }
 
     /// Says the last byte.
     pub fn finish(&mut self) {
+        if let Some(tls) = self.tls.as_mut() {
+            tls.finish();
+            self.flush();
+        }
         let wire = self.world.wire(self.wire);
         if wire.client == End::Open {
             wire.client = End::Finished;
+        }
+        self.world.offer_receive(self.wire);
+    }
+
+    fn flush(&mut self) {
+        let bytes = self.tls.as_mut().map(ClientTls::output).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.put(&bytes);
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let wire = self.world.wire(self.wire);
+        if wire.server == End::Gone {
+            // The peer's kernel answers with a reset.
+            wire.server = End::Reset;
+        } else if wire.client == End::Open {
+            wire.to_server.extend(bytes);
         }
         self.world.offer_receive(self.wire);
     }

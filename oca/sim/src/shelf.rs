@@ -11,6 +11,7 @@ use control_types::fleet::{DiskClass, TicketKeys};
 use control_types::{ObjectId, TitleId, UnixMillis};
 use oca_store::{Index, MediaType, Volume, Writer, seal_reader};
 
+use crate::tls::Keys;
 use crate::world::WALL_START_MS;
 
 const DAY_MS: u64 = 86_400_000;
@@ -87,6 +88,8 @@ pub struct Shelf {
     pub tickets: Tickets,
     /// Keys the server trusts.
     pub keys: TicketKeys,
+    /// A certificate, for runs over TLS.
+    pub tls: Keys,
 }
 
 impl Shelf {
@@ -107,7 +110,7 @@ impl Shelf {
         let index = Index::load(&volumes).index;
         let signer = TicketSigner::generate().map_err(io::Error::other)?;
         let keys = TicketKeys { keys: vec![signer.verification_key()] };
-        Ok(Self { samples, index, tickets: Tickets::sign(&signer)?, keys })
+        Ok(Self { samples, index, tickets: Tickets::sign(&signer)?, keys, tls: Keys::make(dir)? })
     }
 
     /// Places of the samples that belong to title number `title`.

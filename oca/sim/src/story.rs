@@ -24,6 +24,7 @@ use crate::answer::Complaint;
 use crate::kernel::SimKernel;
 use crate::script;
 use crate::shelf::Shelf;
+use crate::tls::Keys;
 use crate::viewer::{Manners, Pace, Viewer};
 use crate::weather::{SECOND, Weather, happens};
 
@@ -63,10 +64,13 @@ pub struct Summary {
 impl Story {
     /// A server with the shelf's files on sound disks.
     #[must_use]
-    pub fn new(shelf: &Arc<Shelf>, weather: &Weather, seed: u64) -> Self {
+    pub fn new(shelf: &Arc<Shelf>, weather: &Weather, keys: Option<&Keys>, seed: u64) -> Self {
         let kernel = SimKernel::new(weather.clone(), seed).expect("a few megabytes of memory");
         for sample in &shelf.samples {
             kernel.world().disk().put(sample.path.clone(), Arc::clone(&sample.file));
+        }
+        if let Some(keys) = keys {
+            kernel.world().use_tls(Arc::clone(&keys.client));
         }
         let (commands, orders) = sync_channel(8);
         let (told, troubles) = sync_channel(1024);
@@ -74,7 +78,7 @@ impl Story {
         let shared = Shared {
             library: Arc::new(Library::Sealed(Sealed::new(shelf.index.clone()))),
             gate: Arc::new(Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys")),
-            tls: None,
+            tls: keys.map(|keys| Arc::clone(&keys.server)),
             troubles: told,
         };
         let worker = Worker::new(WorkerParts {
@@ -246,7 +250,8 @@ impl Story {
 pub fn run(shelf: &Arc<Shelf>, seed: u64) -> Result<Summary, String> {
     let random = &mut Rng::with_seed(seed);
     let weather = Weather::draw(random);
-    let mut story = Story::new(shelf, &weather, seed);
+    let keys = is_encrypted(seed).then_some(&shelf.tls);
+    let mut story = Story::new(shelf, &weather, keys, seed);
     story.kernel.world().disk().spoil_some(&weather, random);
     for _ in 0..random.u32(1..20) {
         add_viewer(&story, &weather, random);
@@ -257,6 +262,12 @@ pub fn run(shelf: &Arc<Shelf>, seed: u64) -> Result<Summary, String> {
     }
     story.rest()?;
     story.finish()
+}
+
+/// Every fourth run is over TLS.
+#[must_use]
+pub fn is_encrypted(seed: u64) -> bool {
+    seed % 4 == 3
 }
 
 /// One client by chance.

@@ -93,6 +93,8 @@ pub struct Viewer {
     sent: usize,
     answers: usize,
     complaint: Option<Complaint>,
+    /// It said its last byte and still reads.
+    finished: bool,
     done: bool,
 }
 
@@ -114,6 +116,7 @@ impl Viewer {
             sent: 0,
             answers: 0,
             complaint: None,
+            finished: false,
             done: false,
         }
     }
@@ -150,7 +153,13 @@ impl Viewer {
             _ => side.random().u64(1..=self.pace.send_pause),
         };
         self.send_at = side.now() + pause;
-        if self.manners == Manners::HalfClosed && self.outbox.is_empty() && self.asks.is_empty() {
+    }
+
+    /// Says the last byte as soon as the last request is really out.
+    fn half_close(&mut self, side: &mut ClientSide<'_>) {
+        let all_out = self.outbox.is_empty() && self.asks.is_empty() && !side.is_handshaking();
+        if self.manners == Manners::HalfClosed && all_out && !self.finished {
+            self.finished = true;
             side.finish();
         }
     }
@@ -162,6 +171,10 @@ impl Viewer {
         let bytes = side.read(self.pace.read_bytes);
         self.read += bytes.len();
         self.read_at = side.now() + self.pace.read_every;
+        if let Some(trouble) = side.tls_trouble() {
+            self.complaint = Some(Complaint::Wrong(format!("not TLS: {trouble}")));
+            return;
+        }
         let mut left = bytes.as_slice();
         while !left.is_empty() && self.complaint.is_none() {
             let Some((reader, last)) = self.awaited.front_mut() else {
@@ -236,6 +249,7 @@ impl Client for Viewer {
         self.ask(side);
         self.send(side);
         self.read(side);
+        self.half_close(side);
         if self.misbehave(side) {
             self.done = true;
             return;

@@ -6,14 +6,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use fastrand::Rng;
 use oca_sys::{Accepted, Buffer, Completion, Event, FileId, Pool, SocketId, Token};
+use rustls::ClientConfig;
 
 use crate::agenda::{Agenda, Moment};
 use crate::client::{Client, ClientSide};
 use crate::disk::Disk;
 use crate::network::{End, Wire};
+use crate::tls::ClientTls;
 use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
 
 const ECANCELED: i32 = 125;
@@ -63,6 +66,7 @@ pub struct World {
     /// An accept is on the agenda.
     accept_due: bool,
     clients: Vec<Seat>,
+    client_tls: Option<Arc<ClientConfig>>,
     disk: Disk,
     /// Reads that the disk has not answered.
     reads: usize,
@@ -77,8 +81,8 @@ pub struct World {
 struct Seat {
     /// Absent while it is awake.
     client: Option<Box<dyn Client>>,
+    tls: Option<ClientTls>,
     room_max: usize,
-    connected: bool,
 }
 
 impl World {
@@ -100,6 +104,7 @@ impl World {
             sockets: 0,
             accept_due: false,
             clients: Vec::new(),
+            client_tls: None,
             disk: Disk::default(),
             reads: 0,
             trace: 0xcbf2_9ce4_8422_2325,
@@ -165,8 +170,14 @@ impl World {
 
     /// A client that connects after `nanos`, over a path that holds `room_max` bytes.
     pub fn add_client(&mut self, nanos: Moment, room_max: usize, client: Box<dyn Client>) {
-        self.clients.push(Seat { client: Some(client), room_max, connected: false });
+        let tls = self.client_tls.as_ref().map(ClientTls::new);
+        self.clients.push(Seat { client: Some(client), tls, room_max });
         self.later(nanos.max(1), Happening::Connects(self.clients.len() - 1));
+    }
+
+    /// Clients added from here on speak TLS.
+    pub fn use_tls(&mut self, config: Arc<ClientConfig>) {
+        self.client_tls = Some(config);
     }
 
     /// Clients that still want something.
@@ -297,7 +308,6 @@ impl World {
 
     fn connects(&mut self, client: usize) {
         let wire = client as u32 + 1;
-        self.clients[client].connected = true;
         self.wires.insert(wire, Wire::new(self.clients[client].room_max));
         self.backlog.push_back(wire);
         self.offer_accept();
@@ -306,10 +316,13 @@ impl World {
 
     fn client_wakes(&mut self, client: usize) {
         let Some(mut awake) = self.clients[client].client.take() else { return };
+        let mut tls = self.clients[client].tls.take();
         if !awake.is_done() {
-            awake.wake(&mut ClientSide { world: self, client, wire: client as u32 + 1 });
+            let wire = client as u32 + 1;
+            awake.wake(&mut ClientSide { world: self, client, wire, tls: &mut tls });
         }
         self.clients[client].client = Some(awake);
+        self.clients[client].tls = tls;
     }
 
     pub(crate) fn offer_accept(&mut self) {

@@ -31,6 +31,11 @@ pub enum Flaw {
     Gone,
     /// Every read fails.
     Unreadable,
+    /// Every read takes this much longer.
+    Slow {
+        /// By how much.
+        nanos: Moment,
+    },
 }
 
 #[derive(Debug)]
@@ -135,6 +140,10 @@ impl Disk {
         let end = match file.flaw {
             Some(Flaw::Unreadable) => return failed,
             Some(Flaw::Cut { at }) => at,
+            Some(Flaw::Slow { nanos }) => {
+                takes += nanos;
+                file.bytes.len() as u64
+            }
             _ => file.bytes.len() as u64,
         };
         let start = at.min(end) as usize;

@@ -131,6 +131,11 @@ impl World {
         (WALL_START_MS + self.now / MILLISECOND).saturating_add_signed(self.wall_set_ms)
     }
 
+    /// Sets the wall clock forward by `millis`, or back, from where it started.
+    pub fn set_wall(&mut self, millis: i64) {
+        self.wall_set_ms = millis;
+    }
+
     /// Digest of everything that the server was told.
     #[must_use]
     pub fn trace(&self) -> u64 {

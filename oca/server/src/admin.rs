@@ -1,4 +1,4 @@
-//! The admin thread: metrics and drain over HTTP, the index kept fresh, reports to control, signals.
+//! The admin thread: metrics and drain over HTTP, a fresh index, reports to control, signals.
 //! Never touches a segment; it may be slow, and the workers do not notice.
 
 mod follow;
@@ -122,8 +122,8 @@ impl Admin {
         all
     }
 
-    /// From here on connecting is refused at once, so that a player goes elsewhere instead of waiting
-    /// in a backlog that nobody reads.
+    /// From here on connecting is refused at once, so that a player goes elsewhere instead of
+    /// waiting in a backlog that nobody reads.
     fn close_doors(&self) {
         for worker in &self.workers {
             // It fails only for a listener that is closed already.

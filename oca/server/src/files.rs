@@ -216,8 +216,8 @@ impl Files {
         None
     }
 
-    /// Nobody finds this copy's file any more: it was removed, or its bytes are bad, and another may
-    /// soon have its name. Hands out the file to close, unless a read is under way: then the last
+    /// Nobody finds this copy's file any more: it was removed, or its bytes are bad, and another
+    /// may soon have its name. Hands out the file to close, unless a read is under way: then the last
     /// one does.
     #[must_use]
     pub fn forget(&mut self, volume: u16, object: &ObjectId) -> Option<FileId> {

@@ -16,7 +16,7 @@ pub const ACCEPT_HEADROOM: usize = 64;
 /// Backlog of a listening socket.
 pub const BACKLOG: i32 = 4096;
 
-/// Longest request head, bytes: a ticket in the path and one in a cookie, CMCD, and a browser's rest.
+/// Longest request head, bytes: a ticket in the path, one in a cookie, CMCD, a browser's rest.
 pub const HEAD_BYTES_MAX: usize = oca_http::HEAD_BYTES_MAX;
 
 /// A body up to this long goes out in one piece with its head, bytes: a copy costs less than a
@@ -29,7 +29,7 @@ pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 /// One receive buffer, bytes: most requests arrive in one piece.
 pub const RECEIVE_BYTES: usize = 4096;
 
-/// Largest TLS record on the wire: header, 16 KiB of content, type byte, tag, and what TLS 1.2 adds.
+/// Largest TLS record on the wire: header, 16 KiB of content, type, tag, and what TLS 1.2 adds.
 pub const RECORD_BYTES_MAX: usize = 5 + RECORD_CONTENT_BYTES_MAX + 256;
 
 /// Largest content of a TLS record, bytes (RFC 8446 section 5.1).
@@ -41,8 +41,8 @@ pub const INCOMING_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 /// Clear bytes that wait to be parsed, a connection: one head, and the records its end came in.
 pub const PLAIN_BYTES_MAX: usize = HEAD_BYTES_MAX + INCOMING_BYTES_MAX;
 
-/// What one TLS session takes outside our pools, bytes: an estimate on the high side. During the handshake
-/// it is more, for as long as that takes.
+/// What one TLS session takes outside our pools, bytes: an estimate on the high side. During the
+/// handshake it is more, for as long as that takes.
 pub const SESSION_BYTES: usize = 16 * 1024;
 
 /// Records encrypted into one send buffer before it goes out.
@@ -61,8 +61,8 @@ pub const CHUNK_BUFFERS_MIN: usize = 16;
 /// share and no other's.
 pub const VOLUME_READS_SHARE: usize = 2;
 
-/// Share of a worker's chunk buffers that sends may hold: the rest can be evicted at any time, however
-/// slowly clients read.
+/// Share of a worker's chunk buffers that sends may hold: the rest can be evicted at any time,
+/// however slowly clients read.
 pub const IN_FLIGHT_SHARE: usize = 2;
 
 /// Connections that may wait for a buffer; past this, a new request is answered 503.

@@ -47,8 +47,8 @@ pub enum ListenError {
     },
 }
 
-/// `count` sockets that share `addr` (the kernel spreads connections over them) and the address they
-/// got. With one, the port is not shared with anybody.
+/// `count` sockets that share `addr` (the kernel spreads connections over them) and the address
+/// they got. With one, the port is not shared with anybody.
 ///
 /// # Errors
 /// Busy, forbidden, or not an address of this machine.

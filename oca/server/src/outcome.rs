@@ -1,5 +1,5 @@
 //! How an answer ended and why a connection closed: closed sets with one word for each member.
-//! What was answered, and with which status, is `oca_http::Outcome`; these are about what came after.
+//! What was answered, and with which status, is `oca_http::Outcome`; these are about what followed.
 //! The word is the log field, the metric label and what a test expects.
 
 use control_token::TicketError;

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! start: volumes -> sockets -> log writer -> workers (one thread, one ring each) -> admin thread
-//! end:   SIGTERM or POST /drain -> admin tells control, then the workers -> workers end -> admin ends
+//! end:   SIGTERM or POST /drain -> admin tells control, then workers -> they end -> admin ends
 //! ```
 
 mod threads;

@@ -1,5 +1,5 @@
 //! One thread's loop: pop completions, step the connections they belong to, submit, wait.
-//! Never blocks but in the kernel's `wait`, never takes a lock, and reads no clock but the kernel's.
+//! Never blocks but in the kernel's `wait`, never takes a lock, reads no clock but the kernel's.
 //!
 //! Generic over the kernel, so that the same loop runs on a ring and under simulation; `turn` does
 //! one round and returns, so that a simulator may interleave many workers on one thread.

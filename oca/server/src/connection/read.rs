@@ -105,7 +105,7 @@ impl Refusal {
 /// The next request in the bytes received; `None` when more must arrive.
 ///
 /// # Errors
-/// What is answered instead: a malformed head, a method or a path that is none of ours, a preflight.
+/// What is answered instead: a malformed head, a method or path that is none of ours, a preflight.
 pub fn next<'a, K: Kernel>(
     connection: &'a Connection,
     station: &Station<K>,

@@ -1,8 +1,8 @@
 //! Step 7: a `Turn` becomes bytes gone: head first, then chunk after chunk, one send at a time.
 //! Never reads a disk itself and never holds more than one chunk for itself.
 //!
-//! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing. TLS: a batch
-//! of records is encrypted from the chunk's memory into a send buffer. Between two sends nothing is
+//! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing. TLS: a
+//! batch of records is encrypted from the chunk's memory into a send buffer. Between two sends nothing is
 //! pinned: a slow reader keeps a place in a socket's queue, not a chunk in memory.
 
 mod pace;
@@ -198,8 +198,8 @@ fn fetch_refused<K: Kernel>(
     Flow::Again
 }
 
-/// The bytes will not come: a status if the head is not out yet, else the connection is cut, so that
-/// the player notices and goes elsewhere.
+/// The bytes will not come: a status if the head is not out yet, else the connection is cut, so
+/// that the player notices and goes elsewhere.
 pub fn failed<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,

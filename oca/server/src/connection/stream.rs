@@ -231,7 +231,7 @@ impl Tls {
     fn write(
         &mut self,
         out: &mut [u8],
-        say: impl FnOnce(WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, Broken>,
+        say: impl FnOnce(Writer<'_>, &mut [u8]) -> Result<usize, Broken>,
     ) -> Result<usize, Broken> {
         let mut wrote = 0;
         while !self.broken {
@@ -261,6 +261,9 @@ impl Tls {
         Err(Broken)
     }
 }
+
+/// A session that can write.
+type Writer<'a> = WriteTraffic<'a, ServerConnectionData>;
 
 /// What one call of the session did.
 enum Step {

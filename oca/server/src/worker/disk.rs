@@ -75,7 +75,7 @@ impl<K: Kernel> Station<K> {
         }
     }
 
-    /// A reader begins with a chunk that it did not have read: that is what keeps a chunk in memory.
+    /// A reader begins with a chunk that it did not have read: that keeps a chunk in memory.
     pub fn count_use(&mut self, found: &Found, index: u32) {
         self.counters.hot_hits.add(1);
         self.hot.count_use(&ChunkKey { object: found.object, view: found.view, index });
@@ -231,7 +231,7 @@ impl<K: Kernel> Station<K> {
         self.read_seal(at, generation, &found);
     }
 
-    /// Reads the next piece of the seal region. Seals over 256 KiB (objects over 2 GiB) take several.
+    /// Reads the next piece of the seal region. Seals over 256 KiB (objects over 2 GiB) take more.
     fn read_seal(&mut self, at: u32, generation: u32, found: &Found) {
         let Some((file, region)) = self.files.sealing(at) else { return };
         let from = region.len() as u64;

@@ -217,8 +217,8 @@ impl Files {
     }
 
     /// Nobody finds this copy's file any more: it was removed, or its bytes are bad, and another
-    /// may soon have its name. Hands out the file to close, unless a read is under way: then the last
-    /// one does.
+    /// may soon have its name. Hands out the file to close, unless a read is under way: then the
+    /// last one does.
     #[must_use]
     pub fn forget(&mut self, volume: u16, object: &ObjectId) -> Option<FileId> {
         let at = self.map.remove(&(volume, *object))?;

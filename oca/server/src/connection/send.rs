@@ -2,8 +2,8 @@
 //! Never reads a disk itself and never holds more than one chunk for itself.
 //!
 //! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing. TLS: a
-//! batch of records is encrypted from the chunk's memory into a send buffer. Between two sends nothing is
-//! pinned: a slow reader keeps a place in a socket's queue, not a chunk in memory.
+//! batch of records is encrypted from the chunk's memory into a send buffer. Between two sends
+//! nothing is pinned: a slow reader keeps a place in a socket's queue, not a chunk in memory.
 
 mod pace;
 mod push;

@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod ids;
 pub mod limits;
 pub mod play;
+pub mod schedule;
 pub mod telemetry;
 pub mod time;
 

@@ -6,6 +6,8 @@
 //!           -> placement per site (who holds what)     place.rs, room.rs
 //!           -> routes (who gets it from where)         route.rs
 //!           -> NightPlan                               plan.rs
+//!
+//! WindowSchedule + a moment -> nights (when)           schedule.rs
 //! ```
 //!
 //! A plan is a list of intents. Stopping anywhere leaves valid appliances, and planning the state a
@@ -22,9 +24,11 @@ mod place;
 mod plan;
 mod room;
 mod route;
+mod schedule;
 mod settled;
 
 pub use knobs::Knobs;
 pub use plan::plan;
 pub use room::footprint;
+pub use schedule::{Night, Nights, Schedule, ScheduleError};
 pub use settled::is_settled;

@@ -69,7 +69,7 @@ impl<T> Agenda<T> {
     }
 
     /// The next thing, and when.
-    pub fn next(&mut self) -> Option<(Moment, T)> {
+    pub fn take_next(&mut self) -> Option<(Moment, T)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
     }
 }
@@ -85,7 +85,8 @@ mod tests {
             agenda.add(at, lot, what);
         }
         assert_eq!(agenda.next_at(), Some(1));
-        let order: String = std::iter::from_fn(|| agenda.next()).map(|(_, what)| what).collect();
+        let order: String =
+            std::iter::from_fn(|| agenda.take_next()).map(|(_, what)| what).collect();
         assert_eq!(order, "abcd");
     }
 }

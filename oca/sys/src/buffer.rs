@@ -54,7 +54,7 @@ impl Pool {
         Ok(Self { core: Rc::new(Core { slab, piece_bytes, pieces, free: RefCell::new(free) }) })
     }
 
-    /// A buffer nobody else owns, or `None` when all are out. Its content is whatever was last in it.
+    /// A buffer nobody else owns, or `None` when all are out. It holds whatever was last in it.
     #[must_use]
     pub fn take(&self) -> Option<Buffer> {
         let piece = self.core.free.borrow_mut().pop()?;

@@ -1,5 +1,6 @@
 //! The one bottom trait of the server: submit operations, wait, pop completions, read two clocks.
-//! It knows nothing of HTTP, TLS or objects; `oca-sys` implements it with a ring, `oca-sim` with a seed.
+//! It knows nothing of HTTP, TLS or objects; `oca-sys` implements it with a ring, `oca-sim` with a
+//! seed.
 //!
 //! Operations carry handles and owned buffers, never addresses: memory the kernel may read or write
 //! belongs to the operation until its completion hands it back. One `Kernel` lives on one thread.
@@ -12,7 +13,7 @@ use std::rc::Rc;
 
 use crate::buffer::{Buffer, PoolLevel};
 
-/// Given at `submit`, handed back by the completion. The server packs a slot and a generation in it.
+/// Given at `submit`, handed back by the completion. The server packs a slot and a generation in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
@@ -130,7 +131,7 @@ pub trait Waker: Send + Sync {
 
 /// Submit, wait, pop, and two clocks. The server is generic over this and nothing below it.
 pub trait Kernel {
-    /// Queues `op`. When the queue is full the operation comes back untouched: wait, then try again.
+    /// Queues `op`. When the queue is full the operation comes back untouched: wait, then retry.
     ///
     /// # Errors
     /// The refused operation itself.
@@ -146,7 +147,7 @@ pub trait Kernel {
     /// A free buffer of the receive size, or `None` when the pool is spent.
     fn receive_buffer(&mut self) -> Option<Buffer>;
 
-    /// A free buffer of the chunk size (`CHUNK_BYTES`, 4096-aligned), or `None` when the pool is spent.
+    /// A free buffer of the chunk size (`CHUNK_BYTES`, 4096-aligned), or `None` when all are out.
     fn chunk_buffer(&mut self) -> Option<Buffer>;
 
     /// A free buffer of the send size (one batch of TLS records, or response heads), or `None`.

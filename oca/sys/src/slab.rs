@@ -71,7 +71,7 @@ impl Slab {
         self.pages
     }
 
-    /// The address `offset` bytes in. Panics when that is outside: only our own arithmetic calls it.
+    /// The address `offset` bytes in. Panics when that is outside: only our own sums call it.
     pub(crate) fn at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset < self.bytes, "offset {offset} outside a slab of {} bytes", self.bytes);
         // SAFETY: needed to turn a piece number into memory. `start` is the beginning of a live

@@ -1,0 +1,143 @@
+//! What moves on the wires: accepts, receives, sends, ends. Each is offered when it becomes possible
+//! and happens a moment later, unless something else made it impossible by then.
+//! It decides nothing about when; chance and the weather do.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use oca_sys::{Accepted, Event, SocketId};
+
+use super::{ECANCELED, Happening, World};
+use crate::network::End;
+use crate::weather::happens;
+
+const ECONNRESET: i32 = 104;
+const EPIPE: i32 = 32;
+const EMFILE: i32 = 24;
+
+impl World {
+    pub(crate) fn offer_accept(&mut self) {
+        let room = self.sockets < self.weather.sockets_max;
+        if self.accepting.is_some() && room && !self.accept_due && !self.backlog.is_empty() {
+            self.accept_due = true;
+            self.soon(Happening::Accepts);
+        }
+    }
+
+    pub(super) fn accepts(&mut self) {
+        self.accept_due = false;
+        let Some(token) = self.accepting else { return };
+        if happens(&mut self.random, self.weather.accept_error) {
+            let error = io::Error::from_raw_os_error(EMFILE);
+            self.tell(token, Event::Accepted(Err(error)));
+        } else if let Some(wire) = self.backlog.pop_front() {
+            self.sockets += 1;
+            let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 10_000 + wire as u16));
+            let accepted = Accepted { socket: SocketId(wire), peer };
+            self.tell(token, Event::Accepted(Ok(accepted)));
+        }
+        self.offer_accept();
+    }
+
+    pub(crate) fn offer_receive(&mut self, wire: u32) {
+        let offered = self.wire(wire);
+        if offered.can_receive() && !offered.receive_due {
+            offered.receive_due = true;
+            self.soon(Happening::Receives(wire));
+        }
+    }
+
+    pub(crate) fn offer_send(&mut self, wire: u32) {
+        let offered = self.wire(wire);
+        if offered.can_send() && !offered.send_due {
+            offered.send_due = true;
+            self.soon(Happening::Sends(wire));
+        }
+    }
+
+    pub(crate) fn offer_close(&mut self, wire: u32) {
+        if self.wire(wire).can_close() {
+            self.soon(Happening::Closes(wire));
+        }
+    }
+
+    pub(super) fn receives(&mut self, id: u32) {
+        let short = happens(&mut self.random, self.weather.short_receive);
+        let cut = self.random.usize(1..=64);
+        let wire = self.wire(id);
+        wire.receive_due = false;
+        if !wire.can_receive() {
+            return;
+        }
+        let Some(mut receiving) = wire.receiving.take() else { return };
+        let answer = if wire.closing.is_some() {
+            Err(io::Error::from_raw_os_error(ECANCELED))
+        } else if wire.client == End::Reset {
+            Err(io::Error::from_raw_os_error(ECONNRESET))
+        } else {
+            let mut got = wire.to_server.len().min(receiving.into.len());
+            if short {
+                got = got.min(cut);
+            }
+            for (to, from) in receiving.into.iter_mut().zip(wire.to_server.drain(..got)) {
+                *to = from;
+            }
+            Ok(got)
+        };
+        self.tell(receiving.token, Event::Received(answer, receiving.into));
+        self.offer_close(id);
+    }
+
+    pub(super) fn sends(&mut self, id: u32) {
+        let short = happens(&mut self.random, self.weather.short_send);
+        let cut = self.random.usize(1..=2000);
+        let wire = self.wire(id);
+        wire.send_due = false;
+        if !wire.can_send() {
+            return;
+        }
+        let Some(sending) = wire.sending.take() else { return };
+        let answer = if wire.closing.is_some() {
+            Err(io::Error::from_raw_os_error(ECANCELED))
+        } else if matches!(wire.client, End::Gone | End::Reset) {
+            Err(io::Error::from_raw_os_error(EPIPE))
+        } else {
+            let mut range = sending.range;
+            let room = wire.room_max - wire.to_client.len();
+            range.end = range.end.min(range.start + room);
+            if short {
+                range.end = range.end.min(range.start + cut);
+            }
+            let sent = range.len();
+            wire.to_client.extend(&sending.from[range]);
+            Ok(sent)
+        };
+        self.tell(sending.token, Event::Sent(answer, sending.from));
+        self.soon(Happening::ClientWakes(id as usize - 1));
+        self.offer_close(id);
+    }
+
+    pub(super) fn shuts_down(&mut self, id: u32) {
+        let wire = self.wire(id);
+        let Some(token) = wire.shutting.take() else { return };
+        let reset = wire.client == End::Reset;
+        wire.server = End::Finished;
+        let answer = if reset { Err(io::Error::from(io::ErrorKind::NotConnected)) } else { Ok(()) };
+        self.tell(token, Event::ShutDown(answer));
+        self.soon(Happening::ClientWakes(id as usize - 1));
+        self.offer_close(id);
+    }
+
+    pub(super) fn closes(&mut self, id: u32) {
+        let wire = self.wire(id);
+        if !wire.can_close() {
+            return;
+        }
+        let Some(token) = wire.closing.take() else { return };
+        wire.closed_by_server();
+        self.sockets -= 1;
+        self.tell(token, Event::SocketClosed);
+        self.soon(Happening::ClientWakes(id as usize - 1));
+        self.offer_accept();
+    }
+}

@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use crate::agenda::Moment;
 use crate::answer::Complaint;
-use crate::network::End;
+use crate::network::{End, take_front};
 use crate::tls::ClientTls;
 use crate::world::{Happening, World};
 
@@ -66,7 +66,7 @@ impl ClientSide<'_> {
     pub fn read(&mut self, max: usize) -> Vec<u8> {
         let wire = self.world.wire(self.wire);
         let got = max.min(wire.to_client.len());
-        let bytes: Vec<u8> = wire.to_client.drain(..got).collect();
+        let bytes = take_front(&mut wire.to_client, got);
         self.world.offer_send(self.wire);
         let Some(tls) = self.tls.as_mut() else { return bytes };
         tls.take(&bytes);

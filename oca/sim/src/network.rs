@@ -114,3 +114,15 @@ impl Wire {
         }
     }
 }
+
+/// Takes the first `count` bytes, which must be there, as two copies: byte by byte, a run of
+/// hundreds of megabytes would wait for it.
+pub(crate) fn take_front(queue: &mut VecDeque<u8>, count: usize) -> Vec<u8> {
+    let (front, back) = queue.as_slices();
+    let from_front = count.min(front.len());
+    let mut bytes = Vec::with_capacity(count);
+    bytes.extend_from_slice(&front[..from_front]);
+    bytes.extend_from_slice(&back[..count - from_front]);
+    queue.drain(..count);
+    bytes
+}

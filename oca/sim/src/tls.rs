@@ -2,7 +2,6 @@
 //! It moves no bytes by itself. Its randomness is real, so a run over TLS replays in what happens,
 //! not in every byte and length.
 
-use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -51,7 +50,7 @@ impl Keys {
 #[derive(Debug)]
 pub(crate) struct ClientTls {
     session: ClientConnection,
-    plain: VecDeque<u8>,
+    plain: Vec<u8>,
     trouble: Option<String>,
 }
 
@@ -59,7 +58,7 @@ impl ClientTls {
     pub(crate) fn new(config: &Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from("edge.example").expect("a host name");
         let session = ClientConnection::new(Arc::clone(config), name).expect("a sound config");
-        Self { session, plain: VecDeque::new(), trouble: None }
+        Self { session, plain: Vec::new(), trouble: None }
     }
 
     /// Clear bytes for the server; encrypted as soon as there are keys.
@@ -95,7 +94,7 @@ impl ClientTls {
                 (Ok(_), Ok(state)) => {
                     let mut clear = vec![0; state.plaintext_bytes_to_read()];
                     let got = self.session.reader().read(&mut clear).unwrap_or(0);
-                    self.plain.extend(clear.get(..got).unwrap_or_default());
+                    self.plain.extend_from_slice(clear.get(..got).unwrap_or_default());
                 }
                 (taken, state) => self.trouble = Some(format!("{taken:?} {state:?}")),
             }
@@ -104,7 +103,7 @@ impl ClientTls {
 
     /// Clear bytes from the server.
     pub(crate) fn read(&mut self) -> Vec<u8> {
-        self.plain.drain(..).collect()
+        std::mem::take(&mut self.plain)
     }
 
     /// Clear bytes not read yet.

@@ -18,7 +18,8 @@ pub struct Connection {
     /// File that holds the operator's key.
     #[arg(long, global = true, env = "NIGHTFILL_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// PEM file of the authority that signed the control plane's certificate, if it is not a public one.
+    /// PEM file of the authority that signed the control plane's certificate, if it is not a public
+    /// one.
     #[arg(long, global = true, env = "NIGHTFILL_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
 }

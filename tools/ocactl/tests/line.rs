@@ -1,4 +1,5 @@
-//! The command line as people meet it: help, errors, exit codes, local stores. Needs no control plane.
+//! The command line as people meet it: help, errors, exit codes, local stores. Needs no control
+//! plane.
 
 use std::net::TcpListener;
 use std::path::Path;

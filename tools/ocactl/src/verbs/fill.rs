@@ -1,4 +1,5 @@
 //! `ocactl fill`: how far the night is.
+//! Moves nothing and closes no window.
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,10 @@ pub enum Fill {
         /// Give up after this long.
         #[arg(long, value_parser = duration_ms, default_value = "12h", value_name = "DURATION")]
         timeout: u64,
+        /// Done must hold this long with the same plan, so that a plan posted a moment after a change
+        /// of content is waited for too.
+        #[arg(long, value_parser = duration_ms, default_value = "2s", value_name = "DURATION")]
+        settle: u64,
     },
 }
 
@@ -49,7 +54,10 @@ pub async fn run(verb: &Fill, control: &ControlClient) -> Result<Shown, Failure>
             ];
             Ok(Shown::table(&fills, &head, rows, "no agent has reported yet"))
         }
-        Fill::Wait { timeout } => wait(Duration::from_millis(*timeout), control).await,
+        Fill::Wait { timeout, settle } => {
+            let settle = Duration::from_millis(*settle);
+            wait(Duration::from_millis(*timeout), settle, control).await
+        }
     }
 }
 
@@ -77,9 +85,14 @@ fn state_word(state: FillStateWord) -> &'static str {
     }
 }
 
-async fn wait(bound: Duration, control: &ControlClient) -> Result<Shown, Failure> {
+async fn wait(
+    bound: Duration,
+    settle: Duration,
+    control: &ControlClient,
+) -> Result<Shown, Failure> {
     let until = Instant::now() + bound;
     let mut said = String::new();
+    let mut done_since: Option<(u64, Instant)> = None;
     loop {
         let plan = match control.plan().await {
             Ok(plan) => Some(plan),
@@ -87,10 +100,19 @@ async fn wait(bound: Duration, control: &ControlClient) -> Result<Shown, Failure
             Err(error) => return Err(error.into()),
         };
         let fills = control.fills().await?;
-        let waits_for = match &plan {
+        let mut waits_for = match &plan {
             None => vec!["the director's plan".to_owned()],
             Some(plan) => unfinished(plan, &fills),
         };
+        let serial = plan.as_ref().map_or(0, |plan| plan.serial);
+        done_since = match done_since {
+            _ if !waits_for.is_empty() => None,
+            Some(since) if since.0 == serial => Some(since),
+            _ => Some((serial, Instant::now())),
+        };
+        if done_since.is_some_and(|(_, since)| since.elapsed() < settle) {
+            waits_for.push(format!("plan {serial}, which is done, to stay the plan"));
+        }
         if waits_for.is_empty() {
             let bytes: u64 = fills.iter().map(|progress| progress.report.bytes_done).sum();
             let text = format!("all appliances are done: {} in place", show_bytes(bytes));
@@ -125,7 +147,8 @@ fn unfinished(plan: &NightPlan, fills: &[FillProgress]) -> Vec<String> {
             Some(report) => {
                 let state = state_word(report.state);
                 let why = report.failures.first().map(|failure| format!(", {}", failure.why));
-                Some(format!("{id} ({state}{})", why.unwrap_or_default()))
+                let (done, planned) = (report.objects_done, report.objects_planned);
+                Some(format!("{id} ({state} {done} of {planned}{})", why.unwrap_or_default()))
             }
         }
     });

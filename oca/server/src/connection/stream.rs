@@ -281,3 +281,103 @@ pub fn clear_bytes_that_fit(room: usize) -> usize {
     let rest = room % (RECORD_CONTENT_BYTES_MAX + RECORD_OVERHEAD_BYTES);
     whole * RECORD_CONTENT_BYTES_MAX + rest.saturating_sub(RECORD_OVERHEAD_BYTES)
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+    use crate::config::TlsFiles;
+    use crate::limits::SEND_BYTES;
+    use crate::tls::{Certificate, server_config};
+
+    /// Goal: whatever a peer sends, a session never takes the worker down with it. Method: a real
+    /// client, whose bytes are damaged from some point on; the server side is pumped, made to write
+    /// and said goodbye to in any order, as the connection might.
+    #[test]
+    fn damaged_bytes_at_any_point_are_survived() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let files = TlsFiles { cert: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
+        std::fs::write(&files.cert, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        let server = server_config(Certificate::load(files).unwrap()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let (mut intact, mut failed) = (0, 0);
+        for seed in 0..400u64 {
+            let versions =
+                if seed % 2 == 0 { &[&rustls::version::TLS13] } else { &[&rustls::version::TLS12] };
+            let provider = Arc::new(aws_lc());
+            let client = ClientConfig::builder_with_provider(provider)
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_root_certificates(roots.clone())
+                .with_no_client_auth();
+            let progress = converse(&server, Arc::new(client), seed);
+            failed += usize::from(progress == Progress::Failed);
+            intact += usize::from(progress != Progress::Failed);
+        }
+        assert!(intact > 20 && failed > 100, "{intact} conversations survived, {failed} failed");
+    }
+
+    fn aws_lc() -> rustls::crypto::CryptoProvider {
+        rustls::crypto::aws_lc_rs::default_provider()
+    }
+
+    fn converse(server: &Arc<ServerConfig>, client: Arc<ClientConfig>, seed: u64) -> Progress {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let Stream::Tls(mut tls) = Stream::new(Some(server)) else { panic!("TLS was asked for") };
+        let mut client = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
+        let damaged_round = draw(6);
+        let (mut plain, mut out) = (Vec::new(), vec![0; SEND_BYTES]);
+        let mut last = Progress::NeedsMore;
+        for round in 0..8 {
+            if !client.is_handshaking() {
+                // A client that was sent an alert writes no more.
+                let _ = std::io::Write::write_all(&mut client.writer(), b"GET / HTTP/1.1\n\n");
+            }
+            let mut bytes = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut bytes).unwrap();
+            }
+            if round >= damaged_round && !bytes.is_empty() {
+                let at = draw(bytes.len() as u64) as usize;
+                match draw(4) {
+                    0 => bytes[at] ^= 1 << draw(8),
+                    1 => bytes.truncate(at),
+                    2 => bytes.extend_from_within(at..),
+                    _ => bytes.insert(at, 22),
+                }
+            }
+            // In pieces, with the server made to write between them.
+            for piece in bytes.chunks(1 + draw(600) as usize) {
+                if !tls.take(piece) {
+                    return Progress::Failed;
+                }
+                let pumped = tls.pump(&mut plain, &mut out);
+                last = pumped.progress;
+                let _ = client.read_tls(&mut &out[..pumped.wrote]);
+                let _ = client.process_new_packets();
+                match draw(8) {
+                    0 if last == Progress::Decrypted || last == Progress::Failed => {
+                        let _ = tls.seal(b"HTTP/1.1 200 OK", &mut out);
+                    }
+                    1 if last == Progress::Failed => {
+                        tls.farewell(&mut out);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        tls.farewell(&mut out);
+        tls.pump(&mut plain, &mut out);
+        last
+    }
+}

@@ -15,6 +15,7 @@ use control_store::{Ledger, StoreError};
 use control_types::catalog::TitleRecord;
 use control_types::fill::{AppliancePlan, NightPlan, Window, WindowScope};
 use control_types::fleet::{ApplianceRecord, Link, Role, Site};
+use control_types::schedule::{Weekday, WindowSchedule};
 use control_types::{AccountId, PlanId, ProfileId, UnixMillis};
 use uuid::Uuid;
 
@@ -32,6 +33,7 @@ async fn conforms(ledger: Arc<dyn Ledger>) {
     titles_are_replaced_and_versioned(ledger.as_ref()).await;
     sites_and_appliances_lean_on_each_other(ledger.as_ref()).await;
     windows_close_once_and_keep_their_name(ledger.as_ref()).await;
+    schedules_are_replaced_and_removed(ledger.as_ref()).await;
     a_plan_only_rises(ledger.as_ref()).await;
     the_first_key_wins(Arc::clone(&ledger)).await;
 }
@@ -291,6 +293,28 @@ async fn sites_and_appliances_lean_on_each_other(ledger: &dyn Ledger) {
     assert!(!ledger.set_appliance_key(&record.id, &[3; 32]).await.unwrap());
     assert!(ledger.remove_site(&here.id).await.unwrap());
     assert!(!ledger.remove_site(&here.id).await.unwrap());
+}
+
+async fn schedules_are_replaced_and_removed(ledger: &dyn Ledger) {
+    let nightly = |id: &str, start: &str| WindowSchedule {
+        id: id.parse().unwrap(),
+        scope: WindowScope::Everyone,
+        start: start.to_owned(),
+        length_ms: 60_000,
+        days: vec![Weekday::Mon],
+        time_zone: "Europe/Lisbon".to_owned(),
+        except: vec!["2026-12-24".to_owned()],
+        rate_bps_max: Some(7),
+        bytes_max: None,
+    };
+    ledger.put_schedule(&nightly("s-two", "02:00")).await.unwrap();
+    ledger.put_schedule(&nightly("s-one", "02:00")).await.unwrap();
+    ledger.put_schedule(&nightly("s-two", "03:00")).await.unwrap();
+    let (one, two) = (nightly("s-one", "02:00"), nightly("s-two", "03:00"));
+    assert_eq!(ledger.schedules().await.unwrap(), [one.clone(), two.clone()]);
+    assert!(ledger.remove_schedule(&one.id).await.unwrap());
+    assert!(!ledger.remove_schedule(&one.id).await.unwrap());
+    assert_eq!(ledger.schedules().await.unwrap(), [two]);
 }
 
 async fn windows_close_once_and_keep_their_name(ledger: &dyn Ledger) {

@@ -3,17 +3,14 @@
 //! Policy, for one group of boxes (the edges of a site, or its tiers):
 //! 1. What is held stays, up to the copies its demand asks for.
 //! 2. Parcels are looked at densest first (bytes expected per byte stored). One that lacks a copy
-//! and
-//!    is above break-even goes to the box that already holds most of it, then to the one the last
-//!    plan
-//!    chose, then by rendezvous weight; flash first, so that flash gets the densest.
+//!    and is above break-even goes to the box that already holds most of it, then to the one the
+//!    last plan chose, then by rendezvous weight; flash first, so that flash gets the densest.
 //! 3. Where there is no room it may push out parcels it beats by `sticky`, least dense first.
 //! 4. Rounds are repeated on their own result until nothing is added, so that planning the planned
 //!    state changes nothing.
 //!
 //! 5. Room that is left over takes further copies, densest first, and pushes nothing out for them:
-//! a
-//!    copy costs bytes inside the site only, and lets a box fail or drain without a trip to the
+//!    a copy costs bytes inside the site only, and lets a box fail or drain without a trip to the
 //!    origin.
 //!
 //! Copies of a parcel: its share of the site's demand times the boxes of the site, rounded up; at

@@ -1,7 +1,8 @@
-//! Ledger of fill windows and the night's plan. Not of progress: agents report that again.
+//! Ledger of fill windows, schedules and the night's plan. Not of progress: agents report that again.
 
 use async_trait::async_trait;
 use control_types::fill::{NightPlan, Window};
+use control_types::schedule::WindowSchedule;
 use control_types::{UnixMillis, WindowId};
 
 use crate::StoreError;
@@ -18,7 +19,7 @@ pub enum PlanPut {
     },
 }
 
-/// Windows and the plan.
+/// Windows, schedules and the plan.
 #[async_trait]
 pub trait FillLedger: Send + Sync {
     /// Adds a window; `Taken` when its id was ever used.
@@ -29,6 +30,15 @@ pub trait FillLedger: Send + Sync {
 
     /// Closes one before its time and returns it; `None` when there is none of this id.
     async fn close_window(&self, window: &WindowId) -> Result<Option<Window>, StoreError>;
+
+    /// Makes a schedule or replaces the one of its id.
+    async fn put_schedule(&self, schedule: &WindowSchedule) -> Result<(), StoreError>;
+
+    /// Removes one; false when there is none of this id.
+    async fn remove_schedule(&self, schedule: &WindowId) -> Result<bool, StoreError>;
+
+    /// All schedules, by id.
+    async fn schedules(&self) -> Result<Vec<WindowSchedule>, StoreError>;
 
     /// Replaces the plan if its serial is higher than the present one's.
     async fn put_plan(&self, plan: &NightPlan) -> Result<PlanPut, StoreError>;

@@ -1,7 +1,8 @@
-//! Windows and the plan in SQLite. Knows no clock: whether a window is open is the caller's sum.
+//! Windows, schedules and the plan in SQLite. Knows no clock: whether a window is open is the caller's sum.
 
 use async_trait::async_trait;
 use control_types::fill::{AppliancePlan, NightPlan, Window};
+use control_types::schedule::WindowSchedule;
 use control_types::{UnixMillis, WindowId};
 use sqlx::sqlite::SqliteRow;
 
@@ -11,8 +12,9 @@ use crate::embedded::sqlite::{Columns, away, clash, json_of, to_sql};
 use crate::ledger::{FillLedger, PlanPut};
 
 const WINDOW: &str = "change a window";
+const SCHEDULE: &str = "change a schedule";
 const PLAN: &str = "change the plan";
-const READING: &str = "read windows and the plan";
+const READING: &str = "read windows, schedules and the plan";
 
 #[async_trait]
 impl FillLedger for SqliteLedger {
@@ -50,6 +52,36 @@ impl FillLedger for SqliteLedger {
             .await
             .map_err(|error| away(WINDOW, error))?;
         row.as_ref().map(window_of).transpose()
+    }
+
+    async fn put_schedule(&self, schedule: &WindowSchedule) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO schedules (id, body) VALUES (?, ?) \
+             ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+        )
+        .bind(schedule.id.as_str())
+        .bind(json_of("a schedule", schedule)?)
+        .execute(&self.file.writer)
+        .await
+        .map_err(|error| away(SCHEDULE, error))?;
+        Ok(())
+    }
+
+    async fn remove_schedule(&self, schedule: &WindowId) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM schedules WHERE id = ?")
+            .bind(schedule.as_str())
+            .execute(&self.file.writer)
+            .await
+            .map_err(|error| away(SCHEDULE, error))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn schedules(&self) -> Result<Vec<WindowSchedule>, StoreError> {
+        let rows = sqlx::query("SELECT body FROM schedules ORDER BY id")
+            .fetch_all(&self.file.readers)
+            .await
+            .map_err(|error| away(READING, error))?;
+        rows.iter().map(|row| Columns::of(row, "schedules").json("body")).collect()
     }
 
     async fn put_plan(&self, plan: &NightPlan) -> Result<PlanPut, StoreError> {

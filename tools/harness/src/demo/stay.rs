@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use nightfill_harness::{Trouble, World};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Prints the URLs and waits.
 ///
@@ -34,7 +35,17 @@ pub async fn run(world: &World, dir: &Path) -> Result<(), Trouble> {
     println!("  export NIGHTFILL_KEY_FILE={}", world.control.operator_key.display());
     println!("  ocactl appliance ls");
     println!("\nCtrl-C stops everything. Logs and disks stay in {}.", world.folder.display());
-    tokio::signal::ctrl_c().await?;
+    asked_to_stop().await?;
     println!("\nstopping");
+    Ok(())
+}
+
+/// Ctrl-C or SIGTERM: either way the programs it started must go with it.
+async fn asked_to_stop() -> Result<(), Trouble> {
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = term.recv() => {}
+    }
     Ok(())
 }

@@ -33,11 +33,16 @@ pub enum SteeringError {
         /// The field, its value and the cure.
         why: String,
     },
-    /// Another ISP has announced exactly this prefix.
-    #[error("prefix {prefix} is announced by ISP {isp} at site {site}: withdraw it there first")]
+    /// Another ISP has announced this prefix, one inside it or one around it.
+    #[error(
+        "prefix {prefix} overlaps {held}, announced by ISP {isp} at site {site}: withdraw or split \
+         that one first"
+    )]
     PrefixClaimed {
         /// In its canonical spelling.
         prefix: String,
+        /// What it overlaps.
+        held: String,
         /// Who has it.
         isp: IspId,
         /// Where.

@@ -9,6 +9,7 @@ use control_store::ledger::{ApplianceRow, KeyHash};
 use control_types::fleet::{ApplianceRecord, ApplianceReport, HeldObject, Site};
 use control_types::{ApplianceId, ObjectId, SiteId, UnixMillis};
 
+use crate::ear::Ear;
 use crate::health::Conduct;
 use crate::prefixes::Prefixes;
 
@@ -19,6 +20,8 @@ pub struct Fleet {
     pub registry: Arc<Registry>,
     /// From reports; an appliance that never reported is absent.
     pub seen: Arc<AHashMap<ApplianceId, Arc<Seen>>>,
+    /// When anybody was heard last.
+    pub ear: Ear,
 }
 
 /// What operators registered.
@@ -64,8 +67,10 @@ impl Registry {
 pub struct Seen {
     /// Its last report, without the content set.
     pub report: Arc<ApplianceReport>,
-    /// When that came, by control's clock.
+    /// When that came, by control's clock: shown, never compared.
     pub heard_at: UnixMillis,
+    /// The same as [`Ear`] counts: ages are measured from here.
+    pub steady_ms: u64,
     /// How it behaved over the last reports.
     pub conduct: Conduct,
     /// What it holds.
@@ -99,6 +104,8 @@ impl Held {
     /// The set without `lost`; its digest is then unknown, which asks for the whole set again.
     #[must_use]
     pub fn without(&self, lost: &[ObjectId]) -> Self {
+        // A set: one box names thousands, and all others wait for this to end.
+        let lost: AHashSet<&ObjectId> = lost.iter().collect();
         let left = self.listing.iter().filter(|held| !lost.contains(&held.object));
         Self::of(String::new(), left.copied().collect())
     }

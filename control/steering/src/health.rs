@@ -6,7 +6,11 @@
 //!   that one packet through a failing link does not bring members back to it.
 //! - *Sick* at once when every volume is bad; after `BAD_REPORTS_TO_SICK` reports in a row with 5xx
 //!   above `ERRORS_PER_MILLE_BAD`; well after `GOOD_REPORTS_TO_WELL` good ones in a row.
+//! - Each fall soon after another doubles what it takes to come back: a sick box gets no members,
+//!   so it looks well until it gets them again, and would go round for ever.
 //! - *Draining* when the appliance says so or was asked to.
+//! - Ages are counted by [`Ear`](crate::ear::Ear), not by the wall clock, so that a clock that
+//!   jumps ages nobody.
 //!
 //! ```text
 //!            report                    gap > silent_ms
@@ -18,13 +22,13 @@
 
 use std::sync::Arc;
 
-use control_types::UnixMillis;
 use control_types::fleet::{ApplianceReport, Health};
 
+use crate::ear::Moment;
 use crate::fleet::{Held, Seen};
 use crate::limits::{
-    BAD_REPORTS_TO_SICK, ERRORS_PER_MILLE_BAD, GOOD_REPORTS_TO_WELL, REPORTS_TO_RETURN,
-    REQUESTS_JUDGED_MIN,
+    BAD_REPORTS_TO_SICK, ERRORS_PER_MILLE_BAD, FALLS_DOUBLING_MAX, GOOD_REPORTS_TO_WELL,
+    REPORTS_TO_FORGIVE, REPORTS_TO_RETURN, REQUESTS_JUDGED_MIN,
 };
 
 /// Counters over an appliance's last reports.
@@ -32,18 +36,34 @@ use crate::limits::{
 pub struct Conduct {
     /// Reports in a row that came in time, saturating.
     pub punctual: u32,
+    /// As many of them bring it back from silence.
+    pub return_at: u32,
     /// Bad reports in a row.
     pub bad: u32,
     /// Good reports in a row.
     pub good: u32,
     /// Judged sick and not yet well.
     pub sick: bool,
+    /// Times it fell sick or silent since it was last steady for `REPORTS_TO_FORGIVE` reports.
+    pub falls: u32,
 }
 
 impl Conduct {
     /// Of an appliance heard for the first time: trusted, or a restart of control would leave
     /// members without appliances for as long as returning takes.
-    const FIRST: Self = Self { punctual: REPORTS_TO_RETURN, bad: 0, good: 0, sick: false };
+    const FIRST: Self = Self {
+        punctual: REPORTS_TO_RETURN,
+        return_at: REPORTS_TO_RETURN,
+        bad: 0,
+        good: 0,
+        sick: false,
+        falls: 0,
+    };
+
+    /// `reports` after a first fall, twice as many after each further one, up to a bound.
+    fn doubled(&self, reports: u32) -> u32 {
+        reports << self.falls.saturating_sub(1).min(FALLS_DOUBLING_MAX)
+    }
 }
 
 /// What a report made of what was known.
@@ -66,7 +86,7 @@ pub fn fold(
     before: Option<&Seen>,
     mut report: ApplianceReport,
     silent_ms: u64,
-    now: UnixMillis,
+    now: Moment,
 ) -> Folded {
     if let Some(before) = before {
         let same_run = before.report.run == report.run;
@@ -77,7 +97,8 @@ pub fn fold(
     let held = fold_content(before, &mut report);
     let want_content = held.digest != report.content_digest;
     let conduct = fold_conduct(before, &report, silent_ms, now);
-    let seen = Seen { report: Arc::new(report), heard_at: now, conduct, held };
+    let Moment { wall, steady_ms } = now;
+    let seen = Seen { report: Arc::new(report), heard_at: wall, steady_ms, conduct, held };
     Folded::Heard { seen: Box::new(seen), want_content }
 }
 
@@ -96,12 +117,17 @@ fn fold_conduct(
     before: Option<&Seen>,
     report: &ApplianceReport,
     silent_ms: u64,
-    now: UnixMillis,
+    now: Moment,
 ) -> Conduct {
     let mut conduct = before.map_or(Conduct::FIRST, |before| {
         let mut conduct = before.conduct;
-        let in_time = now.millis_since(before.heard_at) <= silent_ms;
-        conduct.punctual = if in_time { conduct.punctual.saturating_add(1) } else { 1 };
+        if now.steady_ms.saturating_sub(before.steady_ms) <= silent_ms {
+            conduct.punctual = conduct.punctual.saturating_add(1);
+        } else {
+            conduct.punctual = 1;
+            conduct.falls = conduct.falls.saturating_add(1);
+            conduct.return_at = conduct.doubled(REPORTS_TO_RETURN);
+        }
         conduct
     });
     let all_volumes_bad =
@@ -114,9 +140,13 @@ fn fold_conduct(
         conduct.good = conduct.good.saturating_add(1);
     }
     if all_volumes_bad || conduct.bad >= BAD_REPORTS_TO_SICK {
+        conduct.falls = conduct.falls.saturating_add(u32::from(!conduct.sick));
         conduct.sick = true;
-    } else if conduct.good >= GOOD_REPORTS_TO_WELL {
+    } else if conduct.good >= conduct.doubled(GOOD_REPORTS_TO_WELL) {
         conduct.sick = false;
+    }
+    if !conduct.sick && conduct.good.min(conduct.punctual) >= REPORTS_TO_FORGIVE {
+        conduct.falls = 0;
     }
     conduct
 }
@@ -136,12 +166,13 @@ fn errors_are_bad(before: Option<&Seen>, report: &ApplianceReport) -> bool {
         && errors.saturating_mul(1000) >= requests.saturating_mul(ERRORS_PER_MILLE_BAD)
 }
 
-/// Whether an appliance may be offered at `now`. `drain` is the operator's or ISP's wish.
+/// Whether an appliance may be offered, `listened_ms` by the ear's count. `drain` is the operator's
+/// or ISP's wish.
 #[must_use]
-pub fn health(seen: Option<&Seen>, drain: bool, silent_ms: u64, now: UnixMillis) -> Health {
+pub fn health(seen: Option<&Seen>, drain: bool, silent_ms: u64, listened_ms: u64) -> Health {
     let Some(seen) = seen else { return Health::Unheard };
-    let is_silent = now.millis_since(seen.heard_at) > silent_ms;
-    if is_silent || seen.conduct.punctual < REPORTS_TO_RETURN {
+    let is_silent = listened_ms.saturating_sub(seen.steady_ms) > silent_ms;
+    if is_silent || seen.conduct.punctual < seen.conduct.return_at {
         return Health::Silent;
     }
     if drain || seen.report.draining {

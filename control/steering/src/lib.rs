@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ear;
 mod error;
 mod fill_desk;
 pub mod fleet;

@@ -18,9 +18,10 @@
 //! | distance | from the site with the longest prefix, in steps of `DISTANCE_STEP_KM` |
 //! | spread | rendezvous hash of title and appliance: equals share titles, and keep them |
 //!
-//! An edge is offered only to prefixes announced to its site. When nothing at all may be offered,
-//! the appliances last known good are, silent or sick: control losing sight of the fleet must not
-//! stop members whose appliances are fine.
+//! An edge is offered only to prefixes announced to its site. Who is silent is judged by `ear.rs`,
+//! which doubts control before it doubts most of the fleet. When nothing at all may be offered, the
+//! appliances last known good are, silent or sick: control losing sight of the fleet must not stop
+//! members whose appliances are fine.
 
 use std::cmp::{Ordering, Reverse};
 use std::net::IpAddr;
@@ -29,8 +30,8 @@ use control_types::fleet::{Health, Link, Role};
 use control_types::limits::RANKED_MAX;
 use control_types::{ApplianceId, ObjectId, SiteId, TitleId, UnixMillis};
 
+use crate::ear::Sight;
 use crate::fleet::{Fleet, Held, Registered, Seen};
-use crate::health::health;
 use crate::limits::{DISTANCE_STEP_KM, LOAD_BUSY_PERCENT, LOAD_FULL_PERCENT, LOAD_HIGH_PERCENT};
 
 /// Who asks for what.
@@ -119,6 +120,8 @@ pub(crate) enum Rule {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     pub(crate) health: Health,
+    /// Offered although it is silent: too many others are, too.
+    pub(crate) is_doubted: bool,
     /// Of the longest prefix announced to its site that holds the address.
     pub(crate) prefix_len: Option<u8>,
     pub(crate) held: usize,
@@ -139,6 +142,7 @@ pub fn decide<'a>(
     silent_ms: u64,
     now: UnixMillis,
 ) -> Decision<'a> {
+    let sight = Sight::of(fleet, silent_ms, now);
     let covers = fleet.registry.prefixes.covers(question.ip);
     let anchor = covers.first().and_then(|cover| cover.sites.first());
     let mut verdicts: Vec<Verdict<'a>> = Vec::with_capacity(fleet.registry.appliances.len());
@@ -146,8 +150,10 @@ pub fn decide<'a>(
         let site = &registered.record.site;
         let cover = covers.iter().find(|cover| cover.sites.binary_search(site).is_ok());
         let seen = fleet.seen.get(id).map(|seen| &**seen);
+        let (health, is_doubted) = sight.judge(registered, seen);
         let standing = Standing {
-            health: health(seen, registered.drain, silent_ms, now),
+            health,
+            is_doubted,
             prefix_len: cover.map(|cover| cover.prefix.prefix_len()),
             held: seen.map_or(0, |seen| count_held(&seen.held, question.objects)),
             wanted: question.objects.len(),
@@ -160,7 +166,9 @@ pub fn decide<'a>(
         let place = Place::Excluded(Exclusion::ListFull);
         verdicts.push(Verdict { registered, seen, standing, place });
     }
-    let last_good = decide_places(&mut verdicts);
+    let has_none = decide_places(&mut verdicts);
+    let has_list = verdicts.iter().any(|verdict| matches!(verdict.place, Place::Ranked { .. }));
+    let last_good = has_none || (sight.is_deaf && has_list);
     let matched_prefix = covers.first().map(|cover| cover.prefix.to_string());
     Decision { matched_prefix, verdicts, last_good }
 }

@@ -1,9 +1,12 @@
 //! Which sites were asked to serve an address: longest-prefix match over what ISPs announced, IPv4
 //! and IPv6. Pure and immutable; never knows an appliance.
 //!
-//! Policy. A prefix belongs to the ISP that announced it first; other sites of that ISP may
-//! announce it too. A *more specific* prefix of another ISP is not refused: networks inside
-//! networks are how the Internet is built, and the longer match wins. The default routes are
+//! Policy. A prefix belongs to the ISP that announced it first, with all inside it and around it;
+//! other sites of that ISP may announce any part of it too. A *more specific* prefix of another ISP
+//! is refused, because the longer match wins: it would take the first ISP's members away. So is a
+//! *less specific* one, or the order of two announcements would decide whether both stand. A
+//! customer's network inside its carrier's is either a site of the carrier, or the carrier announces
+//! what is left of its own. Default routes, and halves of the Internet that add up to one, are
 //! refused, because a site that claims everyone is a mistake with consequences for everyone.
 
 use std::net::IpAddr;
@@ -14,7 +17,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use prefix_trie::PrefixMap;
 
 use crate::error::SteeringError;
-use crate::limits::PREFIXES_PER_SITE_MAX;
+use crate::limits::{PREFIX_BITS_MIN_V4, PREFIX_BITS_MIN_V6, PREFIXES_PER_SITE_MAX};
 
 /// All announced prefixes.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +77,27 @@ impl Prefixes {
         found
     }
 
+    /// Every announced prefix that holds `prefix`, is it, or is inside it.
+    #[must_use]
+    pub fn overlapping(&self, prefix: &IpNet) -> Vec<Cover<'_>> {
+        match prefix {
+            IpNet::V4(prefix) => {
+                let around = self.v4.cover(prefix).filter(|(held, _)| *held != *prefix);
+                around
+                    .chain(self.v4.children(prefix))
+                    .map(|(held, sites)| Cover { prefix: IpNet::V4(held), sites })
+                    .collect()
+            }
+            IpNet::V6(prefix) => {
+                let around = self.v6.cover(prefix).filter(|(held, _)| *held != *prefix);
+                around
+                    .chain(self.v6.children(prefix))
+                    .map(|(held, sites)| Cover { prefix: IpNet::V6(held), sites })
+                    .collect()
+            }
+        }
+    }
+
     /// Sites that announced exactly this prefix.
     #[must_use]
     pub fn exactly(&self, prefix: &IpNet) -> &[SiteId] {
@@ -104,13 +128,34 @@ pub fn parse_announced(site: &Site) -> Result<Vec<IpNet>, SteeringError> {
         if whole != prefix {
             return Err(refused(format!("{text} has host bits set: write {whole}")));
         }
-        if prefix.prefix_len() == 0 {
-            let cure = "announce the ISP's own networks";
-            return Err(refused(format!("{text} is a default route: {cure}")));
+        if let Some(why) = parse_announced_reach(&prefix) {
+            return Err(refused(format!("{text} {why}")));
         }
         announced.push(prefix);
     }
     Ok(announced)
+}
+
+/// Why a well-formed prefix may not be announced by anybody.
+fn parse_announced_reach(prefix: &IpNet) -> Option<String> {
+    let cure = "announce the ISP's own networks";
+    let bits_min = match prefix {
+        IpNet::V4(_) => PREFIX_BITS_MIN_V4,
+        IpNet::V6(_) => PREFIX_BITS_MIN_V6,
+    };
+    if prefix.prefix_len() == 0 {
+        return Some(format!("is a default route: {cure}"));
+    }
+    if prefix.prefix_len() < bits_min {
+        return Some(format!("is wider than /{bits_min}, more than any ISP has: {cure}"));
+    }
+    match prefix {
+        // Members' addresses are looked up as IPv4, so it would never match.
+        IpNet::V6(mapped) if mapped.network().to_ipv4_mapped().is_some() => {
+            Some("is IPv4 inside IPv6: write it as IPv4".to_owned())
+        }
+        IpNet::V4(_) | IpNet::V6(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +207,10 @@ mod tests {
         assert!(why("10.1.2.3/24").contains("write 10.1.2.0/24"), "{}", why("10.1.2.3/24"));
         assert!(why("0.0.0.0/0").contains("default route"));
         assert!(why("::/0").contains("default route"));
+        assert!(why("0.0.0.0/1").contains("wider than /8"));
+        assert!(why("128.0.0.0/1").contains("wider than /8"));
+        assert!(why("2000::/3").contains("wider than /16"));
+        assert!(why("::ffff:10.0.0.0/104").contains("write it as IPv4"));
         assert!(why("10.1.2.0").contains("not a prefix"));
         assert!(parse_announced(&site("s", &["10.1.2.0/24", "2001:db8::/32"])).is_ok());
     }

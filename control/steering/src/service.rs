@@ -18,10 +18,11 @@ use control_types::fleet::{
 use control_types::play::SteeringManifest;
 use control_types::{ApplianceId, SiteId, UnixMillis};
 
+use crate::ear::Sight;
 use crate::error::SteeringError;
-use crate::fleet::{Fleet, Registry, Seen};
+use crate::fleet::{Fleet, Registry};
 use crate::health::{Folded, fold, health};
-use crate::limits::{APPLIANCES_MAX, SITE_NAME_BYTES_MAX};
+use crate::limits::{APPLIANCES_MAX, REPORT_TEXT_BYTES_MAX, SITE_NAME_BYTES_MAX, VOLUMES_MAX};
 use crate::model::{Question, Ranked, decide};
 use crate::prefixes::parse_announced;
 
@@ -76,7 +77,7 @@ impl Steering {
             swap: Mutex::new(()),
             change: tokio::sync::Mutex::new(()),
         };
-        steering.refresh().await?;
+        steering.reread().await?;
         Ok(steering)
     }
 
@@ -86,6 +87,14 @@ impl Steering {
     /// # Errors
     /// When the ledger cannot be read; the registry then stays as it was.
     pub async fn refresh(&self) -> Result<(), SteeringError> {
+        // In turn with changes: what was read before a change must not be swapped in after it, or a
+        // new appliance's key would be unknown and a removed one's known until the next reading.
+        let _changing = self.change.lock().await;
+        self.reread().await
+    }
+
+    /// The caller holds `change`, or is the only one there is.
+    async fn reread(&self) -> Result<(), SteeringError> {
         let reading = SteeringError::store;
         let sites = self.ledger.sites().await.map_err(reading("read the sites"))?;
         let rows = self.ledger.appliances().await.map_err(reading("read the appliances"))?;
@@ -93,7 +102,7 @@ impl Steering {
         self.swap_in(|fleet| {
             let mut seen = AHashMap::clone(&fleet.seen);
             seen.retain(|id, _| registry.appliances.contains_key(id));
-            Fleet { registry, seen: Arc::new(seen) }
+            Fleet { registry, seen: Arc::new(seen), ear: fleet.ear }
         });
         Ok(())
     }
@@ -120,7 +129,7 @@ impl Steering {
         let _changing = self.change.lock().await;
         put_site_claims(site, &self.fleet().registry)?;
         self.ledger.put_site(site).await.map_err(SteeringError::store("write the site"))?;
-        self.refresh().await
+        self.reread().await
     }
 
     /// All sites, by id.
@@ -160,7 +169,7 @@ impl Steering {
             }
             Err(error) => return Err(SteeringError::store("write the appliance")(error)),
         };
-        self.refresh().await?;
+        self.reread().await?;
         Ok(ApplianceKey { key: (made == ApplianceMade::New).then_some(key) })
     }
 
@@ -174,7 +183,7 @@ impl Steering {
         if !self.ledger.remove_appliance(id).await.map_err(removing)? {
             return Err(SteeringError::UnknownAppliance(id.clone()));
         }
-        self.refresh().await
+        self.reread().await
     }
 
     /// Takes an appliance out of every list; what it serves goes on.
@@ -199,18 +208,19 @@ impl Steering {
         if !self.ledger.set_drain(id, drain).await.map_err(writing)? {
             return Err(SteeringError::UnknownAppliance(id.clone()));
         }
-        self.refresh().await
+        self.reread().await
     }
 
     /// Every appliance with its health, by id.
     #[must_use]
     pub fn appliances(&self, now: UnixMillis) -> Vec<ApplianceStatus> {
         let fleet = self.fleet();
+        let (silent_ms, listened_ms) = (self.settings.silent_ms, fleet.ear.listened_ms(now));
         let lines = fleet.registry.appliances.iter().map(|(id, registered)| {
             let seen = fleet.seen.get(id);
             ApplianceStatus {
                 record: registered.record.clone(),
-                health: self.health(seen, registered.drain, now),
+                health: health(seen.map(|seen| &**seen), registered.drain, silent_ms, listened_ms),
                 drain: registered.drain,
                 report: seen.map(|seen| ApplianceReport::clone(&seen.report)),
                 heard_at: seen.map(|seen| seen.heard_at),
@@ -219,10 +229,6 @@ impl Steering {
             }
         });
         lines.collect()
-    }
-
-    fn health(&self, seen: Option<&Arc<Seen>>, drain: bool, now: UnixMillis) -> Health {
-        health(seen.map(|seen| &**seen), drain, self.settings.silent_ms, now)
     }
 
     /// Whose bearer key this is. Memory only.
@@ -250,15 +256,18 @@ impl Steering {
     /// Takes in what an appliance says of itself; the caller has matched its key.
     ///
     /// # Errors
-    /// `UnknownAppliance` when it was removed meanwhile.
+    /// `UnknownAppliance` when it was removed meanwhile, `BadAppliance` when it says more than is
+    /// kept of anybody.
     pub fn report(&self, report: ApplianceReport, now: UnixMillis) -> Result<Heard, SteeringError> {
+        report_check(&report)?;
         let mut heard = Err(SteeringError::UnknownAppliance(report.appliance.clone()));
         self.swap_in(|fleet| {
             let id = report.appliance.clone();
             let Some(registered) = fleet.registry.appliances.get(&id) else { return fleet.clone() };
             let drain = registered.drain;
             let before = fleet.seen.get(&id).map(|seen| &**seen);
-            match fold(before, report, self.settings.silent_ms, now) {
+            let ear = fleet.ear.heard(self.settings.silent_ms, now);
+            match fold(before, report, self.settings.silent_ms, ear.moment(now)) {
                 Folded::Stale => {
                     heard = Ok(Heard { want_content: false, drain });
                     fleet.clone()
@@ -267,7 +276,7 @@ impl Steering {
                     heard = Ok(Heard { want_content, drain });
                     let mut all = AHashMap::clone(&fleet.seen);
                     all.insert(id, Arc::new(*seen));
-                    Fleet { registry: Arc::clone(&fleet.registry), seen: Arc::new(all) }
+                    Fleet { registry: Arc::clone(&fleet.registry), seen: Arc::new(all), ear }
                 }
             }
         });
@@ -309,6 +318,7 @@ impl Steering {
     #[must_use]
     pub fn fill_appliances(&self, now: UnixMillis) -> Vec<FillAppliance> {
         let fleet = self.fleet();
+        let sight = Sight::of(&fleet, self.settings.silent_ms, now);
         let boxes = fleet.registry.appliances.iter().filter_map(|(id, registered)| {
             let record = &registered.record;
             let site = fleet.registry.sites.get(&record.site)?;
@@ -318,7 +328,7 @@ impl Steering {
                 site: site.id.clone(),
                 isp: site.isp.clone(),
                 role: record.role,
-                healthy: self.health(seen, registered.drain, now) == Health::Healthy,
+                healthy: sight.judge(registered, seen.map(|seen| &**seen)).0 == Health::Healthy,
                 media_url: seen.map(|seen| seen.report.media_url.clone()).unwrap_or_default(),
                 volumes: seen.map(|seen| seen.report.volumes.clone()).unwrap_or_default(),
                 holds: seen.map(|seen| seen.held.listing.clone()).unwrap_or_default(),
@@ -340,18 +350,42 @@ fn put_site_check(site: &Site) -> Result<(), SteeringError> {
     parse_announced(site).map(|_| ())
 }
 
-/// Refuses a prefix that a site of another ISP has.
+/// Refuses a prefix that overlaps one that a site of another ISP has.
 fn put_site_claims(site: &Site, registry: &Registry) -> Result<(), SteeringError> {
+    let before = registry.sites.get(&site.id).filter(|before| before.isp == site.isp);
     for prefix in parse_announced(site)? {
-        let others = registry.prefixes.exactly(&prefix).iter();
-        let mut claims = others.filter_map(|id| registry.sites.get(id));
-        if let Some(other) = claims.find(|other| other.id != site.id && other.isp != site.isp) {
-            return Err(SteeringError::PrefixClaimed {
-                prefix: prefix.to_string(),
-                isp: other.isp.clone(),
-                site: other.id.clone(),
-            });
+        // What the site has is not taken from it by a rule that is younger than it.
+        if before.is_some() && registry.prefixes.exactly(&prefix).contains(&site.id) {
+            continue;
         }
+        for held in registry.prefixes.overlapping(&prefix) {
+            let mut claims = held.sites.iter().filter_map(|id| registry.sites.get(id));
+            if let Some(other) = claims.find(|other| other.id != site.id && other.isp != site.isp) {
+                return Err(SteeringError::PrefixClaimed {
+                    prefix: prefix.to_string(),
+                    held: held.prefix.to_string(),
+                    isp: other.isp.clone(),
+                    site: other.id.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A report is kept until the next one and copied for operators: nothing in it may be long. What
+/// `content` holds is bounded by the body it came in.
+fn report_check(report: &ApplianceReport) -> Result<(), SteeringError> {
+    let refused =
+        |why: String| Err(SteeringError::BadAppliance { appliance: report.appliance.clone(), why });
+    if report.volumes.len() > VOLUMES_MAX {
+        return refused(format!("it reports {} volumes, over {VOLUMES_MAX}", report.volumes.len()));
+    }
+    let paths = report.volumes.iter().map(|volume| &volume.path);
+    let texts = [&report.content_digest, &report.media_url];
+    if paths.chain(texts).any(|text| text.len() > REPORT_TEXT_BYTES_MAX) {
+        let what = "a path, digest or URL it reports";
+        return refused(format!("{what} is longer than {REPORT_TEXT_BYTES_MAX} bytes"));
     }
     Ok(())
 }

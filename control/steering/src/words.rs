@@ -48,7 +48,8 @@ impl Decision<'_> {
             Place::Excluded(exclusion) => exclusion_word(exclusion),
         };
         let is_ranked = matches!(verdict.place, Place::Ranked { .. });
-        if self.last_good && is_ranked { format!("last_good+{word}") } else { word.to_owned() }
+        let last_good = self.last_good || verdict.standing.is_doubted;
+        if last_good && is_ranked { format!("last_good+{word}") } else { word.to_owned() }
     }
 
     fn because(&self, verdict: &Verdict<'_>) -> String {
@@ -57,6 +58,8 @@ impl Decision<'_> {
             Place::Ranked { rank, rule } => {
                 let spare = if self.last_good {
                     "nothing is known good now, so the last good are offered; "
+                } else if standing.is_doubted {
+                    "it is silent, but so are too many others to believe it; "
                 } else {
                     ""
                 };

@@ -197,6 +197,65 @@ fn when_everything_looks_dead_the_last_good_are_offered() {
 }
 
 #[test]
+fn while_control_is_deaf_the_list_is_that_of_its_last_moment() {
+    let fleet = Lab::default()
+        .site("a", "isp", &["10.0.0.0/8"])
+        .site("o", "operator", &[])
+        .heard("a", Edge, "long-dead", 3_600_000 + 60_000)
+        .heard("a", Edge, "well", 3_600_000)
+        .heard("o", Origin, "origin", 3_601_000)
+        .deaf_for(3_600_000)
+        .fleet();
+    assert_eq!(list(&fleet, "10.0.0.1"), ["well:last_good+fallback", "origin:last_good+fallback"]);
+    assert!(verdict(&fleet, "10.0.0.1", "well").1.contains("nothing is known good"));
+    assert_eq!(verdict(&fleet, "10.0.0.1", "long-dead").0, "silent");
+}
+
+/// Goal: a network partition between control and most appliances does not send everybody to the
+/// few it still hears, while single deaths are believed at once.
+#[test]
+fn at_most_half_of_the_fleet_is_left_out_for_silence() {
+    let fleet = |silent: u64| {
+        let mut lab = Lab::default().site("a", "isp", &["10.0.0.0/8"]).site("o", "operator", &[]);
+        for number in 0..11 {
+            let ago = if number < silent { 10_000 + number } else { 0 };
+            lab = lab.heard("a", Edge, &format!("e{number:02}"), ago);
+        }
+        lab.on("o", Origin, "origin").fleet()
+    };
+    let silent_of = |silent: u64| {
+        let fleet = fleet(silent);
+        asked(&fleet, "10.0.0.1", |decision, question| {
+            let all = decision.explanation(question).candidates;
+            all.iter().filter(|one| one.reason == "silent").count()
+        })
+    };
+    // Twelve were heard, so six may go.
+    assert_eq!(silent_of(1), 1);
+    assert_eq!(silent_of(6), 6);
+    assert_eq!(silent_of(7), 6);
+    assert_eq!(silent_of(11), 6);
+    let fleet = fleet(11);
+    let ranked = list(&fleet, "10.0.0.1");
+    assert_eq!(ranked.len(), 6, "{ranked:?}");
+    assert_eq!(ranked[5], "origin:fallback", "the origin is heard, and still only the spare");
+    for place in &ranked[..5] {
+        assert!(place.contains(":last_good+"), "{place}");
+    }
+    assert_eq!(verdict(&fleet, "10.0.0.1", "e10").0, "silent", "silent longest of all");
+    assert!(verdict(&fleet, "10.0.0.1", "e00").1.contains("too many others"));
+}
+
+#[test]
+fn silence_of_hours_is_believed_however_many_are_silent() {
+    let mut lab = Lab::default().site("a", "isp", &["10.0.0.0/8"]).on("a", Edge, "well");
+    for number in 0..11 {
+        lab = lab.heard("a", Edge, &format!("e{number}"), 2 * 3_600_000);
+    }
+    check(lab, "10.0.0.1", &["well:only"]);
+}
+
+#[test]
 fn a_long_list_keeps_the_origin_in_its_last_place() {
     let mut lab = Lab::default().site("a", "isp", &["10.0.0.0/8"]).site("o", "operator", &[]);
     for number in 0..12 {

@@ -92,10 +92,17 @@ async fn another_isps_prefix_and_other_mistakes_are_refused() {
     let claimed = put("b", "rival", "10.0.0.0/8").await.unwrap_err();
     assert_eq!(claimed.word(), ErrorWord::Conflict);
     assert!(claimed.to_string().contains("ISP isp at site a"), "{claimed}");
-    put("b", "rival", "10.7.0.0/16").await.expect("a network inside a network");
+    let inside = put("b", "rival", "10.7.0.0/16").await.unwrap_err();
+    assert_eq!(inside.word(), ErrorWord::Conflict, "the longer match would win");
+    assert!(inside.to_string().contains("10.7.0.0/16 overlaps 10.0.0.0/8"), "{inside}");
+    put("b", "rival", "2001:db8:1::/48").await.unwrap();
+    let around = put("a", "isp", "2001:db8::/32").await.unwrap_err();
+    assert!(around.to_string().contains("2001:db8::/32 overlaps 2001:db8:1::/48"), "{around}");
     put("c", "isp", "10.0.0.0/8").await.expect("another site of the same ISP");
+    put("c", "isp", "10.7.0.0/16").await.expect("a part of its own network");
     put("a", "isp", "10.0.0.0/8").await.expect("the same site again");
-    for bad in ["0.0.0.0/0", "::/0", "10.0.0.1/8", "ten"] {
+    put("a", "rival", "10.0.0.0/8").await.expect_err("a site that changes hands claims anew");
+    for bad in ["0.0.0.0/0", "::/0", "0.0.0.0/1", "2000::/3", "10.0.0.1/8", "ten"] {
         assert_eq!(put("d", "isp", bad).await.unwrap_err().word(), ErrorWord::BadRequest, "{bad}");
     }
     let nowhere = steering.put_appliance(&record("e9", "gone", Role::Edge), NOW).await.unwrap_err();
@@ -165,11 +172,120 @@ async fn silence_is_noticed_in_time_and_forgiven_after_two_reports() {
     steering.report(report("e1", 1), NOW).unwrap();
     assert_eq!(health_at(&steering, NOW.plus_millis(SILENT_MS)), Health::Healthy);
     assert_eq!(health_at(&steering, NOW.plus_millis(SILENT_MS + 1)), Health::Silent);
-    let back = NOW.plus_millis(60_000);
+    // Another goes on reporting: the silence is the first one's own.
+    let back = another_reports(&steering, NOW, 60).await;
+    assert_eq!(health_at(&steering, back), Health::Silent);
     steering.report(report("e1", 2), back).unwrap();
     assert_eq!(health_at(&steering, back), Health::Silent, "one packet is not a return");
     steering.report(report("e1", 3), back.plus_millis(1_000)).unwrap();
     assert_eq!(health_at(&steering, back.plus_millis(1_000)), Health::Healthy);
+}
+
+/// Appliance `e2` reports once a second from `from` on; returns the moment of its last report.
+async fn another_reports(steering: &Steering, from: UnixMillis, seconds: u64) -> UnixMillis {
+    steering.put_appliance(&record("e2", "a", Role::Edge), from).await.unwrap();
+    for second in 1..=seconds {
+        let at = from.plus_millis(second * 1_000);
+        steering.report(report("e2", at.0), at).unwrap();
+    }
+    from.plus_millis(seconds * 1_000)
+}
+
+#[tokio::test]
+async fn each_silence_soon_after_another_takes_twice_as_long_to_forgive() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let (mut now, mut sequence) = (NOW, 0);
+    let mut needed = Vec::new();
+    for _ in 0..4 {
+        now = another_reports(&steering, now, 10).await;
+        let mut reports = 0;
+        while reports == 0 || health_at(&steering, now) != Health::Healthy {
+            now = now.plus_millis(1_000);
+            (reports, sequence) = (reports + 1, sequence + 1);
+            steering.report(report("e1", sequence), now).unwrap();
+            assert!(reports < 100, "it never came back");
+        }
+        needed.push(reports);
+    }
+    assert_eq!(needed, [1, 2, 4, 8], "the first time it is new, and trusted");
+    for _ in 0..300 {
+        now = now.plus_millis(1_000);
+        sequence += 1;
+        steering.report(report("e1", sequence), now).unwrap();
+    }
+    now = another_reports(&steering, now, 10).await;
+    steering.report(report("e1", sequence + 1), now).unwrap();
+    steering.report(report("e1", sequence + 2), now).unwrap();
+    assert_eq!(health_at(&steering, now), Health::Healthy, "five good minutes wipe the slate");
+}
+
+/// Goal: a wall clock that jumps either way, or a control that was paused, leaves the fleet as it
+/// was; and a box that died just before a jump back does not live on until the clock is there again.
+#[tokio::test]
+async fn a_clock_that_jumps_ages_nobody() {
+    const HOUR_MS: u64 = 3_600_000;
+    for (case, jumped) in
+        [("forward", UnixMillis(NOW.0 + HOUR_MS)), ("back", UnixMillis(NOW.0 - HOUR_MS))]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let (steering, ..) = one_edge(directory.path()).await;
+        for id in ["e2", "e3"] {
+            steering.put_appliance(&record(id, "a", Role::Edge), NOW).await.unwrap();
+        }
+        for id in ["e1", "e2", "e3"] {
+            steering.report(report(id, 1), NOW).unwrap();
+        }
+        let before = ranked(&steering, NOW);
+        assert_eq!(before.len(), 3);
+        assert_eq!(ranked(&steering, jumped), before, "{case}: before anybody reports again");
+        let all_healthy = steering.fill_appliances(jumped).iter().all(|line| line.healthy);
+        assert!(all_healthy, "{case}: the night is planned for the fleet as it was");
+        let mut at = jumped;
+        for sequence in 2..=5 {
+            at = at.plus_millis(1_000);
+            steering.report(report("e1", sequence), at).unwrap();
+            steering.report(report("e2", sequence), at).unwrap();
+            let healthy = |id: &str| {
+                let lines = steering.appliances(at);
+                lines.iter().any(|l| l.record.id.as_str() == id && l.health == Health::Healthy)
+            };
+            assert!(healthy("e1") && healthy("e2"), "{case}: report {sequence}");
+            // The first report after the jump counts for no time, so `e3` has three seconds more.
+            assert!(healthy("e3"), "{case}: report {sequence}");
+        }
+        at = at.plus_millis(1_000);
+        steering.report(report("e1", 6), at).unwrap();
+        assert_eq!(ranked(&steering, at).len(), 2, "{case}: the one that died is left out");
+    }
+}
+
+/// Goal: a report of one box cannot make all others wait, nor fill the memory.
+#[tokio::test]
+async fn a_report_says_no_more_than_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let mut long = report("e1", 1);
+    long.content_digest = "x".repeat(1_025);
+    assert_eq!(steering.report(long, NOW).unwrap_err().word(), ErrorWord::BadRequest);
+    let mut many = report("e1", 1);
+    many.volumes = vec![volume(true); 129];
+    assert_eq!(steering.report(many, NOW).unwrap_err().word(), ErrorWord::BadRequest);
+
+    let name = |number: u32| {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        control_types::ObjectId(bytes)
+    };
+    let all: Vec<_> = (0..60_000).map(name).collect();
+    let mut hostile = report("e1", 2);
+    hostile.content = Some(lab::held(&all));
+    hostile.quarantined = (30_000..90_000).map(name).collect();
+    let begin = std::time::Instant::now();
+    steering.report(hostile, NOW).unwrap();
+    // Each against each would be nearly two thousand million comparisons.
+    assert!(begin.elapsed().as_secs() < 5, "it took {:?}", begin.elapsed());
+    assert_eq!(steering.appliances(NOW)[0].objects, 30_000);
 }
 
 #[tokio::test]
@@ -193,6 +309,13 @@ async fn errors_make_sick_slowly_and_well_more_slowly() {
         assert_eq!(said(sequence, 0), Health::Sick, "report {sequence}");
     }
     assert_eq!(said(9, 0), Health::Healthy, "five good ones in a row");
+    // Members come back to it and it fails again: now it takes twice as many.
+    said(10, 50);
+    assert_eq!(said(11, 50), Health::Sick);
+    for sequence in 12..21 {
+        assert_eq!(said(sequence, 0), Health::Sick, "report {sequence}");
+    }
+    assert_eq!(said(21, 0), Health::Healthy, "ten good ones in a row");
 }
 
 #[tokio::test]

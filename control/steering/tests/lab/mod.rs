@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ahash::AHashMap;
 use control_steering::Question;
+use control_steering::ear::{Ear, Moment};
 use control_steering::fleet::{Fleet, Registry, Seen};
 use control_steering::health::{Folded, fold};
 use control_steering::model::{Decision, decide};
@@ -86,11 +87,18 @@ pub fn report(id: &str, sequence: u64) -> ApplianceReport {
 }
 
 /// A fleet in the making.
-#[derive(Default)]
 pub struct Lab {
     sites: Vec<Site>,
     rows: Vec<ApplianceRow>,
     seen: AHashMap<ApplianceId, Arc<Seen>>,
+    ear: Ear,
+}
+
+impl Default for Lab {
+    fn default() -> Self {
+        let ear = Ear { heard_at: NOW, steady_ms: NOW.0 };
+        Self { sites: Vec::new(), rows: Vec::new(), seen: AHashMap::new(), ear }
+    }
 }
 
 impl Lab {
@@ -128,6 +136,13 @@ impl Lab {
         self
     }
 
+    /// Nobody at all was heard since `ago_ms`.
+    pub fn deaf_for(mut self, ago_ms: u64) -> Self {
+        let heard_at = UnixMillis(NOW.0 - ago_ms);
+        self.ear = Ear { heard_at, steady_ms: heard_at.0 };
+        self
+    }
+
     /// A box that never reported.
     pub fn unheard(mut self, site: &str, role: Role, id: &str) -> Self {
         self.add(site, role, id, NOW, |_, _| {});
@@ -152,7 +167,9 @@ impl Lab {
         };
         let mut report = report(id, 1);
         change(&mut row, &mut report);
-        let Folded::Heard { seen, .. } = fold(None, report, SILENT_MS, heard_at) else {
+        // In the lab control has listened since 1970.
+        let moment = Moment { wall: heard_at, steady_ms: heard_at.0 };
+        let Folded::Heard { seen, .. } = fold(None, report, SILENT_MS, moment) else {
             panic!("a first report is never stale")
         };
         self.seen.insert(row.record.id.clone(), Arc::new(*seen));
@@ -161,7 +178,7 @@ impl Lab {
 
     pub fn fleet(self) -> Fleet {
         let registry = Arc::new(Registry::of(self.sites, self.rows));
-        Fleet { registry, seen: Arc::new(self.seen) }
+        Fleet { registry, seen: Arc::new(self.seen), ear: self.ear }
     }
 }
 

@@ -1,0 +1,132 @@
+//! Goal: a reconciler's reading that began before a change never undoes it in memory. Method: a
+//! ledger that hands over what it read only when told. Not a stress test: one interleaving, forced.
+
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
+mod lab;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use control_steering::{Settings, Steering};
+use control_store::ledger::{ApplianceMade, ApplianceRow, FleetLedger, KeyHash};
+use control_store::{Ledger, StoreError, open_embedded};
+use control_types::fleet::{ApplianceRecord, Role, Site};
+use control_types::{ApplianceId, SiteId, UnixMillis};
+use lab::{NOW, SILENT_MS, record, site};
+use tokio::sync::Notify;
+
+/// The embedded ledger; once armed, its next reading waits between disk and caller.
+struct Slow {
+    ledger: Arc<dyn Ledger>,
+    armed: AtomicBool,
+    has_read: Notify,
+    go_on: Notify,
+}
+
+impl Slow {
+    async fn hand_over(&self) {
+        if self.armed.swap(false, Ordering::SeqCst) {
+            self.has_read.notify_one();
+            self.go_on.notified().await;
+        }
+    }
+}
+
+#[async_trait]
+impl FleetLedger for Slow {
+    async fn put_site(&self, site: &Site) -> Result<(), StoreError> {
+        self.ledger.put_site(site).await
+    }
+
+    async fn remove_site(&self, site: &SiteId) -> Result<bool, StoreError> {
+        self.ledger.remove_site(site).await
+    }
+
+    async fn sites(&self) -> Result<Vec<Site>, StoreError> {
+        self.ledger.sites().await
+    }
+
+    async fn put_appliance(
+        &self,
+        record: &ApplianceRecord,
+        key_hash: &KeyHash,
+        now: UnixMillis,
+    ) -> Result<ApplianceMade, StoreError> {
+        self.ledger.put_appliance(record, key_hash, now).await
+    }
+
+    async fn set_appliance_key(
+        &self,
+        appliance: &ApplianceId,
+        key_hash: &KeyHash,
+    ) -> Result<bool, StoreError> {
+        self.ledger.set_appliance_key(appliance, key_hash).await
+    }
+
+    async fn remove_appliance(&self, appliance: &ApplianceId) -> Result<bool, StoreError> {
+        self.ledger.remove_appliance(appliance).await
+    }
+
+    async fn appliances(&self) -> Result<Vec<ApplianceRow>, StoreError> {
+        let rows = self.ledger.appliances().await;
+        self.hand_over().await;
+        rows
+    }
+
+    async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError> {
+        self.ledger.set_drain(appliance, drain).await
+    }
+}
+
+async fn slow(state_dir: &std::path::Path) -> Arc<Slow> {
+    let ledger = open_embedded(state_dir).await.unwrap().ledger;
+    let (has_read, go_on) = (Notify::new(), Notify::new());
+    Arc::new(Slow { ledger, armed: AtomicBool::new(false), has_read, go_on })
+}
+
+/// Runs `change` while `reading` holds what it read, then lets the reading finish.
+async fn interleave<T: Send + 'static>(
+    ledger: &Slow,
+    reading: impl Future<Output = ()> + Send + 'static,
+    change: impl Future<Output = T> + Send + 'static,
+) -> T {
+    ledger.armed.store(true, Ordering::SeqCst);
+    let reading = tokio::spawn(reading);
+    ledger.has_read.notified().await;
+    let mut change = tokio::spawn(change);
+    // Either it is over by then, or it rightly waits for the reading: both are let through below.
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut change).await;
+    ledger.go_on.notify_one();
+    reading.await.unwrap();
+    match early {
+        Ok(done) => done.unwrap(),
+        Err(_) => change.await.unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn an_appliance_made_or_removed_during_a_refresh_stays_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = slow(directory.path()).await;
+    let settings = Settings { silent_ms: SILENT_MS };
+    let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
+    steering.put_site(&site("a", "isp", &["10.0.0.0/8"])).await.unwrap();
+    let refresh = |steering: &Arc<Steering>| {
+        let steering = Arc::clone(steering);
+        async move { steering.refresh().await.unwrap() }
+    };
+
+    let own = Arc::clone(&steering);
+    let put = async move { own.put_appliance(&record("e1", "a", Role::Edge), NOW).await.unwrap() };
+    let key = interleave(&ledger, refresh(&steering), put).await.key.unwrap();
+    let id: ApplianceId = "e1".parse().unwrap();
+    assert_eq!(steering.authenticate(&key), Some(id.clone()), "its key is known");
+
+    let own = Arc::clone(&steering);
+    let remove = async move { own.remove_appliance(&id).await.unwrap() };
+    interleave(&ledger, refresh(&steering), remove).await;
+    assert_eq!(steering.authenticate(&key), None, "its key is gone");
+}

@@ -9,6 +9,7 @@ use control_types::fleet::{
     ApplianceKey, ApplianceRecord, ApplianceStatus, Site, SteerExplanation,
 };
 use control_types::play::{NewTicket, Ticket};
+use control_types::schedule::{ScheduleStatus, WindowSchedule};
 use control_types::telemetry::Live;
 use control_types::{ApplianceId, TitleId, WindowId};
 use reqwest::Method;
@@ -94,6 +95,26 @@ impl ControlClient {
     pub async fn close_window(&self, window: &WindowId) -> Result<Window, ClientError> {
         let path = format!("/v1/operator/windows/{window}/close");
         self.call(Method::POST, &path, &serde_json::json!({})).await
+    }
+
+    /// `PUT /v1/operator/schedules/{schedule}`: makes or replaces.
+    pub async fn put_schedule(
+        &self,
+        schedule: &WindowSchedule,
+    ) -> Result<ScheduleStatus, ClientError> {
+        let path = format!("/v1/operator/schedules/{}", schedule.id);
+        self.call(Method::PUT, &path, schedule).await
+    }
+
+    /// `DELETE /v1/operator/schedules/{schedule}`.
+    pub async fn remove_schedule(&self, schedule: &WindowId) -> Result<(), ClientError> {
+        let path = format!("/v1/operator/schedules/{schedule}");
+        self.order::<()>(Method::DELETE, &path, None).await
+    }
+
+    /// `GET /v1/operator/schedules`.
+    pub async fn schedules(&self) -> Result<Vec<ScheduleStatus>, ClientError> {
+        self.get("/v1/operator/schedules").await
     }
 
     /// `GET /v1/operator/fill-state`.

@@ -1,8 +1,10 @@
 //! The fill desk: windows, the night's plan, each appliance's orders, and how far the night is.
 //! Plans nothing itself; the director does, from `fill_state`.
 //!
-//! Windows and the plan are in the ledger and mirrored in memory, so that an agent's poll reads no
-//! disk. Fill reports are in memory only: an agent reports again.
+//! Windows, schedules and the plan are in the ledger and mirrored in memory, so that an agent's poll
+//! reads no disk. A schedule's nights are windows like any other to all who ask. Fill reports are in memory only: an agent reports again.
+
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,16 +21,23 @@ use control_types::{ApplianceId, UnixMillis, WindowId};
 use crate::error::SteeringError;
 use crate::fleet::Fleet;
 use crate::limits::{
-    FILL_FAILURES_MAX, WINDOW_KEPT_MS, WINDOW_MS_MAX, WINDOW_MS_MIN, WINDOWS_OPEN_MAX,
+    FILL_FAILURES_MAX, FILL_WHY_BYTES_MAX, WINDOW_KEPT_MS, WINDOW_MS_MAX, WINDOW_MS_MIN,
+    WINDOWS_OPEN_MAX,
 };
 use crate::service::Steering;
+use schedules::Rules;
 
 /// Windows, plan and fill progress.
 pub struct FillDesk {
     ledger: Arc<dyn FillLedger>,
+    /// Those in the ledger, with every night that was closed early.
     windows: ArcSwap<Vec<Window>>,
+    rules: ArcSwap<Rules>,
     plan: ArcSwapOption<NightPlan>,
     progress: Mutex<BTreeMap<ApplianceId, FillProgress>>,
+    /// Held over "ask the ledger, change memory", so that what was read before a change is not
+    /// stored after it.
+    change: tokio::sync::Mutex<()>,
 }
 
 impl FillDesk {
@@ -40,8 +49,10 @@ impl FillDesk {
         let desk = Self {
             ledger,
             windows: ArcSwap::default(),
+            rules: ArcSwap::default(),
             plan: ArcSwapOption::empty(),
             progress: Mutex::default(),
+            change: tokio::sync::Mutex::new(()),
         };
         desk.refresh(now).await?;
         Ok(desk)
@@ -52,8 +63,10 @@ impl FillDesk {
     /// # Errors
     /// When the ledger cannot be read; what was known stays.
     pub async fn refresh(&self, now: UnixMillis) -> Result<(), SteeringError> {
+        let _changing = self.change.lock().await;
         let plan = self.ledger.plan().await.map_err(SteeringError::store("read the plan"))?;
         self.plan.store(plan.map(Arc::new));
+        self.refresh_rules().await?;
         self.refresh_windows(now).await
     }
 
@@ -76,6 +89,10 @@ impl FillDesk {
         now: UnixMillis,
     ) -> Result<Window, SteeringError> {
         let window = open_window_check(new, &steering.fleet(), now)?;
+        let _changing = self.change.lock().await;
+        if self.rules.load().claim(&window.id) {
+            return Err(SteeringError::WindowTaken(window.id));
+        }
         let pending = self.windows.load().iter().filter(|other| !is_over(other, now)).count();
         if pending >= WINDOWS_OPEN_MAX {
             let why = format!("{WINDOWS_OPEN_MAX} windows are not over yet: close some first");
@@ -90,7 +107,8 @@ impl FillDesk {
         Ok(window)
     }
 
-    /// Closes a window before its time. Closing a closed one is no error.
+    /// Closes a window before its time. Closing a closed one is no error. A schedule's name stands
+    /// for its night under way, or else its next one; the nights after that stay.
     ///
     /// # Errors
     /// `UnknownWindow`.
@@ -99,16 +117,29 @@ impl FillDesk {
         id: &WindowId,
         now: UnixMillis,
     ) -> Result<Window, SteeringError> {
-        let closing = SteeringError::store("close the window");
-        let closed = self.ledger.close_window(id).await.map_err(closing)?;
+        let _changing = self.change.lock().await;
+        let closed = self.close_written(id, now).await?;
         self.refresh_windows(now).await?;
         closed.ok_or_else(|| SteeringError::UnknownWindow(id.clone()))
     }
 
-    /// Windows of the last 30 days and all to come, by opening time.
+    /// Windows of the last 30 days and all to come, by opening time; of schedules, the nights that
+    /// are not over and open within eight days, and those closed early.
     #[must_use]
-    pub fn windows(&self) -> Vec<Window> {
-        Vec::clone(&self.windows.load())
+    pub fn windows(&self, now: UnixMillis) -> Vec<Window> {
+        let written = self.windows.load();
+        let mut windows = Vec::clone(&written);
+        self.rules.load().add_nights(&mut windows, &written, now, |_| true);
+        windows
+    }
+
+    /// Those not over whose scope is `wanted`, by opening time.
+    fn windows_ahead(&self, now: UnixMillis, wanted: impl Fn(&WindowScope) -> bool) -> Vec<Window> {
+        let written = self.windows.load();
+        let mine = written.iter().filter(|window| !is_over(window, now) && wanted(&window.scope));
+        let mut windows = mine.cloned().collect();
+        self.rules.load().add_nights(&mut windows, &written, now, wanted);
+        windows
     }
 
     /// Replaces the plan.
@@ -116,6 +147,7 @@ impl FillDesk {
     /// # Errors
     /// `StalePlan` unless its serial is above the present one's.
     pub async fn put_plan(&self, plan: NightPlan) -> Result<(), SteeringError> {
+        let _changing = self.change.lock().await;
         let writing = SteeringError::store("write the plan");
         match self.ledger.put_plan(&plan).await.map_err(writing)? {
             PlanPut::Stored => {}
@@ -123,12 +155,7 @@ impl FillDesk {
                 return Err(SteeringError::StalePlan { present: serial, offered: plan.serial });
             }
         }
-        // Two plans at once: the ledger took both in some order, memory keeps the higher.
-        let plan = Arc::new(plan);
-        self.plan.rcu(|present| match present {
-            Some(present) if present.serial >= plan.serial => Some(Arc::clone(present)),
-            _ => Some(Arc::clone(&plan)),
-        });
+        self.plan.store(Some(Arc::new(plan)));
         Ok(())
     }
 
@@ -153,10 +180,7 @@ impl FillDesk {
         if !fleet.registry.appliances.contains_key(appliance) {
             return Err(SteeringError::UnknownAppliance(appliance.clone()));
         }
-        let windows = self.windows.load();
-        let mine = windows
-            .iter()
-            .filter(|window| !is_over(window, now) && covers(&window.scope, appliance, &fleet));
+        let windows = self.windows_ahead(now, |scope| covers(scope, appliance, &fleet));
         let plan = self.plan.load();
         let plan = plan.as_deref();
         let work = plan.and_then(|plan| {
@@ -166,7 +190,7 @@ impl FillDesk {
             now,
             serial: plan.map_or(0, |plan| plan.serial),
             plan: plan.map(|plan| plan.id),
-            windows: mine.cloned().collect(),
+            windows,
             work,
             fill_ticket,
         })
@@ -175,6 +199,9 @@ impl FillDesk {
     /// Takes in how far an agent is; the caller has matched its key.
     pub fn report(&self, mut report: FillReport, now: UnixMillis) {
         report.failures.truncate(FILL_FAILURES_MAX);
+        for failure in &mut report.failures {
+            failure.why.truncate(failure.why.floor_char_boundary(FILL_WHY_BYTES_MAX));
+        }
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.insert(report.appliance.clone(), FillProgress { report, heard_at: now });
     }
@@ -194,13 +221,11 @@ impl FillDesk {
         objects: Vec<PlaceableObject>,
         now: UnixMillis,
     ) -> FillState {
-        let windows = self.windows.load();
-        let open = windows.iter().filter(|window| !is_over(window, now));
         FillState {
             now,
             objects,
             appliances: steering.fill_appliances(now),
-            windows: open.cloned().collect(),
+            windows: self.windows_ahead(now, |_| true),
         }
     }
 }
@@ -240,16 +265,20 @@ fn open_window_check(
     if closes_at <= now {
         return refused("it would be over already: opens_at is too long ago".to_owned());
     }
-    let registry = &fleet.registry;
-    let nobody = match &new.scope {
-        WindowScope::Appliance(id) => !registry.appliances.contains_key(id),
-        WindowScope::Site(id) => !registry.sites.contains_key(id),
-        WindowScope::Isp(id) => !registry.sites.values().any(|site| site.isp == *id),
-        WindowScope::Everyone => false,
-    };
-    if nobody {
+    if reaches_nobody(&new.scope, fleet) {
         return refused("its scope names nobody that is registered".to_owned());
     }
     let NewWindow { id, scope, rate_bps_max, bytes_max, .. } = new;
     Ok(Window { id, scope, opens_at, closes_at, rate_bps_max, bytes_max, closed: false })
+}
+
+/// Whether `scope` names something that is not registered.
+fn reaches_nobody(scope: &WindowScope, fleet: &Fleet) -> bool {
+    let registry = &fleet.registry;
+    match scope {
+        WindowScope::Appliance(id) => !registry.appliances.contains_key(id),
+        WindowScope::Site(id) => !registry.sites.contains_key(id),
+        WindowScope::Isp(id) => !registry.sites.values().any(|site| site.isp == *id),
+        WindowScope::Everyone => false,
+    }
 }

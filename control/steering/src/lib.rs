@@ -1,7 +1,8 @@
 //! Steering: which appliances exist, how they are, and which of them a member should stream from;
 //! and the fill desk, which hands each appliance its windows and its part of the night's plan.
 //!
-//! *Owns* the fleet registry, prefixes, reports, content sets, windows, plan and fill progress.
+//! *Owns* the fleet registry, prefixes, reports, content sets, windows, schedules, plan and fill
+//! progress.
 //! *Needs* the ledger's fleet and fill tables. *Never* speaks HTTP, signs a ticket or knows a
 //! member.
 //!

@@ -106,7 +106,7 @@ async fn a_window_that_is_over_or_closed_is_in_no_orders() {
     let closed = desk.close_window(&"tomorrow".parse().unwrap(), NOW).await.unwrap();
     assert!(closed.closed && !closed.is_open(closed.opens_at));
     assert_eq!(names(NOW), "tonight");
-    assert_eq!(desk.windows().len(), 2, "the listing shows closed ones");
+    assert_eq!(desk.windows(NOW).len(), 2, "the listing shows closed ones");
     assert_eq!(desk.fill_state(&steering, Vec::new(), NOW).windows.len(), 1);
 }
 

@@ -7,6 +7,7 @@ use control_types::fill::{
     AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, WindowScope,
 };
 use control_types::fleet::{Health, Role};
+use control_types::schedule::{Weekday, WindowSchedule};
 
 use crate::lab::{Lab, now, report, title};
 
@@ -105,4 +106,46 @@ async fn a_night_from_window_to_progress() {
     let closed = operator.close_window(&window.id).await.unwrap();
     assert!(closed.closed);
     assert!(agent.orders().await.unwrap().windows.is_empty());
+}
+
+#[tokio::test]
+async fn a_schedule_becomes_windows_in_orders() {
+    let lab = Lab::start().await;
+    lab.site("here", "isp-a", &["127.0.0.0/8"]).await;
+    let agent = lab.appliance("edge-a1", "here", Role::Edge, &[]).await;
+    let operator = lab.operator();
+    let mut rule = WindowSchedule {
+        id: "nightly".parse().unwrap(),
+        scope: WindowScope::Site("here".parse().unwrap()),
+        start: "02:00".to_owned(),
+        length_ms: 5 * 3_600_000,
+        days: vec![Weekday::Mon, Weekday::Thu],
+        time_zone: "Europe/Lisbon".to_owned(),
+        except: vec![],
+        rate_bps_max: Some(1_000_000),
+        bytes_max: None,
+    };
+    let made = operator.put_schedule(&rule).await.unwrap();
+    assert_eq!(operator.schedules().await.unwrap(), [made.clone()]);
+    assert_eq!(made.schedule, rule);
+    let first = made.next.unwrap();
+    assert_eq!(agent.orders().await.unwrap().windows[0], first);
+    assert_eq!(operator.windows().await.unwrap()[0], first);
+
+    let closed = operator.close_window(&rule.id).await.unwrap();
+    assert_eq!((closed.closed, &closed.id), (true, &first.id));
+    let next = operator.schedules().await.unwrap()[0].next.clone().unwrap();
+    assert!(next.opens_at > first.opens_at, "only the one night was closed");
+    assert_eq!(agent.orders().await.unwrap().windows[0], next);
+
+    rule.time_zone = "Europe/Lisboa".to_owned();
+    let error = operator.put_schedule(&rule).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::BadRequest));
+    assert!(error.to_string().contains("Europe/Lisbon"), "{error}");
+    operator.remove_schedule(&rule.id).await.unwrap();
+    assert!(agent.orders().await.unwrap().windows.is_empty());
+    let error = operator.remove_schedule(&rule.id).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::NotFound));
+    let error = agent.schedules().await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Unauthenticated), "an appliance is no operator");
 }

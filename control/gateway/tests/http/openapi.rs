@@ -37,6 +37,8 @@ fn every_promised_route_is_described() {
         GET /v1/operator/appliances|POST /v1/operator/appliances/{appliance}/drain
         POST /v1/operator/appliances/{appliance}/undrain|POST /v1/operator/windows
         GET /v1/operator/windows|POST /v1/operator/windows/{window}/close
+        GET /v1/operator/schedules|PUT /v1/operator/schedules/{schedule}
+        DELETE /v1/operator/schedules/{schedule}
         GET /v1/operator/fill-state|PUT /v1/operator/plan|GET /v1/operator/plan
         GET /v1/operator/fills|GET /v1/operator/live|GET /v1/operator/steer/explain
         POST /v1/operator/tickets|POST /v1/appliance/report|GET /v1/appliance/orders

@@ -28,6 +28,7 @@ async fn conforms(ledger: Arc<dyn Ledger>) {
     profiles_keep_their_bounds(ledger.as_ref()).await;
     a_subscription_is_replaced(ledger.as_ref()).await;
     tokens_rotate_and_reuse_ends_the_session(ledger.as_ref()).await;
+    a_clock_set_back_opens_no_grace_again(ledger.as_ref()).await;
     an_ended_session_stays_ended(ledger.as_ref()).await;
     of_two_racing_tabs_both_go_on(Arc::clone(&ledger)).await;
     titles_are_replaced_and_versioned(ledger.as_ref()).await;
@@ -176,6 +177,19 @@ async fn tokens_rotate_and_reuse_ends_the_session(ledger: &dyn Ledger) {
         assert_eq!(rotate(dead, &token(21_000)).await, Rotation::Ended);
     }
     assert_eq!(rotate(&late, &token(21_000)).await, Rotation::Unknown, "it was never kept");
+}
+
+async fn a_clock_set_back_opens_no_grace_again(ledger: &dyn Ledger) {
+    let (session, first) = signed_in(ledger, 100_000).await;
+    let rotate = async |old: &NewRefreshRow, new: &NewRefreshRow| {
+        ledger.rotate_refresh(&old.hash, new, GRACE_MS).await.unwrap()
+    };
+    let second = token(500_000);
+    assert_eq!(rotate(&first, &second).await, Rotation::Rotated(session.clone()));
+    let third = token(500_000 - GRACE_MS);
+    assert_eq!(rotate(&second, &third).await, Rotation::Rotated(session.clone()), "the newest one");
+    let stolen = token(500_000 - GRACE_MS);
+    assert_eq!(rotate(&first, &stolen).await, Rotation::Reused(session));
 }
 
 async fn an_ended_session_stays_ended(ledger: &dyn Ledger) {

@@ -43,3 +43,19 @@ async fn a_directory_that_cannot_be_made_is_named() {
     let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
     assert!(cause.contains("file/state"), "{error}: {cause}");
 }
+
+#[tokio::test]
+async fn secrets_are_private_in_a_directory_that_is_not() {
+    let parent = tempfile::tempdir().unwrap();
+    let state = parent.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let _ports = open_embedded(&state).await.unwrap();
+    let files = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = files.filter(|path| path.is_file()).collect();
+    assert!(files.iter().any(|path| path.ends_with("ledger.sqlite-wal")), "{files:?}");
+    for path in files {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} is {mode:o}", path.display());
+    }
+}

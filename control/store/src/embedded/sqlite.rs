@@ -32,6 +32,7 @@ impl SqliteFile {
         migrator: &Migrator,
         synchronous: SqliteSynchronous,
     ) -> Result<Self, StoreError> {
+        make_private_file(path).map_err(|error| opening(path, error))?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -63,6 +64,19 @@ impl SqliteFile {
         doing: &'static str,
     ) -> Result<Transaction<'static, Sqlite>, StoreError> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| away(doing, error))
+    }
+}
+
+/// Makes the file before SQLite does, for its owner only: a state directory that an operator or an
+/// init system made may be open to all, and password hashes and signing keys are in here. SQLite
+/// gives its other files (`-wal`, `-shm`) the same mode.
+fn make_private_file(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let made = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

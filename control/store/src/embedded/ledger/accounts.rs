@@ -157,7 +157,8 @@ impl AccountsLedger for SqliteLedger {
             return Ok(Rotation::Ended);
         }
         let outcome = match found.replaced_at {
-            Some(at) if now.millis_since(at) >= grace_ms => {
+            // Either way round: a clock set back must not open the grace of every old token again.
+            Some(at) if now.0.abs_diff(at.0) >= grace_ms => {
                 mark_ended(&mut work, &found.session.session, now).await?;
                 Rotation::Reused(found.session)
             }

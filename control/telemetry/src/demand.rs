@@ -18,7 +18,7 @@ use ahash::AHashMap;
 use control_types::fill::{PlaceableObject, SiteDemand};
 use control_types::{ObjectId, SiteId, TitleId, UnixMillis};
 
-use crate::limits::{DEMAND_CELLS_MAX, EVENT_BYTES_MAX};
+use crate::limits::{DEMAND_CELLS_MAX, EVENT_BYTES_MAX, HEIGHTS_PER_SITE_MAX};
 
 const DAY_MS: f64 = 86_400_000.0;
 const HALF_LIFE_MS: f64 = 2.0 * DAY_MS;
@@ -107,7 +107,9 @@ impl Demand {
         let bytes = bytes.min(EVENT_BYTES_MAX) as f64;
         let sites = self.titles.entry(title.clone()).or_default();
         let heights = sites.entry(site.clone()).or_default();
-        match heights.iter_mut().find(|(known, _)| *known == height) {
+        let is_full = heights.len() >= HEIGHTS_PER_SITE_MAX;
+        let nearest = heights.iter_mut().min_by_key(|(known, _)| known.abs_diff(height));
+        match nearest.filter(|(known, _)| is_full || *known == height) {
             Some((_, fading)) => fading.add(bytes, now),
             None => {
                 heights.push((height, Fading { bytes, at: now }));

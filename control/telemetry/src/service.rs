@@ -44,10 +44,12 @@ enum Entry {
 
 impl Telemetry {
     /// Learns demand again from the log and starts the log's writer, which ends with this value.
-    /// Must run inside a tokio runtime.
+    /// Must run inside a tokio runtime. Rows that cannot be read are passed over: a forecast that
+    /// knows less is worse than a better one, and a control plane that does not start is worse than
+    /// both.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// When the log cannot say how long it is.
     pub async fn open(
         events: Arc<dyn Events>,
         sites: Arc<dyn SiteDirectory>,
@@ -235,7 +237,15 @@ async fn restore(events: &dyn Events, sites: &dyn SiteDirectory) -> Result<Deman
     let end = events.end(PLAYS_TOPIC).await?;
     let mut from = Offset(end.0.saturating_sub(RESTORE_ROWS_MAX));
     while from < end {
-        let rows = events.read(PLAYS_TOPIC, from, RESTORE_PAGE).await?;
+        let rows = match events.read(PLAYS_TOPIC, from, RESTORE_PAGE).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                let (from_row, count) = (from.0, RESTORE_PAGE);
+                tracing::warn!(%error, from_row, count, "demand was not learned from these rows");
+                from = Offset(from.0.saturating_add(RESTORE_PAGE as u64));
+                continue;
+            }
+        };
         let Some(last) = rows.last() else { break };
         from = last.offset.next();
         rows.iter().for_each(|row| restore_row(&mut demand, row, sites));

@@ -179,7 +179,7 @@ impl Sessions {
         now: UnixMillis,
     ) -> Option<Recorded> {
         let session = self.plays.get_mut(play)?;
-        session.heard_at = session.heard_at.max(now);
+        session.heard_at = now;
         let mut ended = false;
         for event in &report.events {
             ended |= event.kind == PlayEventKind::Ended;
@@ -206,7 +206,7 @@ impl Sessions {
     pub fn streams(&self, account: &AccountId, now: UnixMillis) -> u32 {
         let Some(plays) = self.accounts.get(account) else { return 0 };
         let live = plays.iter().filter_map(|play| self.plays.get(play)).filter(|session| {
-            session.state != State::Over && now.millis_since(session.heard_at) < STREAM_MS
+            session.state != State::Over && session.is_heard_within(STREAM_MS, now)
         });
         u32::try_from(live.count()).unwrap_or(u32::MAX)
     }
@@ -230,7 +230,7 @@ impl Sessions {
     pub fn live(&self, now: UnixMillis) -> Live {
         let newest = self.order.iter().rev().filter_map(|play| self.plays.get(play));
         let live = newest.clone().filter(|session| {
-            session.state != State::Over && now.millis_since(session.heard_at) < LIVE_MS
+            session.state != State::Over && session.is_heard_within(LIVE_MS, now)
         });
         let sessions = live.take(LIVE_SESSIONS_MAX).map(Session::as_live).collect();
         let mut startups: Vec<u64> = Vec::new();
@@ -293,6 +293,12 @@ impl Session {
         }
         self.stalled_said_ms = self.stalled_said_ms.max(event.stall_ms);
         self.since_press_ms = self.since_press_ms.max(event.since_press_ms);
+    }
+
+    /// Either way round: after the clock was set back, a player that crashed before must not hold its
+    /// account's stream until the clock is there again.
+    fn is_heard_within(&self, within_ms: u64, now: UnixMillis) -> bool {
+        now.0.abs_diff(self.heard_at.0) < within_ms
     }
 
     /// The longer of what was seen and what was said, never more than was watched.

@@ -146,3 +146,21 @@ fn the_table_is_bounded_and_keeps_what_is_watched_most() {
     assert!(rate("hit") > 1_000.0 * floor);
     assert!((rate("t0") - floor).abs() < 1e-6, "the smallest made room");
 }
+
+#[test]
+fn a_player_that_invents_heights_crowds_nobody_out() {
+    let mut demand = Demand::default();
+    demand.watch(&id("night"), &id("a"), 1080, RUNG_BYTES, NOW);
+    let begin = std::time::Instant::now();
+    for height in 0..100_000 {
+        demand.watch(&id("night"), &id("a"), height, 1, NOW);
+    }
+    // Each among all others would be five thousand million steps.
+    assert!(begin.elapsed().as_secs() < 5, "it took {:?}", begin.elapsed());
+    // Enough of other titles to fill a table in which each invention has a cell.
+    for number in 0..(DEMAND_CELLS_MAX - 90_000) {
+        demand.watch(&id(&format!("title-{number}")), &id("a"), 1080, 1, NOW);
+    }
+    let objects = demand.placeable(&[title("title-7", LONG_AGO)], &sites(), NOW);
+    assert_eq!(objects[1].demand_bytes.len(), 1, "an honest title was pushed out");
+}

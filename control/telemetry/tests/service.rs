@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use control_store::{Offset, open_embedded};
+use async_trait::async_trait;
+use control_store::{EventRow, Events, Offset, StoreError, open_embedded};
 use control_telemetry::{
     ObjectShape, Press, SiteDirectory, Telemetry, TelemetryError, TitleObjects,
 };
@@ -126,4 +127,58 @@ async fn too_many_events_are_refused_whole() {
     let refused = telemetry.record(&play, &report(65, 1), NOW).unwrap_err();
     assert_eq!(refused, TelemetryError::TooManyEvents { count: 65, max: 64 });
     assert_eq!(refused.word(), ErrorWord::BadRequest);
+}
+
+/// A log that has a damaged page before all that was written.
+struct Damaged(Arc<dyn Events>);
+
+const PAGE: u64 = 5_000;
+
+#[async_trait]
+impl Events for Damaged {
+    async fn append(
+        &self,
+        topic: &str,
+        at: UnixMillis,
+        body: &serde_json::Value,
+    ) -> Result<Offset, StoreError> {
+        self.0.append(topic, at, body).await
+    }
+
+    async fn read(
+        &self,
+        topic: &str,
+        from: Offset,
+        count_max: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let Some(from) = from.0.checked_sub(PAGE) else {
+            let (what, why) = (format!("event {}", from.0), "a record does not match".to_owned());
+            return Err(StoreError::Damaged { what, why });
+        };
+        let rows = self.0.read(topic, Offset(from), count_max).await?;
+        let moved = |row: EventRow| EventRow { offset: Offset(row.offset.0 + PAGE), ..row };
+        Ok(rows.into_iter().map(moved).collect())
+    }
+
+    async fn end(&self, topic: &str) -> Result<Offset, StoreError> {
+        self.0.end(topic).await.map(|end| Offset(end.0 + PAGE))
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_log_does_not_keep_control_from_starting() {
+    let directory = tempfile::tempdir().unwrap();
+    let ports = open_embedded(directory.path()).await.unwrap();
+    let telemetry = Telemetry::open(ports.events.clone(), Arc::new(Directory)).await.unwrap();
+    telemetry.begin(press(1, &["x"]));
+    telemetry.record(&press(1, &[]).play, &report(1, 1_000), NOW).unwrap();
+    telemetry.flush().await;
+    drop(telemetry);
+    let damaged = Arc::new(Damaged(ports.events));
+    let telemetry = Telemetry::open(damaged, Arc::new(Directory)).await.unwrap();
+    let shape = ObjectShape { object: ObjectId([1; 32]), bytes: 1_000, height: Some(720) };
+    let title = "night".parse().unwrap();
+    let titles = [TitleObjects { title, published_at: UnixMillis(0), objects: vec![shape] }];
+    let forecast = telemetry.placeable(&titles, &["x".parse().unwrap()], NOW);
+    assert_eq!(forecast[0].demand_bytes.len(), 1, "the rows after the damage were learned");
 }

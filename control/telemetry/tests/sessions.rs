@@ -196,3 +196,16 @@ fn memory_is_bounded_by_forgetting_the_oldest() {
     assert!(sessions.subject(&play(10)).is_some());
     assert_eq!(sessions.streams(&account(9), NOW), 0);
 }
+
+#[test]
+fn a_clock_that_was_set_back_holds_no_stream() {
+    let mut sessions = Sessions::default();
+    sessions.begin(press(1, 1, NOW));
+    assert_eq!(sessions.streams(&account(1), NOW), 1);
+    let earlier = UnixMillis(NOW.0 - 3_600_000);
+    assert_eq!(sessions.streams(&account(1), earlier), 0, "heard of an hour from now");
+    assert!(sessions.live(earlier).sessions.is_empty());
+    let report = PlayEvents { events: vec![event(Started, 1_000, 0)] };
+    sessions.record(&play(1), &report, earlier).unwrap();
+    assert_eq!(sessions.streams(&account(1), earlier), 1, "a player that goes on counts at once");
+}

@@ -8,6 +8,7 @@ use control_store::{Events, Ledger, StoreError};
 use control_types::accounts::{ChoosePlan, Plan};
 use control_types::{AccountId, UnixMillis};
 use serde_json::json;
+use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::error::BillingError;
@@ -20,13 +21,16 @@ pub const TOPIC: &str = "billing";
 pub struct Billing {
     ledger: Arc<dyn Ledger>,
     events: Arc<dyn Events>,
+    /// Held over "read the subscription, write it back": a member who changes plan while the
+    /// collector marks the account lapsed must not be paid again by it.
+    changing: Mutex<()>,
 }
 
 impl Billing {
     /// Over these ports.
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, events: Arc<dyn Events>) -> Self {
-        Self { ledger, events }
+        Self { ledger, events, changing: Mutex::new(()) }
     }
 
     /// What is sold, cheapest first.
@@ -73,6 +77,7 @@ impl Billing {
             let name = choice.plan.chars().take(40).collect();
             return Err(BillingError::NoPlan { name, known: known.join(", ") });
         };
+        let _turn = self.changing.lock().await;
         let before = self.subscription(account).await?;
         if before.plan == plan.name {
             return Ok(plan);
@@ -95,6 +100,7 @@ impl Billing {
         standing: Standing,
         now: UnixMillis,
     ) -> Result<(), BillingError> {
+        let _turn = self.changing.lock().await;
         let before = self.subscription(account).await?;
         if before.standing == standing {
             return Ok(());

@@ -98,3 +98,23 @@ async fn what_is_not_sold_and_who_is_not_there_are_named() {
         assert!(matches!(refused, Err(BillingError::NoAccount(id)) if id == nobody));
     }
 }
+
+#[tokio::test]
+async fn a_plan_chosen_at_the_moment_of_lapsing_undoes_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let ports = open_embedded(state.path()).await.unwrap();
+    let billing = Billing::new(ports.ledger.clone(), ports.events.clone());
+    for number in 1..=20 {
+        let one = account(&ports, number).await;
+        let plan = choose("premium");
+        let (changed, lapsed) = tokio::join!(
+            billing.change_plan(&one, &plan, NOW),
+            billing.set_standing(&one, Standing::Lapsed, NOW),
+        );
+        changed.unwrap();
+        lapsed.unwrap();
+        let verdict = billing.may_play(&one, 0).await.unwrap();
+        assert_eq!(verdict, Verdict::PaymentRequired, "account {number}");
+        assert_eq!(billing.plan_of(&one).await.unwrap().name, "premium", "account {number}");
+    }
+}

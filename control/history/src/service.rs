@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::error::HistoryError;
-use crate::model;
+use crate::model::{self, FUTURE_MS_MAX};
 
 /// Topic of `pressed`: one event a press of play.
 pub const TOPIC_PLAYS: &str = "plays";
@@ -76,11 +76,19 @@ impl History {
         if events.len() > EVENTS_MAX {
             return Err(HistoryError::TooManyEvents { count: events.len(), count_max: EVENTS_MAX });
         }
-        let Some(bookmark) = model::progress(play, duration_ms, events, now) else {
+        let Some(mut bookmark) = model::progress(play, duration_ms, events, now) else {
             return Ok(None);
         };
         if !self.activity.put_bookmark(&bookmark).await? {
-            return Ok(None);
+            // One from the future was written by a clock that was ahead: it stands until that
+            // moment comes, so positions are kept under its time, or none would be kept until then.
+            let kept = self.activity.bookmark(&bookmark.profile, &bookmark.title).await?;
+            let ahead = kept.filter(|kept| kept.watched_at > now.plus_millis(FUTURE_MS_MAX));
+            let Some(kept) = ahead else { return Ok(None) };
+            bookmark.watched_at = kept.watched_at;
+            if !self.activity.put_bookmark(&bookmark).await? {
+                return Ok(None);
+            }
         }
         let body = json!({"event": "position", "play": play.play, "profile": bookmark.profile,
             "title": bookmark.title, "position_ms": bookmark.position_ms,

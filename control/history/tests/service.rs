@@ -208,3 +208,16 @@ async fn reports_are_bounded_and_may_be_empty() {
     let unknown: PlayId = format!("{:032x}", 77).parse().unwrap();
     assert_eq!(bench.history.play(&unknown).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_does_not_freeze_positions() {
+    let bench = bench().await;
+    let ann = profile(1);
+    let ahead = PRESSED.plus_millis(365 * 24 * 3_600_000);
+    report(&bench, &play(1, ann, "film", ahead), PlayEventKind::Heartbeat, 10_000, 10_000).await;
+    let after = play(2, ann, "film", PRESSED);
+    report(&bench, &after, PlayEventKind::Heartbeat, 60_000, 60_000).await;
+    assert_eq!(bench.history.resume_ms(&ann, &title("film")).await.unwrap(), 60_000);
+    report(&bench, &after, PlayEventKind::Heartbeat, 90_000, 90_000).await;
+    assert_eq!(bench.history.resume_ms(&ann, &title("film")).await.unwrap(), 90_000);
+}

@@ -23,6 +23,9 @@ use crate::error::AgentError;
 use crate::ladder::Fault;
 use crate::limits::{CONNECT_MS_MAX, SOURCE_BPS_MIN};
 
+/// An answer, or what broke the connection.
+type Reply = Result<Response<hyper::body::Incoming>, hyper::Error>;
+
 /// What all lanes share: how to believe a source and how long to wait for it.
 pub(crate) struct Dialer {
     tls: TlsConnector,
@@ -186,8 +189,7 @@ impl Wires {
         url: &str,
         path: &str,
         range: Option<(u64, u64)>,
-    ) -> impl Future<Output = Result<Result<Response<hyper::body::Incoming>, hyper::Error>, Fault>> + use<>
-    {
+    ) -> impl Future<Output = Result<Reply, Fault>> + use<> {
         let host = url.split_once("://").map_or(url, |(_, host)| host);
         let mut request = Request::builder().uri(path).header(HOST, host);
         if let Some((start, bytes)) = range {

@@ -121,8 +121,8 @@ impl Ladder {
         Self { rungs: rungs.collect() }
     }
 
-    /// The source to ask now: the first that is not used up and not cooling off, else the first that
-    /// is not used up.
+    /// The source to ask now: the first that is not used up and not cooling off, else the first
+    /// that is not used up.
     pub(crate) fn pick(&self, reputation: &Reputation, now: u64) -> Option<&Source> {
         let open = || self.rungs.iter().filter(|rung| !rung.used_up);
         // A peer still to get it is waited for even while it is away: further is dearer.

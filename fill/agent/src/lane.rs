@@ -97,7 +97,8 @@ async fn start_fetch(
     if seal.object() != pull.object || seal.bytes() != pull.bytes {
         return Err(Fault::Lied.into());
     }
-    // A source may know the object under a title of long ago; tickets are checked against the plan's.
+    // A source may know the object under a title of long ago; tickets are checked against the
+    // plan's.
     let media_type = seal.media_type();
     Ok(seal.with_title(pull.title.clone(), media_type))
 }
@@ -171,7 +172,8 @@ async fn run_fetch(
     let path = format!("/t/{}/o/{object}", night.ticket());
     let mut chunk = Vec::new();
     while position < end {
-        let piece = night.piece_bytes(job.is_repair()).min(end - position);
+        // Never past the chunk at hand: what is asked for and not yet on disk is what a kill costs.
+        let piece = night.piece_bytes(job.is_repair()).min(span(*at)?.end - position);
         permit(night, job, piece).await?;
         let mut answer = begin_answer(night, wires, job, source, &path, position, piece).await?;
         let until = tokio::time::Instant::now() + wires.dialer().patience(piece);

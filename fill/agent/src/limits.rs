@@ -4,15 +4,15 @@ use control_types::limits::CHUNK_BYTES;
 
 /// Most connections at once, whatever the configuration asks for.
 pub(crate) const CONNECTIONS_MAX: usize = 64;
-/// Longest run of chunks in one range request: long enough to hide a round trip, short enough that
-/// a source that turns bad is noticed soon.
+/// Longest run of chunks that one lane takes at once, one range request a chunk: long enough that a
+/// lane stays in one part of the file, short enough that a source that turns bad is noticed soon.
 pub(crate) const RUN_CHUNKS_MAX: u32 = 8;
 /// Smallest piece asked for under a rate cap, bytes; its head and TLS are then under a tenth of it.
 pub(crate) const PIECE_BYTES_MIN: u64 = 4096;
 /// Counted on top of each piece: request, head, TLS and TCP.
 pub(crate) const OVERHEAD_BYTES: u64 = 512;
-/// A cap for a second is kept over this long, milliseconds: what is granted at the end of one second
-/// must not arrive in the next beside a full grant.
+/// A cap for a second is kept over this long, milliseconds: what is granted at the end of one
+/// second must not arrive in the next beside a full grant.
 pub(crate) const CAP_SPAN_MS: u64 = 1050;
 /// Repairs outside windows go no faster than this, bits per second: a bad object is urgent, and one
 /// stream of 20 Mbit/s is what a single viewer costs the ISP.

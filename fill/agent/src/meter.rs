@@ -27,13 +27,14 @@ impl Meter {
         self.bps_max = bps_max.max(1);
     }
 
-    /// Largest piece to ask for at once, bytes: a sixteenth of a second, so that what does not divide
-    /// evenly costs little of the rate.
+    /// Largest piece to ask for at once, bytes: a sixteenth of a second, so that what does not
+    /// divide evenly costs little of the rate.
     pub(crate) fn piece_bytes(&self) -> u64 {
         (self.bps_max / 8 / 16).max(PIECE_BYTES_MIN)
     }
 
-    /// Grants `bytes` now and answers 0, or answers how many milliseconds to wait before asking again.
+    /// Grants `bytes` now and answers 0, or answers how many milliseconds to wait before asking
+    /// again.
     pub(crate) fn grant(&mut self, bytes: u64, now_ms: u64) -> u64 {
         while self.grants.front().is_some_and(|(until, _)| *until <= now_ms) {
             let (_, bytes) = self.grants.pop_front().unwrap_or_default();
@@ -41,7 +42,8 @@ impl Meter {
         }
         let bytes = bytes.saturating_add(OVERHEAD_BYTES);
         let allowance = self.bps_max / 8;
-        // Under a very small cap one piece is more than a second's worth: it then counts for longer.
+        // Under a very small cap one piece is more than a second's worth: it then counts for
+        // longer.
         let counts_ms = (bytes.saturating_mul(8_000) / self.bps_max).max(CAP_SPAN_MS);
         if self.granted.saturating_add(bytes) <= allowance || self.grants.is_empty() {
             self.grants.push_back((now_ms.saturating_add(counts_ms), bytes));

@@ -8,8 +8,8 @@
 //! lanes    N of them: next job -> fetch -> verify -> write -> publish
 //! ```
 //!
-//! Repair is allowed at any time, outside windows too, at a low rate: a bad object fails members now,
-//! and one stream's worth of bytes does not move a billed peak.
+//! Repair is allowed at any time, outside windows too, at a low rate: a bad object fails members
+//! now, and one stream's worth of bytes does not move a billed peak.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use control_client::{ControlClient, Credential};
 use control_types::fill::{FillReport, FillStateWord, Pull, Source, SourceKind};
 use control_types::ids::ObjectId;
+use control_types::limits::CHUNK_BYTES;
 use oca_store::Writer;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
@@ -35,8 +36,7 @@ use crate::ladder::Fault;
 use crate::lane::{lane, stops};
 use crate::ledger::Ledger;
 use crate::limits::{
-    FILLING_POLL_MS, REPAIR_BPS_MAX, RUN_CHUNKS_MAX, RUNNING_PER_LANE_MAX, STOP_MS_MAX,
-    SUSPECTS_MS, TICK_MS,
+    FILLING_POLL_MS, REPAIR_BPS_MAX, RUNNING_PER_LANE_MAX, STOP_MS_MAX, SUSPECTS_MS, TICK_MS,
 };
 use crate::meter::Meter;
 use crate::orders::{Standing, Took};
@@ -77,8 +77,8 @@ pub(crate) struct Night {
     away: Cell<bool>,
 }
 
-/// Runs the agent until SIGTERM or SIGINT, or, with `once`, until nothing is left to do now. Must be
-/// called inside `tokio_uring::start`.
+/// Runs the agent until SIGTERM or SIGINT, or, with `once`, until nothing is left to do now. Must
+/// be called inside `tokio_uring::start`.
 ///
 /// # Errors
 /// What stops it from starting: a volume that is locked, state or roots that cannot be read.
@@ -233,10 +233,9 @@ impl Night {
 
     /// Largest piece to ask a source for at once, bytes.
     pub(crate) fn piece_bytes(&self, repair: bool) -> u64 {
-        let run = u64::from(RUN_CHUNKS_MAX) * control_types::limits::CHUNK_BYTES;
-        let window = self.meter.borrow().as_ref().map_or(run, Meter::piece_bytes);
-        let repair = if repair { self.repair_meter.borrow().piece_bytes() } else { run };
-        run.min(window).min(repair)
+        let window = self.meter.borrow().as_ref().map_or(CHUNK_BYTES, Meter::piece_bytes);
+        let repair = if repair { self.repair_meter.borrow().piece_bytes() } else { CHUNK_BYTES };
+        window.min(repair)
     }
 
     /// Takes `bytes` off the window's budget; false when it is spent.

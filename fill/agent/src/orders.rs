@@ -55,7 +55,8 @@ impl Standing {
         self.orders.as_ref()
     }
 
-    /// Takes in an answer of control and keeps what changed on disk before anything is done with it.
+    /// Takes in an answer of control and keeps what changed on disk before anything is done with
+    /// it.
     pub(crate) fn take(
         &mut self,
         mut new: Orders,

@@ -54,8 +54,8 @@ impl Vault {
         self.disks.iter().any(|disk| disk.writer.holds(object))
     }
 
-    /// Finds or makes room for `pull` and answers with the writer to begin it on, or with the reason
-    /// why there is none. `wanted` says whether an unfinished object is still to come.
+    /// Finds or makes room for `pull` and answers with the writer to begin it on, or with the
+    /// reason why there is none. `wanted` says whether an unfinished object is still to come.
     pub(crate) fn place(
         &self,
         pull: &Pull,

@@ -19,7 +19,7 @@ use connect::Connection;
 use failure::Failure;
 use shown::Shown;
 
-/// Runs the network: titles, sites, appliances, fill windows, plans, steering, tickets, local stores.
+/// Runs the network: titles, sites, appliances, fill windows, plans, steering, tickets, stores.
 #[derive(Parser)]
 #[command(name = "ocactl", version, after_help = EXAMPLES)]
 struct Line {
@@ -35,11 +35,14 @@ struct Line {
 const EXAMPLES: &str = "Examples:
   ocactl appliance ls
   ocactl window open tonight --site lisbon --for 5h --rate 500Mbit --max-bytes 2TB
+  ocactl window add nightly --site lisbon --start 02:00 --length 5h --days daily \
+    --tz Europe/Lisbon
   ocactl fill wait --timeout 6h
   ocactl steer explain --ip 192.0.2.7 --title harbour
   ocactl store check /srv/nightfill/hdd0 --deep
 
-The control plane is found by --control and --key-file, or by NIGHTFILL_CONTROL and NIGHTFILL_KEY_FILE.
+The control plane is found by --control and --key-file, or by NIGHTFILL_CONTROL and
+NIGHTFILL_KEY_FILE.
 Exit code: 0 done, 1 refused or failed, 2 the line itself is wrong.";
 
 #[derive(Subcommand)]
@@ -101,7 +104,7 @@ async fn run(line: &Line) -> Result<Shown, Failure> {
         Verb::Title(verb) => verbs::title::run(verb, &at.operator()?).await,
         Verb::Site(verb) => verbs::site::run(verb, &at.operator()?).await,
         Verb::Appliance(verb) => verbs::appliance::run(verb, &at.operator()?).await,
-        Verb::Window(verb) => verbs::window::run(verb, &at.operator()?).await,
+        Verb::Window(verb) => verbs::window::run(verb, at).await,
         Verb::Plan(verb) => verbs::plan::run(verb, &at.operator()?).await,
         Verb::Fill(verb) => verbs::fill::run(verb, &at.operator()?).await,
         Verb::Steer(verb) => verbs::steer::run(verb, &at.operator()?).await,

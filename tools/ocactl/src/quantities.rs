@@ -1,7 +1,10 @@
-//! Durations, rates, sizes and moments as people write them, and back.
+//! Durations, days, rates, sizes and moments as people write them, and back.
 //! Refuses what it does not understand with an example of what it does.
 
+use std::collections::BTreeSet;
+
 use control_types::UnixMillis;
+use control_types::schedule::Weekday;
 
 /// `90s`, `30m`, `2h30m`, `1d`, in milliseconds.
 ///
@@ -28,6 +31,67 @@ pub fn duration_ms(text: &str) -> Result<u64, String> {
         rest = &unit[letters..];
     }
     if sum == 0 { Err(refuse()) } else { Ok(sum) }
+}
+
+const WEEK: [(&str, Weekday); 7] = [
+    ("mon", Weekday::Mon),
+    ("tue", Weekday::Tue),
+    ("wed", Weekday::Wed),
+    ("thu", Weekday::Thu),
+    ("fri", Weekday::Fri),
+    ("sat", Weekday::Sat),
+    ("sun", Weekday::Sun),
+];
+
+/// Days of the week, each once, Monday first. A type of its own because clap would read a bare
+/// vector as "many values".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Days(pub Vec<Weekday>);
+
+/// `daily`, `mon-fri`, `sat,sun`, `fri-mon`.
+///
+/// # Errors
+/// When the text is none of these.
+pub fn days(text: &str) -> Result<Days, String> {
+    let refuse = || format!("{text:?} names no days: write daily, mon-fri or sat,sun");
+    let place = |name: &str| WEEK.iter().position(|(day, _)| *day == name).ok_or_else(refuse);
+    let mut places = BTreeSet::new();
+    for part in text.split(',') {
+        let (first, last) = match part.split_once('-') {
+            _ if part == "daily" => (0, 6),
+            Some((first, last)) => (place(first)?, place(last)?),
+            None => (place(part)?, place(part)?),
+        };
+        // `fri-mon` goes over the end of the week.
+        let count = (last + 7 - first) % 7 + 1;
+        places.extend((0..count).map(|step| (first + step) % 7));
+    }
+    Ok(Days(places.into_iter().map(|place| WEEK[place].1).collect()))
+}
+
+/// Days for people, as [`days`] reads them.
+#[must_use]
+pub fn show_days(days: &[Weekday]) -> String {
+    let on: Vec<usize> = (0..7).filter(|place| days.contains(&WEEK[*place].1)).collect();
+    match on[..] {
+        [0, .., 6] if on.len() == 7 => "daily".to_owned(),
+        [first, .., last] if on.len() > 2 && last - first + 1 == on.len() => {
+            format!("{}-{}", WEEK[first].0, WEEK[last].0)
+        }
+        _ => on.iter().map(|place| WEEK[*place].0).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// A length of time for people, as [`duration_ms`] reads it.
+#[must_use]
+pub fn show_duration(ms: u64) -> String {
+    let parts = [(ms / 3_600_000, "h"), (ms / 60_000 % 60, "m"), (ms / 1_000 % 60, "s")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    if parts.is_empty() { format!("{ms}ms") } else { parts.concat() }
 }
 
 /// `800kbit`, `500Mbit`, `1.2Gbit`, in bits per second.
@@ -126,6 +190,23 @@ mod tests {
         assert_eq!(size_bytes("2TB"), Ok(2_000_000_000_000));
         assert_eq!(size_bytes("1.5GiB"), Ok(1_610_612_736));
         assert_eq!(moment("1970-01-01T00:00:01Z"), Ok(UnixMillis(1_000)));
+    }
+
+    #[test]
+    fn days_and_lengths_are_read_back_as_they_are_shown() {
+        for text in ["daily", "mon-fri", "sat,sun", "wed", "tue-thu", "mon,wed,fri", "mon,sun"] {
+            assert_eq!(show_days(&days(text).unwrap().0), text);
+        }
+        assert_eq!(days("fri-mon"), days("mon,fri,sat,sun"));
+        assert_eq!(days("mon-fri,sat,sun"), days("daily"));
+        assert_eq!(days("sat,sat"), days("sat"));
+        for text in ["5h", "2h30m", "90m", "45s"] {
+            let ms = duration_ms(text).unwrap();
+            assert_eq!(duration_ms(&show_duration(ms)), Ok(ms));
+        }
+        for text in ["", "monday", "mon-", "-fri", "sat, sun", "daily-", "Mon"] {
+            assert!(days(text).expect_err(text).contains("mon-fri"), "{text}");
+        }
     }
 
     #[test]

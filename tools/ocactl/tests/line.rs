@@ -52,6 +52,56 @@ fn a_wrong_line_is_refused_with_the_cure() {
     check(&["steer", "explain", "--ip", "nowhere", "--title", "t"], 2, &["nowhere"]);
 }
 
+/// A dry run of a schedule with `more`, which neither control nor a key stands behind.
+fn dry_run(more: &[&str]) -> Vec<String> {
+    let line = ["window", "add", "nightly", "--everyone", "--dry-run"];
+    line.iter().chain(more).map(|&word| word.to_owned()).collect()
+}
+
+#[test]
+fn a_dry_run_shows_seven_nights_and_asks_nobody() {
+    let sound = ["--start", "02:00", "--length", "5h", "--days", "daily", "--tz", "Asia/Kathmandu"];
+    let line = dry_run(&sound);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    check(&line, 0, &["nightly-20", "02:00 +05:45", "07:00 +05:45", "20:15:00Z", "01:15:00Z"]);
+
+    let found = ocactl(&[&line[..], &["--json"]].concat());
+    let nights: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    let nights = nights.as_array().expect("a list").clone();
+    assert_eq!(nights.len(), 7);
+    let opens = |index: usize| nights[index]["opens_at"].as_u64().expect("a moment");
+    assert_eq!(opens(6) - opens(0), 6 * 86_400_000);
+    // The second night of those is excepted: the rest move up.
+    let second = nights[1]["id"].as_str().expect("a name")["nightly-".len()..].to_owned();
+    let found = ocactl(&[&line[..], &["--except", &second, "2020-01-01", "--json"]].concat());
+    let fewer: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    assert_eq!((&fewer[0]["id"], &fewer[1]["id"]), (&nights[0]["id"], &nights[2]["id"]));
+}
+
+#[test]
+fn a_schedule_that_is_none_is_refused_with_the_cure() {
+    let check_cure = |code: i32, changed: &str, to: &str, cure: &str| {
+        let mut options =
+            vec!["--start", "02:00", "--length", "5h", "--days", "daily", "--tz", "UTC"];
+        let place = options.iter().position(|option| *option == changed).expect("an option");
+        options[place + 1] = to;
+        let line = dry_run(&options);
+        check(&line.iter().map(String::as_str).collect::<Vec<_>>(), code, &[cure]);
+    };
+    check_cure(1, "--tz", "Europe/Lisboa", "Europe/Lisbon");
+    check_cure(1, "--start", "2am", "02:00");
+    check_cure(1, "--length", "25h", "24 hours");
+    check_cure(2, "--length", "0h", "2h30m");
+    check_cure(2, "--days", "", "mon-fri");
+    check_cure(2, "--days", "weekend", "sat,sun");
+    let line = dry_run(&["--start", "02:00", "--length", "5h", "--days", "daily", "--tz", "UTC"]);
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    check(&[&line[..], &["--except", "24.12.2026"]].concat(), 1, &["2026-12-24"]);
+    // Without --dry-run control is asked, and is missed.
+    let asked: Vec<&str> = line.into_iter().filter(|word| *word != "--dry-run").collect();
+    check(&asked, 1, &["--key-file"]);
+}
+
 #[test]
 fn a_missing_or_dead_control_plane_is_named() {
     check(&["title", "ls"], 1, &["--key-file", "NIGHTFILL_KEY_FILE"]);

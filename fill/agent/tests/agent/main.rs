@@ -1,5 +1,6 @@
-//! The real agent against small real servers: a control plane that answers orders, and HTTPS sources
-//! that lie, stall, truncate and count what they send. Never on a fixed port; nothing is left behind.
+//! The real agent against small real servers: a control plane that answers orders, and HTTPS
+//! sources that lie, stall, truncate and count what they send. Never on a fixed port; nothing is
+//! left behind.
 
 // A panic is the report.
 #![allow(clippy::unwrap_used)]

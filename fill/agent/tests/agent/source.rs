@@ -4,15 +4,16 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
 use control_types::ids::ObjectId;
-use hyper::body::{Body, Frame, SizeHint};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Frame;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use oca_store::{MediaType, Seal, seal_reader};
@@ -140,7 +141,7 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
     shelf.requests.fetch_add(1, Ordering::SeqCst);
     let mood = *shelf.mood.lock().unwrap();
     let status = |status| {
-        let mut answer = Response::new(Sending::new(shelf, Bytes::new(), Mood::Good, false));
+        let mut answer = Response::new(sending(shelf, Bytes::new(), Mood::Good, false));
         *answer.status_mut() = status;
         answer
     };
@@ -162,13 +163,13 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
             Mood::LiesInSeal => sealed(99, found.payload.len()).seal,
             _ => found.seal,
         };
-        return Response::new(Sending::new(shelf, seal.encode().into(), Mood::Good, false));
+        return Response::new(sending(shelf, seal.encode().into(), Mood::Good, false));
     }
     let range = request.headers()["range"].to_str().unwrap().strip_prefix("bytes=").unwrap();
     let (first, last) = range.split_once('-').unwrap();
     let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
     if mood == Mood::IgnoresRanges {
-        return Response::new(Sending::new(shelf, found.payload, Mood::Good, true));
+        return Response::new(sending(shelf, found.payload, Mood::Good, true));
     }
     let mut payload = found.payload.slice(first..=last);
     if mood == Mood::Lies {
@@ -177,61 +178,40 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
         payload = flipped.into();
     }
     let span = format!("bytes {first}-{last}/{}", found.payload.len());
-    let mut answer = Response::new(Sending::new(shelf, payload, mood, true));
+    let length = payload.len();
+    let mut answer = Response::new(sending(shelf, payload, mood, true));
     *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
     answer.headers_mut().insert("content-range", span.parse().unwrap());
+    answer.headers_mut().insert("content-length", length.into());
     answer
 }
 
+type Sending = BoxBody<Bytes, std::io::Error>;
+
 /// A body that goes out in small pieces and counts itself.
-pub struct Sending {
-    shelf: Arc<Shelf>,
-    bytes: Bytes,
-    at: usize,
-    mood: Mood,
-    counts: bool,
-}
-
-impl Sending {
-    fn new(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: bool) -> Self {
-        Self { shelf: Arc::clone(shelf), bytes, at: 0, mood, counts }
-    }
-}
-
-impl Body for Sending {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        let half = self.at > 0 && self.at * 2 >= self.bytes.len();
-        match self.mood {
+fn sending(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: bool) -> Sending {
+    let shelf = Arc::clone(shelf);
+    let mut at = 0;
+    let pieces = futures::stream::poll_fn(move |_| {
+        let half = at > 0 && at * 2 >= bytes.len();
+        match mood {
             Mood::Truncates if half => return Poll::Ready(Some(Err(std::io::Error::other("cut")))),
             // Never woken: the connection stays and nothing comes.
             Mood::Stalls if half => return Poll::Pending,
             _ => {}
         }
-        let end = self.bytes.len().min(self.at + 16_384);
-        if end == self.at {
+        let end = bytes.len().min(at + 16_384);
+        if end == at {
             return Poll::Ready(None);
         }
-        let piece = self.bytes.slice(self.at..end);
-        self.at = end;
-        if self.counts {
+        let piece = bytes.slice(at..end);
+        at = end;
+        if counts {
             let bytes = piece.len() as u64;
-            self.shelf.sent.fetch_add(bytes, Ordering::SeqCst);
-            self.shelf.log.lock().unwrap().push((Instant::now(), bytes));
+            shelf.sent.fetch_add(bytes, Ordering::SeqCst);
+            shelf.log.lock().unwrap().push((Instant::now(), bytes));
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.at == self.bytes.len()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact((self.bytes.len() - self.at) as u64)
-    }
+    });
+    StreamBody::new(pieces).boxed()
 }

@@ -25,8 +25,8 @@ pub enum Fill {
         /// Give up after this long.
         #[arg(long, value_parser = duration_ms, default_value = "12h", value_name = "DURATION")]
         timeout: u64,
-        /// Done must hold this long with the same plan, so that a plan posted a moment after a change
-        /// of content is waited for too.
+        /// Done must hold this long with the same plan, so that a plan posted a moment after a
+        /// change of content is waited for too.
         #[arg(long, value_parser = duration_ms, default_value = "2s", value_name = "DURATION")]
         settle: u64,
     },

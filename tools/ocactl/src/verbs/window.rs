@@ -1,10 +1,15 @@
-//! `ocactl window`: when fill may run, how fast and how much.
+//! `ocactl window`: when fill may run, how fast and how much. Schedules are in `window/schedule.rs`.
+
+mod schedule;
 
 use clap::{Args, Subcommand};
 use control_client::ControlClient;
 use control_types::fill::{NewWindow, Window, WindowScope};
 use control_types::{ApplianceId, IspId, SiteId, UnixMillis, WindowId};
+use fill_plan::Schedule;
+use serde_json::json;
 
+use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::quantities::{
     duration_ms, moment, rate_bps, show_bytes, show_moment, show_rate, size_bytes,
@@ -15,11 +20,24 @@ use crate::shown::Shown;
 pub enum WindowVerb {
     /// Open a window, now or at a given moment.
     Open(Open),
-    /// All windows that are not over.
-    Ls,
-    /// Close a window before its time; agents stop within a second of their next poll.
-    Close {
+    /// Add a schedule: a window that comes again, night after night.
+    Add(schedule::Add),
+    /// One schedule with its next seven nights, or one window.
+    Show {
         /// Which.
+        window: WindowId,
+    },
+    /// Remove a schedule; a night under way ends at the agents' next poll.
+    Rm {
+        /// Which.
+        schedule: WindowId,
+    },
+    /// All schedules with their next night, and all other windows of the last 30 days and to come.
+    Ls,
+    /// Close a window before its time; agents stop within a second of their next poll. A schedule's
+    /// name closes its night under way, or else its next one, and no other.
+    Close {
+        /// Which: a window, a schedule, or one night of it (nightly-2026-12-24).
         window: WindowId,
     },
 }
@@ -74,36 +92,68 @@ impl Scope {
 /// Runs one verb.
 ///
 /// # Errors
-/// What control said.
-pub async fn run(verb: &WindowVerb, control: &ControlClient) -> Result<Shown, Failure> {
+/// What control said, or what is wrong with a schedule.
+pub async fn run(verb: &WindowVerb, at: &Connection) -> Result<Shown, Failure> {
     match verb {
-        WindowVerb::Open(open) => {
-            let body = NewWindow {
-                id: open.window.clone(),
-                scope: open.scope.on_the_wire(),
-                opens_at: open.at,
-                length_ms: open.length,
-                rate_bps_max: open.rate,
-                bytes_max: open.max_bytes,
-            };
-            let window = control.open_window(&body).await?;
-            let (opens, closes) = (show_moment(window.opens_at), show_moment(window.closes_at));
-            let text =
-                format!("{} for {}: {opens} to {closes}", window.id, scope_text(&window.scope));
-            Ok(Shown::new(&window, text))
+        WindowVerb::Open(open) => run_open(open, &at.operator()?).await,
+        WindowVerb::Add(add) => schedule::add(add, at).await,
+        WindowVerb::Show { window } => schedule::show(window, &at.operator()?).await,
+        WindowVerb::Rm { schedule } => {
+            at.operator()?.remove_schedule(schedule).await?;
+            Ok(Shown::new(&json!({ "removed": schedule }), format!("{schedule} is removed")))
         }
-        WindowVerb::Ls => {
-            let windows = control.windows().await?;
-            let rows = windows.iter().map(row).collect();
-            let head = ["window", "for", "opens", "closes", "rate", "bytes", "closed"];
-            Ok(Shown::table(&windows, &head, rows, "no windows: fill waits; `ocactl window open`"))
-        }
-        WindowVerb::Close { window } => {
-            let window = control.close_window(window).await?;
-            Ok(Shown::new(&window, format!("{} is closed", window.id)))
-        }
+        WindowVerb::Ls => run_ls(&at.operator()?).await,
+        WindowVerb::Close { window } => run_close(window, &at.operator()?).await,
     }
 }
+
+async fn run_open(open: &Open, control: &ControlClient) -> Result<Shown, Failure> {
+    let body = NewWindow {
+        id: open.window.clone(),
+        scope: open.scope.on_the_wire(),
+        opens_at: open.at,
+        length_ms: open.length,
+        rate_bps_max: open.rate,
+        bytes_max: open.max_bytes,
+    };
+    let window = control.open_window(&body).await?;
+    let (opens, closes) = (show_moment(window.opens_at), show_moment(window.closes_at));
+    let text = format!("{} for {}: {opens} to {closes}", window.id, scope_text(&window.scope));
+    Ok(Shown::new(&window, text))
+}
+
+async fn run_ls(control: &ControlClient) -> Result<Shown, Failure> {
+    let schedules = control.schedules().await?;
+    let windows = control.windows().await?;
+    let value = json!({ "schedules": schedules, "windows": windows });
+    let mut tables = Vec::new();
+    if !schedules.is_empty() {
+        tables.push(schedule::table(&schedules).text);
+    }
+    // A schedule's coming nights are one line of the first table, not eight of the second.
+    let sound = schedules.iter().filter_map(|one| Schedule::check(one.schedule.clone()).ok());
+    let sound: Vec<Schedule> = sound.collect();
+    let alone = |window: &&Window| window.closed || !sound.iter().any(|one| one.names(&window.id));
+    let rows: Vec<Vec<String>> = windows.iter().filter(alone).map(row).collect();
+    if !rows.is_empty() || tables.is_empty() {
+        let nothing = "no windows: fill waits; `ocactl window open` or `ocactl window add`";
+        tables.push(Shown::table(&windows, &HEAD, rows, nothing).text);
+    }
+    Ok(Shown::new(&value, tables.join("\n\n")))
+}
+
+async fn run_close(asked: &WindowId, control: &ControlClient) -> Result<Shown, Failure> {
+    let window = control.close_window(asked).await?;
+    let text = if window.id == *asked {
+        format!("{asked} is closed")
+    } else {
+        let (opens, closes) = (show_moment(window.opens_at), show_moment(window.closes_at));
+        format!("{} ({opens} to {closes}) is closed; {asked}'s other nights stay", window.id)
+    };
+    Ok(Shown::new(&window, text))
+}
+
+const HEAD: [&str; 7] = ["window", "for", "opens", "closes", "rate", "bytes", "closed"];
 
 fn row(window: &Window) -> Vec<String> {
     vec![
@@ -111,10 +161,14 @@ fn row(window: &Window) -> Vec<String> {
         scope_text(&window.scope),
         show_moment(window.opens_at),
         show_moment(window.closes_at),
-        window.rate_bps_max.map_or_else(|| "no cap".to_owned(), show_rate),
-        window.bytes_max.map_or_else(|| "no cap".to_owned(), show_bytes),
+        cap_text(window.rate_bps_max, show_rate),
+        cap_text(window.bytes_max, show_bytes),
         if window.closed { "yes" } else { "" }.to_owned(),
     ]
+}
+
+fn cap_text(cap: Option<u64>, show: fn(u64) -> String) -> String {
+    cap.map_or_else(|| "no cap".to_owned(), show)
 }
 
 fn scope_text(scope: &WindowScope) -> String {

@@ -1,0 +1,205 @@
+//! Schedules on the command line: add, show, and the nights they come to. Works nights out with the
+//! same function as control, so a dry run tells what control would do without asking it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use control_client::ControlClient;
+use control_types::fill::Window;
+use control_types::schedule::{ScheduleStatus, WindowSchedule};
+use control_types::{UnixMillis, WindowId};
+use fill_plan::{Night, Schedule};
+use serde_json::{Value, json};
+
+use super::{HEAD, Scope, cap_text, row, scope_text};
+use crate::connect::Connection;
+use crate::failure::Failure;
+use crate::quantities::{
+    Days, days, duration_ms, rate_bps, show_bytes, show_days, show_duration, show_moment,
+    show_rate, size_bytes,
+};
+use crate::shown::Shown;
+
+/// Nights that are shown.
+const NIGHTS_SHOWN: usize = 7;
+
+#[derive(Args)]
+pub struct Add {
+    /// Name of the schedule; its nights are called this and their date.
+    schedule: WindowId,
+    #[command(flatten)]
+    scope: Scope,
+    /// Wall time at which a night opens: 02:00, 23:30. Where the clock jumps over it, it opens at
+    /// the jump; where the clock shows it twice, it opens the first time.
+    #[arg(long, value_name = "HH:MM")]
+    start: String,
+    /// How long a night stays open, in elapsed time: 5h, 2h30m; at most 24h.
+    #[arg(long, value_parser = duration_ms, value_name = "DURATION")]
+    length: u64,
+    /// On which days a night opens: daily, mon-fri, sat,sun.
+    #[arg(long, value_parser = days, value_name = "DAYS")]
+    days: Days,
+    /// Time zone of --start by its IANA name: Europe/Lisbon.
+    #[arg(long, value_name = "ZONE")]
+    tz: String,
+    /// Cap for each appliance: 800kbit, 500Mbit, 1.2Gbit.
+    #[arg(long, value_parser = rate_bps, value_name = "RATE")]
+    rate: Option<u64>,
+    /// Cap for each appliance over one night: 200MB, 2TB.
+    #[arg(long, value_parser = size_bytes, value_name = "SIZE")]
+    max_bytes: Option<u64>,
+    /// Dates without a night: 2026-12-24 2026-12-31.
+    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "DATE")]
+    except: Vec<String>,
+    /// Replace the schedule of this name, if there is one.
+    #[arg(long)]
+    replace: bool,
+    /// Print the next seven nights and ask nothing of control.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Add {
+    fn on_the_wire(&self) -> WindowSchedule {
+        WindowSchedule {
+            id: self.schedule.clone(),
+            scope: self.scope.on_the_wire(),
+            start: self.start.clone(),
+            length_ms: self.length,
+            days: self.days.0.clone(),
+            time_zone: self.tz.clone(),
+            except: self.except.clone(),
+            rate_bps_max: self.rate,
+            bytes_max: self.max_bytes,
+        }
+    }
+}
+
+/// Adds or replaces a schedule, or says what it would come to.
+///
+/// # Errors
+/// When it makes no sense, its name is taken, or control refuses it.
+pub async fn add(add: &Add, at: &Connection) -> Result<Shown, Failure> {
+    let id = &add.schedule;
+    let sound = Schedule::check(add.on_the_wire())
+        .map_err(|error| Failure(format!("schedule {id} is refused: {error}")))?;
+    if add.dry_run {
+        return Ok(nights_shown(&sound, &[]));
+    }
+    let control = at.operator()?;
+    let taken = control.schedules().await?.iter().any(|status| status.schedule.id == *id);
+    if taken && !add.replace {
+        let cure = "--replace changes it, `ocactl window rm` removes it";
+        return Err(Failure(format!("there is a schedule {id} already: {cure}")));
+    }
+    let status = control.put_schedule(sound.rule()).await?;
+    let next = match &status.next {
+        None => "it has no night to come".to_owned(),
+        Some(next) => {
+            let (opens, closes) = (sound.local(next.opens_at), sound.local(next.closes_at));
+            format!("next night {}: {opens} to {closes}", next.id)
+        }
+    };
+    Ok(Shown::new(&status, format!("{id}: {}\n{next}", rule_text(sound.rule()))))
+}
+
+/// A schedule with its next nights, or a window.
+///
+/// # Errors
+/// When there is neither.
+pub async fn show(id: &WindowId, control: &ControlClient) -> Result<Shown, Failure> {
+    let schedules = control.schedules().await?;
+    let windows = control.windows().await?;
+    if let Some(status) = schedules.iter().find(|status| status.schedule.id == *id) {
+        return show_schedule(status, &windows);
+    }
+    let Some(window) = windows.iter().find(|window| window.id == *id) else {
+        let cure = "`ocactl window ls` lists them";
+        return Err(Failure(format!("there is no window or schedule {id}: {cure}")));
+    };
+    Ok(Shown::table(window, &HEAD, vec![row(window)], ""))
+}
+
+fn show_schedule(status: &ScheduleStatus, windows: &[Window]) -> Result<Shown, Failure> {
+    let rule = &status.schedule;
+    let sound = Schedule::check(rule.clone()).map_err(|error| Failure(error.to_string()))?;
+    let nights = nights_shown(&sound, windows);
+    let except = if rule.except.is_empty() { "-".to_owned() } else { rule.except.join(" ") };
+    let text = format!("{}: {}\nexcept: {except}\n\n{}", rule.id, rule_text(rule), nights.text);
+    Ok(Shown::new(&json!({ "schedule": rule, "nights": nights.value }), text))
+}
+
+/// One line a schedule.
+pub fn table(schedules: &[ScheduleStatus]) -> Shown {
+    let line = |status: &ScheduleStatus| {
+        let rule = &status.schedule;
+        let next = |at: fn(&Window) -> UnixMillis| {
+            status.next.as_ref().map_or_else(|| "-".to_owned(), |next| show_moment(at(next)))
+        };
+        vec![
+            rule.id.to_string(),
+            scope_text(&rule.scope),
+            format!("{} {} {}", show_days(&rule.days), rule.start, rule.time_zone),
+            show_duration(rule.length_ms),
+            cap_text(rule.rate_bps_max, show_rate),
+            cap_text(rule.bytes_max, show_bytes),
+            next(|window| window.opens_at),
+            next(|window| window.closes_at),
+        ]
+    };
+    let head = ["schedule", "for", "when", "length", "rate", "bytes", "next night opens", "closes"];
+    Shown::table(&schedules, &head, schedules.iter().map(line).collect(), "no schedules")
+}
+
+fn rule_text(rule: &WindowSchedule) -> String {
+    format!(
+        "{}, {} at {} {}, for {}, rate {}, bytes {}",
+        scope_text(&rule.scope),
+        show_days(&rule.days),
+        rule.start,
+        rule.time_zone,
+        show_duration(rule.length_ms),
+        cap_text(rule.rate_bps_max, show_rate),
+        cap_text(rule.bytes_max, show_bytes),
+    )
+}
+
+/// The nights from now on, local and UTC; `windows` knows which of them were closed.
+fn nights_shown(sound: &Schedule, windows: &[Window]) -> Shown {
+    let nights: Vec<Night> = sound.nights(now()).take(NIGHTS_SHOWN).collect();
+    let closed = |night: &Night| {
+        let id = sound.window(night).id;
+        windows.iter().any(|window| window.id == id && window.closed)
+    };
+    let line = |night: &Night| {
+        vec![
+            sound.window(night).id.to_string(),
+            sound.local(night.opens_at),
+            sound.local(night.closes_at),
+            show_moment(night.opens_at),
+            show_moment(night.closes_at),
+            if closed(night) { "yes" } else { "" }.to_owned(),
+        ]
+    };
+    let value: Vec<Value> = nights
+        .iter()
+        .map(|night| {
+            json!({
+                "id": sound.window(night).id,
+                "opens_at": night.opens_at,
+                "closes_at": night.closes_at,
+                "opens_local": sound.local(night.opens_at),
+                "closes_local": sound.local(night.closes_at),
+                "closed": closed(night),
+            })
+        })
+        .collect();
+    let head =
+        ["night", "opens (local)", "closes (local)", "opens (UTC)", "closes (UTC)", "closed"];
+    Shown::table(&value, &head, nights.iter().map(line).collect(), "no night to come")
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 
-// Other test files use what this one does not.
-#[allow(dead_code)]
 mod lab;
 
 use std::path::Path;

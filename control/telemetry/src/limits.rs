@@ -39,6 +39,12 @@ pub const DEMAND_CELLS_MAX: usize = 200_000;
 /// that lies must not crowd out what others watch.
 pub const HEIGHTS_PER_SITE_MAX: usize = 16;
 
+/// Fastest a play is believed to have fetched since it was pressed, bytes per millisecond: 400
+/// Mbit/s, several times the best picture. A player that says more must not fill a site's disks.
+pub const PLAY_BYTES_PER_MS_MAX: u64 = 50_000;
+/// What a play may have fetched beyond that, bytes: a first buffer over a fast line.
+pub const PLAY_BYTES_AHEAD_MAX: u64 = 256 << 20;
+
 /// Most bytes one event may add to demand: an hour of a very good picture between two reports is
 /// already a lie.
 pub const EVENT_BYTES_MAX: u64 = 16 << 30;

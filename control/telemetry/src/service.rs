@@ -99,11 +99,16 @@ impl Telemetry {
         if count > EVENTS_PER_REPORT_MAX {
             return Err(TelemetryError::TooManyEvents { count, max: EVENTS_PER_REPORT_MAX });
         }
-        let (recorded, home) = {
+        let (recorded, home, report) = {
             let mut sessions = self.sessions();
             let recorded = sessions.record(play, report, now);
             let home = sessions.home_sites(play).to_vec();
-            (recorded.ok_or(TelemetryError::UnknownPlay(*play))?, home)
+            // From here on, what was believed: the log teaches the next process.
+            let mut report = report.clone();
+            for event in &mut report.events {
+                event.bytes = sessions.believe(play, event.bytes, now);
+            }
+            (recorded.ok_or(TelemetryError::UnknownPlay(*play))?, home, report)
         };
         let title = &recorded.subject.title;
         let mut demand = self.demand();
@@ -111,7 +116,7 @@ impl Telemetry {
             watch(&mut demand, title, &home, event, &*self.sites, now);
         }
         drop(demand);
-        self.append(now, || report_row(play, &recorded.subject, &home, report));
+        self.append(now, || report_row(play, &recorded.subject, &home, &report));
         Ok(recorded)
     }
 

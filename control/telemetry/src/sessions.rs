@@ -19,7 +19,8 @@ use control_types::telemetry::{Live, LiveSession};
 use control_types::{AccountId, ApplianceId, PlayId, ProfileId, SiteId, TitleId, UnixMillis};
 
 use crate::limits::{
-    GAP_WATCHED_MS_MAX, LIVE_MS, LIVE_SESSIONS_MAX, PLAYS_MAX, QUALITY_PLAYS, STREAM_MS,
+    GAP_WATCHED_MS_MAX, LIVE_MS, LIVE_SESSIONS_MAX, PLAY_BYTES_AHEAD_MAX, PLAY_BYTES_PER_MS_MAX,
+    PLAYS_MAX, QUALITY_PLAYS, STREAM_MS,
 };
 
 /// A press of play that was answered.
@@ -104,6 +105,8 @@ struct Session {
     stalled_ms: u64,
     /// As the player counts them; a stall between two reports is only in here.
     stalled_said_ms: u64,
+    /// Fetched, as far as it was believed.
+    bytes: u64,
     heard_at: UnixMillis,
 }
 
@@ -149,6 +152,7 @@ impl Sessions {
             watched_ms: 0,
             stalled_ms: 0,
             stalled_said_ms: 0,
+            bytes: 0,
             heard_at,
         };
         self.plays.insert(play, session);
@@ -209,6 +213,18 @@ impl Sessions {
             session.state != State::Over && session.is_heard_within(STREAM_MS, now)
         });
         u32::try_from(live.count()).unwrap_or(u32::MAX)
+    }
+
+    /// How many of the `bytes` that a play says it fetched are believed, by control's clock; 0 of a
+    /// play that is not known.
+    pub fn believe(&mut self, play: &PlayId, bytes: u64, now: UnixMillis) -> u64 {
+        let Some(session) = self.plays.get_mut(play) else { return 0 };
+        let since_ms = now.millis_since(session.press.began_at);
+        let most = PLAY_BYTES_PER_MS_MAX.saturating_mul(since_ms);
+        let most = most.saturating_add(PLAY_BYTES_AHEAD_MAX);
+        let believed = bytes.min(most.saturating_sub(session.bytes));
+        session.bytes += believed;
+        believed
     }
 
     /// Where demand of a play belongs: the member's sites.

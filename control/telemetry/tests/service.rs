@@ -182,3 +182,29 @@ async fn a_damaged_log_does_not_keep_control_from_starting() {
     let forecast = telemetry.placeable(&titles, &["x".parse().unwrap()], NOW);
     assert_eq!(forecast[0].demand_bytes.len(), 1, "the rows after the damage were learned");
 }
+
+#[tokio::test]
+async fn bytes_that_no_line_could_carry_are_not_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let forecast = |telemetry: &Telemetry| {
+        let shape = ObjectShape { object: ObjectId([1; 32]), bytes: 1_000, height: Some(720) };
+        let title = "night".parse().unwrap();
+        let titles = [TitleObjects { title, published_at: UnixMillis(0), objects: vec![shape] }];
+        let placeable = telemetry.placeable(&titles, &["x".parse().unwrap()], NOW);
+        placeable[0].demand_bytes[0].bytes
+    };
+    let lied = telemetry(directory.path()).await;
+    lied.begin(press(1, &["x"]));
+    for second in 1..=10 {
+        let at = NOW.plus_millis(second * 1_000);
+        lied.record(&press(1, &[]).play, &report(8, u64::MAX), at).unwrap();
+    }
+    // Ten seconds at 400 Mbit/s and 256 MiB, read as a rate over two days of half-life.
+    let most = (10.0 * 50e6 + 268_435_456.0) * std::f64::consts::LN_2 / 2.0 + 1_000.0;
+    let said = forecast(&lied);
+    assert!(said <= most * 1.001, "{said} is over {most}");
+    lied.flush().await;
+    drop(lied);
+    let again = forecast(&telemetry(directory.path()).await);
+    assert!((again / said - 1.0).abs() < 0.01, "a restart learns {again} instead of {said}");
+}

@@ -133,18 +133,14 @@ impl Viewer {
     }
 
     fn send(&mut self, side: &mut ClientSide<'_>) {
-        if self.outbox.is_empty() || side.now() < self.send_at {
+        if self.outbox.is_empty() || self.holds_back() || side.now() < self.send_at {
             return;
         }
         let most = match self.manners {
-            // The end of a head never goes out.
             Manners::Drips => 1,
             _ => self.outbox.len(),
         };
         let piece = if side.random().bool() { most } else { side.random().usize(1..=most) };
-        if self.manners == Manners::Drips && self.outbox.len() <= 2 {
-            return;
-        }
         let bytes: Vec<u8> = self.outbox.drain(..piece).collect();
         self.sent += bytes.len();
         side.send(&bytes);
@@ -153,6 +149,11 @@ impl Viewer {
             _ => side.random().u64(1..=self.pace.send_pause),
         };
         self.send_at = side.now() + pause;
+    }
+
+    /// The end of a head never goes out from one who drips.
+    fn holds_back(&self) -> bool {
+        self.manners == Manners::Drips && self.outbox.len() <= 2
     }
 
     /// Says the last byte as soon as the last request is really out.
@@ -260,7 +261,7 @@ impl Client for Viewer {
         }
         let now = side.now();
         let wants = [
-            (!self.outbox.is_empty()).then_some(self.send_at),
+            (!self.holds_back() && !self.outbox.is_empty()).then_some(self.send_at),
             (side.arrived() > 0).then_some(self.read_at),
             (!self.asks.is_empty() && self.awaited.is_empty()).then_some(self.ask_at),
         ];

@@ -21,6 +21,8 @@ use crate::tls::ClientTls;
 use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
 
 const ECANCELED: i32 = 125;
+/// More in one wait is a client that asks to be woken over and over.
+const HAPPENINGS_MAX: u64 = 1_000_000;
 /// Where the wall clock starts: 2027-01-15, a moment like any other.
 pub const WALL_START_MS: u64 = 1_800_000_000_000;
 
@@ -250,7 +252,8 @@ impl World {
         self.refusing = false;
         self.now += self.random.u64(1..20_000);
         self.trouble();
-        loop {
+        for happened in 0.. {
+            assert!(happened < HAPPENINGS_MAX, "a client spins: time does not get on");
             // What has happened already is gathered even if the deadline is long past.
             let waits = if self.ready.is_empty() { until.unwrap_or(Moment::MAX) } else { 0 };
             let limit = waits.max(self.now);

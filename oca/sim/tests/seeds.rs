@@ -1,5 +1,6 @@
-//! The real server under any mix of faults, many seeds over. `NIGHTFILL_SIM_SEEDS` says how many,
-//! `NIGHTFILL_SIM_SEED` replays one; a failure prints its seed and the command.
+//! The real server under any mix of faults, many seeds over. `NIGHTFILL_SIM_SEEDS` says how many and
+//! `NIGHTFILL_SIM_FIRST` from which on; `NIGHTFILL_SIM_SEED` replays one, and `NIGHTFILL_SIM_TRACE`
+//! narrates it. A failure prints its seed and the command.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -41,7 +42,8 @@ fn the_server_keeps_its_promises_in_any_weather() {
     }
     let seeds = number_from("NIGHTFILL_SIM_SEEDS").unwrap_or(SEEDS);
     let (mut answers, mut excused) = (0, 0);
-    for seed in 0..seeds {
+    let first = number_from("NIGHTFILL_SIM_FIRST").unwrap_or(0);
+    for seed in first..first + seeds {
         let summary = run_or_report(seed);
         answers += summary.answers;
         excused += summary.excused;

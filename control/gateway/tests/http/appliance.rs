@@ -126,7 +126,7 @@ async fn a_schedule_becomes_windows_in_orders() {
         bytes_max: None,
     };
     let made = operator.put_schedule(&rule).await.unwrap();
-    assert_eq!(operator.schedules().await.unwrap(), [made.clone()]);
+    assert_eq!(operator.schedules().await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(made.schedule, rule);
     let first = made.next.unwrap();
     assert_eq!(agent.orders().await.unwrap().windows[0], first);

@@ -6,6 +6,8 @@
 //!   that one packet through a failing link does not bring members back to it.
 //! - *Sick* at once when every volume is bad; after `BAD_REPORTS_TO_SICK` reports in a row with 5xx
 //!   above `ERRORS_PER_MILLE_BAD`; well after `GOOD_REPORTS_TO_WELL` good ones in a row.
+//! - Requests too few to judge are counted on into the next report, or a box that fails every one of
+//!   a few requests a second would never be sick; a report without any is a good one.
 //! - Each fall soon after another doubles what it takes to come back: a sick box gets no members,
 //!   so it looks well until it gets them again, and would go round for ever.
 //! - *Draining* when the appliance says so or was asked to.
@@ -44,6 +46,10 @@ pub struct Conduct {
     pub good: u32,
     /// Judged sick and not yet well.
     pub sick: bool,
+    /// Requests not judged yet, because they were too few.
+    pub requests: u64,
+    /// Of these, failed.
+    pub errors: u64,
     /// Times it fell sick or silent since it was last steady for `REPORTS_TO_FORGIVE` reports.
     pub falls: u32,
 }
@@ -57,12 +63,39 @@ impl Conduct {
         bad: 0,
         good: 0,
         sick: false,
+        requests: 0,
+        errors: 0,
         falls: 0,
     };
 
     /// `reports` after a first fall, twice as many after each further one, up to a bound.
     fn doubled(&self, reports: u32) -> u32 {
         reports << self.falls.saturating_sub(1).min(FALLS_DOUBLING_MAX)
+    }
+
+    /// Whether too many requests failed; `None` while there are errors among too few to tell. A new
+    /// run counts from its own zero.
+    fn judge_errors(&mut self, before: Option<&Seen>, report: &ApplianceReport) -> Option<bool> {
+        // Totals of a run that began long before control did say nothing about now.
+        let before = before.filter(|before| before.report.run == report.run);
+        let (requests, errors) = before.map_or((0, 0), |before| {
+            let before = &before.report;
+            let requests = report.requests_total.saturating_sub(before.requests_total);
+            (requests, report.errors_total.saturating_sub(before.errors_total))
+        });
+        if requests == 0 {
+            (self.requests, self.errors) = (0, 0);
+            return Some(false);
+        }
+        self.requests = self.requests.saturating_add(requests);
+        self.errors = self.errors.saturating_add(errors);
+        if self.requests < REQUESTS_JUDGED_MIN {
+            return if self.errors == 0 { Some(false) } else { None };
+        }
+        let failed = self.errors.saturating_mul(1000);
+        let is_bad = failed >= self.requests.saturating_mul(ERRORS_PER_MILLE_BAD);
+        (self.requests, self.errors) = (0, 0);
+        Some(is_bad)
     }
 }
 
@@ -132,12 +165,16 @@ fn fold_conduct(
     });
     let all_volumes_bad =
         !report.volumes.is_empty() && report.volumes.iter().all(|volume| !volume.healthy);
-    if all_volumes_bad || errors_are_bad(before, report) {
-        conduct.good = 0;
-        conduct.bad = conduct.bad.saturating_add(1);
-    } else {
-        conduct.bad = 0;
-        conduct.good = conduct.good.saturating_add(1);
+    match conduct.judge_errors(before, report) {
+        Some(false) if !all_volumes_bad => {
+            conduct.bad = 0;
+            conduct.good = conduct.good.saturating_add(1);
+        }
+        None if !all_volumes_bad => {}
+        Some(_) | None => {
+            conduct.good = 0;
+            conduct.bad = conduct.bad.saturating_add(1);
+        }
     }
     if all_volumes_bad || conduct.bad >= BAD_REPORTS_TO_SICK {
         conduct.falls = conduct.falls.saturating_add(u32::from(!conduct.sick));
@@ -149,21 +186,6 @@ fn fold_conduct(
         conduct.falls = 0;
     }
     conduct
-}
-
-/// Whether too many requests since the report before failed. A new run counts from its own zero.
-fn errors_are_bad(before: Option<&Seen>, report: &ApplianceReport) -> bool {
-    let (mut requests, mut errors) = (report.requests_total, report.errors_total);
-    match before.filter(|before| before.report.run == report.run) {
-        Some(before) => {
-            requests = requests.saturating_sub(before.report.requests_total);
-            errors = errors.saturating_sub(before.report.errors_total);
-        }
-        // Totals of a run that began long before control did say nothing about now.
-        None => return false,
-    }
-    requests >= REQUESTS_JUDGED_MIN
-        && errors.saturating_mul(1000) >= requests.saturating_mul(ERRORS_PER_MILLE_BAD)
 }
 
 /// Whether an appliance may be offered, `listened_ms` by the ear's count. `drain` is the operator's

@@ -19,7 +19,7 @@ pub const SITE_NAME_BYTES_MAX: usize = 120;
 
 /// A report with at least this share of its requests answered 5xx is a bad one, per thousand.
 pub const ERRORS_PER_MILLE_BAD: u64 = 50;
-/// Fewer requests than this between two reports prove nothing either way.
+/// Fewer requests than this prove nothing either way: they wait for those of the next report.
 pub const REQUESTS_JUDGED_MIN: u64 = 10;
 /// Bad reports in a row before an appliance is sick: one burst is not a disease.
 pub const BAD_REPORTS_TO_SICK: u32 = 2;

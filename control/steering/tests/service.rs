@@ -319,6 +319,25 @@ async fn errors_make_sick_slowly_and_well_more_slowly() {
 }
 
 #[tokio::test]
+async fn a_box_that_fails_every_one_of_its_few_requests_is_sick() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let said = |sequence: u64, requests_total: u64, errors_total: u64| {
+        let report = ApplianceReport { requests_total, errors_total, ..report("e1", sequence) };
+        let at = NOW.plus_millis(sequence * 1_000);
+        steering.report(report, at).unwrap();
+        health_at(&steering, at)
+    };
+    assert_eq!(said(1, 0, 0), Health::Healthy);
+    assert_eq!(said(2, 1, 1), Health::Healthy, "one error proves nothing");
+    let states: Vec<Health> = (3..=10).map(|at| said(at, at * 4, at * 4)).collect();
+    assert_eq!(states[7], Health::Sick, "{states:?}");
+    // Nobody is sent to it, so nobody asks: it is given another chance.
+    let states: Vec<Health> = (11..=15).map(|at| said(at, 40, 40)).collect();
+    assert_eq!((states[3], states[4]), (Health::Sick, Health::Healthy), "{states:?}");
+}
+
+#[tokio::test]
 async fn a_box_whose_volumes_are_all_bad_is_sick_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (steering, ..) = one_edge(directory.path()).await;

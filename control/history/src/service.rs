@@ -14,8 +14,9 @@ use tracing::warn;
 use crate::error::HistoryError;
 use crate::model::{self, FUTURE_MS_MAX};
 
-/// Topic of `pressed`: one event a press of play.
-pub const TOPIC_PLAYS: &str = "plays";
+/// Topic of `pressed`: one event a press of play. Not "plays", where telemetry tells of the same
+/// press in its own words: who reads one topic must not count it twice.
+pub const TOPIC_PLAYS: &str = "presses";
 /// Topic of `position` and `profile_forgotten`.
 pub const TOPIC_POSITIONS: &str = "positions";
 

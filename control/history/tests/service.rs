@@ -187,6 +187,7 @@ async fn plays_are_found_after_a_restart_and_forgotten_in_time() {
     assert_eq!(history.play(&film.play).await.unwrap(), Some(film.clone()));
     assert_eq!(history.resume_ms(&film.profile, &film.title).await.unwrap(), 4_000);
     let pressed = ports.events.read(TOPIC_PLAYS, Offset(0), 10).await.unwrap();
+    assert_eq!(ports.events.end("plays").await.unwrap(), Offset(0), "that is telemetry's");
     assert_eq!(pressed.len(), 1);
     assert_eq!(pressed[0].body["title"], "film");
     assert_eq!(ports.events.read(TOPIC_POSITIONS, Offset(0), 10).await.unwrap().len(), 1);

@@ -1,8 +1,9 @@
 //! The fill desk: windows, the night's plan, each appliance's orders, and how far the night is.
 //! Plans nothing itself; the director does, from `fill_state`.
 //!
-//! Windows, schedules and the plan are in the ledger and mirrored in memory, so that an agent's poll
-//! reads no disk. A schedule's nights are windows like any other to all who ask. Fill reports are in memory only: an agent reports again.
+//! Windows, schedules and the plan are in the ledger and mirrored in memory, so that an agent's
+//! poll reads no disk. A schedule's nights are windows like any other to all who ask. Fill reports
+//! are in memory only: an agent reports again.
 
 mod schedules;
 

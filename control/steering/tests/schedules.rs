@@ -1,5 +1,5 @@
-//! Goal: a schedule's nights reach the right appliances as windows, on the right moments of the year,
-//! and end when somebody says so. Method: the real embedded ledger, time as numbers.
+//! Goal: a schedule's nights reach the right appliances as windows, on the right moments of the
+//! year, and end when somebody says so. Method: the real embedded ledger, time as numbers.
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 

@@ -71,7 +71,8 @@ pub struct Schedule {
 /// One occurrence of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Night {
-    /// Local date on which it opens (by the rule; in a gap at midnight the clock may show the next).
+    /// Local date on which it opens, by the rule: where midnight is skipped the clock may show the
+    /// next.
     pub date: Date,
     /// First moment.
     pub opens_at: UnixMillis,
@@ -113,7 +114,7 @@ impl Schedule {
         &self.rule
     }
 
-    /// The nights that close after `moment`, the earliest first: the one under way, and all to come.
+    /// The nights that close after `moment`, the earliest first: the one under way and all to come.
     #[must_use]
     pub fn nights(&self, moment: UnixMillis) -> Nights<'_> {
         // A night opens at most one gap (a day, in the one zone that ever skipped one) after its

@@ -1,6 +1,6 @@
 //! Story: fill happens in the nights of a schedule, and on a date that is excepted it does not.
-//! The schedule's start is worked out from the present moment, in a zone with an odd offset, so that
-//! "tonight" is always now.
+//! The schedule's start is worked out from the present moment, in a zone with an odd offset, so
+//! that "tonight" is always now.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

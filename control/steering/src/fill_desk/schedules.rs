@@ -1,6 +1,6 @@
 //! The desk's schedules: rules in the ledger, nights worked out when somebody asks. Only a night
-//! that was closed before its time is written down, as a closed window of the night's name; a row of
-//! that name stands for the night from then on, whatever becomes of the rule.
+//! that was closed before its time is written down, as a closed window of the night's name; a row
+//! of that name stands for the night from then on, whatever becomes of the rule.
 
 use control_store::StoreError;
 use control_types::fill::{Window, WindowScope};
@@ -101,8 +101,8 @@ impl FillDesk {
     /// Makes or replaces a schedule; its nights follow the new rule from the next poll on.
     ///
     /// # Errors
-    /// `BadWindow` for fields out of range or a scope that names nobody, `WindowTaken` when a window
-    /// or another schedule's night has the name.
+    /// `BadWindow` for fields out of range or a scope that names nobody, `WindowTaken` when a
+    /// window or another schedule's night has the name.
     pub async fn put_schedule(
         &self,
         new: WindowSchedule,

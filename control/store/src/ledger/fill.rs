@@ -1,4 +1,5 @@
-//! Ledger of fill windows, schedules and the night's plan. Not of progress: agents report that again.
+//! Ledger of fill windows, schedules and the night's plan. Not of progress: agents report that
+//! again.
 
 use async_trait::async_trait;
 use control_types::fill::{NightPlan, Window};

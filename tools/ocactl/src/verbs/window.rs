@@ -1,4 +1,5 @@
-//! `ocactl window`: when fill may run, how fast and how much. Schedules are in `window/schedule.rs`.
+//! `ocactl window`: when fill may run, how fast and how much. Schedules have a file of their own,
+//! `window/schedule.rs`.
 
 mod schedule;
 

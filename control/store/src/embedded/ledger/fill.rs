@@ -1,4 +1,5 @@
-//! Windows, schedules and the plan in SQLite. Knows no clock: whether a window is open is the caller's sum.
+//! Windows, schedules and the plan in SQLite. Knows no clock: whether a window is open is the
+//! caller's sum.
 
 use async_trait::async_trait;
 use control_types::fill::{AppliancePlan, NightPlan, Window};

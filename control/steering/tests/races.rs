@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control_steering::{Settings, Steering};
-use control_store::ledger::{ApplianceMade, ApplianceRow, FleetLedger, KeyHash};
+use control_steering::{FillDesk, Settings, Steering};
+use control_store::ledger::{
+    ApplianceMade, ApplianceRow, FillLedger, FleetLedger, KeyHash, PlanPut,
+};
 use control_store::{Ledger, StoreError, open_embedded};
+use control_types::fill::{NewWindow, NightPlan, Window, WindowScope};
 use control_types::fleet::{ApplianceRecord, Role, Site};
-use control_types::{ApplianceId, SiteId, UnixMillis};
+use control_types::schedule::WindowSchedule;
+use control_types::{ApplianceId, SiteId, UnixMillis, WindowId};
 use lab::{NOW, SILENT_MS, record, site};
 use tokio::sync::Notify;
 
@@ -81,6 +85,43 @@ impl FleetLedger for Slow {
     }
 }
 
+#[async_trait]
+impl FillLedger for Slow {
+    async fn add_window(&self, window: &Window) -> Result<(), StoreError> {
+        self.ledger.add_window(window).await
+    }
+
+    async fn windows(&self, after: UnixMillis) -> Result<Vec<Window>, StoreError> {
+        let windows = self.ledger.windows(after).await;
+        self.hand_over().await;
+        windows
+    }
+
+    async fn close_window(&self, window: &WindowId) -> Result<Option<Window>, StoreError> {
+        self.ledger.close_window(window).await
+    }
+
+    async fn put_schedule(&self, schedule: &WindowSchedule) -> Result<(), StoreError> {
+        self.ledger.put_schedule(schedule).await
+    }
+
+    async fn remove_schedule(&self, schedule: &WindowId) -> Result<bool, StoreError> {
+        self.ledger.remove_schedule(schedule).await
+    }
+
+    async fn schedules(&self) -> Result<Vec<WindowSchedule>, StoreError> {
+        self.ledger.schedules().await
+    }
+
+    async fn put_plan(&self, plan: &NightPlan) -> Result<PlanPut, StoreError> {
+        self.ledger.put_plan(plan).await
+    }
+
+    async fn plan(&self) -> Result<Option<NightPlan>, StoreError> {
+        self.ledger.plan().await
+    }
+}
+
 async fn slow(state_dir: &std::path::Path) -> Arc<Slow> {
     let ledger = open_embedded(state_dir).await.unwrap().ledger;
     let (has_read, go_on) = (Notify::new(), Notify::new());
@@ -129,4 +170,26 @@ async fn an_appliance_made_or_removed_during_a_refresh_stays_so() {
     let remove = async move { own.remove_appliance(&id).await.unwrap() };
     interleave(&ledger, refresh(&steering), remove).await;
     assert_eq!(steering.authenticate(&key), None, "its key is gone");
+}
+
+#[tokio::test]
+async fn a_window_opened_during_a_refresh_stays_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = slow(directory.path()).await;
+    let settings = Settings { silent_ms: SILENT_MS };
+    let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
+    let desk = Arc::new(FillDesk::open(ledger.clone(), NOW).await.unwrap());
+    let window = NewWindow {
+        id: "tonight".parse().unwrap(),
+        scope: WindowScope::Everyone,
+        opens_at: None,
+        length_ms: 60_000,
+        rate_bps_max: None,
+        bytes_max: None,
+    };
+    let (own, again) = (Arc::clone(&desk), Arc::clone(&desk));
+    let refresh = async move { again.refresh(NOW).await.unwrap() };
+    let open = async move { own.open_window(window, &steering, NOW).await.unwrap() };
+    interleave(&ledger, refresh, open).await;
+    assert_eq!(desk.windows(NOW).len(), 1);
 }

@@ -85,7 +85,7 @@ impl Schedule {
     ///
     /// # Errors
     /// The first field that makes no sense, with the cure.
-    pub fn check(rule: WindowSchedule) -> Result<Self, ScheduleError> {
+    pub fn check(mut rule: WindowSchedule) -> Result<Self, ScheduleError> {
         if rule.id.as_str().len() > NAME_BYTES_MAX {
             return Err(ScheduleError::Name(rule.id));
         }
@@ -93,6 +93,9 @@ impl Schedule {
         if !(NIGHT_MS_MIN..=NIGHT_MS_MAX).contains(&rule.length_ms) {
             return Err(ScheduleError::Length(rule.length_ms));
         }
+        // Each day once: the list is looked through for every date.
+        rule.days.sort_unstable();
+        rule.days.dedup();
         if rule.days.is_empty() {
             return Err(ScheduleError::NoDays);
         }
@@ -108,7 +111,7 @@ impl Schedule {
         Ok(Self { rule, start, zone, except })
     }
 
-    /// What was checked.
+    /// What was checked, its days in order and each once.
     #[must_use]
     pub fn rule(&self) -> &WindowSchedule {
         &self.rule

@@ -154,7 +154,7 @@ fn a_day_long_night_ends_where_the_next_one_opens() {
 #[test]
 fn only_named_days_and_no_excepted_date_have_a_night() {
     let mut weekend = rule("UTC", "23:00", 3);
-    weekend.days = vec![Weekday::Sun, Weekday::Sat];
+    weekend.days = vec![Weekday::Sun, Weekday::Sat, Weekday::Sun];
     weekend.except = vec!["2026-11-28".to_owned()];
     check(
         weekend,

@@ -50,7 +50,7 @@ fn the_server_keeps_its_promises_in_any_weather() {
     }
     println!("{seeds} seeds, {answers} answers, {excused} excused");
     assert!(answers as u64 > seeds * 5, "hardly anything was asked");
-    assert!(excused < answers / 10, "{excused} of {answers} answers had an excuse");
+    assert!(excused < answers / 5, "{excused} of {answers} answers had an excuse");
 }
 
 #[test]

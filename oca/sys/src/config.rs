@@ -4,7 +4,11 @@
 /// Sizes of one worker's kernel, fixed for its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelConfig {
-    /// Most operations under way at once; also bounds one batch. Rounded up to a power of two.
+    /// Most operations under way at once, below a million. Rounded up to a power of two, and then
+    /// also bounds one batch, up to the 32,768 entries that a queue of the kernel may have.
+    ///
+    /// An operation that waits for a peer (a receive of an idle connection) is under way too:
+    /// anything below one for each socket lets idle peers stop everybody else.
     pub operations_max: u32,
     /// Accepting pauses at this many open sockets and resumes by itself below it. A burst already
     /// accepted by the kernel may exceed it for a moment.

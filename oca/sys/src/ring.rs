@@ -116,8 +116,10 @@ impl RingKernel {
             listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
         let completions_max = ring.params().cq_entries() as usize;
         let own_operations = listeners.len() + 1;
+        // Operations under way are not entries in a queue: there may be more of them.
+        let operations_max = ring.params().sq_entries().max(config.operations_max) as usize;
         let mut kernel = Self {
-            pending: Pending::new(ring.params().sq_entries() as usize + own_operations),
+            pending: Pending::new(operations_max + own_operations),
             later: VecDeque::with_capacity(completions_max),
             ready: VecDeque::with_capacity(completions_max),
             gathered: Vec::with_capacity(completions_max),

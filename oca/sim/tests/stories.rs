@@ -142,6 +142,20 @@ fn a_stuck_disk_moves_nobody_elses_answer() {
     measure(true);
 }
 
+/// Goal: news of a chunk that was given up must not find another request on the same connection.
+/// Method: the answer that gives up ends the connection.
+#[test]
+fn a_chunk_that_never_comes_ends_the_connection_with_its_answer() {
+    let story = fair();
+    let shelf = Arc::clone(&story.shelf);
+    let path = shelf.samples[ELSEWHERE].path.clone();
+    story.kernel.world().disk().spoil(&path, Flaw::Slow { nanos: 60 * SECOND });
+    let mut ask = refused(&shelf, ELSEWHERE, 500, "disk_failed");
+    ask.last = true;
+    add_polite(&story, 1, vec![ask]);
+    assert_eq!(finish(story).answers, 1);
+}
+
 #[test]
 fn who_vanishes_or_drips_is_let_go_in_time() {
     for (manners, asks, within_s) in

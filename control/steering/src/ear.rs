@@ -1,5 +1,5 @@
-//! How far control may trust its own ears: a count of the time it has listened, and the sight of the
-//! fleet that follows from it. Pure; never judges one appliance, that is `health.rs`.
+//! How far control may trust its own ears: a count of the time it has listened, and the sight of
+//! the fleet that follows from it. Pure; never judges one appliance, that is `health.rs`.
 //!
 //! Mechanics: every report carries the wall clock's time to here. Time between two reports of
 //! *anybody* counts as listened to if it is at most `silent_ms`. A longer gap is control's own: its

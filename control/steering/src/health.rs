@@ -6,7 +6,8 @@
 //!   that one packet through a failing link does not bring members back to it.
 //! - *Sick* at once when every volume is bad; after `BAD_REPORTS_TO_SICK` reports in a row with 5xx
 //!   above `ERRORS_PER_MILLE_BAD`; well after `GOOD_REPORTS_TO_WELL` good ones in a row.
-//! - Requests too few to judge are counted on into the next report, or a box that fails every one of
+//! - Requests too few to judge are counted on into the next report, or a box that fails every one
+//!   of
 //!   a few requests a second would never be sick; a report without any is a good one.
 //! - Each fall soon after another doubles what it takes to come back: a sick box gets no members,
 //!   so it looks well until it gets them again, and would go round for ever.

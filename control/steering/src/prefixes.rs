@@ -5,9 +5,10 @@
 //! other sites of that ISP may announce any part of it too. A *more specific* prefix of another ISP
 //! is refused, because the longer match wins: it would take the first ISP's members away. So is a
 //! *less specific* one, or the order of two announcements would decide whether both stand. A
-//! customer's network inside its carrier's is either a site of the carrier, or the carrier announces
-//! what is left of its own. Default routes, and halves of the Internet that add up to one, are
-//! refused, because a site that claims everyone is a mistake with consequences for everyone.
+//! customer's network inside its carrier's is either a site of the carrier, or the carrier
+//! announces what is left of its own. Default routes, and halves of the Internet that add up to
+//! one, are refused, because a site that claims everyone is a mistake with consequences for
+//! everyone.
 
 use std::net::IpAddr;
 

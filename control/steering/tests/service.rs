@@ -221,7 +221,8 @@ async fn each_silence_soon_after_another_takes_twice_as_long_to_forgive() {
 }
 
 /// Goal: a wall clock that jumps either way, or a control that was paused, leaves the fleet as it
-/// was; and a box that died just before a jump back does not live on until the clock is there again.
+/// was; and a box that died just before a jump back does not live on until the clock is there
+/// again.
 #[tokio::test]
 async fn a_clock_that_jumps_ages_nobody() {
     const HOUR_MS: u64 = 3_600_000;

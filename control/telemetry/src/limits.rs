@@ -35,8 +35,8 @@ pub const RESTORE_ROWS_MAX: u64 = 100_000;
 /// Cells of the demand table (title, site, height). The smallest leave first.
 pub const DEMAND_CELLS_MAX: usize = 200_000;
 
-/// Heights kept of one title at one site: more than any ladder has. Players name the height, and one
-/// that lies must not crowd out what others watch.
+/// Heights kept of one title at one site: more than any ladder has. Players name the height, and
+/// one that lies must not crowd out what others watch.
 pub const HEIGHTS_PER_SITE_MAX: usize = 16;
 
 /// Fastest a play is believed to have fetched since it was pressed, bytes per millisecond: 400

@@ -311,8 +311,8 @@ impl Session {
         self.since_press_ms = self.since_press_ms.max(event.since_press_ms);
     }
 
-    /// Either way round: after the clock was set back, a player that crashed before must not hold its
-    /// account's stream until the clock is there again.
+    /// Either way round: after the clock was set back, a player that crashed before must not hold
+    /// its account's stream until the clock is there again.
     fn is_heard_within(&self, within_ms: u64, now: UnixMillis) -> bool {
         now.0.abs_diff(self.heard_at.0) < within_ms
     }

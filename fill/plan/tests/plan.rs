@@ -282,7 +282,11 @@ fn fleets() -> impl Strategy<Value = FillState> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 150,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_plan_fits_and_planning_its_result_pulls_nothing(before in fleets()) {
@@ -345,7 +349,8 @@ proptest! {
                     let there = (source.appliance.clone(), pull.object);
                     prop_assert_eq!(source.pending, !holds.contains(&there));
                     if source.pending {
-                        waits.entry((entry.appliance.clone(), pull.object)).or_default().push(there);
+                        let waiting = (entry.appliance.clone(), pull.object);
+                        waits.entry(waiting).or_default().push(there);
                     }
                 }
             }

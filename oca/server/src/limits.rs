@@ -9,6 +9,16 @@ pub const WORKERS_MAX: usize = 256;
 /// Most connections a worker holds; one more stays in the kernel's backlog.
 pub const CONNECTIONS_MAX: usize = 8192;
 
+/// Operations that one connection may have under way, with those done on its behalf: a receive, a
+/// send or the end of sending, the close, the chunk it waits for and the one read ahead. Idle
+/// clients hold a receive each, so a ring that takes fewer operations than this could be filled,
+/// and thereby stopped, by clients that do nothing at all.
+pub const OPERATIONS_PER_CONNECTION: usize = 5;
+
+/// Operations that one open file may have under way besides: its open or its seal's next piece, or
+/// the close of the file that had its place before.
+pub const OPERATIONS_PER_FILE: usize = 2;
+
 /// Free slots at which a worker stops accepting, so that connections already on their way from the
 /// kernel still find one.
 pub const ACCEPT_HEADROOM: usize = 64;
@@ -133,6 +143,10 @@ const _: () = assert!(
 const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= RECORD_CONTENT_BYTES_MAX);
 const _: () = assert!(ACCEPT_HEADROOM * 4 <= CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_MAX < 1 << 24, "a token has 24 bits for a slot");
+const _: () = assert!(
+    CONNECTIONS_MAX * OPERATIONS_PER_CONNECTION + FILES_MAX * OPERATIONS_PER_FILE < 1 << 20,
+    "a ring numbers a million operations"
+);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);
 const _: () = assert!(HANDSHAKE_MS_MAX < IDLE_MS_MAX && SEND_PROGRESS_MS_MAX < IDLE_MS_MAX);
 

@@ -13,7 +13,10 @@ use oca_sys::{KernelConfig, ListenerId, RingKernel, RingWaker};
 use super::StartError;
 use crate::access_log::LogSink;
 use crate::counters::Counters;
-use crate::limits::{ACCEPT_HEADROOM, COMMANDS_MAX, RECEIVE_BYTES, SEND_BYTES};
+use crate::limits::{
+    ACCEPT_HEADROOM, COMMANDS_MAX, FILES_MAX, OPERATIONS_PER_CONNECTION, OPERATIONS_PER_FILE,
+    RECEIVE_BYTES, SEND_BYTES,
+};
 use crate::worker::{Command, Shared, Turned, Worker, WorkerParts};
 
 /// How often a worker's CPU time is noted.
@@ -78,7 +81,9 @@ impl Sizes {
         // Sockets stay below slots, so that a burst already accepted finds a slot.
         let headroom = ACCEPT_HEADROOM.min(self.connections / 8);
         KernelConfig {
-            operations_max: 4096,
+            operations_max: count(
+                self.connections * OPERATIONS_PER_CONNECTION + FILES_MAX * OPERATIONS_PER_FILE,
+            ),
             sockets_max: count((self.connections - headroom).max(1)),
             receive_buffers: count(self.connections),
             receive_bytes: RECEIVE_BYTES,

@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod control;
+mod crowd;
+mod differential;
+mod differential_ask;
 mod encrypted;
 mod integrity;
 mod kit;

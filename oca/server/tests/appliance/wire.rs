@@ -75,11 +75,19 @@ impl Connection {
 
     /// The next answer.
     pub fn reply(&mut self, method: &str) -> Reply {
+        self.reply_unless_ended(method).expect("an answer before the connection ends")
+    }
+
+    /// The next answer, or `None` when the connection ends between two.
+    pub fn reply_unless_ended(&mut self, method: &str) -> Option<Reply> {
         let end = loop {
             if let Some(at) = self.ahead.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at + 4;
             }
-            assert!(self.more(), "the connection ended before a head: {:?}", self.ahead);
+            if !self.more() {
+                assert!(self.ahead.is_empty(), "cut within a head: {:?}", self.ahead);
+                return None;
+            }
         };
         let head = String::from_utf8(self.ahead.drain(..end).collect()).unwrap();
         let mut lines = head.split("\r\n");
@@ -94,11 +102,11 @@ impl Connection {
         while self.ahead.len() < length {
             if !self.more() {
                 let body = std::mem::take(&mut self.ahead);
-                return Reply { status, headers, body, is_whole: false };
+                return Some(Reply { status, headers, body, is_whole: false });
             }
         }
         let body = self.ahead.drain(..length).collect();
-        Reply { status, headers, body, is_whole: true }
+        Some(Reply { status, headers, body, is_whole: true })
     }
 
     /// Whether the server ends the connection without another byte.

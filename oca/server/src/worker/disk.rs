@@ -185,8 +185,13 @@ impl<K: Kernel> Station<K> {
         let is_good = match reading.key.view {
             View::Payload => seal.verify_chunk(reading.key.index, chunk),
             // The seal was decoded when the file was opened; what goes out must be the same bytes.
-            // Its receiver checks it against the object's name, as we did.
-            View::Seal => true,
+            // Encoding it again allocates, once for each seal that an appliance fills from here.
+            View::Seal => {
+                let from = u64::from(reading.key.index) * CHUNK_BYTES;
+                let from = usize::try_from(from).unwrap_or(usize::MAX);
+                let to = from.saturating_add(chunk.len());
+                seal.encode().get(from..to).is_some_and(|region| region == chunk)
+            }
         };
         if is_good { Ok(()) } else { Err(Fault::Corrupt) }
     }

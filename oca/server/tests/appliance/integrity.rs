@@ -63,6 +63,22 @@ fn a_damaged_seal_and_a_short_file_are_as_bad() {
 }
 
 #[test]
+fn a_seal_that_rots_after_it_was_checked_is_not_passed_on() {
+    let setup = Setup::new();
+    let bytes = payload(CHUNK + 10, 17);
+    let object = setup.publish(0, "night", &bytes);
+    let (play, fill) = (setup.play("night"), setup.fill());
+    let file = object_file(&setup.volumes[0], &object);
+    let appliance = setup.start();
+    // From here on the file is open and its seal decoded.
+    assert!(appliance.get(&format!("/t/{play}/v/night/{object}")).body == bytes);
+    flip(&file, 140);
+    let reply = appliance.get(&format!("/t/{fill}/o/{object}/seal"));
+    assert_eq!((reply.status, reply.text()), (500, "chunk_bad"));
+    appliance.counts("bad_chunks_total", "", 1.0);
+}
+
+#[test]
 fn another_copy_takes_the_place_of_a_bad_one_and_a_mended_one_is_served_again() {
     let setup = Setup::with_volumes(&[DiskClass::Ssd, DiskClass::Hdd]);
     let bytes = payload(CHUNK + 1, 15);

@@ -327,7 +327,11 @@ pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         State::Reading if in_flight => (CloseReason::Stalled, Ending::Stalled),
         State::Reading if has_begun_a_head => (CloseReason::HeadDeadline, Ending::ClientGone),
         State::Reading => return connection.part(CloseReason::IdleDeadline),
-        State::Fetching(_) => return send::failed(connection, station, Fault::Disk),
+        State::Fetching(turn) => {
+            // The chunk's read may still end: its news must not find another request here.
+            turn.extent.note.keep_alive = false;
+            return send::failed(connection, station, Fault::Disk);
+        }
         State::Sending(sending) if sending.paused_until().is_some() => {
             sending.resume();
             return Flow::Again;

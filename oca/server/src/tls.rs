@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -107,7 +107,10 @@ pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>,
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;
-    Ok(Arc::new(config))
+    let config = Arc::new(config);
+    // What is wrong with the settings themselves is said now, not at the first connection.
+    UnbufferedServerConnection::new(Arc::clone(&config))?;
+    Ok(config)
 }
 
 fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {

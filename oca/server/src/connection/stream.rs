@@ -66,11 +66,11 @@ pub struct Broken;
 impl Stream {
     /// A stream with keys to be agreed on, or a clear one.
     pub fn new(tls: Option<&Arc<ServerConfig>>) -> Self {
-        let session = tls.and_then(|config| UnbufferedServerConnection::new(config.clone()).ok());
-        match session {
-            Some(session) => Self::Tls(Box::new(Tls::new(session))),
-            None => Self::Clear,
-        }
+        let Some(config) = tls else { return Self::Clear };
+        // Never clear instead: a port that speaks TLS says nothing that anybody can read.
+        let session = UnbufferedServerConnection::new(config.clone())
+            .expect("`server_config` tried it, and nothing of it changes");
+        Self::Tls(Box::new(Tls::new(session)))
     }
 
     /// Whether it has, or will have, keys.
@@ -296,14 +296,9 @@ mod tests {
     /// and said goodbye to in any order, as the connection might.
     #[test]
     fn damaged_bytes_at_any_point_are_survived() {
-        let dir = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let files = TlsFiles { cert: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
-        std::fs::write(&files.cert, made.cert.pem()).unwrap();
-        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-        let server = server_config(Certificate::load(files).unwrap()).unwrap();
+        let (server, der) = server();
         let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
+        roots.add(der).unwrap();
         let (mut intact, mut failed) = (0, 0);
         for seed in 0..400u64 {
             let versions =
@@ -319,6 +314,25 @@ mod tests {
             intact += usize::from(progress != Progress::Failed);
         }
         assert!(intact > 20 && failed > 100, "{intact} conversations survived, {failed} failed");
+    }
+
+    fn server() -> (Arc<ServerConfig>, rustls_pki_types::CertificateDer<'static>) {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let files = TlsFiles { cert: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
+        std::fs::write(&files.cert, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        let server = server_config(Certificate::load(files).unwrap()).unwrap();
+        (server, made.cert.der().clone())
+    }
+
+    #[test]
+    #[should_panic(expected = "nothing of it changes")]
+    fn a_session_that_cannot_be_made_is_never_a_clear_stream() {
+        let mut config = ServerConfig::clone(&server().0);
+        // Below what the library takes.
+        config.max_fragment_size = Some(1);
+        Stream::new(Some(&Arc::new(config)));
     }
 
     fn aws_lc() -> rustls::crypto::CryptoProvider {

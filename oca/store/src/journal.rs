@@ -20,6 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use control_types::limits::OBJECT_BYTES_MAX;
 use control_types::{ObjectId, TitleId};
 
 use crate::error::StoreError;
@@ -115,10 +116,12 @@ impl Record {
         };
         let mut object = [0u8; 32];
         object.copy_from_slice(&from[16..48]);
+        // A reader makes room for the seal of this many bytes before it has seen the file.
+        let bytes = Some(le_u64(from, 8)).filter(|bytes| *bytes <= OBJECT_BYTES_MAX)?;
         Some(Self {
             kind,
             object: ObjectId(object),
-            bytes: le_u64(from, 8),
+            bytes,
             title: decode_title(from[6], &from[TITLE_AT..SLOT_AT])?,
             media_type: MediaType::from_byte(from[5])?,
         })
@@ -277,4 +280,27 @@ fn new_epoch() -> u64 {
 /// Whether this is the error of a journal that is not there.
 pub(crate) fn is_absent(error: &StoreError) -> bool {
     matches!(error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(bytes: u64) -> Record {
+        Record {
+            kind: Kind::Published,
+            object: ObjectId([7; 32]),
+            bytes,
+            title: "night".parse().unwrap(),
+            media_type: MediaType::VideoMp4,
+        }
+    }
+
+    #[test]
+    fn a_record_of_more_bytes_than_an_object_may_have_is_none() {
+        let check = |bytes, slot| Record::decode(&record(bytes).encode(slot), slot);
+        assert_eq!(check(OBJECT_BYTES_MAX, 3), Some(record(OBJECT_BYTES_MAX)));
+        assert_eq!(check(OBJECT_BYTES_MAX + 1, 3), None);
+        assert_eq!(check(u64::MAX, 3), None, "no reader makes room for its seal");
+    }
 }

@@ -114,12 +114,7 @@ impl Reader {
                     let off = now.iter().zip(wanted).take_while(|(a, b)| a == b).count();
                     let at = body.got + off;
                     let text = format!("byte {at} of {media:?} is not the object's");
-                    return Progress::Bad(match media.part {
-                        Part::Payload => Complaint::Wrong(text),
-                        // A seal goes out as the disk gave it, and whoever asked for it checks it
-                        // against the object's name: wrong bytes there are the disk's, if it is bad.
-                        Part::Seal => Complaint::Troubled { sample: media.sample, said: text },
-                    });
+                    return Progress::Bad(Complaint::Wrong(text));
                 }
             }
             (None, None) => {}

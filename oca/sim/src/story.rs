@@ -1,8 +1,8 @@
 //! One run: the real worker on a simulated machine, clients drawn from the seed, and the judgement.
 //!
 //! What must hold in every run, whatever goes wrong:
-//! * every payload byte is the object's (a seal's bytes are the disk's: its receiver checks them),
-//!   every answer is framed right, in order, and the expected one;
+//! * every body byte is the object's or its seal's, every answer is framed right, in order, and the
+//!   expected one;
 //! * a polite client is answered in full, unless its object's disk, a standstill of the machine or
 //!   a drain excuses the server;
 //! * when the clients are done the server comes to rest: no socket, no receive or send buffer out,

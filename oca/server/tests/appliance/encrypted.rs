@@ -10,7 +10,7 @@ use crate::kit::{Appliance, Setup, eventually, payload};
 use crate::wire::{Connection, request};
 
 /// A fresh self-signed certificate; answers the client side that believes it.
-fn certificate(dir: &Path, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+pub fn certificate(dir: &Path, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     std::fs::write(dir.join("edge.key"), made.signing_key.serialize_pem()).unwrap();
     std::fs::write(dir.join("edge.pem"), made.cert.pem()).unwrap();

@@ -1,6 +1,6 @@
-//! The real server under any mix of faults, many seeds over. `NIGHTFILL_SIM_SEEDS` says how many and
-//! `NIGHTFILL_SIM_FIRST` from which on; `NIGHTFILL_SIM_SEED` replays one, and `NIGHTFILL_SIM_TRACE`
-//! narrates it. A failure prints its seed and the command.
+//! The real server under any mix of faults, many seeds over. `NIGHTFILL_SIM_SEEDS` says how many
+//! and `NIGHTFILL_SIM_FIRST` from which on; `NIGHTFILL_SIM_SEED` replays one, and
+//! `NIGHTFILL_SIM_TRACE` narrates it. A failure prints its seed and the command.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};

@@ -1,5 +1,5 @@
-//! What moves on the wires: accepts, receives, sends, ends. Each is offered when it becomes possible
-//! and happens a moment later, unless something else made it impossible by then.
+//! What moves on the wires: accepts, receives, sends, ends. Each is offered when it becomes
+//! possible and happens a moment later, unless something else made it impossible by then.
 //! It decides nothing about when; chance and the weather do.
 
 use std::io;

@@ -1,5 +1,5 @@
-//! The ring against the real kernel it runs on: sockets, files, waiting, and what becomes of buffers.
-//! Every test drives its own ring on its own thread and counts the pools at the end.
+//! The ring against the real kernel it runs on: sockets, files, waiting, and what becomes of
+//! buffers. Every test drives its own ring on its own thread and counts the pools at the end.
 
 mod files;
 mod rig;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
+use ahash::HashSet;
 use control_types::ObjectId;
 use oca_store::{Change, Index, Tail, report_bad};
 
@@ -93,7 +94,8 @@ fn follow(admin: &Admin, sealed: &Sealed, tail: &mut Tail, gone: &mut Copies, sa
     if polled.changes.is_empty() {
         return;
     }
-    let mut index = Index::clone(&sealed.index());
+    let before = sealed.index();
+    let mut index = Index::clone(&before);
     for change in &polled.changes {
         index.apply(change);
         absolve(sealed, change);
@@ -103,9 +105,22 @@ fn follow(admin: &Admin, sealed: &Sealed, tail: &mut Tail, gone: &mut Copies, sa
             gone.push((volume, *object));
         }
     }
+    if polled.changes.iter().any(|change| matches!(change, Change::Rebuilt { .. })) {
+        gone.extend(no_longer_held(&before, &index));
+    }
     tracing::info!(changes = polled.changes.len(), objects = index.len(), "index");
     note_used(admin, &index);
     sealed.swap(index);
+}
+
+/// Copies of `before` that are not in `now`. A journal written anew does not say what it left out.
+fn no_longer_held(before: &Index, now: &Index) -> Copies {
+    let copies = |index: &Index| -> Vec<(usize, ObjectId)> {
+        index.entries().map(|entry| (entry.volume, entry.object)).collect()
+    };
+    let held: HashSet<(usize, ObjectId)> = copies(now).into_iter().collect();
+    let gone = copies(before).into_iter().filter(|copy| !held.contains(copy));
+    gone.filter_map(|(volume, object)| Some((u16::try_from(volume).ok()?, object))).collect()
 }
 
 /// A copy that was found bad is good again when the journal says something new of it.

@@ -1,6 +1,8 @@
 //! Objects over plain HTTP: whole, in parts, asked about, asked for twice, asked for wrongly.
 
-use crate::kit::{Appliance, Setup, eventually, payload, program, start};
+use control_types::ObjectId;
+
+use crate::kit::{Appliance, Setup, eventually, object_file, payload, program, start};
 use crate::wire::{Connection, Reply, request};
 
 /// Three chunks and a bit: ranges cross chunks, the last one is short.
@@ -212,11 +214,31 @@ fn what_the_agent_publishes_and_prunes_is_followed() {
     let writer = oca_store::Writer::open(&appliance.setup.volumes[0], "test").unwrap();
     writer.remove(&object).unwrap();
     eventually("the pruned object is gone", || appliance.get(&path(object)).status == 404);
-    eventually("its file is closed", || {
-        let fds = std::fs::read_dir(format!("/proc/{}/fd", appliance.child.id())).unwrap();
-        let mut links = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
-        !links.any(|link| link.to_string_lossy().contains(&object.to_string()))
-    });
+    eventually("its file is closed", || !has_open(&appliance, &object));
+}
+
+#[test]
+fn what_a_journal_written_anew_does_not_name_is_let_go() {
+    let appliance = Setup::new().start();
+    let setup = &appliance.setup;
+    let path = |object| format!("/t/{}/v/night/{object}", setup.play("night"));
+    let [gone, kept] = [4, 5].map(|seed| setup.publish(0, "night", &payload(1000, seed)));
+    for object in [gone, kept] {
+        eventually("it is served", || appliance.get(&path(object)).status == 200);
+    }
+    assert!(has_open(&appliance, &gone));
+    std::fs::remove_file(object_file(&setup.volumes[0], &gone)).unwrap();
+    std::fs::remove_file(setup.path("disk0/journal")).unwrap();
+    setup.publish(0, "night", &payload(1000, 6));
+    eventually("it is gone", || appliance.get(&path(gone)).status == 404);
+    eventually("its room is free", || !has_open(&appliance, &gone));
+    assert_eq!(appliance.get(&path(kept)).status, 200);
+}
+
+fn has_open(appliance: &Appliance, object: &ObjectId) -> bool {
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", appliance.child.id())).unwrap();
+    let mut links = fds.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    links.any(|link| link.to_string_lossy().contains(&object.to_string()))
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Goal: no request gets an answer that a small model of the rules would not give. Method: thousands
-//! of seeded requests, sound and broken, pipelined and cut anywhere, on the real program; each
-//! answer is compared with the model's, byte by byte, and the program's own counts with ours.
+//! Goal: no request gets an answer that a small model of the rules would not give. Method:
+//! thousands of seeded requests, sound and broken, pipelined and cut anywhere, on the real program;
+//! each answer is compared with the model's, byte by byte, and the program's own counts with ours.
 
 use rustls::version::{TLS12, TLS13};
 

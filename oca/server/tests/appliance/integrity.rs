@@ -54,8 +54,13 @@ fn a_damaged_seal_and_a_short_file_are_as_bad() {
     let file =
         std::fs::File::options().write(true).open(object_file(&setup.volumes[0], &short)).unwrap();
     file.set_len(Seal::region_bytes_for(other.len() as u64) + 100).unwrap();
+    // Cut inside its seal, at a length that no aligned read can end on.
+    let cut = setup.publish(0, "night", &payload(CHUNK + 12, 15));
+    let file =
+        std::fs::File::options().write(true).open(object_file(&setup.volumes[0], &cut)).unwrap();
+    file.set_len(1000).unwrap();
     let appliance = setup.start();
-    for object in [sealed, short] {
+    for object in [sealed, short, cut] {
         let path = format!("/t/{ticket}/v/night/{object}");
         assert_eq!(appliance.get(&path).status, 500, "{object}");
         assert_eq!(appliance.get(&path).status, 404, "{object}");

@@ -8,6 +8,7 @@ mod control;
 mod crowd;
 mod differential;
 mod differential_ask;
+mod differential_ways;
 mod encrypted;
 mod integrity;
 mod kit;

@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use control_types::ObjectId;
 use control_types::limits::CHUNK_BYTES;
-use oca_store::Seal;
+use oca_store::{SEAL_ALIGN_BYTES, Seal};
 use oca_sys::{Buffer, FileId, Kernel, Op};
 
 use super::station::{Fault, OverBudget, Station, Trouble};
@@ -268,6 +268,11 @@ impl<K: Kernel> Station<K> {
             return self.open_failed(at, &found, Fault::Corrupt);
         }
         if region.len() < region_bytes {
+            // Reads are short only at a file's end: off the grid, the file is cut inside its seal, and
+            // asking on from there would be an unaligned read that looks like a sick disk.
+            if !(region.len() as u64).is_multiple_of(SEAL_ALIGN_BYTES) {
+                return self.open_failed(at, &found, Fault::Corrupt);
+            }
             return self.read_seal(at, generation, &found);
         }
         match Seal::decode(region) {

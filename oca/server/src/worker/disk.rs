@@ -268,8 +268,8 @@ impl<K: Kernel> Station<K> {
             return self.open_failed(at, &found, Fault::Corrupt);
         }
         if region.len() < region_bytes {
-            // Reads are short only at a file's end: off the grid, the file is cut inside its seal, and
-            // asking on from there would be an unaligned read that looks like a sick disk.
+            // Reads are short only at a file's end: off the grid, the file is cut inside its seal,
+            // and asking on from there would be an unaligned read that looks like a sick disk.
             if !(region.len() as u64).is_multiple_of(SEAL_ALIGN_BYTES) {
                 return self.open_failed(at, &found, Fault::Corrupt);
             }

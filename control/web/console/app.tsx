@@ -1,11 +1,10 @@
 // The console's frame: the key, the tabs, and the questions every tab shares.
 
-import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { forgetKey, operator, savedKey, saveKey } from "../shared/api/operator";
-import type { ApplianceStatus, FillProgress, Live } from "../shared/api/types";
 import { Brand } from "../shared/ui/brand";
 import { sendingBps } from "./figures";
+import type { Fleet, Trend } from "./panel";
 import { usePoll } from "./poll";
 import { Appliances } from "./sections/appliances";
 import { Fills } from "./sections/fills";
@@ -20,17 +19,6 @@ type Tab = (typeof TABS)[number];
 
 /** Samples kept for the spark lines: four minutes of them. */
 const SAMPLES_MAX = 120;
-
-export interface Fleet {
-  appliances: ApplianceStatus[];
-  live: Live;
-  fills: FillProgress[];
-}
-
-export interface Trend {
-  bps: number[];
-  plays: number[];
-}
 
 function tabOf(hash: string): Tab {
   const name = hash.replace(/^#\/?/, "");
@@ -158,15 +146,5 @@ function Desk({ onLeave, onRefused }: { onLeave: () => void; onRefused: () => vo
         {fleet && tab === "live" && <LiveSessions live={fleet.live} />}
       </main>
     </div>
-  );
-}
-
-/** A titled box; every section is made of these. */
-export function Panel({ title, children }: { title: string; children: ComponentChildren }) {
-  return (
-    <section class="panel" aria-label={title}>
-      <h2>{title}</h2>
-      {children}
-    </section>
   );
 }

@@ -5,7 +5,7 @@ import { ApiError } from "../../shared/api/http";
 import { operator } from "../../shared/api/operator";
 import type { ApplianceStatus, VolumeReport } from "../../shared/api/types";
 import { ago, bytes, megabits, percent } from "../../shared/ui/format";
-import { Panel } from "../app";
+import { Panel } from "../panel";
 import { Bar, Empty, Table, Word } from "./parts";
 
 interface Props {

@@ -2,7 +2,7 @@
 
 import type { FillProgress } from "../../shared/api/types";
 import { ago, bytes, megabits, percent } from "../../shared/ui/format";
-import { Panel } from "../app";
+import { Panel } from "../panel";
 import { Bar, Empty, Word } from "./parts";
 
 export function Fills({ fills }: { fills: FillProgress[] }) {

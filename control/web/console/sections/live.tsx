@@ -2,7 +2,7 @@
 
 import type { Live } from "../../shared/api/types";
 import { ago, clock } from "../../shared/ui/format";
-import { Panel } from "../app";
+import { Panel } from "../panel";
 import { Empty, Table, Word } from "./parts";
 
 export function LiveSessions({ live }: { live: Live }) {

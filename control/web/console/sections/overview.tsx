@@ -1,9 +1,9 @@
 // The night at a glance: is everything well, what do members see, what does the ISP save.
 
 import { bytes, megabits, percent } from "../../shared/ui/format";
-import type { Fleet, Trend } from "../app";
-import { Panel } from "../app";
 import { offload, sendingBps, served } from "../figures";
+import type { Fleet, Trend } from "../panel";
+import { Panel } from "../panel";
 import { LiveSessions } from "./live";
 import { Bar, Empty, Spark, Word } from "./parts";
 

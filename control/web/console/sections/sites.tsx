@@ -3,8 +3,8 @@
 import { operator } from "../../shared/api/operator";
 import type { ApplianceStatus } from "../../shared/api/types";
 import { megabits } from "../../shared/ui/format";
-import { Panel } from "../app";
 import { sendingBps } from "../figures";
+import { Panel } from "../panel";
 import { usePoll } from "../poll";
 import { Empty, Table, Word } from "./parts";
 

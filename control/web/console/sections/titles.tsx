@@ -3,7 +3,7 @@
 import { operator } from "../../shared/api/operator";
 import type { TitleRecord } from "../../shared/api/types";
 import { bytes, length } from "../../shared/ui/format";
-import { Panel } from "../app";
+import { Panel } from "../panel";
 import { usePoll } from "../poll";
 import { Empty, Table } from "./parts";
 

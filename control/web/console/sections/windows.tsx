@@ -5,7 +5,7 @@ import { ApiError } from "../../shared/api/http";
 import { operator } from "../../shared/api/operator";
 import type { FillWindow, NewWindow, WindowScope } from "../../shared/api/types";
 import { bytes, megabits } from "../../shared/ui/format";
-import { Panel } from "../app";
+import { Panel } from "../panel";
 import { usePoll } from "../poll";
 import { Empty, Table, Word } from "./parts";
 

@@ -21,10 +21,13 @@ pub struct DemoOptions {
     /// Where titles, certificates and logs go.
     #[arg(long, default_value = "target/demo", value_name = "DIR")]
     dir: PathBuf,
-    /// Port of the member page; 0 takes a free one.
-    #[arg(long, default_value_t = 8080)]
-    port: u16,
+    /// Port of the member page: 8080 if not given, or any free one with --once.
+    #[arg(long)]
+    port: Option<u16>,
 }
+
+/// Where a person looks for the member page.
+const MEMBER_PORT: u16 = 8080;
 
 /// The programs that the demo starts, as `-p PACKAGE`.
 pub const PROGRAMS: &[&str] = &[
@@ -57,7 +60,8 @@ pub fn run(options: &DemoOptions) -> Result<(), Stop> {
     let target = target_dir();
     let mut demo = steps::command(&target.join("release/nightfill-demo").to_string_lossy(), &[]);
     demo.arg("--bin-dir").arg(target.join("release")).arg("--dir").arg(&options.dir);
-    demo.arg("--port").arg(options.port.to_string());
+    let port = options.port.unwrap_or(if options.once { 0 } else { MEMBER_PORT });
+    demo.arg("--port").arg(port.to_string());
     for video in &options.video {
         demo.arg("--video").arg(std::path::absolute(video)?);
     }

@@ -24,10 +24,15 @@ const MEDIA: &[Tool] = &[Tool {
     package: "ffmpeg",
     purpose: "renders, encodes and inspects video",
 }];
+const CHROMIUM: &str = "chromium";
+/// A snap cannot be installed by apt in a container, and cannot see folders of ours below /tmp.
+const UBUNTU_CHROMIUM: &str = "Ubuntu has Chromium as a snap only, which the browser tests cannot \
+    use: install Google Chrome's .deb (or any Chromium that is not a snap), set \
+    NIGHTFILL_CHROMIUM to its path, then again";
 const BROWSER: &[Tool] = &[
     Tool {
         programs: &["chromium", "chromium-browser"],
-        package: "chromium",
+        package: CHROMIUM,
         purpose: "drives the member page as a member would",
     },
     // Without one font Chromium draws no text at all on a bare machine.
@@ -55,8 +60,16 @@ pub fn ensure(need: Need) -> Result<(), Stop> {
     if need == Need::PagesAndBrowser {
         wanted.extend(BROWSER);
     }
-    let missing: Vec<&Tool> =
-        wanted.into_iter().filter(|tool| !tool.programs.iter().any(|name| on_path(name))).collect();
+    // The browser tests take this one instead of the distribution's.
+    let own_browser = std::env::var_os("NIGHTFILL_CHROMIUM").is_some();
+    let there = |tool: &Tool| {
+        let given = own_browser && tool.package == CHROMIUM;
+        given || tool.programs.iter().any(|name| on_path(name))
+    };
+    let missing: Vec<&Tool> = wanted.into_iter().filter(|tool| !there(tool)).collect();
+    if missing.iter().any(|tool| tool.package == CHROMIUM) && is_ubuntu() {
+        return Err(Stop(UBUNTU_CHROMIUM.to_owned()));
+    }
     let mut packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
     if need == Need::PagesAndBrowser && !has_fonts() {
         packages.push("fonts-dejavu-core");
@@ -112,6 +125,11 @@ pub fn on_path(program: &str) -> bool {
 
 fn has_fonts() -> bool {
     Command::new("fc-list").output().is_ok_and(|answer| !answer.stdout.is_empty())
+}
+
+fn is_ubuntu() -> bool {
+    let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release.lines().any(|line| line == "ID=ubuntu")
 }
 
 fn is_root() -> bool {

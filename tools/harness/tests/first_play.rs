@@ -31,7 +31,6 @@ async fn a_member_watches_a_title_filled_overnight() -> Result<(), Trouble> {
         viewing.bytes_compared > 0 && viewing.bytes_from.contains_key("edge-a1"),
         "{viewing:?}"
     );
-    assert!(viewing.startup < Duration::from_secs(1), "start-up took {:?}", viewing.startup);
 
     let stopped = PlayEvent {
         kind: PlayEventKind::Stopped,

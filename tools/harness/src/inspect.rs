@@ -140,6 +140,20 @@ impl World {
         Ok(self.browser()?.get(url).send().await?.status().as_u16())
     }
 
+    /// The appliances that a member on loopback would be offered now, best first. Asked as the
+    /// operator: a press of play would count as one of the member's streams.
+    ///
+    /// # Errors
+    /// When control does not answer.
+    pub async fn offered(&self, title: &TitleId) -> Result<Vec<String>, Trouble> {
+        let member = std::net::Ipv4Addr::LOCALHOST.into();
+        let answer = self.control.client.explain_steering(member, title).await?;
+        let mut ranked: Vec<_> =
+            answer.candidates.into_iter().filter(|candidate| candidate.rank.is_some()).collect();
+        ranked.sort_by_key(|candidate| candidate.rank);
+        Ok(ranked.into_iter().map(|candidate| candidate.appliance.to_string()).collect())
+    }
+
     /// The pathway that a play's Content Steering manifest puts first now.
     ///
     /// # Errors

@@ -32,10 +32,11 @@ async fn the_picture_goes_on_from_the_next_appliance() -> Result<(), Trouble> {
     assert_eq!((viewing.stalls, viewing.switches), (0, 1), "{viewing:?}");
     assert!(viewing.bytes_from.contains_key("edge-b1"), "{viewing:?}");
 
+    let title = "harbour".parse()?;
     eventually("steering leaves the dead box out", Duration::from_secs(10), async || {
-        let ranked = member.press("harbour").await?.ranked;
-        match ranked.iter().any(|entry| entry.appliance.as_str() == "edge-a1") {
-            true => Err(Trouble("edge-a1 is still offered".to_owned())),
+        let offered = world.offered(&title).await?;
+        match offered.contains(&"edge-a1".to_owned()) {
+            true => Err(Trouble(format!("offered: {offered:?}"))),
             false => Ok(()),
         }
     })

@@ -24,10 +24,11 @@ pub const SAMPLE_RATE: u32 = 48_000;
 /// Bits per second of every sound rendition.
 pub const SOUND_BPS: u32 = 128_000;
 /// Changes when the same source would be encoded otherwise, so that old work is not taken for new.
-const RECIPE: u32 = 1;
-/// Threads of each encoder. Fixed, because the bytes that x264 writes depend on it and an object is
-/// named by its bytes: the same source must give the same objects on any machine.
-const ENCODER_THREADS: u32 = 2;
+const RECIPE: u32 = 2;
+/// Threads of each encoder. One, because an object is named by its bytes and the same source must
+/// give the same objects: x264's rate cap (VBV) with more threads writes other bytes on a busy
+/// machine, where a frame's neighbours are further behind when its bits are planned.
+const ENCODER_THREADS: u32 = 1;
 
 /// What `encode` left in its directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

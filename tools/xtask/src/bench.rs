@@ -21,6 +21,10 @@ pub struct BenchOptions {
 enum Bench {
     /// `oca` against nginx on loopback: CPU seconds per GB.
     Appliance,
+    /// Plans, simulated nights and the fill agent against curl.
+    Fill,
+    /// Decisions, routes and tickets of steering.
+    Steering,
 }
 
 /// Runs one bench.
@@ -28,11 +32,18 @@ enum Bench {
 /// # Errors
 /// When it cannot be built or run.
 pub fn run(options: &BenchOptions) -> Result<(), Stop> {
-    let Bench::Appliance = options.what;
-    let mut build = steps::cargo(&["build", "--release", "--bins", "-p", "oca"]);
-    steps::run("build release binaries", build.args(["-p", "bench-appliance"]))?;
+    let (program, others): (&str, &[&str]) = match options.what {
+        Bench::Appliance => ("bench-appliance", &["oca"]),
+        Bench::Fill => ("bench-fill", &["oca", "fill-agent", "control"]),
+        Bench::Steering => ("bench-steering", &["oca", "control"]),
+    };
+    let mut build = steps::cargo(&["build", "--release", "--bins", "-p", program]);
+    others.iter().for_each(|other| {
+        build.args(["-p", other]);
+    });
+    steps::run("build release binaries", &mut build)?;
     let bins = target_dir().join("release");
-    let mut bench = steps::command(&bins.join("bench-appliance").to_string_lossy(), &[]);
+    let mut bench = steps::command(&bins.join(program).to_string_lossy(), &[]);
     bench.arg("--bin-dir").arg(&bins).args(&options.rest);
     steps::run("measure", &mut bench)
 }

@@ -14,6 +14,9 @@ pub const ANSWER_BYTES_MAX: usize = 1024;
 /// Longest media type we write; a longer one is answered as `application/octet-stream`.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 128;
 
+/// Longest list of appliances that a refusal names; a longer one is left out.
+pub const NEXT_BYTES_MAX: usize = 256;
+
 /// The object behind an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Media<'a> {
@@ -54,6 +57,9 @@ pub enum Answer<'a> {
         total: Option<u64>,
         /// When to come back; for 503.
         retry_after_s: Option<u32>,
+        /// Appliances to ask instead, as `https://host[:port]`, comma-separated, nearest first; at
+        /// most [`NEXT_BYTES_MAX`] visible bytes, or they are left out.
+        next: Option<&'a str>,
     },
 }
 
@@ -61,7 +67,7 @@ impl<'a> Answer<'a> {
     /// A refusal with nothing to add.
     #[must_use]
     pub const fn refusal(outcome: Outcome) -> Self {
-        Self::Refusal { outcome, total: None, retry_after_s: None }
+        Self::Refusal { outcome, total: None, retry_after_s: None, next: None }
     }
 
     /// How this request ends, if its bytes go out.
@@ -143,8 +149,9 @@ pub fn write_head(
         }
         Answer::NotModified(media) => write_validators(&mut out, media)?,
         Answer::Preflight => out.put(PREFLIGHT)?,
-        Answer::Refusal { outcome, total, retry_after_s } => {
-            return write_refusal(out, *outcome, *total, *retry_after_s, frame.method);
+        Answer::Refusal { outcome, total, retry_after_s, next } => {
+            write_directions(&mut out, *total, *retry_after_s, *next)?;
+            return write_refusal(out, *outcome, frame.method);
         }
     }
     out.put("\r\n")?;
@@ -168,10 +175,10 @@ fn write_media(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
     out.put(MEDIA)?;
     write_validators(out, media)?;
     out.put("Content-Type: ")?;
-    let visible = |text: &str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
     let media_type = media.media_type;
-    let usable =
-        !media_type.is_empty() && media_type.len() <= MEDIA_TYPE_BYTES_MAX && visible(media_type);
+    let usable = !media_type.is_empty()
+        && media_type.len() <= MEDIA_TYPE_BYTES_MAX
+        && is_visible(media_type);
     out.put(if usable { media_type } else { "application/octet-stream" })?;
     out.put("\r\n")
 }
@@ -194,17 +201,13 @@ fn write_length(out: &mut Out<'_>, bytes: u64) -> Result<(), HeadRoom> {
     out.put("\r\n")
 }
 
-fn write_refusal(
-    mut out: Out<'_>,
-    outcome: Outcome,
+/// What a refused client can do instead: another range, later, elsewhere.
+fn write_directions(
+    out: &mut Out<'_>,
     total: Option<u64>,
     retry_after_s: Option<u32>,
-    method: Method,
-) -> Result<usize, HeadRoom> {
-    out.put("Cache-Control: no-store\r\n")?;
-    if outcome.status() == 405 {
-        out.put("Allow: GET, HEAD, OPTIONS\r\n")?;
-    }
+    next: Option<&str>,
+) -> Result<(), HeadRoom> {
     if let Some(total) = total {
         out.put("Content-Range: bytes */")?;
         out.put_number(total)?;
@@ -214,6 +217,26 @@ fn write_refusal(
         out.put("Retry-After: ")?;
         out.put_number(u64::from(seconds))?;
         out.put("\r\n")?;
+    }
+    let fits = |next: &&str| (1..=NEXT_BYTES_MAX).contains(&next.len()) && is_visible(next);
+    if let Some(next) = next.filter(fits) {
+        // A player in a page may read only what is exposed.
+        out.put("Access-Control-Expose-Headers: Retry-After, X-Nightfill-Next\r\n")?;
+        out.put("X-Nightfill-Next: ")?;
+        out.put(next)?;
+        out.put("\r\n")?;
+    }
+    Ok(())
+}
+
+fn is_visible(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
+fn write_refusal(mut out: Out<'_>, outcome: Outcome, method: Method) -> Result<usize, HeadRoom> {
+    out.put("Cache-Control: no-store\r\n")?;
+    if outcome.status() == 405 {
+        out.put("Allow: GET, HEAD, OPTIONS\r\n")?;
     }
     let word = outcome.word();
     out.put("Content-Type: text/plain\r\n")?;
@@ -313,13 +336,19 @@ mod tests {
     #[test]
     fn a_refusal_says_its_word_but_not_to_head() {
         let outcome = Outcome::Unsatisfiable;
-        let answer = Answer::Refusal { outcome, total: Some(10), retry_after_s: None };
+        let answer = Answer::Refusal { outcome, total: Some(10), retry_after_s: None, next: None };
         let lines = ["Content-Range: bytes */10", "Content-Length: 14", "Cache-Control: no-store"];
         check(&answer, "HTTP/1.1 416 Range Not Satisfiable", &lines, "unsatisfiable\n");
         assert!(write(&answer, Method::Head, true).ends_with("\r\n\r\n"));
         let outcome = Outcome::OverBudget;
-        let busy = Answer::Refusal { outcome, total: None, retry_after_s: Some(2) };
-        check(&busy, "HTTP/1.1 503 Service Unavailable", &["Retry-After: 2"], "over_budget\n");
+        let next = Some("https://b.example, https://c.example:8443");
+        let busy = Answer::Refusal { outcome, total: None, retry_after_s: Some(2), next };
+        let lines =
+            ["Retry-After: 2", "X-Nightfill-Next: https://b.example, https://c.example:8443"];
+        check(&busy, "HTTP/1.1 503 Service Unavailable", &lines, "over_budget\n");
+        let forged =
+            Answer::Refusal { outcome, total: None, retry_after_s: None, next: Some("a\r\nb: c") };
+        assert!(!write(&forged, Method::Get, true).contains("b: c"), "no header of others");
     }
 
     #[test]
@@ -340,13 +369,15 @@ mod tests {
     #[test]
     fn the_largest_answers_keep_the_promise_and_smaller_room_is_an_error() {
         let long = "v".repeat(MEDIA_TYPE_BYTES_MAX);
+        let long_next = "n".repeat(NEXT_BYTES_MAX);
         let media =
             Media { etag: TAG, media_type: &long, total: u64::MAX, modified: Some(u64::MAX) };
         let part = Answer::Part { media, start: u64::MAX - 1, end: u64::MAX };
         write(&part, Method::Get, false);
         for outcome in Outcome::all() {
             let total = Some(u64::MAX);
-            let answer = Answer::Refusal { outcome, total, retry_after_s: Some(u32::MAX) };
+            let next = Some(long_next.as_str());
+            let answer = Answer::Refusal { outcome, total, retry_after_s: Some(u32::MAX), next };
             write(&answer, Method::Get, false);
         }
         let date = HttpDate::from_unix_seconds(0);

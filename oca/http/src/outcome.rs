@@ -73,8 +73,8 @@ outcomes! {
     MethodNotAllowed 405 "method_not_allowed"
     /// The range begins past the end.
     Unsatisfiable 416 "unsatisfiable"
-    /// The disk did not give the bytes.
-    DiskFailed 500 "disk_failed"
+    /// The disk did not give the bytes, and no other disk here has them.
+    DiskFailed 503 "disk_failed"
     /// The disk gave bytes that are not the object's.
     ChunkBad 500 "chunk_bad"
     /// We are going away; another appliance has it.

@@ -218,6 +218,7 @@ fn unexpected(expected: &Expected, status: u16, word: &str) -> Complaint {
         }
         ("over_budget" | "no_buffer" | "draining", _) => Complaint::Busy(said),
         ("?", Some(sample)) if matches!(status, 404 | 500) => Complaint::Troubled { sample, said },
+        // A HEAD's refusal has no word to tell a busy appliance from a bad disk by.
         ("?", _) if status == 503 => Complaint::Busy(said),
         _ => Complaint::Wrong(said),
     }

@@ -150,7 +150,7 @@ fn a_chunk_that_never_comes_ends_the_connection_with_its_answer() {
     let shelf = Arc::clone(&story.shelf);
     let path = shelf.samples[ELSEWHERE].path.clone();
     story.kernel.world().disk().spoil(&path, Flaw::Slow { nanos: 60 * SECOND });
-    let mut ask = refused(&shelf, ELSEWHERE, 500, "disk_failed");
+    let mut ask = refused(&shelf, ELSEWHERE, 503, "disk_failed");
     ask.last = true;
     add_polite(&story, 1, vec![ask]);
     assert_eq!(finish(story).answers, 1);

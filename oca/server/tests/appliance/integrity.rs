@@ -126,7 +126,7 @@ fn a_file_that_went_away_is_not_found_and_a_disk_that_fails_says_so() {
     let appliance = setup.start();
     assert_eq!(appliance.get(&format!("/t/{ticket}/v/night/{gone}")).status, 404);
     let reply = appliance.get(&format!("/t/{ticket}/v/night/{broken}"));
-    assert_eq!((reply.status, reply.text()), (500, "disk_failed"));
+    assert_eq!((reply.status, reply.text()), (503, "disk_failed"));
     appliance.counts("volumes_sick", "", 1.0);
     appliance.counts("disk_errors_total", "ssd", 1.0);
 }

@@ -219,6 +219,7 @@ fn open<K: Kernel>(station: &mut Station<K>, sending: &mut Sending, out: &mut [u
             outcome,
             total,
             retry_after_s: (outcome.status() == 503).then_some(RETRY_AFTER_S),
+            next: None,
         },
     };
     let date = station.date();

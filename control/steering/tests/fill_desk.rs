@@ -56,6 +56,7 @@ fn plan(serial: u64, appliances: &[&str]) -> NightPlan {
         appliance: id.parse().unwrap(),
         pulls: vec![pull.clone()],
         prunes: Vec::new(),
+        rate: None,
     };
     NightPlan {
         id: PlanId(uuid::Uuid::from_u128(u128::from(serial))),

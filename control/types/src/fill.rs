@@ -159,6 +159,39 @@ pub struct AppliancePlan {
     pub pulls: Vec<Pull>,
     /// May be removed, least valuable first, and only when room is needed for a pull.
     pub prunes: Vec<ObjectId>,
+    /// How fast it may take bytes at each moment of the coming nights, below the window's own cap;
+    /// absent means that only the window's cap holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<RateProfile>,
+}
+
+/// A cap that changes with time: what an appliance may take without raising what its ISP pays.
+/// Before the first step there is no cap but the window's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RateProfile {
+    /// By time; each holds until the next begins, the last one for good. At most
+    /// `limits::RATE_STEPS_MAX`.
+    pub steps: Vec<RateStep>,
+}
+
+/// One step of a [`RateProfile`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RateStep {
+    /// First moment of the step.
+    pub starts_at: UnixMillis,
+    /// Cap, bits per second; 0 means take nothing.
+    pub rate_bps_max: u64,
+}
+
+impl RateProfile {
+    /// The cap at `now`, bits per second; none before the first step.
+    #[must_use]
+    pub fn rate_bps_max(&self, now: UnixMillis) -> Option<u64> {
+        let begun = self.steps.partition_point(|step| step.starts_at <= now);
+        begun.checked_sub(1).map(|last| self.steps[last].rate_bps_max)
+    }
 }
 
 /// One object to pull.

@@ -23,6 +23,9 @@ pub const RANKED_MAX: usize = 8;
 /// Largest JSON body a control endpoint reads, bytes.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 
+/// Most steps of a rate profile: a day and a half of 5-minute slots, each another rate.
+pub const RATE_STEPS_MAX: usize = 432;
+
 /// Most profiles on an account.
 pub const PROFILES_MAX: usize = 5;
 

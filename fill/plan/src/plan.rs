@@ -280,6 +280,7 @@ impl<'a> Fleet<'a> {
                 appliance: self.state.appliances[*at].appliance.clone(),
                 pulls: errand.wants.iter().map(|want| self.pull(*at, want, &routes)).collect(),
                 prunes: errand.prunes.clone(),
+                rate: None,
             })
             .collect();
         entries.sort_by(|a, b| a.appliance.cmp(&b.appliance));

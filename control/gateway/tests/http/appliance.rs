@@ -70,8 +70,12 @@ async fn a_night_from_window_to_progress() {
     operator.open_window(&window).await.unwrap();
     let error = operator.open_window(&window).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::Conflict));
-    let work =
-        AppliancePlan { appliance: "edge-a1".parse().unwrap(), pulls: vec![], prunes: vec![] };
+    let work = AppliancePlan {
+        appliance: "edge-a1".parse().unwrap(),
+        pulls: vec![],
+        prunes: vec![],
+        rate: None,
+    };
     let plan = NightPlan {
         id: control_types::PlanId(uuid::Uuid::new_v4()),
         serial: 7,

@@ -1,117 +1,124 @@
 //! Closed-loop load on loopback: keep-alive connections that ask for random objects until time is
-//! up. Blocking threads on purpose: the load's own cost must not depend on a runtime of ours.
+//! up. One epoll loop on one core, so that a thousand connections cost the load no more than ten.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nightfill_harness::Trouble;
-use rustls::{ClientConnection, StreamOwned};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use crate::cases::Case;
+use crate::line::{Line, Seen, head_bytes_of};
+use crate::machine::{SyscallCount, cpu_seconds, resident_bytes};
 use crate::peers::Server;
 
-/// One run's shape.
-pub struct Load<'a> {
-    /// What to ask for.
-    pub names: &'a [String],
-    /// How many at once.
-    pub connections: usize,
-    /// For how long.
-    pub seconds: u64,
-}
+/// How long nothing at all may arrive before the run is given up.
+const SILENCE: Duration = Duration::from_secs(10);
+const EVENTS: usize = 512;
+/// The most that one look at a plain connection takes.
+const SCRATCH_BYTES: usize = 1 << 20;
+/// Ranges start behind this, so that their offsets, and so their heads, have one length.
+const RANGE_FROM: u64 = 100_000_000;
 
-/// What one run did.
+/// What one run did and what it cost the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
     /// Whole answers.
     pub requests: u64,
-    /// Body bytes.
+    /// Bytes of bodies (and, within TLS, of heads) that arrived.
     pub bytes: u64,
+    /// How long it ran.
+    pub seconds: f64,
+    /// CPU seconds of the server meanwhile.
+    pub cpu: f64,
+    /// System calls of the server meanwhile, when they were counted.
+    pub syscalls: Option<u64>,
+    /// Resident memory of the server at the end.
+    pub resident: Option<u64>,
 }
 
-trait Line: Read + Write + Send {}
-impl<T: Read + Write + Send> Line for T {}
-
-impl Load<'_> {
-    /// Runs against `server`.
-    ///
-    /// # Errors
-    /// When a connection cannot be made or an answer is not whole.
-    pub fn run(&self, server: &Server) -> Result<Done, Trouble> {
-        let until = Instant::now() + Duration::from_secs(self.seconds);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.connections)
-                .map(|index| scope.spawn(move || self.ask(server, index as u64, until)))
-                .collect();
-            let mut sum = Done::default();
-            for worker in workers {
-                let done =
-                    worker.join().map_err(|_| Trouble("a load thread panicked".to_owned()))??;
-                sum.requests += done.requests;
-                sum.bytes += done.bytes;
-            }
-            Ok(sum)
-        })
-    }
-
-    fn ask(&self, server: &Server, seed: u64, until: Instant) -> Result<Done, Trouble> {
-        let socket = TcpStream::connect(&server.address)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let mut line: Box<dyn Line> = match &server.trust {
-            None => Box::new(socket),
-            Some(config) => {
-                let name = "localhost".try_into().map_err(|_| Trouble("bad name".to_owned()))?;
-                let session = ClientConnection::new(Arc::clone(config), name);
-                let session = session.map_err(|error| Trouble(error.to_string()))?;
-                Box::new(StreamOwned::new(session, socket))
-            }
-        };
-        let mut random = fastrand::Rng::with_seed(seed);
-        let mut buffer = vec![0; 256 << 10];
-        let mut done = Done::default();
-        while Instant::now() < until {
-            let name = &self.names[random.usize(..self.names.len())];
-            let request = format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            line.write_all(request.as_bytes())?;
-            done.bytes += answer(&mut *line, &mut buffer)?;
-            done.requests += 1;
-        }
-        Ok(done)
-    }
-}
-
-/// Reads one whole answer and returns its body's length.
-fn answer(line: &mut dyn Line, buffer: &mut [u8]) -> Result<u64, Trouble> {
-    let mut filled = 0;
-    let head_end = loop {
-        let count = line.read(&mut buffer[filled..])?;
-        if count == 0 {
-            return Err(Trouble("the server closed in the middle of a head".to_owned()));
-        }
-        filled += count;
-        if let Some(at) = buffer[..filled].windows(4).position(|four| four == b"\r\n\r\n") {
-            break at + 4;
-        }
+/// Runs `case` against `server` for `seconds`, counting system calls if `count_calls`.
+///
+/// # Errors
+/// When a connection cannot be made or an answer is not what was asked.
+pub fn run(case: &Case, server: &Server, seconds: u64, count_calls: bool) -> Result<Done, Trouble> {
+    let mut asks = Asks { case: *case, random: fastrand::Rng::with_seed(11) };
+    let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(std::io::Error::from)?;
+    let mut lines = Vec::with_capacity(case.connections);
+    let head_bytes = match &server.trust {
+        Some(_) => head_bytes_of(server, &asks.next(), asks.status())?,
+        None => 0,
     };
-    let head = String::from_utf8_lossy(&buffer[..head_end]).to_ascii_lowercase();
-    if !head.starts_with("http/1.1 200") {
-        let first = head.lines().next().unwrap_or_default().to_owned();
-        return Err(Trouble(format!("the server answered {first}")));
+    for index in 0..case.connections {
+        let line = Line::open(server, head_bytes)?;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
+        poll.add(line.socket(), event).map_err(std::io::Error::from)?;
+        lines.push(line);
     }
-    let length = head.lines().find_map(|field| field.strip_prefix("content-length:"));
-    let length: u64 = length
-        .and_then(|value| value.trim().parse().ok())
-        .ok_or_else(|| Trouble("an answer without Content-Length".to_owned()))?;
-    let mut left = length.saturating_sub((filled - head_end) as u64);
-    while left > 0 {
-        let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        let count = line.read(&mut buffer[..want])?;
-        if count == 0 {
-            return Err(Trouble(format!("the server closed with {left} bytes to go")));
+    let calls = if count_calls { SyscallCount::start(server.pid(), seconds) } else { None };
+    let (started, cpu) = (Instant::now(), cpu_seconds(server.pid())?);
+    for line in &mut lines {
+        let request = asks.next();
+        line.ask(&request, asks.length(), asks.status())?;
+    }
+    let mut done = Done::default();
+    let mut events = [EpollEvent::empty(); EVENTS];
+    let mut scratch = vec![0; SCRATCH_BYTES];
+    let until = started + Duration::from_secs(seconds);
+    let mut heard = started;
+    while Instant::now() < until {
+        let count = match poll.wait(&mut events, EpollTimeout::from(100u8)) {
+            Err(nix::errno::Errno::EINTR) => 0,
+            other => other.map_err(std::io::Error::from)?,
+        };
+        if count > 0 {
+            heard = Instant::now();
+        } else if heard.elapsed() > SILENCE {
+            return Err(Trouble(format!("nothing arrived for {} s", SILENCE.as_secs())));
         }
-        left -= count as u64;
+        for event in &events[..count] {
+            let line = &mut lines[usize::try_from(event.data()).unwrap_or_default()];
+            let (bytes, seen) = line.look(&mut scratch)?;
+            done.bytes += bytes;
+            if seen == Seen::Whole {
+                done.requests += 1;
+                let request = asks.next();
+                line.ask(&request, asks.length(), asks.status())?;
+            }
+        }
     }
-    Ok(length)
+    done.cpu = cpu_seconds(server.pid())? - cpu;
+    done.seconds = started.elapsed().as_secs_f64();
+    done.resident = resident_bytes(server.pid());
+    done.syscalls = calls.and_then(SyscallCount::finish);
+    Ok(done)
+}
+
+struct Asks {
+    case: Case,
+    random: fastrand::Rng,
+}
+
+impl Asks {
+    fn length(&self) -> u64 {
+        self.case.range_bytes.unwrap_or(self.case.object_bytes)
+    }
+
+    fn status(&self) -> u16 {
+        if self.case.range_bytes.is_some() { 206 } else { 200 }
+    }
+
+    fn next(&mut self) -> Vec<u8> {
+        let name = self.random.usize(..self.case.objects);
+        let mut request = format!("GET /{name}.mp4 HTTP/1.1\r\nHost: localhost\r\n");
+        if let Some(bytes) = self.case.range_bytes {
+            let from = self.random.u64(RANGE_FROM..self.case.object_bytes - bytes);
+            request.push_str(&format!("Range: bytes={from}-{}\r\n", from + bytes - 1));
+        }
+        if let Some(bps) = self.case.pace_bps {
+            // CTA-5004: the most the player asks to be sent, kbit/s. nginx has it in its config.
+            request.push_str(&format!("CMCD-Status: rtp={}\r\n", bps / 1000));
+        }
+        request.push_str("\r\n");
+        request.into_bytes()
+    }
 }

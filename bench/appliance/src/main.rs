@@ -1,26 +1,34 @@
-//! `bench-appliance`: `oca lab` against nginx on loopback, CPU seconds per GB, in turns.
+//! `bench-appliance`: `oca lab` against its peers on loopback, one worker on one core, in turns.
 //! Prints ratios and writes them with the machine's facts; asserts nothing.
 
 #![forbid(unsafe_code)]
 
+mod cases;
+mod line;
 mod load;
+mod machine;
 mod peers;
+mod report;
+mod sendfile_loop;
 
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use nightfill_harness::Trouble;
 use serde_json::{Value, json};
 
-use load::Load;
-use peers::Server;
+use cases::{CASES, Case, Peer};
+use peers::{Server, Stage};
+use report::Row;
 
-/// Measure the segment server against nginx.
+/// Measure the segment server against its peers.
 #[derive(Parser)]
 struct Options {
     /// Where the built programs are.
-    #[arg(long)]
+    #[arg(long, default_value = "target/release")]
     bin_dir: PathBuf,
     /// Runs of each server; the median of the pairs is reported.
     #[arg(long, default_value_t = 5)]
@@ -28,41 +36,36 @@ struct Options {
     /// Seconds of each run.
     #[arg(long, default_value_t = 4)]
     seconds: u64,
-    /// Where the result goes.
+    /// Only cases whose name has this in it; any number of times.
+    #[arg(long = "case")]
+    cases: Vec<String>,
+    /// The engine `oca` is told to use; its own choice when absent.
+    #[arg(long)]
+    engine: Option<String>,
+    /// Where the result goes; rows of cases that were not run are kept.
     #[arg(long, default_value = "bench/results/appliance.json")]
     result: PathBuf,
+    #[command(subcommand)]
+    role: Option<Role>,
 }
 
-/// One shape of load.
-struct Case {
-    name: &'static str,
-    object_bytes: usize,
-    objects: usize,
-    connections: usize,
-    tls: bool,
+#[derive(Subcommand)]
+enum Role {
+    /// Be the bare peer: serve the files of a folder by epoll and sendfile.
+    #[command(hide = true)]
+    SendfileLoop {
+        /// The folder.
+        folder: PathBuf,
+    },
 }
-
-const CASES: &[Case] = &[
-    Case { name: "plain, 4 MiB", object_bytes: 4 << 20, objects: 32, connections: 32, tls: false },
-    Case { name: "TLS 1.3, 4 MiB", object_bytes: 4 << 20, objects: 32, connections: 32, tls: true },
-    Case {
-        name: "plain, 16 KiB",
-        object_bytes: 16 << 10,
-        objects: 512,
-        connections: 32,
-        tls: false,
-    },
-    Case {
-        name: "TLS 1.3, 16 KiB",
-        object_bytes: 16 << 10,
-        objects: 512,
-        connections: 32,
-        tls: true,
-    },
-];
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    let ended = match &options.role {
+        Some(Role::SendfileLoop { folder }) => sendfile_loop::serve(folder),
+        None => run(&options),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
             eprintln!("bench-appliance: {trouble}");
@@ -72,91 +75,88 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Trouble> {
-    let folder = tempfile::tempdir()?;
-    let mut rows = Vec::new();
-    println!("{:<18} {:>14} {:>14} {:>9}  CPU seconds", "case", "oca", "nginx", "ratio");
-    for case in CASES {
-        let row = measure(case, options, folder.path())?;
-        let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
-        let unit = row["per"].as_str().unwrap_or_default().to_owned();
-        println!(
-            "{:<18} {:>14.4} {:>14.4} {:>9.3}  per {unit}",
-            case.name,
-            number("oca"),
-            number("nginx"),
-            number("ratio")
-        );
-        rows.push(row);
+    machine::leave_the_server_its_core();
+    let limit = nix::sys::resource::Resource::RLIMIT_NOFILE;
+    if let Ok((_, hard)) = nix::sys::resource::getrlimit(limit) {
+        // Children inherit it. Where it does not suffice, the case that needs more says so.
+        let _ = nix::sys::resource::setrlimit(limit, hard, hard);
     }
-    let result = json!({ "machine": machine(), "pairs": options.pairs, "rows": rows });
+    let folder = tempfile::tempdir()?;
+    let stage = Stage::set(&options.bin_dir, folder.path(), options.engine.clone())?;
+    let wanted = |case: &&Case| {
+        options.cases.is_empty() || options.cases.iter().any(|part| case.name.contains(part))
+    };
+    let mut rows = Vec::new();
+    report::print_head();
+    for case in CASES.iter().filter(wanted) {
+        let row = measure(case, options, &stage)?;
+        row.print();
+        rows.push(row.to_json());
+        keep(options, &rows)?;
+    }
+    Ok(())
+}
+
+/// Writes the file after each case, so that a stop in the middle loses one case.
+fn keep(options: &Options, rows: &[Value]) -> Result<(), Trouble> {
     if let Some(parent) = options.result.parent() {
         std::fs::create_dir_all(parent)?;
     }
+    let before = std::fs::read_to_string(&options.result).unwrap_or_default();
+    let before: Value = serde_json::from_str(&before).unwrap_or_default();
+    let name = |row: &Value| row["case"].as_str().unwrap_or_default().to_owned();
+    let mut all: Vec<Value> = rows.to_vec();
+    for row in before["rows"].as_array().into_iter().flatten() {
+        let listed = CASES.iter().any(|case| case.name == name(row));
+        if listed && !rows.iter().any(|new| name(new) == name(row)) {
+            all.push(row.clone());
+        }
+    }
+    let place = |row: &Value| CASES.iter().position(|case| case.name == name(row));
+    all.sort_by_key(place);
+    let result = json!({ "machine": machine::facts(), "rows": all });
     std::fs::write(&options.result, format!("{result:#}\n"))?;
     Ok(())
 }
 
-fn measure(case: &Case, options: &Options, folder: &Path) -> Result<Value, Trouble> {
-    let files = folder.join(format!("{}x{}", case.objects, case.object_bytes));
-    let names = write_objects(&files, case)?;
-    let ours = Server::oca(&options.bin_dir, &files, folder, case.tls)?;
-    let theirs = Server::nginx(&files, folder, case.tls)?;
-    let load = Load { names: &names, connections: case.connections, seconds: options.seconds };
-    let mut samples: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
-    let mut ratios = Vec::new();
-    // Requests decide the cost of small objects, bytes that of large ones.
-    let per_request = case.object_bytes < 1 << 20;
-    // The first pair warms caches and is not counted.
-    for pair in 0..=options.pairs {
-        let mut cost = [0.0; 2];
-        for (slot, server) in [&ours, &theirs].into_iter().enumerate() {
-            let before = server.cpu_seconds()?;
-            let done = load.run(server)?;
-            let spent = server.cpu_seconds()? - before;
-            let amount =
-                if per_request { done.requests as f64 / 1e3 } else { done.bytes as f64 / 1e9 };
-            cost[slot] = spent / amount;
-        }
-        if pair > 0 {
-            samples[0].push(cost[0]);
-            samples[1].push(cost[1]);
-            ratios.push(cost[0] / cost[1]);
-        }
+fn measure(case: &Case, options: &Options, stage: &Stage) -> Result<Row, Trouble> {
+    let files = stage.folder.join(format!("{}x{}", case.objects, case.object_bytes));
+    write_objects(&files, case)?;
+    let mut servers = vec![stage.oca(&files, case.cover)?];
+    for peer in case.peers {
+        servers.push(match peer {
+            Peer::Nginx => stage.nginx(&files, case.cover, case.pace_bps)?,
+            Peer::SendfileLoop => stage.sendfile_loop(&files)?,
+        });
     }
-    Ok(json!({
-        "case": case.name,
-        "per": if per_request { "1000 requests" } else { "GB" },
-        "connections": case.connections,
-        "oca": median(&mut samples[0]),
-        "nginx": median(&mut samples[1]),
-        "ratio": median(&mut ratios),
-    }))
+    let mut row = Row::new(case, options.pairs, options.seconds, servers[0].said("engine"));
+    // The first round warms caches and counts system calls, which slows a server: it is not timed.
+    for pair in 0..=options.pairs {
+        let done = servers
+            .iter()
+            .map(|server: &Server| load::run(case, server, options.seconds, pair == 0))
+            .collect::<Result<Vec<_>, _>>()?;
+        if pair == 0 { row.counted(&done) } else { row.add(&done) }
+    }
+    Ok(row)
 }
 
-fn write_objects(files: &Path, case: &Case) -> Result<Vec<String>, Trouble> {
+fn write_objects(files: &Path, case: &Case) -> Result<(), Trouble> {
+    if files.is_dir() {
+        return Ok(());
+    }
     std::fs::create_dir_all(files)?;
     let mut random = fastrand::Rng::with_seed(7);
-    let mut names = Vec::new();
+    let mut block = vec![0; 1 << 20];
     for index in 0..case.objects {
-        let name = format!("{index}.mp4");
-        let mut bytes = vec![0; case.object_bytes];
-        random.fill(&mut bytes);
-        std::fs::write(files.join(&name), bytes)?;
-        names.push(name);
+        let mut file = File::create(files.join(format!("{index}.mp4")))?;
+        let mut left = case.object_bytes;
+        while left > 0 {
+            let some = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            random.fill(&mut block[..some]);
+            file.write_all(&block[..some])?;
+            left -= some as u64;
+        }
     }
-    Ok(names)
-}
-
-fn median(samples: &mut [f64]) -> f64 {
-    samples.sort_by(f64::total_cmp);
-    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn machine() -> Value {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let cpu = read("/proc/cpuinfo");
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    json!({ "cpu": model, "cores": cores, "kernel": read("/proc/sys/kernel/osrelease").trim() })
+    Ok(())
 }

@@ -1,22 +1,40 @@
-//! The servers under measurement: `oca lab` and nginx, one worker each, same files, same
-//! certificate. CPU time is read from /proc for the whole process.
+//! The servers under measurement, one worker each, on the same core, with the same files and the
+//! same certificate: `oca lab`, nginx, and the bare sendfile loop. Starts and stops; measures nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nightfill_harness::nodes::free_port;
-use nightfill_harness::pki::DemoCa;
+use nightfill_harness::pki::{DemoCa, ServerFiles};
 use nightfill_harness::process::Program;
 use nightfill_harness::{Binaries, Trouble};
+use rustls::crypto::aws_lc_rs::{self, cipher_suite};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-/// Linux counts process time in hundredths of a second on every architecture we run on.
-const TICKS_PER_SECOND: f64 = 100.0;
+use crate::cases::Cover;
+use crate::machine::SERVER_CORE;
+
 const UP_WITHIN: Duration = Duration::from_secs(10);
+/// Connections that any of them must take, with room to spare.
+const CONNECTIONS_MAX: usize = 10_000;
+/// Memory of `oca lab` for hot chunks; nginx has the page cache, which is not counted against it.
+const HOT_SET_BYTES: u64 = 256 << 20;
+
+/// What every server is started with.
+pub struct Stage {
+    /// Where the built programs are.
+    pub bins: PathBuf,
+    /// For configs and logs.
+    pub folder: PathBuf,
+    /// Chooses `oca`'s engine; its own choice when absent.
+    pub engine: Option<String>,
+    certificate: ServerFiles,
+    authority: PathBuf,
+}
 
 /// A server that listens.
 pub struct Server {
@@ -28,72 +46,123 @@ pub struct Server {
 }
 
 enum Running {
-    Oca(Program),
+    Program(Program),
     Nginx(Child),
 }
 
-impl Server {
+impl Stage {
+    /// Makes the certificate that all of them show.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set(bins: &Path, folder: &Path, engine: Option<String>) -> Result<Self, Trouble> {
+        let ca = DemoCa::make(folder)?;
+        Ok(Self {
+            bins: bins.to_path_buf(),
+            folder: folder.to_path_buf(),
+            engine,
+            certificate: ca.server("bench", folder)?,
+            authority: ca.certificate.clone(),
+        })
+    }
+
+    fn trust(&self, cover: Cover) -> Result<Option<Arc<ClientConfig>>, Trouble> {
+        let suite = match cover {
+            Cover::Plain => return Ok(None),
+            Cover::Aes128 => cipher_suite::TLS13_AES_128_GCM_SHA256,
+            Cover::Aes256 => cipher_suite::TLS13_AES_256_GCM_SHA384,
+        };
+        let authority = &self.authority;
+        let certificate = CertificateDer::from_pem_file(authority)
+            .map_err(|error| Trouble(format!("{}: {error}", authority.display())))?;
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).map_err(|error| Trouble(error.to_string()))?;
+        let mut provider = aws_lc_rs::default_provider();
+        provider.cipher_suites = vec![suite];
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Trouble(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Some(Arc::new(config)))
+    }
+
     /// `oca lab` with one worker.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn oca(bins: &Path, files: &Path, folder: &Path, tls: bool) -> Result<Self, Trouble> {
-        let mut command = Command::new(Binaries::in_folder(bins).path("oca")?);
+    pub fn oca(&self, files: &Path, cover: Cover) -> Result<Server, Trouble> {
+        let mut command = on_its_core(&Binaries::in_folder(&self.bins).path("oca")?);
         command.arg("lab").arg(files).args(["--listen", "127.0.0.1:0", "--workers", "1", "--json"]);
-        let mut trust = None;
-        if tls {
-            let ca = DemoCa::make(folder)?;
-            let server = ca.server("oca", folder)?;
-            command.arg("--tls").arg(&server.certificate).arg(&server.key);
-            trust = Some(trusting(&ca.certificate)?);
+        command.args(["--connections", &CONNECTIONS_MAX.to_string()]);
+        command.args(["--hot-set-bytes", &HOT_SET_BYTES.to_string()]);
+        if let Some(engine) = &self.engine {
+            command.args(["--engine", engine]);
         }
-        let program = Program::start("oca lab", &mut command, &folder.join("oca.log"))?;
+        if cover != Cover::Plain {
+            command.arg("--tls").arg(&self.certificate.certificate).arg(&self.certificate.key);
+        }
+        self.program("oca lab", &mut command, cover)
+    }
+
+    /// The bare loop, plain only.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn sendfile_loop(&self, files: &Path) -> Result<Server, Trouble> {
+        let mut command = on_its_core(&std::env::current_exe()?);
+        command.arg("sendfile-loop").arg(files);
+        self.program("sendfile-loop", &mut command, Cover::Plain)
+    }
+
+    fn program(&self, name: &str, command: &mut Command, cover: Cover) -> Result<Server, Trouble> {
+        let log = self.folder.join(format!("{}.log", name.replace(' ', "-")));
+        let program = Program::start(name, command, &log)?;
         let address = program.ready_text("listening")?;
-        Ok(Self { address, trust, running: Running::Oca(program) })
+        Ok(Server { address, trust: self.trust(cover)?, running: Running::Program(program) })
     }
 
     /// nginx with one process, sendfile, an open-file cache, and 16 KiB TLS records.
     ///
     /// # Errors
     /// When it is not installed or does not come up.
-    pub fn nginx(files: &Path, folder: &Path, tls: bool) -> Result<Self, Trouble> {
+    pub fn nginx(
+        &self,
+        files: &Path,
+        cover: Cover,
+        pace_bps: Option<u64>,
+    ) -> Result<Server, Trouble> {
         let address = format!("127.0.0.1:{}", free_port()?);
-        let mut trust = None;
-        let mut listen = format!("listen {address};");
-        if tls {
-            let ca = DemoCa::make(folder)?;
-            let server = ca.server("nginx", folder)?;
-            listen = format!(
-                "listen {address} ssl; ssl_certificate {}; ssl_certificate_key {}; \
-                 ssl_protocols TLSv1.3; ssl_buffer_size 16k;",
-                server.certificate.display(),
-                server.key.display()
-            );
-            trust = Some(trusting(&ca.certificate)?);
-        }
-        let config = folder.join("nginx.conf");
+        let config = self.folder.join("nginx.conf");
+        let limit = pace_bps.map_or(String::new(), |bps| format!("limit_rate {};", bps / 8));
+        let listen = self.listen(&address, cover);
         let text = format!(
             "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log;\n\
-             events {{ worker_connections 4096; }}\n\
+             worker_rlimit_nofile {2};\n\
+             events {{ worker_connections {3}; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
-             open_file_cache max=10000 inactive=60s; open_file_cache_valid 60s;\n\
+             open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; {limit}\n\
              client_body_temp_path {0}; proxy_temp_path {0}; fastcgi_temp_path {0};\n\
              uwsgi_temp_path {0}; scgi_temp_path {0};\n\
              server {{ {listen} root {1}; }} }}\n",
-            folder.display(),
-            files.display()
+            self.folder.display(),
+            files.display(),
+            CONNECTIONS_MAX * 2,
+            CONNECTIONS_MAX,
         );
         std::fs::write(&config, text)?;
-        let mut command = Command::new("nginx");
+        let mut command = on_its_core(Path::new("nginx"));
         command.arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(Stdio::null()).spawn().map_err(|error| {
             Trouble(format!("cannot start nginx ({error}): apt-get install nginx-light"))
         })?;
-        let server = Self { address, trust, running: Running::Nginx(child) };
+        let trust = self.trust(cover)?;
+        let server = Server { address, trust, running: Running::Nginx(child) };
         let until = Instant::now() + UP_WITHIN;
         while std::net::TcpStream::connect(&server.address).is_err() {
             if Instant::now() > until {
-                let log = std::fs::read_to_string(folder.join("nginx.log")).unwrap_or_default();
+                let log = std::fs::read_to_string(self.folder.join("nginx.log"));
+                let log = log.unwrap_or_default();
                 return Err(Trouble(format!("nginx did not come up: {log}")));
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -101,25 +170,45 @@ impl Server {
         Ok(server)
     }
 
-    /// User and system time of the process so far.
-    ///
-    /// # Errors
-    /// When /proc does not know it any more.
-    pub fn cpu_seconds(&self) -> Result<f64, Trouble> {
-        let pid = match &self.running {
-            Running::Oca(program) => program.pid(),
-            Running::Nginx(child) => child.id(),
+    fn listen(&self, address: &str, cover: Cover) -> String {
+        let suite = match cover {
+            Cover::Plain => return format!("listen {address} backlog=8192;"),
+            Cover::Aes128 => "TLS_AES_128_GCM_SHA256",
+            Cover::Aes256 => "TLS_AES_256_GCM_SHA384",
         };
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name in parentheses may hold spaces; fields are counted from behind it.
-        let rest = text.rsplit(')').next().unwrap_or_default();
-        let ticks: f64 = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse::<f64>().ok())
-            .sum();
-        Ok(ticks / TICKS_PER_SECOND)
+        format!(
+            "listen {address} ssl backlog=8192; ssl_certificate {}; ssl_certificate_key {}; \
+             ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites {suite}; ssl_buffer_size 16k;",
+            self.certificate.certificate.display(),
+            self.certificate.key.display()
+        )
+    }
+}
+
+/// `program`, tied to the servers' core for all its threads.
+fn on_its_core(program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &SERVER_CORE.to_string()]).arg(program);
+    command
+}
+
+impl Server {
+    /// The process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        match &self.running {
+            Running::Program(program) => program.pid(),
+            Running::Nginx(child) => child.id(),
+        }
+    }
+
+    /// What it said about itself when it was ready, if it says such things.
+    #[must_use]
+    pub fn said(&self, field: &str) -> Option<String> {
+        match &self.running {
+            Running::Program(program) => program.ready_text(field).ok(),
+            Running::Nginx(_) => None,
+        }
     }
 }
 
@@ -130,18 +219,4 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
-}
-
-fn trusting(authority: &Path) -> Result<Arc<ClientConfig>, Trouble> {
-    let certificate = CertificateDer::from_pem_file(authority)
-        .map_err(|error| Trouble(format!("{}: {error}", authority.display())))?;
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).map_err(|error| Trouble(error.to_string()))?;
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }

@@ -278,6 +278,7 @@ mod tests {
             class: DiskClass::Ssd,
             media_type: "video/mp4",
             sealed: None,
+            modified: None,
         }
     }
 

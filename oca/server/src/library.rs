@@ -43,6 +43,9 @@ pub struct Found {
     /// Payload bytes when the file starts with a seal that each chunk is checked against; absent in
     /// a lab, where nothing is.
     pub sealed: Option<u64>,
+    /// When it was last changed, Unix seconds; absent for sealed objects, which have no date: their
+    /// name says all. Also absent where it could have changed twice within that second.
+    pub modified: Option<u64>,
 }
 
 impl Found {
@@ -119,6 +122,7 @@ impl Sealed {
             class: entry.class,
             media_type: entry.media_type.as_str(),
             sealed: Some(entry.bytes),
+            modified: None,
         })
     }
 

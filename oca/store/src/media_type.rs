@@ -11,6 +11,16 @@ pub enum MediaType {
     AudioMp4,
     /// An HLS media playlist.
     HlsPlaylist,
+    /// A DASH manifest.
+    DashManifest,
+    /// Subtitles.
+    WebVtt,
+    /// A still, such as a thumbnail or a piece of artwork.
+    Jpeg,
+    /// JSON of any kind.
+    Json,
+    /// Words for people.
+    Text,
 }
 
 impl MediaType {
@@ -22,6 +32,11 @@ impl MediaType {
             Self::VideoMp4 => "video/mp4",
             Self::AudioMp4 => "audio/mp4",
             Self::HlsPlaylist => "application/vnd.apple.mpegurl",
+            Self::DashManifest => "application/dash+xml",
+            Self::WebVtt => "text/vtt; charset=utf-8",
+            Self::Jpeg => "image/jpeg",
+            Self::Json => "application/json",
+            Self::Text => "text/plain; charset=utf-8",
         }
     }
 
@@ -31,6 +46,11 @@ impl MediaType {
             Self::VideoMp4 => 1,
             Self::AudioMp4 => 2,
             Self::HlsPlaylist => 3,
+            Self::DashManifest => 4,
+            Self::WebVtt => 5,
+            Self::Jpeg => 6,
+            Self::Json => 7,
+            Self::Text => 8,
         }
     }
 
@@ -40,7 +60,26 @@ impl MediaType {
             1 => Some(Self::VideoMp4),
             2 => Some(Self::AudioMp4),
             3 => Some(Self::HlsPlaylist),
+            4 => Some(Self::DashManifest),
+            5 => Some(Self::WebVtt),
+            6 => Some(Self::Jpeg),
+            7 => Some(Self::Json),
+            8 => Some(Self::Text),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_on_disk_means_one_type_or_none() {
+        let known: Vec<u8> = (0..=u8::MAX).filter(|b| MediaType::from_byte(*b).is_some()).collect();
+        assert_eq!(known, (0..=8).collect::<Vec<u8>>());
+        for byte in known {
+            assert_eq!(MediaType::from_byte(byte).map(MediaType::as_byte), Some(byte));
         }
     }
 }

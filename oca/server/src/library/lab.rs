@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use control_types::ObjectId;
@@ -13,6 +13,9 @@ use control_types::fleet::DiskClass;
 
 use super::{Found, View};
 use crate::limits::LAB_FILES_MAX;
+
+/// A date is shown once it is this old, seconds: clocks of file systems tick coarsely.
+const SETTLED_AFTER_S: u64 = 2;
 
 /// The files of a directory as of the last scan.
 pub struct Lab {
@@ -128,10 +131,19 @@ impl Files {
             class: DiskClass::Ssd,
             media_type: media_type(&path),
             sealed: None,
+            modified: settled_second(modified),
         };
         self.paths.insert(object, path);
         self.found.insert(url, found);
     }
+}
+
+/// The second of a change that is over: within the same second a file may change once more and
+/// keep its date, and then the date must not vouch for its bytes.
+fn settled_second(modified: Option<Duration>) -> Option<u64> {
+    let seconds = modified?.as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    (seconds + SETTLED_AFTER_S <= now).then_some(seconds)
 }
 
 fn media_type(path: &Path) -> &'static str {
@@ -147,6 +159,7 @@ fn media_type(path: &Path) -> &'static str {
         "json" => "application/json",
         "jpg" | "jpeg" => "image/jpeg",
         "png" => "image/png",
+        "vtt" => "text/vtt; charset=utf-8",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }

@@ -16,8 +16,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 const EVENTS: usize = 512;
 /// The most that one look at a plain connection takes.
 const SCRATCH_BYTES: usize = 1 << 20;
-/// Ranges start behind this, so that their offsets, and so their heads, have one length.
+/// Ranges lie between these, so that their offsets, and so their heads, have one length.
 const RANGE_FROM: u64 = 100_000_000;
+const RANGE_TO: u64 = 1_000_000_000;
 
 /// What one run did and what it cost the server.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,7 +112,7 @@ impl Asks {
         let name = self.random.usize(..self.case.objects);
         let mut request = format!("GET /{name}.mp4 HTTP/1.1\r\nHost: localhost\r\n");
         if let Some(bytes) = self.case.range_bytes {
-            let from = self.random.u64(RANGE_FROM..self.case.object_bytes - bytes);
+            let from = self.random.u64(RANGE_FROM..RANGE_TO - bytes);
             request.push_str(&format!("Range: bytes={from}-{}\r\n", from + bytes - 1));
         }
         if let Some(bps) = self.case.pace_bps {

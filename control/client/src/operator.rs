@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use control_types::catalog::{StoredArtwork, TitleRecord};
 use control_types::fill::{FillProgress, FillState, NewWindow, NightPlan, Window};
 use control_types::fleet::{
-    ApplianceKey, ApplianceRecord, ApplianceStatus, Site, SteerExplanation,
+    ApplianceKey, ApplianceRecord, ApplianceStatus, IspKey, IspKeyListed, Site, SteerExplanation,
 };
 use control_types::play::{NewTicket, Ticket};
 use control_types::schedule::{ScheduleStatus, WindowSchedule};
 use control_types::telemetry::Live;
-use control_types::{ApplianceId, TitleId, WindowId};
+use control_types::{ApplianceId, IspId, IspKeyId, TitleId, WindowId};
 use reqwest::Method;
 
 use crate::{ClientError, ControlClient};
@@ -79,6 +79,22 @@ impl ControlClient {
     pub async fn undrain(&self, appliance: &ApplianceId) -> Result<(), ClientError> {
         let path = format!("/v1/operator/appliances/{appliance}/undrain");
         self.order::<()>(Method::POST, &path, None).await
+    }
+
+    /// `POST /v1/operator/isps/{isp}/keys`; the key is in this answer and never again.
+    pub async fn make_isp_key(&self, isp: &IspId) -> Result<IspKey, ClientError> {
+        let path = format!("/v1/operator/isps/{isp}/keys");
+        self.call(Method::POST, &path, &serde_json::json!({})).await
+    }
+
+    /// `GET /v1/operator/isp-keys`.
+    pub async fn isp_keys(&self) -> Result<Vec<IspKeyListed>, ClientError> {
+        self.get("/v1/operator/isp-keys").await
+    }
+
+    /// `DELETE /v1/operator/isp-keys/{key}`.
+    pub async fn revoke_isp_key(&self, key: &IspKeyId) -> Result<(), ClientError> {
+        self.order::<()>(Method::DELETE, &format!("/v1/operator/isp-keys/{key}"), None).await
     }
 
     /// `POST /v1/operator/windows`.

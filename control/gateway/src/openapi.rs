@@ -104,19 +104,21 @@ fn resources() -> OpenApiRouter<Gateway> {
         (name = "member", description = "Bearer: the access token of a session."),
         (name = "play", description = "The play id in the path is the right to ask."),
         (name = "operator", description = "Bearer: the operator's key."),
+        (name = "isp", description = "Bearer: the operator's key, or an ISP's for its own sites."),
         (name = "appliance", description = "Bearer: the appliance's own key."),
         (name = "public", description = "No credentials."),
     )
 )]
 struct Document;
 
-/// The three kinds of bearer.
+/// The four kinds of bearer.
 struct Keys;
 
 impl Modify for Keys {
     fn modify(&self, description: &mut Description) {
         let components = description.components.get_or_insert_default();
-        for (name, format) in [("member", "JWT"), ("operator", "key"), ("appliance", "key")] {
+        let keys = [("member", "JWT"), ("operator", "key"), ("isp", "key"), ("appliance", "key")];
+        for (name, format) in keys {
             let bearer =
                 HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format(format).build();
             components.add_security_scheme(name, SecurityScheme::Http(bearer));

@@ -1,7 +1,8 @@
 //! `/v1/operator/…`: what the operator and `ocactl` do. One file a subject, all behind the
-//! operator's key. Plans nothing and places nothing: the director does.
+//! operator's key; what an ISP may do for its own sites opens with the ISP's key too. Plans nothing and places nothing: the director does.
 
 mod fleet;
+mod isps;
 mod live;
 mod plan;
 mod tickets;
@@ -16,6 +17,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
         .merge(titles::routes())
         .merge(fleet::routes())
+        .merge(isps::routes())
         .merge(windows::routes())
         .merge(plan::routes())
         .merge(live::routes())

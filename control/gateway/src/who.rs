@@ -1,4 +1,4 @@
-//! Who is calling: the three kinds of bearer, each an extractor that a handler asks for by type.
+//! Who is calling: the four kinds of bearer, each an extractor that a handler asks for by type.
 //! Decides nothing about what they may do beyond being who they are.
 
 use aws_lc_rs::{constant_time, digest};
@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header;
 use axum::http::request::Parts;
 use control_accounts::Access;
+use control_steering::Reach;
 use control_types::{AccountId, ApplianceId, ErrorWord, ProfileId};
 
 use crate::errors::Refusal;
@@ -45,14 +46,42 @@ impl FromRequestParts<Gateway> for Operator {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
-        let offered = digest::digest(&digest::SHA256, bearer(parts)?.as_bytes());
-        let key = gateway.settings().operator_key.as_bytes();
-        let wanted = digest::digest(&digest::SHA256, key);
-        // Hashes of equal length, compared without a hint of where they differ.
-        constant_time::verify_slices_are_equal(offered.as_ref(), wanted.as_ref())
-            .map(|()| Self)
-            .map_err(|_| unauthenticated("this is not the operator's key; see operator.key_file"))
+        let key = bearer(parts)?;
+        if is_operators(key, gateway) {
+            return Ok(Self);
+        }
+        if gateway.services().steering.authenticate_isp(key).is_some() {
+            let message = "this is an ISP's key, and only the operator may do this";
+            return Err(Refusal::new(ErrorWord::Forbidden, message));
+        }
+        Err(unauthenticated("this is not the operator's key; see operator.key_file"))
     }
+}
+
+/// The operator, or an ISP: whoever may act for sites, and for which.
+pub(crate) struct Steward(pub Reach);
+
+impl FromRequestParts<Gateway> for Steward {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
+        let key = bearer(parts)?;
+        if is_operators(key, gateway) {
+            return Ok(Self(Reach::Everything));
+        }
+        let isp = gateway.services().steering.authenticate_isp(key);
+        isp.map(|isp| Self(Reach::Isp(isp))).ok_or_else(|| {
+            unauthenticated("this is neither the operator's key nor an ISP's; see `ocactl isp`")
+        })
+    }
+}
+
+fn is_operators(key: &str, gateway: &Gateway) -> bool {
+    let offered = digest::digest(&digest::SHA256, key.as_bytes());
+    let key = gateway.settings().operator_key.as_bytes();
+    let wanted = digest::digest(&digest::SHA256, key);
+    // Hashes of equal length, compared without a hint of where they differ.
+    constant_time::verify_slices_are_equal(offered.as_ref(), wanted.as_ref()).is_ok()
 }
 
 /// An appliance, by its own key. Looked up by the key's SHA-256, so that the time it takes tells

@@ -1,7 +1,7 @@
 //! How steering and the fill desk say no. Carries no status code: the gateway picks one by `word`.
 
 use control_store::StoreError;
-use control_types::{ApplianceId, ErrorWord, IspId, SiteId, WindowId};
+use control_types::{ApplianceId, ErrorWord, IspId, IspKeyId, SiteId, WindowId};
 use thiserror::Error;
 
 /// What could not be done. All but `Store` and `FleetFull` are the caller's to mend; none is worth
@@ -73,6 +73,33 @@ pub enum SteeringError {
         /// Of the plan offered.
         offered: u64,
     },
+    /// An ISP's key reaches its own sites only.
+    #[error(
+        "{what} is not ISP {isp}'s: its key reaches its own sites, appliances and windows only"
+    )]
+    NotYours {
+        /// Whose key.
+        isp: IspId,
+        /// What was asked for.
+        what: String,
+    },
+    /// No site is this ISP's.
+    #[error("no site is ISP {0}'s: register one with this ISP first")]
+    UnknownIsp(IspId),
+    /// No such ISP key.
+    #[error("there is no ISP key {0}: `ocactl isp keys` lists them")]
+    UnknownIspKey(IspKeyId),
+    /// Room for no more keys of one ISP.
+    #[error("ISP {isp} has {max} keys, as many as one may have: revoke one first")]
+    IspKeysFull {
+        /// Whose.
+        isp: IspId,
+        /// The bound.
+        max: usize,
+    },
+    /// The machine is broken.
+    #[error("the system gave no randomness for a key")]
+    NoRandomness,
     /// The ledger said no.
     #[error("the ledger could not {doing}")]
     Store {
@@ -89,14 +116,19 @@ impl SteeringError {
     #[must_use]
     pub fn word(&self) -> ErrorWord {
         match self {
-            Self::UnknownSite(_) | Self::UnknownAppliance(_) | Self::UnknownWindow(_) => {
-                ErrorWord::NotFound
-            }
+            Self::UnknownSite(_)
+            | Self::UnknownAppliance(_)
+            | Self::UnknownWindow(_)
+            | Self::UnknownIsp(_)
+            | Self::UnknownIspKey(_) => ErrorWord::NotFound,
+            Self::NotYours { .. } => ErrorWord::Forbidden,
+            Self::NoRandomness => ErrorWord::Internal,
             Self::BadSite { .. } | Self::BadAppliance { .. } | Self::BadWindow { .. } => {
                 ErrorWord::BadRequest
             }
             Self::PrefixClaimed { .. }
             | Self::FleetFull { .. }
+            | Self::IspKeysFull { .. }
             | Self::WindowTaken(_)
             | Self::StalePlan { .. } => ErrorWord::Conflict,
             Self::Store { source: StoreError::Refused { .. }, .. } => ErrorWord::BadRequest,

@@ -21,6 +21,7 @@ use control_types::{ApplianceId, UnixMillis, WindowId};
 
 use crate::error::SteeringError;
 use crate::fleet::Fleet;
+use crate::isp::Reach;
 use crate::limits::{
     FILL_FAILURES_MAX, FILL_WHY_BYTES_MAX, WINDOW_KEPT_MS, WINDOW_MS_MAX, WINDOW_MS_MIN,
     WINDOWS_OPEN_MAX,
@@ -82,14 +83,18 @@ impl FillDesk {
     /// Opens a window, now or later.
     ///
     /// # Errors
-    /// `BadWindow` for fields out of range or a scope that names nobody, `WindowTaken`.
+    /// `NotYours`, `BadWindow` for fields out of range or a scope that names nobody,
+    /// `WindowTaken`.
     pub async fn open_window(
         &self,
         new: NewWindow,
+        by: &Reach,
         steering: &Steering,
         now: UnixMillis,
     ) -> Result<Window, SteeringError> {
-        let window = open_window_check(new, &steering.fleet(), now)?;
+        let fleet = steering.fleet();
+        by.check_scope(&new.scope, &fleet, || format!("the scope of window {}", new.id))?;
+        let window = open_window_check(new, &fleet, now)?;
         let _changing = self.change.lock().await;
         if self.rules.load().claim(&window.id) {
             return Err(SteeringError::WindowTaken(window.id));
@@ -112,13 +117,16 @@ impl FillDesk {
     /// for its night under way, or else its next one; the nights after that stay.
     ///
     /// # Errors
-    /// `UnknownWindow`.
+    /// `UnknownWindow`, `NotYours`.
     pub async fn close_window(
         &self,
         id: &WindowId,
+        by: &Reach,
+        steering: &Steering,
         now: UnixMillis,
     ) -> Result<Window, SteeringError> {
         let _changing = self.change.lock().await;
+        self.check_named(id, by, &steering.fleet())?;
         let closed = self.close_written(id, now).await?;
         self.refresh_windows(now).await?;
         closed.ok_or_else(|| SteeringError::UnknownWindow(id.clone()))
@@ -132,6 +140,18 @@ impl FillDesk {
         let mut windows = Vec::clone(&written);
         self.rules.load().add_nights(&mut windows, &written, now, |_| true);
         windows
+    }
+
+    /// Refuses to touch a window, night or schedule of this name that is not `by`'s; a name that
+    /// nobody has passes. The caller holds `change`.
+    fn check_named(&self, id: &WindowId, by: &Reach, fleet: &Fleet) -> Result<(), SteeringError> {
+        let written = self.windows.load();
+        let window = written.iter().find(|window| window.id == *id).map(|window| &window.scope);
+        let rules = self.rules.load();
+        for scope in window.into_iter().chain(rules.scopes(id)) {
+            by.check_scope(scope, fleet, || format!("window {id}"))?;
+        }
+        Ok(())
     }
 
     /// Those not over whose scope is `wanted`, by opening time.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::{AHashMap, AHashSet};
-use control_store::ledger::{ApplianceRow, KeyHash};
+use control_store::ledger::{ApplianceRow, IspKeyRow, KeyHash};
 use control_types::fleet::{ApplianceRecord, ApplianceReport, HeldObject, Site};
-use control_types::{ApplianceId, ObjectId, SiteId, UnixMillis};
+use control_types::{ApplianceId, IspId, ObjectId, SiteId, UnixMillis};
 
 use crate::ear::Ear;
 use crate::health::Conduct;
@@ -33,6 +33,8 @@ pub struct Registry {
     pub appliances: BTreeMap<ApplianceId, Registered>,
     /// Whose key hashes to this.
     pub keys: AHashMap<KeyHash, ApplianceId>,
+    /// The ISP whose key hashes to this.
+    pub isp_keys: AHashMap<KeyHash, IspId>,
     /// Announced to sites.
     pub prefixes: Prefixes,
 }
@@ -49,10 +51,11 @@ pub struct Registered {
 impl Registry {
     /// The registry that these ledger rows make.
     #[must_use]
-    pub fn of(sites: Vec<Site>, appliances: Vec<ApplianceRow>) -> Self {
+    pub fn of(sites: Vec<Site>, appliances: Vec<ApplianceRow>, isp_keys: Vec<IspKeyRow>) -> Self {
         let prefixes = Prefixes::of(sites.iter());
         let mut registry = Self { prefixes, ..Self::default() };
         registry.sites = sites.into_iter().map(|site| (site.id.clone(), site)).collect();
+        registry.isp_keys = isp_keys.into_iter().map(|key| (key.key_hash, key.isp)).collect();
         for row in appliances {
             let id = row.record.id.clone();
             registry.keys.insert(row.key_hash, id.clone());

@@ -16,6 +16,7 @@ mod error;
 mod fill_desk;
 pub mod fleet;
 pub mod health;
+mod isp;
 pub mod limits;
 pub mod model;
 pub mod prefixes;
@@ -24,5 +25,6 @@ mod words;
 
 pub use error::SteeringError;
 pub use fill_desk::FillDesk;
+pub use isp::Reach;
 pub use model::{Question, Ranked};
 pub use service::{Heard, Settings, Steering};

@@ -14,6 +14,9 @@ pub const PREFIX_BITS_MIN_V4: u8 = 8;
 /// Shortest IPv6 prefix, for the same reason.
 pub const PREFIX_BITS_MIN_V6: u8 = 16;
 
+/// Keys of one ISP: one in use, one that replaces it, a few for machines.
+pub const ISP_KEYS_MAX: usize = 16;
+
 /// Longest site name, bytes.
 pub const SITE_NAME_BYTES_MAX: usize = 120;
 

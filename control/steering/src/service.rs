@@ -50,7 +50,7 @@ pub struct Heard {
 
 /// Fleet registry, reports and ranked lists.
 pub struct Steering {
-    ledger: Arc<dyn FleetLedger>,
+    pub(crate) ledger: Arc<dyn FleetLedger>,
     settings: Settings,
     /// Readers load this and hold no lock.
     fleet: ArcSwap<Fleet>,
@@ -58,7 +58,7 @@ pub struct Steering {
     swap: Mutex<()>,
     /// Held over a registry change, from check to ledger to snapshot, so that two operators cannot
     /// announce one prefix at once.
-    change: tokio::sync::Mutex<()>,
+    pub(crate) change: tokio::sync::Mutex<()>,
 }
 
 impl Steering {
@@ -94,11 +94,12 @@ impl Steering {
     }
 
     /// The caller holds `change`, or is the only one there is.
-    async fn reread(&self) -> Result<(), SteeringError> {
+    pub(crate) async fn reread(&self) -> Result<(), SteeringError> {
         let reading = SteeringError::store;
         let sites = self.ledger.sites().await.map_err(reading("read the sites"))?;
         let rows = self.ledger.appliances().await.map_err(reading("read the appliances"))?;
-        let registry = Arc::new(Registry::of(sites, rows));
+        let keys = self.ledger.isp_keys().await.map_err(reading("read the ISPs' keys"))?;
+        let registry = Arc::new(Registry::of(sites, rows, keys));
         self.swap_in(|fleet| {
             let mut seen = AHashMap::clone(&fleet.seen);
             seen.retain(|id, _| registry.appliances.contains_key(id));
@@ -161,7 +162,7 @@ impl Steering {
         if is_new && registry.appliances.len() >= APPLIANCES_MAX {
             return Err(SteeringError::FleetFull { max: APPLIANCES_MAX });
         }
-        let key = new_key(&record.id)?;
+        let key = new_key()?;
         let made = match self.ledger.put_appliance(record, &hash_key(&key), now).await {
             Ok(made) => made,
             Err(StoreError::Missing(_)) => {
@@ -391,16 +392,13 @@ fn report_check(report: &ApplianceReport) -> Result<(), SteeringError> {
 }
 
 /// 256 random bits as text.
-fn new_key(appliance: &ApplianceId) -> Result<String, SteeringError> {
+pub(crate) fn new_key() -> Result<String, SteeringError> {
     let mut bytes = [0u8; 32];
-    rand::fill(&mut bytes).map_err(|_| SteeringError::BadAppliance {
-        appliance: appliance.clone(),
-        why: "the system gave no randomness for its key".to_owned(),
-    })?;
+    rand::fill(&mut bytes).map_err(|_| SteeringError::NoRandomness)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn hash_key(key: &str) -> KeyHash {
+pub(crate) fn hash_key(key: &str) -> KeyHash {
     let hash = digest::digest(&digest::SHA256, key.as_bytes());
     let mut out = [0u8; 32];
     out.copy_from_slice(hash.as_ref());

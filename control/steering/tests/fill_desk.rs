@@ -7,7 +7,7 @@ mod lab;
 
 use std::path::Path;
 
-use control_steering::{FillDesk, Settings, Steering, SteeringError};
+use control_steering::{FillDesk, Reach, Settings, Steering, SteeringError};
 use control_store::open_embedded;
 use control_types::fill::{
     AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Pull, WindowScope,
@@ -84,7 +84,7 @@ async fn a_window_reaches_those_in_its_scope() {
         ("w3-isp", WindowScope::Isp("one".parse().unwrap())),
         ("w4-all", WindowScope::Everyone),
     ] {
-        desk.open_window(window(id, scope), &steering, NOW).await.unwrap();
+        desk.open_window(window(id, scope), &Reach::Everything, &steering, NOW).await.unwrap();
     }
     let names = |id: &str| windows_of(&desk, &steering, id, NOW).join(" ");
     assert_eq!(names("a1"), "w1-box w2-site w3-isp w4-all");
@@ -97,14 +97,19 @@ async fn a_window_reaches_those_in_its_scope() {
 async fn a_window_that_is_over_or_closed_is_in_no_orders() {
     let directory = tempfile::tempdir().unwrap();
     let (steering, desk) = desk(directory.path()).await;
-    desk.open_window(window("tonight", WindowScope::Everyone), &steering, NOW).await.unwrap();
+    desk.open_window(window("tonight", WindowScope::Everyone), &Reach::Everything, &steering, NOW)
+        .await
+        .unwrap();
     let mut later = window("tomorrow", WindowScope::Everyone);
     later.opens_at = Some(NOW.plus_millis(24 * HOUR_MS));
-    desk.open_window(later, &steering, NOW).await.unwrap();
+    desk.open_window(later, &Reach::Everything, &steering, NOW).await.unwrap();
     let names = |now| windows_of(&desk, &steering, "c1", now).join(" ");
     assert_eq!(names(NOW), "tonight tomorrow");
     assert_eq!(names(NOW.plus_millis(HOUR_MS)), "tomorrow");
-    let closed = desk.close_window(&"tomorrow".parse().unwrap(), NOW).await.unwrap();
+    let closed = desk
+        .close_window(&"tomorrow".parse().unwrap(), &Reach::Everything, &steering, NOW)
+        .await
+        .unwrap();
     assert!(closed.closed && !closed.is_open(closed.opens_at));
     assert_eq!(names(NOW), "tonight");
     assert_eq!(desk.windows(NOW).len(), 2, "the listing shows closed ones");
@@ -119,7 +124,7 @@ async fn windows_that_are_none_are_refused() {
         let mut new = window("w", WindowScope::Everyone);
         change(&mut new);
         let (steering, desk) = (&steering, &desk);
-        async move { desk.open_window(new, steering, NOW).await.unwrap_err() }
+        async move { desk.open_window(new, &Reach::Everything, steering, NOW).await.unwrap_err() }
     };
     let short = refused(&|new| new.length_ms = 999).await;
     assert!(short.to_string().contains("999"), "{short}");
@@ -128,10 +133,15 @@ async fn windows_that_are_none_are_refused() {
     refused(&|new| new.opens_at = Some(UnixMillis(NOW.0 - HOUR_MS))).await;
     refused(&|new| new.rate_bps_max = Some(0)).await;
     refused(&|new| new.scope = WindowScope::Site("nowhere".parse().unwrap())).await;
-    desk.open_window(window("w", WindowScope::Everyone), &steering, NOW).await.unwrap();
+    desk.open_window(window("w", WindowScope::Everyone), &Reach::Everything, &steering, NOW)
+        .await
+        .unwrap();
     let taken = refused(&|_| {}).await;
     assert!(matches!(taken, SteeringError::WindowTaken(_)), "{taken}");
-    let unknown = desk.close_window(&"gone".parse().unwrap(), NOW).await.unwrap_err();
+    let unknown = desk
+        .close_window(&"gone".parse().unwrap(), &Reach::Everything, &steering, NOW)
+        .await
+        .unwrap_err();
     assert_eq!(unknown.word(), ErrorWord::NotFound);
 }
 

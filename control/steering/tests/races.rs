@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use control_steering::{FillDesk, Settings, Steering};
+use control_steering::{FillDesk, Reach, Settings, Steering};
 use control_store::ledger::{
-    ApplianceMade, ApplianceRow, FillLedger, FleetLedger, KeyHash, PlanPut,
+    ApplianceMade, ApplianceRow, FillLedger, FleetLedger, IspKeyRow, KeyHash, PlanPut,
 };
 use control_store::{Ledger, StoreError, open_embedded};
 use control_types::fill::{NewWindow, NightPlan, Window, WindowScope};
 use control_types::fleet::{ApplianceRecord, Role, Site};
 use control_types::schedule::WindowSchedule;
-use control_types::{ApplianceId, SiteId, UnixMillis, WindowId};
+use control_types::{ApplianceId, IspKeyId, SiteId, UnixMillis, WindowId};
 use lab::{NOW, SILENT_MS, record, site};
 use tokio::sync::Notify;
 
@@ -82,6 +82,18 @@ impl FleetLedger for Slow {
 
     async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError> {
         self.ledger.set_drain(appliance, drain).await
+    }
+
+    async fn add_isp_key(&self, key: &IspKeyRow) -> Result<(), StoreError> {
+        self.ledger.add_isp_key(key).await
+    }
+
+    async fn remove_isp_key(&self, key: &IspKeyId) -> Result<bool, StoreError> {
+        self.ledger.remove_isp_key(key).await
+    }
+
+    async fn isp_keys(&self) -> Result<Vec<IspKeyRow>, StoreError> {
+        self.ledger.isp_keys().await
     }
 }
 
@@ -189,7 +201,8 @@ async fn a_window_opened_during_a_refresh_stays_open() {
     };
     let (own, again) = (Arc::clone(&desk), Arc::clone(&desk));
     let refresh = async move { again.refresh(NOW).await.unwrap() };
-    let open = async move { own.open_window(window, &steering, NOW).await.unwrap() };
+    let open =
+        async move { own.open_window(window, &Reach::Everything, &steering, NOW).await.unwrap() };
     interleave(&ledger, refresh, open).await;
     assert_eq!(desk.windows(NOW).len(), 1);
 }

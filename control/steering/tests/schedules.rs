@@ -7,7 +7,7 @@ mod lab;
 
 use std::path::Path;
 
-use control_steering::{FillDesk, Settings, Steering, SteeringError};
+use control_steering::{FillDesk, Reach, Settings, Steering, SteeringError};
 use control_store::open_embedded;
 use control_types::fill::{NewWindow, Window, WindowScope};
 use control_types::fleet::Role;
@@ -63,7 +63,8 @@ async fn nights_are_windows_to_agents_and_director() {
     let mut rule = nightly("Europe/Lisbon", "02:00");
     rule.scope = WindowScope::Site("a".parse().unwrap());
     rule.except = vec!["2026-11-25".to_owned()];
-    let status = desk.put_schedule(rule.clone(), &steering, NOON).await.unwrap();
+    let status =
+        desk.put_schedule(rule.clone(), &Reach::Everything, &steering, NOON).await.unwrap();
     assert_eq!(status.next.unwrap().id, name("nightly-2026-11-24"));
 
     let nights = orders(&desk, &steering, "a1", NOON);
@@ -88,7 +89,7 @@ async fn nights_are_windows_to_agents_and_director() {
         rate_bps_max: None,
         bytes_max: None,
     };
-    desk.open_window(one_off, &steering, NOON).await.unwrap();
+    desk.open_window(one_off, &Reach::Everything, &steering, NOON).await.unwrap();
     assert_eq!(orders(&desk, &steering, "a1", NOON)[0].id, name("extra"));
 }
 
@@ -96,7 +97,7 @@ async fn nights_are_windows_to_agents_and_director() {
 async fn check_night(zone: &str, start: &str, now: u64, expected: (i64, i64)) {
     let directory = tempfile::tempdir().unwrap();
     let (steering, desk) = desk(directory.path()).await;
-    desk.put_schedule(nightly(zone, start), &steering, NOON).await.unwrap();
+    desk.put_schedule(nightly(zone, start), &Reach::Everything, &steering, NOON).await.unwrap();
     let night = orders(&desk, &steering, "a1", UnixMillis(now)).remove(0);
     let minutes = |at: UnixMillis| (at.0 as i64 - now as i64) / MINUTE_MS as i64;
     assert_eq!((minutes(night.opens_at), minutes(night.closes_at)), expected, "{zone} {start}");
@@ -123,11 +124,16 @@ async fn closing_by_the_schedule_s_name_closes_tonight_only() {
     let at_three = NOON.plus_millis(15 * HOUR_MS);
     {
         let (steering, desk) = desk(directory.path()).await;
-        desk.put_schedule(nightly("UTC", "02:00"), &steering, NOON).await.unwrap();
+        desk.put_schedule(nightly("UTC", "02:00"), &Reach::Everything, &steering, NOON)
+            .await
+            .unwrap();
         assert!(orders(&desk, &steering, "a1", at_three)[0].is_open(at_three));
         // Twice: the second call must not take tomorrow's night.
         for _ in 0..2 {
-            let closed = desk.close_window(&name("nightly"), at_three).await.unwrap();
+            let closed = desk
+                .close_window(&name("nightly"), &Reach::Everything, &steering, at_three)
+                .await
+                .unwrap();
             assert_eq!((closed.id, closed.closed), (name("nightly-2026-11-24"), true));
         }
         let left = orders(&desk, &steering, "a1", at_three);
@@ -136,8 +142,13 @@ async fn closing_by_the_schedule_s_name_closes_tonight_only() {
         let listed = desk.windows(at_three);
         assert_eq!(listed.iter().filter(|window| window.closed).count(), 1);
         // A night to come, by its own name.
-        desk.close_window(&name("nightly-2026-12-24"), at_three).await.unwrap();
-        let past = desk.close_window(&name("nightly-2026-11-01"), at_three).await.unwrap_err();
+        desk.close_window(&name("nightly-2026-12-24"), &Reach::Everything, &steering, at_three)
+            .await
+            .unwrap();
+        let past = desk
+            .close_window(&name("nightly-2026-11-01"), &Reach::Everything, &steering, at_three)
+            .await
+            .unwrap_err();
         assert_eq!(past.word(), ErrorWord::NotFound);
     }
     // Control starts again: rule and closed nights are as they were.
@@ -155,14 +166,21 @@ async fn closing_by_the_schedule_s_name_closes_tonight_only() {
 async fn a_changed_or_removed_schedule_counts_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let (steering, desk) = desk(directory.path()).await;
-    let first = desk.put_schedule(nightly("UTC", "02:00"), &steering, NOON).await.unwrap();
-    let second = desk.put_schedule(nightly("UTC", "03:00"), &steering, NOON).await.unwrap();
+    let first = desk
+        .put_schedule(nightly("UTC", "02:00"), &Reach::Everything, &steering, NOON)
+        .await
+        .unwrap();
+    let second = desk
+        .put_schedule(nightly("UTC", "03:00"), &Reach::Everything, &steering, NOON)
+        .await
+        .unwrap();
     let (first, second) = (first.next.unwrap(), second.next.unwrap());
     assert_eq!(second.opens_at, first.opens_at.plus_millis(HOUR_MS));
     assert_eq!(orders(&desk, &steering, "a1", NOON)[0], second);
-    desk.remove_schedule(&name("nightly")).await.unwrap();
+    desk.remove_schedule(&name("nightly"), &Reach::Everything, &steering).await.unwrap();
     assert!(orders(&desk, &steering, "a1", NOON).is_empty());
-    let gone = desk.remove_schedule(&name("nightly")).await.unwrap_err();
+    let gone =
+        desk.remove_schedule(&name("nightly"), &Reach::Everything, &steering).await.unwrap_err();
     assert_eq!(gone.word(), ErrorWord::NotFound);
 }
 
@@ -170,7 +188,7 @@ async fn a_changed_or_removed_schedule_counts_at_once() {
 async fn schedules_that_are_none_or_share_a_name_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (steering, desk) = desk(directory.path()).await;
-    let put = |rule: WindowSchedule| desk.put_schedule(rule, &steering, NOON);
+    let put = |rule: WindowSchedule| desk.put_schedule(rule, &Reach::Everything, &steering, NOON);
     let mut lost = nightly("UTC", "02:00");
     lost.scope = WindowScope::Site("nowhere".parse().unwrap());
     assert_eq!(put(lost).await.unwrap_err().word(), ErrorWord::BadRequest);
@@ -188,7 +206,7 @@ async fn schedules_that_are_none_or_share_a_name_are_refused() {
             rate_bps_max: None,
             bytes_max: None,
         };
-        desk.open_window(new, &steering, NOON)
+        desk.open_window(new, &Reach::Everything, &steering, NOON)
     };
     for id in ["nightly", "nightly-2026-11-24"] {
         let taken = one_off(id).await.unwrap_err();
@@ -201,7 +219,7 @@ async fn schedules_that_are_none_or_share_a_name_are_refused() {
         let taken = put(rule).await.unwrap_err();
         assert!(matches!(taken, SteeringError::WindowTaken(_)), "{id}: {taken}");
     }
-    desk.close_window(&name("extra"), NOON).await.unwrap();
+    desk.close_window(&name("extra"), &Reach::Everything, &steering, NOON).await.unwrap();
     put(WindowSchedule { id: name("extra"), ..nightly("UTC", "02:00") }).await.unwrap();
     assert_eq!(desk.schedules(NOON).len(), 2);
 }

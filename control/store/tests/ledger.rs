@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use control_store::embedded::SqliteLedger;
 use control_store::ledger::{
-    AccountRow, AccountsLedger as _, ApplianceMade, CatalogLedger as _, FillLedger as _,
+    AccountRow, AccountsLedger as _, ApplianceMade, CatalogLedger as _, FillLedger as _, IspKeyRow,
     KeyPurpose, NewAccountRow, NewRefreshRow, PlanPut, ProfileRemoval, ProfileRow, Rotation,
     SessionRow, SigningKeyRow, Standing, SubscriptionRow,
 };
@@ -33,6 +33,7 @@ async fn conforms(ledger: Arc<dyn Ledger>) {
     of_two_racing_tabs_both_go_on(Arc::clone(&ledger)).await;
     titles_are_replaced_and_versioned(ledger.as_ref()).await;
     sites_and_appliances_lean_on_each_other(ledger.as_ref()).await;
+    an_isp_s_keys_are_made_and_revoked_one_by_one(ledger.as_ref()).await;
     windows_close_once_and_keep_their_name(ledger.as_ref()).await;
     schedules_are_replaced_and_removed(ledger.as_ref()).await;
     a_plan_only_rises(ledger.as_ref()).await;
@@ -309,6 +310,28 @@ async fn sites_and_appliances_lean_on_each_other(ledger: &dyn Ledger) {
     assert!(!ledger.remove_site(&here.id).await.unwrap());
 }
 
+async fn an_isp_s_keys_are_made_and_revoked_one_by_one(ledger: &dyn Ledger) {
+    let key = |id: &str, isp: &str, tag| IspKeyRow {
+        id: id.parse().unwrap(),
+        isp: isp.parse().unwrap(),
+        key_hash: [tag; 32],
+        made_at: UnixMillis(7),
+    };
+    let (old, new) = (key("0a0a0a0a", "isp-one", 1), key("0b0b0b0b", "isp-one", 2));
+    let other = key("0c0c0c0c", "isp-a", 3);
+    for row in [&old, &new, &other] {
+        ledger.add_isp_key(row).await.unwrap();
+    }
+    for clash in [key("0a0a0a0a", "isp-b", 9), key("0d0d0d0d", "isp-b", 2)] {
+        let error = ledger.add_isp_key(&clash).await.unwrap_err();
+        assert!(matches!(error, StoreError::Taken(_)), "{error}");
+    }
+    assert_eq!(ledger.isp_keys().await.unwrap(), [other.clone(), old.clone(), new.clone()]);
+    assert!(ledger.remove_isp_key(&old.id).await.unwrap());
+    assert!(!ledger.remove_isp_key(&old.id).await.unwrap());
+    assert_eq!(ledger.isp_keys().await.unwrap(), [other, new]);
+}
+
 async fn schedules_are_replaced_and_removed(ledger: &dyn Ledger) {
     let nightly = |id: &str, start: &str| WindowSchedule {
         id: id.parse().unwrap(),
@@ -366,6 +389,7 @@ async fn a_plan_only_rises(ledger: &dyn Ledger) {
                 appliance: id.parse().unwrap(),
                 pulls: Vec::new(),
                 prunes: vec![control_types::ObjectId([7; 32])],
+                rate: None,
             })
             .collect(),
     };

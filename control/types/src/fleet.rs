@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ApplianceId, IspId, ObjectId, SiteId};
+use crate::ids::{ApplianceId, IspId, IspKeyId, ObjectId, SiteId};
 use crate::time::UnixMillis;
 
 /// `PUT /v1/operator/sites/{site}`.
@@ -248,4 +248,28 @@ pub struct SteerCandidate {
     pub reason: String,
     /// The rule in words: which one placed or excluded it, with the values it looked at.
     pub because: String,
+}
+
+/// `POST /v1/operator/isps/{isp}/keys`: a new key, shown this once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IspKey {
+    /// Names it in listings and for revocation.
+    pub id: IspKeyId,
+    /// Whose sites it reaches.
+    pub isp: IspId,
+    /// The bearer key. The ledger keeps its SHA-256 only.
+    pub key: String,
+}
+
+/// `GET /v1/operator/isp-keys`: one key that counts, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct IspKeyListed {
+    /// Name.
+    pub id: IspKeyId,
+    /// Whose sites it reaches.
+    pub isp: IspId,
+    /// When it was made.
+    pub made_at: UnixMillis,
 }

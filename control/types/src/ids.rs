@@ -107,6 +107,10 @@ slug_id!(
     /// One opening of a fill window.
     WindowId, "window id"
 );
+slug_id!(
+    /// One bearer key of an ISP: eight hex digits of its hash, so that it can be named and revoked.
+    IspKeyId, "ISP key id"
+);
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {

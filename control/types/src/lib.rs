@@ -17,7 +17,7 @@ pub mod time;
 
 pub use error::{ErrorBody, ErrorWord};
 pub use ids::{
-    AccountId, ApplianceId, IdError, IspId, ObjectId, PlanId, PlayId, ProfileId, SiteId, TitleId,
-    WindowId,
+    AccountId, ApplianceId, IdError, IspId, IspKeyId, ObjectId, PlanId, PlayId, ProfileId, SiteId,
+    TitleId, WindowId,
 };
 pub use time::UnixMillis;

@@ -15,7 +15,7 @@ pub struct Connection {
     /// The control plane's URL.
     #[arg(long, global = true, env = "NIGHTFILL_CONTROL", value_name = "URL")]
     control: Option<String>,
-    /// File that holds the operator's key.
+    /// File that holds the operator's key, or an ISP's for its own sites.
     #[arg(long, global = true, env = "NIGHTFILL_KEY_FILE", value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// PEM file of the authority that signed the control plane's certificate, if it is not a public
@@ -25,7 +25,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A client with the operator's key.
+    /// A client with the key in the key file: the operator's, or an ISP's.
     ///
     /// # Errors
     /// When URL or key file are not given or cannot be read.

@@ -56,6 +56,9 @@ enum Verb {
     /// The boxes: list, register, drain, bring back.
     #[command(subcommand)]
     Appliance(verbs::appliance::Appliance),
+    /// Keys with which an ISP acts for its own sites.
+    #[command(subcommand)]
+    Isp(verbs::isp::Isp),
     /// When fill may run, how fast and how much.
     #[command(subcommand)]
     Window(verbs::window::WindowVerb),
@@ -104,6 +107,7 @@ async fn run(line: &Line) -> Result<Shown, Failure> {
         Verb::Title(verb) => verbs::title::run(verb, &at.operator()?).await,
         Verb::Site(verb) => verbs::site::run(verb, &at.operator()?).await,
         Verb::Appliance(verb) => verbs::appliance::run(verb, &at.operator()?).await,
+        Verb::Isp(verb) => verbs::isp::run(verb, &at.operator()?).await,
         Verb::Window(verb) => verbs::window::run(verb, at).await,
         Verb::Plan(verb) => verbs::plan::run(verb, &at.operator()?).await,
         Verb::Fill(verb) => verbs::fill::run(verb, &at.operator()?).await,

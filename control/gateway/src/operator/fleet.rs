@@ -19,7 +19,7 @@ use crate::body::Sent;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::manifests::offered_objects;
-use crate::who::Operator;
+use crate::who::{Operator, Steward};
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
@@ -48,10 +48,13 @@ async fn put_site(
 }
 
 /// All sites, by id.
-#[utoipa::path(get, path = "/v1/operator/sites", tag = "operator",
-    responses((status = 200, body = Vec<Site>)), security(("operator" = [])))]
-async fn sites(State(gateway): State<Gateway>, _: Operator) -> Json<Vec<Site>> {
-    Json(gateway.services().steering.sites())
+#[utoipa::path(get, path = "/v1/operator/sites", tags = ["operator", "isp"],
+    responses((status = 200, body = Vec<Site>)), security(("operator" = []), ("isp" = [])))]
+async fn sites(State(gateway): State<Gateway>, Steward(by): Steward) -> Json<Vec<Site>> {
+    let steering = &gateway.services().steering;
+    let (mut sites, fleet) = (steering.sites(), steering.fleet());
+    sites.retain(|site| by.has_site(&site.id, &fleet));
+    Json(sites)
 }
 
 /// Registers or replaces an appliance; its key is in the answer the first time only.
@@ -82,35 +85,45 @@ async fn remove_appliance(
 }
 
 /// The fleet with its health, by id.
-#[utoipa::path(get, path = "/v1/operator/appliances", tag = "operator",
-    responses((status = 200, body = Vec<ApplianceStatus>)), security(("operator" = [])))]
-async fn appliances(State(gateway): State<Gateway>, _: Operator) -> Json<Vec<ApplianceStatus>> {
-    Json(gateway.services().steering.appliances(gateway.now()))
+#[utoipa::path(get, path = "/v1/operator/appliances", tags = ["operator", "isp"],
+    responses((status = 200, body = Vec<ApplianceStatus>)), security(("operator" = []), ("isp" = [])))]
+async fn appliances(
+    State(gateway): State<Gateway>,
+    Steward(by): Steward,
+) -> Json<Vec<ApplianceStatus>> {
+    let steering = &gateway.services().steering;
+    let (mut appliances, fleet) = (steering.appliances(gateway.now()), steering.fleet());
+    appliances.retain(|status| by.has_appliance(&status.record.id, &fleet));
+    Json(appliances)
 }
 
 /// Offers an appliance to nobody new; what it serves goes on.
-#[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/drain", tag = "operator",
+#[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/drain", tags = ["operator", "isp"],
     params(("appliance" = ApplianceId, Path)),
-    responses((status = 204, description = "draining")), security(("operator" = [])))]
+    responses((status = 204, description = "draining")), security(("operator" = []), ("isp" = [])))]
 async fn drain(
     State(gateway): State<Gateway>,
-    _: Operator,
+    Steward(by): Steward,
     Path(appliance): Path<ApplianceId>,
 ) -> Result<StatusCode, Refusal> {
-    gateway.services().steering.drain(&appliance).await?;
+    let steering = &gateway.services().steering;
+    by.check_appliance(&appliance, &steering.fleet())?;
+    steering.drain(&appliance).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Offers a drained appliance again.
-#[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/undrain", tag = "operator",
+#[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/undrain", tags = ["operator", "isp"],
     params(("appliance" = ApplianceId, Path)),
-    responses((status = 204, description = "offered again")), security(("operator" = [])))]
+    responses((status = 204, description = "offered again")), security(("operator" = []), ("isp" = [])))]
 async fn undrain(
     State(gateway): State<Gateway>,
-    _: Operator,
+    Steward(by): Steward,
     Path(appliance): Path<ApplianceId>,
 ) -> Result<StatusCode, Refusal> {
-    gateway.services().steering.undrain(&appliance).await?;
+    let steering = &gateway.services().steering;
+    by.check_appliance(&appliance, &steering.fleet())?;
+    steering.undrain(&appliance).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::body::Sent;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
-use crate::who::Operator;
+use crate::who::{Operator, Steward};
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
@@ -75,8 +75,11 @@ async fn plan(State(gateway): State<Gateway>, _: Operator) -> Result<Json<NightP
 }
 
 /// The night so far, one line an appliance.
-#[utoipa::path(get, path = "/v1/operator/fills", tag = "operator",
-    responses((status = 200, body = Vec<FillProgress>)), security(("operator" = [])))]
-async fn fills(State(gateway): State<Gateway>, _: Operator) -> Json<Vec<FillProgress>> {
-    Json(gateway.services().fill_desk.fills())
+#[utoipa::path(get, path = "/v1/operator/fills", tags = ["operator", "isp"],
+    responses((status = 200, body = Vec<FillProgress>)), security(("operator" = []), ("isp" = [])))]
+async fn fills(State(gateway): State<Gateway>, Steward(by): Steward) -> Json<Vec<FillProgress>> {
+    let (services, fleet) = (gateway.services(), gateway.services().steering.fleet());
+    let mut fills = services.fill_desk.fills();
+    fills.retain(|progress| by.has_appliance(&progress.report.appliance, &fleet));
+    Json(fills)
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod appliance;
 mod catalog;
 mod edge;
+mod isps;
 mod lab;
 mod openapi;
 mod operator;

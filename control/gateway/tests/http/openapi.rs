@@ -41,6 +41,8 @@ fn every_promised_route_is_described() {
         DELETE /v1/operator/schedules/{schedule}
         GET /v1/operator/fill-state|PUT /v1/operator/plan|GET /v1/operator/plan
         GET /v1/operator/fills|GET /v1/operator/live|GET /v1/operator/steer/explain
+        POST /v1/operator/isps/{isp}/keys|GET /v1/operator/isp-keys
+        DELETE /v1/operator/isp-keys/{key}
         POST /v1/operator/tickets|POST /v1/appliance/report|GET /v1/appliance/orders
         POST /v1/appliance/fill-report|GET /v1/keys/tickets|GET /openapi.json|GET /healthz
         GET /metrics";

@@ -10,6 +10,7 @@ use fill_plan::Schedule;
 
 use super::{FillDesk, is_over, reaches_nobody};
 use crate::error::SteeringError;
+use crate::isp::Reach;
 use crate::limits::{NIGHT_CLOSED_AHEAD_MS, NIGHTS_AHEAD_MS, SCHEDULES_MAX};
 use crate::service::Steering;
 
@@ -37,6 +38,15 @@ impl Rules {
     pub(super) fn claim(&self, id: &WindowId) -> bool {
         self.0.iter().any(|rule| {
             rule.written.id == *id || rule.sound.as_ref().is_some_and(|sound| sound.names(id))
+        })
+    }
+
+    /// Scopes of the schedules that have this name or a night of it.
+    pub(super) fn scopes(&self, id: &WindowId) -> impl Iterator<Item = &WindowScope> {
+        self.0.iter().filter_map(move |rule| {
+            let named =
+                rule.written.id == *id || rule.sound.as_ref().is_some_and(|sound| sound.names(id));
+            named.then_some(&rule.written.scope)
         })
     }
 
@@ -101,21 +111,26 @@ impl FillDesk {
     /// Makes or replaces a schedule; its nights follow the new rule from the next poll on.
     ///
     /// # Errors
-    /// `BadWindow` for fields out of range or a scope that names nobody, `WindowTaken` when a
-    /// window or another schedule's night has the name.
+    /// `NotYours` for its scope or the schedule it would replace, `BadWindow` for fields out of
+    /// range or a scope that names nobody, `WindowTaken` when a window or another schedule's night
+    /// has the name.
     pub async fn put_schedule(
         &self,
         new: WindowSchedule,
+        by: &Reach,
         steering: &Steering,
         now: UnixMillis,
     ) -> Result<ScheduleStatus, SteeringError> {
         let id = new.id.clone();
         let refused = |why: String| SteeringError::BadWindow { window: id.clone(), why };
+        let fleet = steering.fleet();
+        by.check_scope(&new.scope, &fleet, || format!("the scope of schedule {id}"))?;
         let sound = Schedule::check(new).map_err(|error| refused(error.to_string()))?;
-        if reaches_nobody(&sound.rule().scope, &steering.fleet()) {
+        if reaches_nobody(&sound.rule().scope, &fleet) {
             return Err(refused("its scope names nobody that is registered".to_owned()));
         }
         let _changing = self.change.lock().await;
+        self.check_named(&id, by, &fleet)?;
         let rules = self.rules.load_full();
         let others = || rules.0.iter().filter(|rule| rule.written.id != id);
         if others().count() >= SCHEDULES_MAX {
@@ -140,9 +155,15 @@ impl FillDesk {
     /// Removes a schedule; a night under way ends at the agents' next poll.
     ///
     /// # Errors
-    /// `UnknownWindow`.
-    pub async fn remove_schedule(&self, id: &WindowId) -> Result<(), SteeringError> {
+    /// `UnknownWindow`, `NotYours`.
+    pub async fn remove_schedule(
+        &self,
+        id: &WindowId,
+        by: &Reach,
+        steering: &Steering,
+    ) -> Result<(), SteeringError> {
         let _changing = self.change.lock().await;
+        self.check_named(id, by, &steering.fleet())?;
         let removing = SteeringError::store("remove the schedule");
         let was = self.ledger.remove_schedule(id).await.map_err(removing)?;
         self.refresh_rules().await?;

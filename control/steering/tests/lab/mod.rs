@@ -177,7 +177,7 @@ impl Lab {
     }
 
     pub fn fleet(self) -> Fleet {
-        let registry = Arc::new(Registry::of(self.sites, self.rows));
+        let registry = Arc::new(Registry::of(self.sites, self.rows, Vec::new()));
         Fleet { registry, seen: Arc::new(self.seen), ear: self.ear }
     }
 }

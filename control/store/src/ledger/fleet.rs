@@ -3,11 +3,11 @@
 
 use async_trait::async_trait;
 use control_types::fleet::{ApplianceRecord, Site};
-use control_types::{ApplianceId, SiteId, UnixMillis};
+use control_types::{ApplianceId, IspId, IspKeyId, SiteId, UnixMillis};
 
 use crate::StoreError;
 
-/// SHA-256 of an appliance's bearer key.
+/// SHA-256 of an appliance's or an ISP's bearer key.
 pub type KeyHash = [u8; 32];
 
 /// One appliance as registered.
@@ -19,6 +19,19 @@ pub struct ApplianceRow {
     pub key_hash: KeyHash,
     /// Asked to drain.
     pub drain: bool,
+    /// When it was made.
+    pub made_at: UnixMillis,
+}
+
+/// One bearer key of an ISP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IspKeyRow {
+    /// Names it; unique.
+    pub id: IspKeyId,
+    /// Whose sites it reaches.
+    pub isp: IspId,
+    /// Of the key shown when it was made.
+    pub key_hash: KeyHash,
     /// When it was made.
     pub made_at: UnixMillis,
 }
@@ -67,4 +80,13 @@ pub trait FleetLedger: Send + Sync {
 
     /// Sets the drain flag; says whether the appliance exists.
     async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError>;
+
+    /// Keeps a key of an ISP; `Taken` when its id or hash is.
+    async fn add_isp_key(&self, key: &IspKeyRow) -> Result<(), StoreError>;
+
+    /// Deletes one; says whether it was there.
+    async fn remove_isp_key(&self, key: &IspKeyId) -> Result<bool, StoreError>;
+
+    /// All keys of all ISPs, by ISP then id.
+    async fn isp_keys(&self) -> Result<Vec<IspKeyRow>, StoreError>;
 }

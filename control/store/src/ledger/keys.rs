@@ -12,6 +12,8 @@ pub enum KeyPurpose {
     Access,
     /// Play and fill tickets.
     Ticket,
+    /// Fill orders of appliances.
+    Orders,
 }
 
 impl KeyPurpose {
@@ -21,6 +23,7 @@ impl KeyPurpose {
         match self {
             Self::Access => "access",
             Self::Ticket => "ticket",
+            Self::Orders => "orders",
         }
     }
 }

@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 use control_types::fleet::{ApplianceRecord, Site};
-use control_types::{ApplianceId, SiteId, UnixMillis};
+use control_types::{ApplianceId, IspKeyId, SiteId, UnixMillis};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteLedger;
 use crate::StoreError;
 use crate::embedded::sqlite::{Columns, away, clash, to_sql, word_of};
-use crate::ledger::{ApplianceMade, ApplianceRow, FleetLedger, KeyHash};
+use crate::ledger::{ApplianceMade, ApplianceRow, FleetLedger, IspKeyRow, KeyHash};
 
 const SITE: &str = "change a site";
 const APPLIANCE: &str = "change an appliance";
+const ISP_KEY: &str = "change an ISP's keys";
 const READING: &str = "read the fleet";
 
 #[async_trait]
@@ -169,6 +170,44 @@ impl FleetLedger for SqliteLedger {
             .await
             .map_err(|error| away(APPLIANCE, error))?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn add_isp_key(&self, key: &IspKeyRow) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO isp_keys (id, isp, key_hash, made_at) VALUES (?, ?, ?, ?)")
+            .bind(key.id.as_str())
+            .bind(key.isp.as_str())
+            .bind(key.key_hash.as_slice())
+            .bind(to_sql(key.made_at.0))
+            .execute(&self.file.writer)
+            .await
+            .map_err(|error| clash(ISP_KEY, format!("ISP key {}", key.id), error))?;
+        Ok(())
+    }
+
+    async fn remove_isp_key(&self, key: &IspKeyId) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM isp_keys WHERE id = ?")
+            .bind(key.as_str())
+            .execute(&self.file.writer)
+            .await
+            .map_err(|error| away(ISP_KEY, error))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn isp_keys(&self) -> Result<Vec<IspKeyRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM isp_keys ORDER BY isp, id")
+            .fetch_all(&self.file.readers)
+            .await
+            .map_err(|error| away(READING, error))?;
+        let row = |row| {
+            let columns = Columns::of(row, "isp_keys");
+            Ok(IspKeyRow {
+                id: columns.parsed("id")?,
+                isp: columns.parsed("isp")?,
+                key_hash: columns.hash("key_hash")?,
+                made_at: UnixMillis(columns.number("made_at")?),
+            })
+        };
+        rows.iter().map(row).collect()
     }
 }
 

@@ -52,6 +52,8 @@ pub struct Disk {
     opened: u32,
     /// Files that something was wrong with at least once, lastingly or not.
     blamed: BTreeSet<PathBuf>,
+    /// The page cache: what was read through it, wrong bytes and all, by file and first byte.
+    cache: BTreeMap<(PathBuf, u64), Vec<u8>>,
 }
 
 impl Disk {
@@ -119,6 +121,53 @@ impl Disk {
 
     pub(crate) fn close(&mut self, file: u32) {
         assert!(self.open.remove(&file).is_some(), "the server closed file {file} twice");
+    }
+
+    /// One read through the page cache, which keeps what the disk gave.
+    pub(crate) fn read_cached(
+        &mut self,
+        file: u32,
+        at: u64,
+        into: &mut [u8],
+        weather: &Weather,
+        random: &mut Rng,
+    ) -> (io::Result<usize>, Moment) {
+        let path = self.open.get(&file).expect("the server read a file it had closed").clone();
+        if let Some(bytes) = self.cache.get(&(path.clone(), at)) {
+            let got = bytes.len().min(into.len());
+            into[..got].copy_from_slice(&bytes[..got]);
+            return (Ok(got), latency(random, weather.latency_max));
+        }
+        let (answer, takes) = self.read(file, at, into, weather, random);
+        if let Ok(got) = answer {
+            self.cache.insert((path, at), into[..got].to_vec());
+        }
+        (answer, takes)
+    }
+
+    /// What the page cache has from `at` on. It forgets, as the weather has it.
+    pub(crate) fn cached(
+        &mut self,
+        file: u32,
+        at: u64,
+        bytes: usize,
+        weather: &Weather,
+        random: &mut Rng,
+    ) -> Vec<u8> {
+        let path = self.open.get(&file).expect("the server sent a file it had closed").clone();
+        let before = self.cache.range(..=(path.clone(), at)).next_back();
+        let Some(((name, start), kept)) = before else { return Vec::new() };
+        let (name, start) = (name.clone(), *start);
+        let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+        if name != path || from >= kept.len() {
+            return Vec::new();
+        }
+        let found = kept[from..kept.len().min(from.saturating_add(bytes))].to_vec();
+        if happens(random, weather.forgets) {
+            self.cache.remove(&(name, start));
+            return Vec::new();
+        }
+        found
     }
 
     /// One read into `into`: the answer, and how long it takes.

@@ -5,9 +5,12 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use oca_sys::{Buffer, BufferLevels, Completion, Event, Kernel, Nanos, Op, SocketId, Token};
+use oca_sys::{
+    Buffer, BufferLevels, Completion, Event, Head, Kernel, Nanos, Op, Piece, SocketId, Tallies,
+    Token,
+};
 
-use crate::network::{End, Receiving, Sending};
+use crate::network::{End, Receiving, Sending, Sent};
 use crate::weather::{Weather, happens};
 use crate::world::{Happening, World};
 
@@ -77,6 +80,10 @@ impl Kernel for SimKernel {
         }
     }
 
+    fn tallies(&self) -> Tallies {
+        Tallies::default()
+    }
+
     fn now(&self) -> Nanos {
         Nanos(self.world.borrow().now)
     }
@@ -116,8 +123,11 @@ fn begin(world: &mut World, token: Token, op: Op) {
             assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
             assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
             assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
-            wire.sending = Some(Sending { token, from, range });
+            wire.sending = Some(Sending { token, what: Sent::Buffer(from, range) });
             world.offer_send(socket.0);
+        }
+        Op::SendFile { socket, head, file, piece, .. } => {
+            begin_send_file(world, token, socket, head, (file.0, piece));
         }
         Op::Shutdown { socket } => {
             let Some(wire) = world.socket(socket) else {
@@ -129,12 +139,36 @@ fn begin(world: &mut World, token: Token, op: Op) {
         }
         Op::CloseSocket { socket } => begin_close(world, token, socket),
         Op::Open { path } => world.soon(Happening::Opens(token, path)),
-        Op::Read { file, at, mut into } => {
+        Op::Read { file, at, mut into, access } => {
             into.fill(POISON);
-            world.begin_read(token, file.0, at, into);
+            world.begin_read(token, file.0, at, into, access);
         }
         Op::CloseFile { file } => world.soon(Happening::ClosesFile(token, file.0)),
     }
+}
+
+fn begin_send_file(
+    world: &mut World,
+    token: Token,
+    socket: SocketId,
+    head: Option<Head>,
+    (file, piece): (u32, Piece),
+) {
+    assert!(piece.bytes > 0, "the server sent nothing of a file on {socket:?}");
+    let mut bytes = head.as_ref().map_or(Vec::new(), |head| head.from[head.range.clone()].to_vec());
+    bytes.extend(world.cached(file, piece));
+    let head = head.map(|head| head.from);
+    let Some(wire) = world.socket(socket) else {
+        return world.tell(token, Event::FileSent(Err(given_up()), head));
+    };
+    assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
+    assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
+    assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
+    if bytes.is_empty() {
+        return world.tell(token, Event::FileSent(Ok(0), head));
+    }
+    wire.sending = Some(Sending { token, what: Sent::File(head, bytes) });
+    world.offer_send(socket.0);
 }
 
 fn begin_close(world: &mut World, token: Token, socket: SocketId) {

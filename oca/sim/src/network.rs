@@ -2,10 +2,11 @@
 //! It knows no HTTP and no time; the world decides when anything moves.
 
 use std::collections::VecDeque;
+use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 
-use oca_sys::{Buffer, Token};
+use oca_sys::{Buffer, Event, Token};
 
 /// A receive the server has under way.
 #[derive(Debug)]
@@ -18,8 +19,34 @@ pub(crate) struct Receiving {
 #[derive(Debug)]
 pub(crate) struct Sending {
     pub token: Token,
-    pub from: Rc<Buffer>,
-    pub range: Range<usize>,
+    pub what: Sent,
+}
+
+/// What is being sent.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    /// This range of a buffer.
+    Buffer(Rc<Buffer>, Range<usize>),
+    /// Bytes of a head, then of the page cache, as they were when the send began; the head's buffer
+    /// goes back with the answer.
+    File(Option<Rc<Buffer>>, Vec<u8>),
+}
+
+impl Sent {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Buffer(from, range) => &from[range.clone()],
+            Self::File(_, bytes) => bytes,
+        }
+    }
+
+    /// How the server is told.
+    pub(crate) fn into_event(self, answer: io::Result<usize>) -> Event {
+        match self {
+            Self::Buffer(from, _) => Event::Sent(answer, from),
+            Self::File(head, _) => Event::FileSent(answer, head),
+        }
+    }
 }
 
 /// Both directions of one connection.

@@ -34,6 +34,8 @@ pub struct Weather {
     pub bad_file: Chance,
     /// A read of a good file fails, slows down for seconds, or gives a wrong byte, this once.
     pub bad_read: Chance,
+    /// The page cache forgets what it is asked for.
+    pub forgets: Chance,
     /// An open fails although the file is there.
     pub bad_open: Chance,
     /// The machine stands still: monotonic time leaps, up to a minute.
@@ -65,6 +67,7 @@ impl Weather {
             accept_error: 0,
             bad_file: 0,
             bad_read: 0,
+            forgets: 0,
             bad_open: 0,
             standstill: 0,
             wall_set: 0,
@@ -88,6 +91,7 @@ impl Weather {
             accept_error: some(1000),
             bad_file: some(3500),
             bad_read: some(400),
+            forgets: some(3000),
             bad_open: some(500),
             standstill: some(20),
             wall_set: some(50),
@@ -155,6 +159,7 @@ mod tests {
         some(|weather| weather.bad_file > 0);
         some(|weather| weather.bad_read > 0);
         some(|weather| weather.bad_open > 0);
+        some(|weather| weather.forgets > 0);
         some(|weather| weather.standstill > 0);
         some(|weather| weather.wall_set > 0);
         some(|weather| weather.stray_wake > 0);

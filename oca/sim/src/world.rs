@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use oca_sys::{Buffer, Completion, Event, FileId, Pool, SocketId, Token};
+use oca_sys::{Access, Buffer, Completion, Event, FileId, Piece, Pool, SocketId, Token};
 use rustls::ClientConfig;
 
 use crate::agenda::{Agenda, Moment};
@@ -213,11 +213,27 @@ impl World {
     }
 
     /// What the disk will answer is settled now, and told when it has taken its time.
-    pub(crate) fn begin_read(&mut self, token: Token, file: u32, at: u64, mut into: Buffer) {
+    pub(crate) fn begin_read(
+        &mut self,
+        token: Token,
+        file: u32,
+        at: u64,
+        mut into: Buffer,
+        access: Access,
+    ) {
         let Self { disk, weather, random, .. } = self;
         self.reads += 1;
-        let (answer, takes) = disk.read(file, at, &mut into, weather, random);
+        let (answer, takes) = match access {
+            Access::Direct => disk.read(file, at, &mut into, weather, random),
+            Access::Cached => disk.read_cached(file, at, &mut into, weather, random),
+        };
         self.later(takes, Happening::Reads(token, answer, into));
+    }
+
+    /// Bytes of the page cache, fewer than asked for where it ends, none where it has none.
+    pub(crate) fn cached(&mut self, file: u32, piece: Piece) -> Vec<u8> {
+        let Self { disk, weather, random, .. } = self;
+        disk.cached(file, piece.at, piece.bytes, weather, random)
     }
 
     pub(crate) fn wire(&mut self, wire: u32) -> &mut Wire {
@@ -235,6 +251,7 @@ impl World {
         let amount = match &event {
             Event::Received(Ok(bytes), _)
             | Event::Sent(Ok(bytes), _)
+            | Event::FileSent(Ok(bytes), _)
             | Event::Read(Ok(bytes), _) => *bytes as u64,
             _ => u64::MAX,
         };

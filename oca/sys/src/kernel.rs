@@ -59,6 +59,9 @@ pub enum Op {
     Receive { socket: SocketId, into: Buffer },
     /// Send `range` of `from`; may be short. `more` promises that bytes follow at once (MSG_MORE).
     Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize>, more: bool },
+    /// Send `head`, if there is one, and then bytes of a file straight from the page cache. May be
+    /// short, and ends where the page cache does: it never waits for a disk.
+    SendFile { socket: SocketId, head: Option<Head>, file: FileId, piece: Piece, more: bool },
     /// End the sending side (FIN), after all sends completed.
     Shutdown { socket: SocketId },
     /// Give the socket up. Its other operations complete first, with an error if they must.
@@ -66,9 +69,36 @@ pub enum Op {
     /// Open an existing file read-only, past the page cache where the file system can.
     Open { path: PathBuf },
     /// Read at byte `at`, a multiple of 4096, at most the buffer's length. Short only at the end.
-    Read { file: FileId, at: u64, into: Buffer },
+    Read { file: FileId, at: u64, into: Buffer, access: Access },
     /// Give the file up.
     CloseFile { file: FileId },
+}
+
+/// Bytes that go out in front of a file's.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Holds them.
+    pub from: Rc<Buffer>,
+    /// Where; empty is allowed.
+    pub range: Range<usize>,
+}
+
+/// Bytes of a file: `bytes` (at least one) from `at` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// First byte.
+    pub at: u64,
+    /// How many.
+    pub bytes: usize,
+}
+
+/// Which way a file's bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Past the page cache where the file system can: memory is the server's own business.
+    Direct,
+    /// Through the page cache, where `Op::SendFile` finds them afterwards.
+    Cached,
 }
 
 /// One finished operation, under the token it was submitted with.
@@ -89,6 +119,9 @@ pub enum Event {
     Received(io::Result<usize>, Buffer),
     /// Bytes sent.
     Sent(io::Result<usize>, Rc<Buffer>),
+    /// Bytes of the head and of the file sent, as one number; the head's buffer comes back. 0: the
+    /// first byte of the file is not in the page cache, or is not known to be.
+    FileSent(io::Result<usize>, Option<Rc<Buffer>>),
     /// The sending side is closed.
     ShutDown(io::Result<()>),
     /// The socket is gone.
@@ -123,6 +156,19 @@ pub struct BufferLevels {
     pub send: PoolLevel,
 }
 
+/// What a kernel has done so far, for the machine's keeper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tallies {
+    /// Calls of `wait`.
+    pub turns: u64,
+    /// Sends from the page cache.
+    pub file_sends: u64,
+    /// Zero-copy sends that the network took from our memory.
+    pub zero_copy: u64,
+    /// Zero-copy sends that were copied after all.
+    pub zero_copy_copied: u64,
+}
+
 /// Wakes a kernel that waits, from any thread.
 pub trait Waker: Send + Sync {
     /// Makes the kernel's `wait` return and `pop` yield one `Event::Woken` (several may fold).
@@ -155,6 +201,9 @@ pub trait Kernel {
 
     /// How many buffers of each pool are out: metrics read it, and a drained server must show zero.
     fn buffers(&self) -> BufferLevels;
+
+    /// What it has done so far.
+    fn tallies(&self) -> Tallies;
 
     /// Monotonic time as of the last `wait`.
     fn now(&self) -> Nanos;

@@ -6,14 +6,15 @@ pub mod config;
 pub mod kernel;
 pub mod machine;
 pub mod probe;
+mod residency;
 pub mod ring;
 mod slab;
 
 pub use buffer::{BUFFER_ALIGN_BYTES, Buffer, Pool, PoolLevel};
 pub use config::KernelConfig;
 pub use kernel::{
-    Accepted, BufferLevels, Completion, Event, FileId, Kernel, ListenerId, Nanos, Op, SocketId,
-    Token, Waker,
+    Accepted, Access, BufferLevels, Completion, Event, FileId, Head, Kernel, ListenerId, Nanos, Op,
+    Piece, SocketId, Tallies, Token, Waker,
 };
 pub use machine::{free_bytes, pin_to_core, raise_memlock, raise_open_files};
 pub use probe::{Probe, probe};

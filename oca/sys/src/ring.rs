@@ -13,6 +13,7 @@
 mod accept;
 mod complete;
 mod pending;
+mod send_file;
 mod setup;
 mod start;
 mod table;
@@ -28,7 +29,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::buffer::{Buffer, Pool};
 use crate::config::KernelConfig;
-use crate::kernel::{BufferLevels, Completion, Event, Kernel, Nanos, Op, Token};
+use crate::kernel::{BufferLevels, Completion, Event, Kernel, Nanos, Op, Tallies, Token};
 use accept::Listener;
 use pending::{Pending, Work};
 use table::Table;
@@ -56,6 +57,9 @@ pub struct RingKernel {
     /// Entries of our own (cancel, close, go on reading), pushed by the next `wait`.
     later: VecDeque<squeue::Entry>,
     ready: VecDeque<Completion>,
+    /// What ended while the server was stepping, for its next turn: a socket that always has room
+    /// must not keep the others waiting.
+    ready_next: VecDeque<Completion>,
     /// Completions copied out of the ring before any is looked at; kept for its capacity.
     gathered: Vec<(u64, i32, u32)>,
     listeners: Vec<Listener>,
@@ -67,6 +71,7 @@ pub struct RingKernel {
     /// Set when the chunk pool is registered with the ring.
     fixed_reads: FixedReads,
     report: RingReport,
+    tallies: Tallies,
     waker: RingWaker,
     /// The moment that `Nanos(0)` means.
     origin: Instant,
@@ -84,6 +89,10 @@ struct Socket {
     under_way: u32,
     /// The close that waits, as a key into `pending`.
     closing: Option<u32>,
+    /// Switched to non-blocking for sendfile.
+    non_blocking: bool,
+    /// The last send from a file filled it: the next begins with waiting for room.
+    full: bool,
 }
 
 /// An open file.
@@ -92,7 +101,9 @@ struct OpenFile {
     file: OwnedFd,
     /// Opened past the page cache. Cleared if the first read shows that the file system cannot.
     direct: bool,
-    /// Reads the kernel has on it.
+    /// The same file through the page cache, once that was asked for.
+    cached: Option<OwnedFd>,
+    /// Reads the kernel has on it, and sends from it.
     under_way: u32,
     /// The close that waits, as a key into `pending`.
     closing: Option<u32>,
@@ -122,6 +133,7 @@ impl RingKernel {
             pending: Pending::new(operations_max + own_operations),
             later: VecDeque::with_capacity(completions_max),
             ready: VecDeque::with_capacity(completions_max),
+            ready_next: VecDeque::with_capacity(64),
             gathered: Vec::with_capacity(completions_max),
             sockets: Table::new(config.sockets_max as usize),
             files: Table::new(1024),
@@ -133,6 +145,7 @@ impl RingKernel {
             send_pool,
             fixed_reads,
             report,
+            tallies: Tallies::default(),
             waker: waker.clone(),
             origin: Instant::now(),
             now: Nanos(0),
@@ -229,6 +242,10 @@ impl RingKernel {
     fn ready(&mut self, token: Token, event: Event) {
         self.ready.push_back(Completion { token, event });
     }
+
+    fn ready_next(&mut self, token: Token, event: Event) {
+        self.ready_next.push_back(Completion { token, event });
+    }
 }
 
 impl Kernel for RingKernel {
@@ -242,12 +259,14 @@ impl Kernel for RingKernel {
 
     fn wait(&mut self, until: Option<Nanos>) {
         self.read_clocks();
+        self.tallies.turns += 1;
         let earliest = self.rest_accepts(until);
         while !self.push_later() {
             // More of our own than one queue holds: hand it over in pieces, without waiting.
             self.enter(Some(Duration::ZERO)).expect(USABLE);
             self.gather();
         }
+        self.ready.append(&mut self.ready_next);
         let limit = if self.ready.is_empty() {
             earliest.map(|until| Duration::from_nanos(until.since(self.now)))
         } else {
@@ -256,6 +275,8 @@ impl Kernel for RingKernel {
         self.enter(limit).expect(USABLE);
         self.read_clocks();
         self.gather();
+        // What gathering sent from files ended already: it belongs to this turn.
+        self.ready.append(&mut self.ready_next);
     }
 
     fn pop(&mut self) -> Option<Completion> {
@@ -280,6 +301,10 @@ impl Kernel for RingKernel {
             chunk: self.chunk_pool.level(),
             send: self.send_pool.level(),
         }
+    }
+
+    fn tallies(&self) -> Tallies {
+        self.tallies
     }
 
     fn now(&self) -> Nanos {

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use control_types::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 use oca_store::{SEAL_ALIGN_BYTES, Seal};
-use oca_sys::{Buffer, FileId, Kernel, Op};
+use oca_sys::{Access, Buffer, FileId, Kernel, Op};
 
 use super::station::{Fault, OverBudget, Station, Trouble};
 use super::{Seat, TokenKind};
@@ -118,7 +118,7 @@ impl<K: Kernel> Station<K> {
         self.counters.hot_misses.add(1);
         let from = found.offset + u64::from(key.index) * CHUNK_BYTES;
         let token = TokenKind::ReadChunk.token(at, generation);
-        self.submit(token, Op::Read { file: id, at: from, into });
+        self.submit(token, Op::Read { file: id, at: from, into, access: Access::Direct });
         Some(at)
     }
 
@@ -246,7 +246,7 @@ impl<K: Kernel> Station<K> {
         };
         debug_assert!(found.sealed.is_some(), "only sealed files have seals");
         let token = TokenKind::ReadSeal.token(at, generation);
-        self.submit(token, Op::Read { file, at: from, into });
+        self.submit(token, Op::Read { file, at: from, into, access: Access::Direct });
     }
 
     /// A piece of a seal region arrived.

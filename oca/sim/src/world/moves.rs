@@ -102,17 +102,16 @@ impl World {
         } else if matches!(wire.client, End::Gone | End::Reset) {
             Err(io::Error::from_raw_os_error(EPIPE))
         } else {
-            let mut range = sending.range;
+            let bytes = sending.what.bytes();
             let room = wire.room_max - wire.to_client.len();
-            range.end = range.end.min(range.start + room);
+            let mut sent = bytes.len().min(room);
             if short {
-                range.end = range.end.min(range.start + cut);
+                sent = sent.min(cut);
             }
-            let sent = range.len();
-            wire.to_client.extend(&sending.from[range]);
+            wire.to_client.extend(&bytes[..sent]);
             Ok(sent)
         };
-        self.tell(sending.token, Event::Sent(answer, sending.from));
+        self.tell(sending.token, sending.what.into_event(answer));
         self.soon(Happening::ClientWakes(id as usize - 1));
         self.offer_close(id);
     }

@@ -174,7 +174,8 @@ impl RingKernel {
         let stream = TcpStream::from(owned);
         // A peer that has already reset is nobody: the socket closes by dropping.
         let Ok(peer) = stream.peer_addr() else { return };
-        let socket = Socket { stream, under_way: 0, closing: None };
+        let socket =
+            Socket { stream, under_way: 0, closing: None, non_blocking: false, full: false };
         if let Ok(id) = self.sockets.insert(socket) {
             let socket = SocketId(id);
             self.ready(token, Event::Accepted(Ok(Accepted { socket, peer })));

@@ -1,17 +1,28 @@
 //! Completion entries into events, and the few follow-ups the server need not know of:
 //! opening again without O_DIRECT, reading on after a short read, closing when the last user left.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use io_uring::{opcode, types};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
 
 use super::pending::{Operation, Work};
 use super::start::open_entry;
 use super::{OpenFile, RingKernel};
 use crate::buffer::{BUFFER_ALIGN_BYTES, Buffer};
-use crate::kernel::{Event, FileId, SocketId, Token};
+use crate::kernel::{Access, Event, FileId, SocketId, Token};
+
+/// A read that may go on.
+struct Unread {
+    file: FileId,
+    at: u64,
+    into: Buffer,
+    access: Access,
+    /// Bytes that are there.
+    done: usize,
+}
 
 impl RingKernel {
     pub(super) fn complete(&mut self, user_data: u64, result: i32, flags: u32) {
@@ -24,6 +35,10 @@ impl RingKernel {
         let Some(Operation { token, work }) = self.pending.remove(key) else { return };
         match work {
             Work::Accept { .. } => {}
+            Work::Receive { socket, into } if self.meant_to_wait(socket, result) => {
+                self.start_receive(token, socket, into);
+                self.leave_socket(socket);
+            }
             Work::Receive { socket, into } => {
                 self.ready(token, Event::Received(outcome(result), into));
                 self.leave_socket(socket);
@@ -32,6 +47,7 @@ impl RingKernel {
                 self.ready(token, Event::Sent(outcome(result), from));
                 self.leave_socket(socket);
             }
+            Work::SendFile(send) => self.room_for_file(token, *send, result),
             Work::Shutdown { socket } => {
                 self.ready(token, Event::ShutDown(outcome(result).map(drop)));
                 self.leave_socket(socket);
@@ -39,8 +55,8 @@ impl RingKernel {
             Work::CloseSocket => self.ready(token, Event::SocketClosed),
             Work::CloseFile => self.ready(token, Event::FileClosed),
             Work::Open { path, direct } => self.complete_open(token, path, direct, result),
-            Work::Read { file, at, into, done } => {
-                self.complete_read(token, file, at, into, done, result);
+            Work::Read { file, at, into, access, done } => {
+                self.complete_read(token, Unread { file, at, into, access, done }, result);
             }
             Work::Wake { count } => {
                 // How often it was woken says nothing: wakes fold.
@@ -53,7 +69,15 @@ impl RingKernel {
         }
     }
 
-    fn leave_socket(&mut self, id: SocketId) {
+    /// Whether an operation found its socket switched to non-blocking by a sendfile that came between
+    /// its submission and the enter: it is tried again.
+    fn meant_to_wait(&mut self, id: SocketId, result: i32) -> bool {
+        result == -libc::EAGAIN
+            && !self.ending
+            && self.sockets.get_mut(id.0).is_some_and(|it| it.closing.is_none() && it.non_blocking)
+    }
+
+    pub(super) fn leave_socket(&mut self, id: SocketId) {
         if let Some(socket) = self.sockets.get_mut(id.0) {
             socket.under_way = socket.under_way.saturating_sub(1);
             self.close_socket_when_free(id);
@@ -97,21 +121,14 @@ impl RingKernel {
         // SAFETY: needed to own what the kernel opened for us. `result` is the non-negative result
         // of an open, reported once, and nothing else in this process has been told of it.
         let file = unsafe { OwnedFd::from_raw_fd(result) };
-        let opened = OpenFile { file, direct, under_way: 0, closing: None };
+        let opened = OpenFile { file, direct, cached: None, under_way: 0, closing: None };
         let answer = self.files.insert(opened).map(FileId);
         let answer = answer.map_err(|_| io::Error::from_raw_os_error(libc::EMFILE));
         self.ready(token, Event::Opened(answer));
     }
 
-    fn complete_read(
-        &mut self,
-        token: Token,
-        id: FileId,
-        at: u64,
-        mut into: Buffer,
-        done: usize,
-        result: i32,
-    ) {
+    fn complete_read(&mut self, token: Token, unread: Unread, result: i32) {
+        let Unread { file: id, at, mut into, access, done } = unread;
         let go_on = match result {
             // Interrupted, or out of request memory for a moment.
             _ if self.ending => None,
@@ -128,13 +145,17 @@ impl RingKernel {
             _ => None,
         };
         if let Some(done) = go_on
-            && let Some(entry) = self.read_entry(id, at, &mut into, done)
+            && let Some(entry) = self.read_entry(id, at, &mut into, access, done)
         {
-            let key = self.pending.insert(token, Work::Read { file: id, at, into, done });
+            let key = self.pending.insert(token, Work::Read { file: id, at, into, access, done });
             return self.later.push_back(entry.user_data(u64::from(key)));
         }
         let answer = outcome(result).map(|read| read + done);
         self.ready(token, Event::Read(answer, into));
+        self.leave_file(id);
+    }
+
+    pub(super) fn leave_file(&mut self, id: FileId) {
         if let Some(file) = self.files.get_mut(id.0) {
             file.under_way = file.under_way.saturating_sub(1);
             self.close_file_when_free(id);
@@ -148,6 +169,20 @@ impl RingKernel {
         let flags = fcntl(&file.file, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
         let cleared = flags.map(|flags| flags.difference(OFlag::O_DIRECT));
         cleared.and_then(|flags| fcntl(&file.file, FcntlArg::F_SETFL(flags))).is_ok()
+    }
+}
+
+impl OpenFile {
+    /// The file through the page cache, opened on first use: its inode is in memory because the file
+    /// is open, so this waits for no disk. It is told that reads are random, so that nothing comes
+    /// in that nobody asked for: a page that was never checked must not look like one that was.
+    pub(super) fn cached(&mut self) -> io::Result<BorrowedFd<'_>> {
+        if self.cached.is_none() {
+            let again = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;
+            posix_fadvise(&again, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM)?;
+            self.cached = Some(OwnedFd::from(again));
+        }
+        Ok(self.cached.as_ref().map_or_else(|| self.file.as_fd(), OwnedFd::as_fd))
     }
 }
 

@@ -4,9 +4,10 @@
 use std::ffi::CString;
 use std::rc::Rc;
 
+use super::send_file::FileSend;
 use super::table::Table;
 use crate::buffer::Buffer;
-use crate::kernel::{FileId, SocketId, Token};
+use crate::kernel::{Access, FileId, SocketId, Token};
 
 /// What one submission is for, and what it owns.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) enum Work {
     Receive { socket: SocketId, into: Buffer },
     /// The kernel reads from `from`.
     Send { socket: SocketId, from: Rc<Buffer> },
+    /// The kernel says when the socket has room; the sending is ours.
+    SendFile(Box<FileSend>),
     /// The kernel touches nothing of ours.
     Shutdown { socket: SocketId },
     /// Waits for the socket's other operations, then closes it.
@@ -24,7 +27,7 @@ pub(super) enum Work {
     /// The kernel reads `path`. `direct`: whether this attempt asked for O_DIRECT.
     Open { path: CString, direct: bool },
     /// The kernel writes to `into`, from byte `done` on.
-    Read { file: FileId, at: u64, into: Buffer, done: usize },
+    Read { file: FileId, at: u64, into: Buffer, access: Access, done: usize },
     /// Waits for the file's reads, then closes it.
     CloseFile,
     /// The kernel writes the event counter to `count`.

@@ -12,9 +12,10 @@ use std::rc::Rc;
 use io_uring::{opcode, squeue, types};
 
 use super::pending::Work;
+use super::send_file::FileSend;
 use super::{RingKernel, Socket, UNATTENDED};
 use crate::buffer::{BUFFER_ALIGN_BYTES, Buffer};
-use crate::kernel::{Event, FileId, Op, SocketId, Token};
+use crate::kernel::{Access, Event, FileId, Op, SocketId, Token};
 
 impl RingKernel {
     pub(super) fn start(&mut self, token: Token, op: Op) {
@@ -26,28 +27,34 @@ impl RingKernel {
                 let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
                 self.start_send(token, socket, from, range, flags);
             }
+            Op::SendFile { socket, head, file, piece, more } => {
+                self.start_send_file(token, FileSend { socket, head, file, piece, more });
+            }
             Op::Shutdown { socket } => self.start_shutdown(token, socket),
             Op::CloseSocket { socket } => self.start_close_socket(token, socket),
             Op::Open { path } => self.start_open(token, path),
-            Op::Read { file, at, into } => self.start_read(token, file, at, into),
+            Op::Read { file, at, into, access } => {
+                self.start_read(token, file, at, into, access);
+            }
             Op::CloseFile { file } => self.start_close_file(token, file),
         }
     }
 
     /// The socket of `id`, unless it is stale or being closed.
-    fn usable(&mut self, id: SocketId) -> io::Result<&mut Socket> {
+    pub(super) fn usable(&mut self, id: SocketId) -> io::Result<&mut Socket> {
         match self.sockets.get_mut(id.0) {
             Some(socket) if socket.closing.is_none() => Ok(socket),
             _ => Err(io::Error::from_raw_os_error(libc::EBADF)),
         }
     }
 
-    fn start_receive(&mut self, token: Token, id: SocketId, mut into: Buffer) {
+    pub(super) fn start_receive(&mut self, token: Token, id: SocketId, mut into: Buffer) {
         let socket = match self.usable(id) {
             Ok(socket) => socket,
             Err(error) => return self.ready(token, Event::Received(Err(error), into)),
         };
         socket.under_way += 1;
+        socket.be_blocking();
         let descriptor = types::Fd(socket.stream.as_raw_fd());
         let bytes = length(into.len());
         let entry = opcode::Recv::new(descriptor, into.start_mut(), bytes).build();
@@ -71,6 +78,7 @@ impl RingKernel {
             Err(error) => return self.ready(token, Event::Sent(Err(error), from)),
         };
         socket.under_way += 1;
+        socket.be_blocking();
         let descriptor = types::Fd(socket.stream.as_raw_fd());
         let entry = opcode::Send::new(descriptor, bytes.0, bytes.1).flags(flags).build();
         self.begin(token, Work::Send { socket: id, from }, entry);
@@ -117,19 +125,19 @@ impl RingKernel {
         self.begin(token, Work::Open { path, direct: true }, entry);
     }
 
-    fn start_read(&mut self, token: Token, id: FileId, at: u64, mut into: Buffer) {
+    fn start_read(&mut self, token: Token, id: FileId, at: u64, mut into: Buffer, access: Access) {
         if !at.is_multiple_of(BUFFER_ALIGN_BYTES as u64) {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "read at an unaligned byte");
             return self.ready(token, Event::Read(Err(error), into));
         }
-        let Some(entry) = self.read_entry(id, at, &mut into, 0) else {
+        let Some(entry) = self.read_entry(id, at, &mut into, access, 0) else {
             let error = io::Error::from_raw_os_error(libc::EBADF);
             return self.ready(token, Event::Read(Err(error), into));
         };
         if let Some(file) = self.files.get_mut(id.0) {
             file.under_way += 1;
         }
-        self.begin(token, Work::Read { file: id, at, into, done: 0 }, entry);
+        self.begin(token, Work::Read { file: id, at, into, access, done: 0 }, entry);
     }
 
     fn start_close_file(&mut self, token: Token, id: FileId) {
@@ -149,6 +157,7 @@ impl RingKernel {
         id: FileId,
         at: u64,
         into: &mut Buffer,
+        access: Access,
         done: usize,
     ) -> Option<squeue::Entry> {
         let index = self.fixed_reads.index_of(&self.chunk_pool, into);
@@ -156,7 +165,10 @@ impl RingKernel {
         if file.closing.is_some() && file.under_way == 0 {
             return None;
         }
-        let descriptor = types::Fd(file.file.as_raw_fd());
+        let descriptor = types::Fd(match access {
+            Access::Direct => file.file.as_raw_fd(),
+            Access::Cached => file.cached().ok()?.as_raw_fd(),
+        });
         let rest = into.get_mut(done..)?;
         let (start, bytes) = (rest.as_mut_ptr(), length(rest.len()));
         let at = at.saturating_add(done as u64);

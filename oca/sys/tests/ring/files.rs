@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use oca_sys::{Event, FileId, Kernel, Op};
+use oca_sys::{Access, Event, FileId, Kernel, Op};
 
 use crate::rig::{Rig, pattern_file, small};
 
@@ -49,7 +49,7 @@ fn buffers_of_other_pools_can_be_read_into() {
     let mut rig = Rig::new(small());
     let file = rig.open(&path).expect("it exists");
     let into = rig.kernel.receive_buffer().expect("a free buffer");
-    rig.submit(7, Op::Read { file, at: 4096, into });
+    rig.submit(7, Op::Read { file, at: 4096, into, access: Access::Direct });
     let Event::Read(Ok(4096), buffer) = rig.finish(7) else { panic!("one page") };
     assert_eq!(buffer[..], content[4096..8192]);
     drop(buffer);
@@ -87,7 +87,10 @@ fn closing_does_not_take_the_file_from_under_a_read() {
     let file = rig.open(&path).expect("it exists");
     for piece in 0..4 {
         let into = rig.kernel.chunk_buffer().expect("a free chunk");
-        rig.submit(100 + piece, Op::Read { file, at: piece * CHUNK as u64, into });
+        rig.submit(
+            100 + piece,
+            Op::Read { file, at: piece * CHUNK as u64, into, access: Access::Direct },
+        );
     }
     rig.submit(99, Op::CloseFile { file });
     for piece in 0..4 {

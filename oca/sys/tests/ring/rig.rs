@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use oca_sys::{
-    Accepted, Completion, Event, FileId, Kernel, KernelConfig, ListenerId, Op, RingKernel,
+    Accepted, Access, Completion, Event, FileId, Kernel, KernelConfig, ListenerId, Op, RingKernel,
     RingWaker, SocketId, Token,
 };
 
@@ -109,7 +109,7 @@ impl Rig {
     /// Reads one chunk at `at`.
     pub fn read(&mut self, file: FileId, at: u64) -> std::io::Result<Vec<u8>> {
         let into = self.kernel.chunk_buffer().expect("a free chunk");
-        self.submit(501, Op::Read { file, at, into });
+        self.submit(501, Op::Read { file, at, into, access: Access::Direct });
         match self.finish(501) {
             Event::Read(answer, buffer) => answer.map(|bytes| buffer[..bytes].to_vec()),
             other => panic!("not a read: {other:?}"),

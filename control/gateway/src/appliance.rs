@@ -41,6 +41,7 @@ async fn report(
         want_content: heard.want_content,
         drain: heard.drain,
         ticket_keys: gateway.services().ticket_keys.clone(),
+        unnamed: control_types::content::HeldKeys::default(),
     }))
 }
 

@@ -78,6 +78,8 @@ fn record_until_killed(directory: &Path) -> ! {
                 bytes: 0,
                 stall_ms: 0,
                 detail: String::new(),
+                trouble: None,
+                first_byte_ms: None,
             };
             let now = film.pressed_at.plus_millis(position_ms);
             history.record(&film, u64::MAX / 1_000, &[event], now).await.unwrap();

@@ -171,6 +171,7 @@ mod tests {
             latitude: 0.0,
             longitude: 0.0,
             prefixes: prefixes.iter().map(|text| (*text).to_owned()).collect(),
+            fails_as_one: false,
         }
     }
 

@@ -38,6 +38,8 @@ impl Decision<'_> {
             ip: question.ip.to_string(),
             title: question.title.to_string(),
             matched_prefix: self.matched_prefix.clone(),
+            outcome: String::new(),
+            decided_at: None,
             candidates: candidates.collect(),
         }
     }

@@ -266,6 +266,7 @@ fn site(id: &str, prefixes: &[&str]) -> Site {
         latitude: 38.72,
         longitude: -9.14,
         prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+        fails_as_one: false,
     }
 }
 
@@ -283,6 +284,7 @@ async fn sites_and_appliances_lean_on_each_other(ledger: &dyn Ledger) {
         role: Role::Edge,
         link: Link::PrivatePeering,
         capacity_bps: 40_000_000_000,
+        detail: control_types::fleet::ApplianceDetail::default(),
     };
     let nowhere = ApplianceRecord { site: "no-site".parse().unwrap(), ..record.clone() };
     let error = ledger.put_appliance(&nowhere, &[1; 32], UnixMillis(1)).await.unwrap_err();

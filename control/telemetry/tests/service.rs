@@ -55,6 +55,8 @@ fn report(count: usize, bytes: u64) -> PlayEvents {
         bytes,
         stall_ms: 0,
         detail: "é".repeat(600),
+        trouble: None,
+        first_byte_ms: None,
     };
     PlayEvents { events: vec![event; count] }
 }

@@ -44,6 +44,8 @@ fn event(kind: PlayEventKind, since_press_ms: u64, position_ms: u64) -> PlayEven
         bytes: 0,
         stall_ms: 0,
         detail: String::new(),
+        trouble: None,
+        first_byte_ms: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::HeldKeys;
 use crate::ids::{ApplianceId, IspId, IspKeyId, ObjectId, SiteId};
 use crate::time::UnixMillis;
 
@@ -22,6 +23,10 @@ pub struct Site {
     pub longitude: f64,
     /// Member networks the ISP asked this site to serve, CIDR, IPv4 or IPv6.
     pub prefixes: Vec<String>,
+    /// All boxes of the site fail together (one power feed, one uplink): no two of them stand in
+    /// the first two places. Otherwise each box, or its `failure_domain`, fails alone.
+    #[serde(default)]
+    pub fails_as_one: bool,
 }
 
 /// `PUT /v1/operator/appliances/{appliance}`.
@@ -39,6 +44,37 @@ pub struct ApplianceRecord {
     pub link: Link,
     /// Members it may serve at once, bits per second together.
     pub capacity_bps: u64,
+    /// What most boxes leave at its default.
+    #[serde(default)]
+    pub detail: ApplianceDetail,
+}
+
+/// What an operator may say of an appliance beyond the least.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ApplianceDetail {
+    /// What it shares power or an uplink with, a name inside its site such as `rack7`; absent: it
+    /// fails alone.
+    #[serde(default)]
+    pub failure_domain: Option<String>,
+    /// Members it may serve at once; absent: as many as its bits per second allow.
+    #[serde(default)]
+    pub connections_max: Option<u64>,
+    /// Times at which it takes nothing new, at most 16, each over before the next begins.
+    #[serde(default)]
+    pub maintenance: Vec<Maintenance>,
+}
+
+/// A time at which somebody works on an appliance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    /// From when on it is drained.
+    pub from: UnixMillis,
+    /// When it may be offered again.
+    pub until: UnixMillis,
 }
 
 /// What an appliance is for.
@@ -139,7 +175,66 @@ pub struct ApplianceReport {
     /// Objects found corrupt and quarantined since the last report.
     #[serde(default)]
     pub quarantined: Vec<ObjectId>,
+    /// What came into reports later.
+    #[serde(default)]
+    pub more: ReportDetail,
 }
+
+/// What came into reports after the first version of them; every field may be absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReportDetail {
+    /// The set of objects as keys, whole or as a change; its digest is `content_digest`.
+    #[serde(default)]
+    pub held: Option<HeldUpdate>,
+    /// Objects whose keys the last answer did not know, at most `NAMED_MAX`.
+    #[serde(default)]
+    pub named: Vec<HeldObject>,
+    /// The process is ending: sessions must move at once. A drain that was asked for has time.
+    #[serde(default)]
+    pub leaving: bool,
+    /// Milliseconds until the next report, at most; 0 when it does not say.
+    #[serde(default)]
+    pub next_report_ms: u64,
+    /// How busy the machine is; absent when it does not measure.
+    #[serde(default)]
+    pub machine: Option<MachineReport>,
+}
+
+/// A content set, whole or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeldUpdate {
+    /// Digest of the set that changed; empty: `added` is the whole set.
+    #[serde(default)]
+    pub base: String,
+    /// Keys that are new.
+    pub added: HeldKeys,
+    /// Keys that are gone.
+    #[serde(default)]
+    pub removed: HeldKeys,
+    /// Objects and bytes held after the change.
+    pub objects: u64,
+    /// See `objects`.
+    pub bytes: u64,
+}
+
+/// How busy a machine is, over the last interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MachineReport {
+    /// Of all cores together, per mille.
+    pub cpu_per_mille: u32,
+    /// Of the fastest port's speed, per mille; 0 when the speed is not known.
+    pub nic_per_mille: u32,
+    /// Media requests answered from memory, per mille; 0 without requests.
+    pub hot_per_mille: u32,
+    /// Median time to the first byte, milliseconds; 0 without requests.
+    pub first_byte_ms: u32,
+}
+
+/// Most objects named in one report.
+pub const NAMED_MAX: usize = 2_000;
 
 /// One object on an appliance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +256,9 @@ pub struct ReportAnswer {
     pub want_content: bool,
     /// The operator or ISP asked this appliance to drain (or to come back).
     pub drain: bool,
+    /// Keys that control has no name for: name their objects in the next report.
+    #[serde(default)]
+    pub unnamed: HeldKeys,
     /// Keys that verify tickets; the appliance keeps them on disk for when control is away.
     pub ticket_keys: TicketKeys,
 }
@@ -230,7 +328,14 @@ pub struct SteerExplanation {
     pub title: String,
     /// Longest registered prefix that holds `ip`, if any.
     pub matched_prefix: Option<String>,
-    /// Every appliance of the fleet, ranked ones first and in order.
+    /// Why the first place is not the nearest appliance of the longest prefix: `hit`, `content`,
+    /// `health`, `route` or `policy`.
+    #[serde(default)]
+    pub outcome: String,
+    /// When this was decided, if not now: a decision of the log, made again.
+    #[serde(default)]
+    pub decided_at: Option<UnixMillis>,
+    /// Every appliance that could be offered, ranked ones first and in order.
     pub candidates: Vec<SteerCandidate>,
 }
 

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod catalog;
+pub mod content;
 pub mod error;
 pub mod fill;
 pub mod fleet;

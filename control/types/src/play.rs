@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ApplianceId, PlayId, ProfileId, SiteId, TitleId};
+use crate::ids::{ApplianceId, ObjectId, PlayId, ProfileId, SiteId, TitleId};
 use crate::time::UnixMillis;
 
 /// `POST /v1/plays`.
@@ -113,6 +113,41 @@ pub struct PlayEvent {
     /// For `error`: what the player said.
     #[serde(default)]
     pub detail: String,
+    /// For `error`: what `appliance` did wrong, if it did.
+    #[serde(default)]
+    pub trouble: Option<PlayTrouble>,
+    /// Longest time to the first byte since the last event, milliseconds; absent when not measured.
+    #[serde(default)]
+    pub first_byte_ms: Option<u32>,
+}
+
+/// What an appliance did wrong, as a player met it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlayTrouble {
+    /// What.
+    pub kind: TroubleKind,
+    /// Asked for which object, when the player knows.
+    #[serde(default)]
+    pub object: Option<ObjectId>,
+}
+
+/// Closed set of what an appliance may do wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    /// No connection: refused, reset, or no such host.
+    Refused,
+    /// Nothing came in time.
+    Timeout,
+    /// 404: it does not hold what control said it holds.
+    NotFound,
+    /// 5xx.
+    Failed,
+    /// Bytes that are not the object's.
+    Corrupt,
 }
 
 /// Closed set of player events (CTA-2066 states, CMCD v2 `e`).

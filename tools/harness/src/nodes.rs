@@ -154,6 +154,7 @@ impl ApplianceNode {
             role: spec.role,
             link,
             capacity_bps: 1_000_000_000,
+            detail: control_types::fleet::ApplianceDetail::default(),
         };
         let key_file = folder.join("appliance.key");
         if let Some(key) = control.client.put_appliance(&record).await?.key {

@@ -289,6 +289,8 @@ impl Player {
             bytes: 0,
             stall_ms: millis(self.viewing.stalled),
             detail: String::new(),
+            trouble: None,
+            first_byte_ms: None,
         };
         let control = self.control.clone();
         let play = self.answer.play;

@@ -281,6 +281,7 @@ async fn put_site(
         latitude: 52.0,
         longitude: 4.0,
         prefixes: prefixes.iter().map(|&prefix| prefix.to_owned()).collect(),
+        fails_as_one: false,
     };
     Ok(control.client.put_site(&site).await?)
 }

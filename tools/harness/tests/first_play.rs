@@ -42,6 +42,8 @@ async fn a_member_watches_a_title_filled_overnight() -> Result<(), Trouble> {
         bytes: 0,
         stall_ms: 0,
         detail: String::new(),
+        trouble: None,
+        first_byte_ms: None,
     };
     member.client.play_events(play, &PlayEvents { events: vec![stopped] }).await?;
     assert_eq!(member.press("harbour").await?.resume_ms, 6_000, "a member resumes where they left");

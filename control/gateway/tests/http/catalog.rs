@@ -56,6 +56,8 @@ async fn what_was_begun_is_continued() {
         bytes: 1_000,
         stall_ms: 0,
         detail: String::new(),
+        trouble: None,
+        first_byte_ms: None,
     };
     lab.nobody().play_events(play.play, &PlayEvents { events: vec![event] }).await.unwrap();
 

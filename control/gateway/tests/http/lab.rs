@@ -125,6 +125,7 @@ impl Lab {
             latitude: 48.0,
             longitude: 11.0,
             prefixes: prefixes.iter().map(|text| (*text).to_owned()).collect(),
+            fails_as_one: false,
         };
         self.operator().put_site(&site).await.unwrap();
     }
@@ -143,6 +144,7 @@ impl Lab {
             role,
             link: Link::Embedded,
             capacity_bps: 1_000_000_000,
+            detail: control_types::fleet::ApplianceDetail::default(),
         };
         let key = self.operator().put_appliance(&record).await.unwrap().key.unwrap();
         let client = self.nobody().with_credential(Credential::Appliance(key));
@@ -181,6 +183,7 @@ pub fn report(id: &str, titles: &[&TitleRecord]) -> ApplianceReport {
         content_digest: "all".to_owned(),
         content: Some(held.collect()),
         quarantined: vec![],
+        more: control_types::fleet::ReportDetail::default(),
     }
 }
 

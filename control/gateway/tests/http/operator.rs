@@ -31,6 +31,7 @@ async fn an_appliance_gets_its_key_once() {
         role: Role::Edge,
         link: Link::Embedded,
         capacity_bps: 1_000,
+        detail: control_types::fleet::ApplianceDetail::default(),
     };
     let error = lab.operator().put_appliance(&record).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::NotFound), "its site comes first");

@@ -16,6 +16,8 @@ fn event(kind: PlayEventKind, position_ms: u64, since_press_ms: u64) -> PlayEven
         bytes: 1_000_000,
         stall_ms: 0,
         detail: String::new(),
+        trouble: None,
+        first_byte_ms: None,
     }
 }
 

@@ -37,6 +37,7 @@ pub fn site(id: &str, isp: &str, prefixes: &[&str]) -> Site {
         latitude: 0.0,
         longitude: 0.0,
         prefixes: prefixes.iter().map(|text| (*text).to_owned()).collect(),
+        fails_as_one: false,
     }
 }
 
@@ -47,6 +48,7 @@ pub fn record(id: &str, site: &str, role: Role) -> ApplianceRecord {
         role,
         link: Link::Embedded,
         capacity_bps: CAPACITY_BPS,
+        detail: control_types::fleet::ApplianceDetail::default(),
     }
 }
 
@@ -83,6 +85,7 @@ pub fn report(id: &str, sequence: u64) -> ApplianceReport {
         content_digest: "all".into(),
         content: Some(held(&wanted())),
         quarantined: Vec::new(),
+        more: control_types::fleet::ReportDetail::default(),
     }
 }
 

@@ -211,6 +211,7 @@ impl Reporter {
             content_digest,
             content,
             quarantined: admin.found_bad.lock().expect("no holder of this lock panics").clone(),
+            more: control_types::fleet::ReportDetail::default(),
         }
     }
 }

@@ -22,7 +22,12 @@ impl FakeControl {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let answer =
-            ReportAnswer { want_content: false, drain: false, ticket_keys: TicketKeys::default() };
+            ReportAnswer {
+            want_content: false,
+            drain: false,
+            unnamed: control_types::content::HeldKeys::default(),
+            ticket_keys: TicketKeys::default(),
+        };
         let answer = Arc::new(Mutex::new(answer));
         let (tell, reports) = channel();
         let shared = Arc::clone(&answer);

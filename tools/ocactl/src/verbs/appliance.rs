@@ -97,6 +97,7 @@ pub async fn run(verb: &Appliance, control: &ControlClient) -> Result<Shown, Fai
                 role: wire_role(*role),
                 link: wire_link(*link),
                 capacity_bps: *capacity,
+                detail: control_types::fleet::ApplianceDetail::default(),
             };
             let answer = control.put_appliance(&record).await?;
             let text = match &answer.key {

@@ -65,6 +65,7 @@ pub async fn run(verb: &Site, control: &ControlClient) -> Result<Shown, Failure>
                 latitude: at.0,
                 longitude: at.1,
                 prefixes: prefix.clone(),
+                fails_as_one: false,
             };
             control.put_site(&record).await?;
             Ok(Shown::new(&record, format!("{site} is registered")))

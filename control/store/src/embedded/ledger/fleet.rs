@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::SqliteLedger;
 use crate::StoreError;
-use crate::embedded::sqlite::{Columns, away, clash, to_sql, word_of};
+use crate::embedded::sqlite::{Columns, away, clash, json_of, to_sql, word_of};
 use crate::ledger::{ApplianceMade, ApplianceRow, FleetLedger, IspKeyRow, KeyHash};
 
 const SITE: &str = "change a site";
@@ -20,15 +20,18 @@ impl FleetLedger for SqliteLedger {
     async fn put_site(&self, site: &Site) -> Result<(), StoreError> {
         let mut work = self.file.begin(SITE).await?;
         sqlx::query(
-            "INSERT INTO sites (id, isp, name, latitude, longitude) VALUES (?, ?, ?, ?, ?) \
+            "INSERT INTO sites (id, isp, name, latitude, longitude, fails_as_one) \
+             VALUES (?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET isp = excluded.isp, name = excluded.name, \
-             latitude = excluded.latitude, longitude = excluded.longitude",
+             latitude = excluded.latitude, longitude = excluded.longitude, \
+             fails_as_one = excluded.fails_as_one",
         )
         .bind(site.id.as_str())
         .bind(site.isp.as_str())
         .bind(&site.name)
         .bind(site.latitude)
         .bind(site.longitude)
+        .bind(i64::from(site.fails_as_one))
         .execute(&mut *work)
         .await
         .map_err(|error| away(SITE, error))?;
@@ -67,7 +70,7 @@ impl FleetLedger for SqliteLedger {
     async fn sites(&self) -> Result<Vec<Site>, StoreError> {
         // One statement: sites and prefixes of the same moment.
         let rows = sqlx::query(
-            "SELECT s.id, s.isp, s.name, s.latitude, s.longitude, p.prefix \
+            "SELECT s.id, s.isp, s.name, s.latitude, s.longitude, s.fails_as_one, p.prefix \
              FROM sites s LEFT JOIN prefixes p ON p.site = s.id ORDER BY s.id, p.position",
         )
         .fetch_all(&self.file.readers)
@@ -85,6 +88,7 @@ impl FleetLedger for SqliteLedger {
                     latitude: columns.plain("latitude")?,
                     longitude: columns.plain("longitude")?,
                     prefixes: Vec::new(),
+                    fails_as_one: columns.number("fails_as_one")? != 0,
                 });
             }
             let prefix: Option<String> = columns.plain("prefix")?;
@@ -102,21 +106,25 @@ impl FleetLedger for SqliteLedger {
         now: UnixMillis,
     ) -> Result<ApplianceMade, StoreError> {
         let mut work = self.file.begin(APPLIANCE).await?;
+        let detail = json_of("an appliance's detail", &record.detail)?;
         let present = sqlx::query("SELECT 1 FROM appliances WHERE id = ?")
             .bind(record.id.as_str())
             .fetch_optional(&mut *work)
             .await
             .map_err(|error| away(APPLIANCE, error))?;
         sqlx::query(
-            "INSERT INTO appliances (id, site, role, link, capacity_bps, key_hash, drain, made_at) \
-             VALUES (?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET site = excluded.site, \
-             role = excluded.role, link = excluded.link, capacity_bps = excluded.capacity_bps",
+            "INSERT INTO appliances \
+             (id, site, role, link, capacity_bps, detail, key_hash, drain, made_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (id) DO UPDATE SET \
+             site = excluded.site, role = excluded.role, link = excluded.link, \
+             capacity_bps = excluded.capacity_bps, detail = excluded.detail",
         )
         .bind(record.id.as_str())
         .bind(record.site.as_str())
         .bind(word_of("the role", &record.role)?)
         .bind(word_of("the link", &record.link)?)
         .bind(to_sql(record.capacity_bps))
+        .bind(detail)
         .bind(key_hash.as_slice())
         .bind(to_sql(now.0))
         .execute(&mut *work)
@@ -219,6 +227,7 @@ fn appliance_of(row: &SqliteRow) -> Result<ApplianceRow, StoreError> {
         role: columns.word("role")?,
         link: columns.word("link")?,
         capacity_bps: columns.number("capacity_bps")?,
+        detail: columns.json("detail")?,
     };
     Ok(ApplianceRow {
         record,

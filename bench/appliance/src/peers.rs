@@ -105,6 +105,21 @@ impl Stage {
         self.program("oca lab", &mut command, cover)
     }
 
+    /// `oca lab` with one worker over a fast and a slow disk, plain.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn oca_on_two(&self, fast: &Path, slow: &Path, hot_set: u64) -> Result<Server, Trouble> {
+        let mut command = on_its_core(&Binaries::in_folder(&self.bins).path("oca")?);
+        command.arg("lab").arg(fast).arg("--hdd").arg(slow);
+        command.args(["--listen", "127.0.0.1:0", "--workers", "1", "--json"]);
+        command.args(["--hot-set-bytes", &hot_set.to_string()]);
+        if let Some(engine) = &self.engine {
+            command.args(["--engine", engine]);
+        }
+        self.program("oca lab", &mut command, Cover::Plain)
+    }
+
     /// The bare loop, plain only.
     ///
     /// # Errors
@@ -132,16 +147,28 @@ impl Stage {
         cover: Cover,
         pace_bps: Option<u64>,
     ) -> Result<Server, Trouble> {
+        let limit = pace_bps.map_or(String::new(), |bps| format!("limit_rate {};", bps / 8));
+        self.nginx_with(files, cover, &limit)
+    }
+
+    /// nginx as it is run in front of slow disks: reads by a pool of threads.
+    ///
+    /// # Errors
+    /// As `nginx`.
+    pub fn nginx_with_threads(&self, files: &Path, cover: Cover) -> Result<Server, Trouble> {
+        self.nginx_with(files, cover, "aio threads;")
+    }
+
+    fn nginx_with(&self, files: &Path, cover: Cover, more: &str) -> Result<Server, Trouble> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let config = self.folder.join("nginx.conf");
-        let limit = pace_bps.map_or(String::new(), |bps| format!("limit_rate {};", bps / 8));
         let listen = self.listen(&address, cover);
         let text = format!(
             "daemon off; master_process off; pid {0}/nginx.pid; error_log {0}/nginx.log;\n\
              worker_rlimit_nofile {2};\n\
              events {{ worker_connections {3}; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
-             open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; {limit}\n\
+             open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; {more}\n\
              client_body_temp_path {0}; proxy_temp_path {0}; fastcgi_temp_path {0};\n\
              uwsgi_temp_path {0}; scgi_temp_path {0};\n\
              server {{ {listen} root {1}; }} }}\n",

@@ -56,6 +56,7 @@ fn plan(serial: u64, appliances: &[&str]) -> NightPlan {
         appliance: id.parse().unwrap(),
         pulls: vec![pull.clone()],
         prunes: Vec::new(),
+        moves: Vec::new(),
         rate: None,
     };
     NightPlan {

@@ -159,10 +159,24 @@ pub struct AppliancePlan {
     pub pulls: Vec<Pull>,
     /// May be removed, least valuable first, and only when room is needed for a pull.
     pub prunes: Vec<ObjectId>,
+    /// Objects it holds that deserve the other kind of disk, in the order to move them: what makes
+    /// room comes before what needs it. Work for idle disks; a plan is whole without it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<ClassMove>,
     /// How fast it may take bytes at each moment of the coming nights, below the window's own cap;
     /// absent means that only the window's cap holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateProfile>,
+}
+
+/// One object that belongs on the other kind of disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClassMove {
+    /// Which.
+    pub object: ObjectId,
+    /// The kind it deserves.
+    pub class: DiskClass,
 }
 
 /// A cap that changes with time: what an appliance may take without raising what its ISP pays.

@@ -63,7 +63,16 @@ impl Config {
 fn raw(text: &str) -> Result<Raw, Vec<String>> {
     let told = |error: toml::de::Error| vec![error.to_string().trim().replace('\n', "\n  ")];
     let table: toml::Table = text.parse().map_err(told)?;
-    let knobs = ["headroom", "break_even", "sticky", "hot_share", "copy_spread", "pulls_max"];
+    let knobs = [
+        "headroom",
+        "break_even",
+        "keep_days",
+        "sticky",
+        "hot_share",
+        "copy_spread",
+        "moves_bytes_max",
+        "pulls_max",
+    ];
     let tables: [(&str, Option<&toml::Table>, &[&str]); 3] = [
         ("", Some(&table), &["every_ms", "control", "plan"]),
         (

@@ -1,14 +1,30 @@
-//! Rendezvous weights: every box draws a number for every title and the highest draws hold it, so a
-//! box that joins or leaves moves only its own share. Not for anything an attacker may choose.
+//! Rendezvous weights: every box draws a number for every parcel and the highest draws hold it, so
+//! a box that joins or leaves moves only its own share. Not for anything an attacker may choose.
 
-/// Weight of `seat` for `key`. The same on every machine and in every release: a plan must not
-/// change because the director moved, which rules out hashers that depend on the CPU.
-pub(crate) fn weight(key: &str, seat: &str) -> u64 {
+/// A name as a number. The same on every machine and in every release: a plan must not change
+/// because the director moved, which rules out hashers that depend on the CPU.
+#[must_use]
+pub fn name_key(name: &str) -> u64 {
     let mut state = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in key.bytes().chain([0]).chain(seat.bytes()) {
+    for byte in name.bytes() {
         state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
     // FNV leaves the last bytes in the low bits; names differ mostly in their last bytes.
+    mixed(state)
+}
+
+/// The draw of `seat` for `key`, both from [`name_key`].
+#[must_use]
+pub fn draw(key: u64, seat: u64) -> u64 {
+    mixed(key ^ seat.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// The draw of a box called `seat` for `key`.
+pub(crate) fn weight(key: &str, seat: &str) -> u64 {
+    draw(name_key(key), name_key(seat))
+}
+
+fn mixed(mut state: u64) -> u64 {
     state ^= state >> 30;
     state = state.wrapping_mul(0xbf58_476d_1ce4_e5b9);
     state ^= state >> 27;

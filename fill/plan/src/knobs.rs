@@ -9,19 +9,26 @@ use serde::{Deserialize, Serialize};
 pub struct Knobs {
     /// Share of each disk left empty, 0 to 0.5. Default 0.03. Below 0.02 file systems slow down.
     pub headroom: f64,
-    /// A title is fetched when the bytes it is expected to serve are at least this many times its
-    /// size. Default 0.05. At 1 every fetched byte must pay for itself the next day; at 0 whatever
-    /// fits is fetched, most asked first.
+    /// A parcel is fetched when the bytes it is expected to serve before it is pushed out again are
+    /// at least this many times its size, and pushes out only what it beats by as much. Default
+    /// 0.35. At 1 every fetched byte saves a byte at peak; below, a byte at night is held to be
+    /// cheaper than one in the evening; at 0 whatever fits is fetched, most asked first.
     pub break_even: f64,
+    /// How long what is fetched is expected to stay, days, 1 to 365. Default 7. Too long and the
+    /// night is spent on what will not last.
+    pub keep_days: f64,
     /// How many times denser a newcomer must be to push out what is held, 1 or more. Default 1.25.
     /// At 1 the fleet churns with every small change of the forecast.
     pub sticky: f64,
     /// The titles that together make this share of a site's demand are hot and are kept on two
-    /// boxes where there are two, 0 to 1. Default 0.5.
+    /// boxes where there are two, 0 to 1. Default 0.2: a second copy costs the site variety.
     pub hot_share: f64,
     /// Copies of a title in a site of n boxes: its share of the site's demand times n times this,
     /// rounded up, at least 1. Default 1. Higher spreads load and costs variety.
     pub copy_spread: f64,
+    /// Most bytes one box moves between its kinds of disk for one plan. Default 500 GB: an hour of
+    /// two disks. 0 leaves every object where it first landed.
+    pub moves_bytes_max: u64,
     /// Most pulls in one plan, 1 to 12,000; the rest waits for the next plan. Default 10,000.
     /// Bounded because a plan is one JSON body, which `limits::BODY_BYTES_MAX` bounds.
     pub pulls_max: usize,
@@ -31,22 +38,31 @@ impl Default for Knobs {
     fn default() -> Self {
         Self {
             headroom: 0.03,
-            break_even: 0.05,
+            break_even: 0.35,
+            keep_days: 7.0,
             sticky: 1.25,
-            hot_share: 0.5,
+            hot_share: 0.2,
             copy_spread: 1.0,
+            moves_bytes_max: 500_000_000_000,
             pulls_max: 10_000,
         }
     }
 }
 
 impl Knobs {
+    /// Bytes a day, per byte stored, that a fetch must bring: the break-even rule.
+    #[must_use]
+    pub fn hurdle(&self) -> f64 {
+        self.break_even / self.keep_days
+    }
+
     /// Every knob out of range, in words; empty when all are well.
     #[must_use]
     pub fn mistakes(&self) -> Vec<String> {
         let within = [
             ("headroom", self.headroom, 0.0, 0.5),
             ("break_even", self.break_even, 0.0, 1000.0),
+            ("keep_days", self.keep_days, 1.0, 365.0),
             ("sticky", self.sticky, 1.0, 100.0),
             ("hot_share", self.hot_share, 0.0, 1.0),
             ("copy_spread", self.copy_spread, 0.0, 100.0),

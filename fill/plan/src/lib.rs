@@ -19,6 +19,7 @@
 
 mod hash;
 mod knobs;
+mod library;
 mod parcel;
 mod place;
 mod plan;
@@ -26,9 +27,14 @@ mod room;
 mod route;
 mod schedule;
 mod settled;
+mod tier;
 
+pub use hash::{draw, name_key};
 pub use knobs::Knobs;
+pub use library::Library;
+pub use place::{Candidate, Holdings, SEATS_MAX, Seat, Shelf, Spot, copies, place};
 pub use plan::plan;
-pub use room::footprint;
+pub use room::{Room, footprint};
 pub use schedule::{Night, Nights, Schedule, ScheduleError};
 pub use settled::is_settled;
+pub use tier::{Move, moves};

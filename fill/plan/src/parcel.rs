@@ -20,7 +20,7 @@ pub(crate) struct Parcel<'a> {
     /// Whose.
     pub(crate) title: &'a TitleId,
     /// Indices into `FillState::objects`, smallest object first.
-    pub(crate) objects: Vec<usize>,
+    pub(crate) objects: Vec<u32>,
     /// Disk they take, bytes.
     pub(crate) bytes: u64,
     /// Bytes expected to be asked of them tomorrow where they are to be placed.
@@ -51,17 +51,20 @@ pub(crate) fn demand(object: &PlaceableObject, sites: &[&SiteId]) -> f64 {
 /// can be, densest first; ties by title, so that equal inputs give equal plans.
 pub(crate) fn parcels<'a>(
     objects: &'a [PlaceableObject],
-    candidates: &[usize],
+    candidates: &[u32],
     sites: &[&SiteId],
     bytes_max: u64,
 ) -> Vec<Parcel<'a>> {
-    let mut titles: BTreeMap<&TitleId, Vec<usize>> = BTreeMap::new();
+    let mut titles: BTreeMap<&TitleId, Vec<u32>> = BTreeMap::new();
     for index in candidates {
-        titles.entry(&objects[*index].title).or_default().push(*index);
+        titles.entry(&objects[*index as usize].title).or_default().push(*index);
     }
     let mut all = Vec::with_capacity(titles.len());
     for (title, mut members) in titles {
-        members.sort_by_key(|index| (objects[*index].bytes, objects[*index].object));
+        members.sort_by_key(|index| {
+            let object = &objects[*index as usize];
+            (object.bytes, object.object)
+        });
         let whole = parcel(objects, title, members, sites);
         if whole.bytes <= bytes_max {
             all.push(whole);
@@ -71,7 +74,7 @@ pub(crate) fn parcels<'a>(
     }
     all.sort_by(|a, b| {
         b.density().total_cmp(&a.density()).then_with(|| a.title.cmp(b.title)).then_with(|| {
-            let first = |parcel: &Parcel<'_>| objects[parcel.objects[0]].bytes;
+            let first = |parcel: &Parcel<'_>| objects[parcel.objects[0] as usize].bytes;
             first(a).cmp(&first(b))
         })
     });
@@ -81,11 +84,11 @@ pub(crate) fn parcels<'a>(
 fn parcel<'a>(
     objects: &[PlaceableObject],
     title: &'a TitleId,
-    members: Vec<usize>,
+    members: Vec<u32>,
     sites: &[&SiteId],
 ) -> Parcel<'a> {
-    let bytes = members.iter().map(|index| footprint(objects[*index].bytes)).sum();
-    let demand = members.iter().map(|index| demand(&objects[*index], sites)).sum();
+    let bytes = members.iter().map(|index| footprint(objects[*index as usize].bytes)).sum();
+    let demand = members.iter().map(|index| demand(&objects[*index as usize], sites)).sum();
     Parcel { title, objects: members, bytes, demand }
 }
 
@@ -101,8 +104,9 @@ fn cut<'a>(
         let (mut bytes, mut asked) = (0_u64, 0.0_f64);
         let (mut best_length, mut best_density) = (1, f64::NEG_INFINITY);
         for (at, index) in rest.iter().enumerate() {
-            bytes += footprint(objects[*index].bytes);
-            asked += demand(&objects[*index], sites);
+            let object = &objects[*index as usize];
+            bytes += footprint(object.bytes);
+            asked += demand(object, sites);
             let density = asked / bytes as f64;
             if density > best_density {
                 (best_length, best_density) = (at + 1, density);

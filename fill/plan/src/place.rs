@@ -1,370 +1,385 @@
-//! Placement: which boxes of one site hold which parcels tomorrow. Decides what, never from where.
+//! Placement: which boxes of one group hold which parcels tomorrow, and on which kind of disk.
+//! Decides what, never from where.
 //!
 //! Policy, for one group of boxes (the edges of a site, or its tiers):
-//! 1. What is held stays, up to the copies its demand asks for.
-//! 2. Parcels are looked at densest first (bytes expected per byte stored). One that lacks a copy
-//!    and is above break-even goes to the box that already holds most of it, then to the one the
-//!    last plan chose, then by rendezvous weight; flash first, so that flash gets the densest.
-//! 3. Where there is no room it may push out parcels it beats by `sticky`, least dense first.
-//! 4. Rounds are repeated on their own result until nothing is added, so that planning the planned
-//!    state changes nothing.
-//!
-//! 5. Room that is left over takes further copies, densest first, and pushes nothing out for them:
-//!    a copy costs bytes inside the site only, and lets a box fail or drain without a trip to the
-//!    origin.
+//! 1. Each copy of a parcel bids with its density: bytes expected tomorrow per byte stored. What is
+//!    held bids more, by `sticky` and by the bytes a fetch would cost, so that a fetch happens only
+//!    where it pays back before what it brings is pushed out again (the break-even rule).
+//! 2. Bids are taken highest first while there is room. A parcel goes to the box that draws highest
+//!    for it (rendezvous, weighted by room), so that a box that joins or leaves moves its own share
+//!    only; where that box is full, to the one that has most of it already, then by draw.
+//! 3. Room that is left takes further copies, densest first, and pushes nothing out for them: a
+//!    copy costs bytes inside the site only, and lets a box fail without a trip to the origin.
+//! 4. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
+//!    densest first. Which held objects should change disks is said apart, in `tier.rs`.
 //!
 //! Copies of a parcel: its share of the site's demand times the boxes of the site, rounded up; at
 //! least two for the hot ones where there are two boxes. A copy beyond those is worth its demand
 //! divided by its number: it adds room for load, not variety.
+//!
+//! Planning what a plan led to adds nothing: everything placed is then held and bids higher in the
+//! same order, so whoever found no room finds none again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-use control_types::fill::PlaceableObject;
 use control_types::fleet::DiskClass;
-use control_types::ids::{ObjectId, TitleId};
 
-use crate::hash::weight;
+use crate::hash::draw;
 use crate::knobs::Knobs;
-use crate::parcel::Parcel;
-use crate::room::{Budget, Room, footprint};
+use crate::library::Library;
+use crate::room::Room;
 
-/// Most rounds to a standstill; two are the rule, and what remains is left for the next plan.
-const ROUNDS_MAX: usize = 8;
+/// Most boxes placed together; a larger site is placed in groups of this many. A copy set is kept
+/// as one bit a box.
+pub const SEATS_MAX: usize = 128;
 
 /// One box of the group.
-pub(crate) struct Seat<'a> {
-    /// Name, for rendezvous.
-    pub(crate) name: &'a str,
-    /// What there is for objects.
-    pub(crate) budget: Budget,
-    /// What it holds, or will by the end of a round.
-    pub(crate) held: HashMap<ObjectId, DiskClass>,
-    /// What it held before the first round. An object a round let go is still there until its room
-    /// is needed, so a later round can have it back only where it is.
-    pub(crate) found: HashMap<ObjectId, DiskClass>,
-    /// Titles the previous plan sent here: half a download is not thrown away.
-    pub(crate) leaning: HashSet<&'a TitleId>,
+#[derive(Clone, Debug, Default)]
+pub struct Seat {
+    /// Its name, as [`crate::name_key`].
+    pub key: u64,
+    /// All healthy volumes together, headroom and bytes of unknown origin taken off.
+    pub room: Room,
+    /// The largest single volume of each kind: an object cannot be spread over two.
+    pub largest: Room,
+    /// What it holds, by object.
+    pub held: Holdings,
+    /// Parcels the previous plan sent here, sorted: half a download is not thrown away.
+    pub leaning: Vec<u32>,
     /// Never pushed out: what a tier holds, its edges may be counting on.
-    pub(crate) lasting: bool,
+    pub lasting: bool,
 }
 
-/// Where one object is to be on a box.
+/// Which objects a box holds, and on which kind of disk; one byte an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holdings(Vec<u8>);
+
+impl Holdings {
+    /// Holds none of `objects`.
+    #[must_use]
+    pub fn none(objects: usize) -> Self {
+        Self(vec![0; objects])
+    }
+
+    /// Notes that `object` is on a disk of `class`.
+    pub fn put(&mut self, object: u32, class: DiskClass) {
+        self.0[object as usize] = match class {
+            DiskClass::Ssd => 1,
+            DiskClass::Hdd => 2,
+        };
+    }
+
+    /// Notes that `object` is gone.
+    pub fn remove(&mut self, object: u32) {
+        self.0[object as usize] = 0;
+    }
+
+    /// Where `object` is, if it is.
+    #[must_use]
+    pub fn class(&self, object: u32) -> Option<DiskClass> {
+        match self.0.get(object as usize) {
+            Some(1) => Some(DiskClass::Ssd),
+            Some(2) => Some(DiskClass::Hdd),
+            _ => None,
+        }
+    }
+
+    /// Every object held.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, DiskClass)> + '_ {
+        (0..u32::try_from(self.0.len()).unwrap_or(u32::MAX))
+            .filter_map(|object| Some((object, self.class(object)?)))
+    }
+}
+
+/// A parcel that may be placed, with what is expected of it in this group.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// Index into the library.
+    pub parcel: u32,
+    /// Bytes expected tomorrow; finite and not negative.
+    pub demand: f64,
+}
+
+/// Where one object is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub struct Spot {
+    /// Which.
+    pub object: u32,
     /// Kind of disk.
-    pub(crate) class: DiskClass,
-    /// Index of its parcel.
-    pub(crate) parcel: usize,
+    pub class: DiskClass,
+    /// Position of its parcel among the candidates.
+    pub candidate: u32,
 }
 
-/// What one box holds tomorrow: object index to spot.
-pub(crate) type Shelf = BTreeMap<usize, Spot>;
+/// What one box holds tomorrow, by worth: bids highest first.
+pub type Shelf = Vec<Spot>;
 
-/// Copies each parcel should have in a group of `seats` boxes: (at any price, in all).
-pub(crate) fn copies(parcels: &[Parcel<'_>], seats: usize, knobs: &Knobs) -> Vec<(usize, usize)> {
-    let total: f64 = parcels.iter().map(|parcel| parcel.demand).sum();
-    let mut by_demand: Vec<usize> = (0..parcels.len()).collect();
-    by_demand.sort_by(|a, b| parcels[*b].demand.total_cmp(&parcels[*a].demand).then(a.cmp(b)));
-    let mut counts = vec![(1, 1); parcels.len()];
-    let mut before = 0.0;
-    for index in by_demand {
-        let demand = parcels[index].demand;
+/// Copies each candidate should have in a group of `seats` boxes: (at any price, in all).
+#[must_use]
+pub fn copies(candidates: &[Candidate], seats: usize, knobs: &Knobs) -> Vec<(u32, u32)> {
+    let mut counts = vec![(1, 1); candidates.len()];
+    if seats < 2 {
+        return counts;
+    }
+    let total: f64 = candidates.iter().map(|candidate| candidate.demand).sum();
+    let mut by_demand: Vec<u32> = (0..counts.len() as u32).collect();
+    by_demand.sort_unstable_by(|a, b| {
+        let demand = |at: &u32| candidates[*at as usize].demand;
+        demand(b).total_cmp(&demand(a)).then(a.cmp(b))
+    });
+    let (mut before, seats) = (0.0, seats as u32);
+    for at in by_demand {
+        let demand = candidates[at as usize].demand;
         if demand <= 0.0 {
             break;
         }
-        let least = if before < total * knobs.hot_share { seats.min(2) } else { 1 };
-        let fair = (demand / total * seats as f64 * knobs.copy_spread).ceil() as usize;
-        counts[index] = (least, fair.clamp(least, seats.max(least)));
+        let least = if before < total * knobs.hot_share { 2 } else { 1 };
+        let fair = (demand / total * f64::from(seats) * knobs.copy_spread).ceil() as u32;
+        if least == 1 && fair <= 1 {
+            // By demand: nobody after this one asks for more.
+            break;
+        }
+        counts[at as usize] = (least, fair.clamp(least, seats));
         before += demand;
     }
     counts
 }
 
-/// Places `parcels` (densest first) on `seats`; one shelf for each seat.
-pub(crate) fn place(
-    objects: &[PlaceableObject],
-    parcels: &[Parcel<'_>],
-    mut seats: Vec<Seat<'_>>,
+/// Places `candidates` on `seats`; one shelf for each seat. Candidates that compare equal in worth
+/// are taken in the order given.
+#[must_use]
+pub fn place(
+    library: &Library,
+    candidates: &[Candidate],
+    seats: &[Seat],
     knobs: &Knobs,
 ) -> Vec<Shelf> {
-    let counts = copies(parcels, seats.len(), knobs);
-    let mut shelves = Vec::new();
-    for _ in 0..ROUNDS_MAX {
-        shelves = round(objects, parcels, &counts, &seats, knobs);
-        let mut added = false;
-        for (seat, shelf) in seats.iter_mut().zip(&shelves) {
-            let next: HashMap<ObjectId, DiskClass> =
-                shelf.iter().map(|(index, spot)| (objects[*index].object, spot.class)).collect();
-            added |= next.keys().any(|object| !seat.held.contains_key(object));
-            seat.held = next;
-        }
-        if !added {
-            break;
-        }
-    }
-    shelves
+    let seats = &seats[..seats.len().min(SEATS_MAX)];
+    let counts = copies(candidates, seats.len(), knobs);
+    let mut table = Table::new(library, candidates, seats, knobs);
+    table.fill(|at| (1, counts[at].0, counts[at].1));
+    let most = seats.len() as u32;
+    table.fill(|at| (counts[at].1 + 1, 1, most));
+    let Table { taken, .. } = table;
+    let shelved = taken.iter().zip(seats);
+    shelved.map(|(taken, seat)| shelve(library, candidates, seat, taken)).collect()
 }
 
-/// One parcel on one box while a round is going on.
-struct Unit {
-    room: Room,
-    members: Vec<(usize, DiskClass)>,
-    whole: bool,
+/// What a copy of a parcel offers for its place.
+#[derive(Clone, Copy)]
+struct Bid {
+    value: f64,
+    candidate: u32,
+    copy: u32,
 }
 
-/// One box while a round is going on.
-struct Desk<'a> {
-    seat: &'a Seat<'a>,
-    free: Room,
-    units: BTreeMap<usize, Unit>,
+/// The group while it is being placed.
+struct Table<'a> {
+    library: &'a Library,
+    candidates: &'a [Candidate],
+    seats: &'a [Seat],
+    knobs: &'a Knobs,
+    /// Bytes left on each box, whatever the kind of disk.
+    free: Vec<u64>,
+    /// Below this no parcel fits, bytes. 0 for tiers, whose parcels may be there already.
+    smallest: u64,
+    /// Boxes that have each candidate, a bit each.
+    placed: Vec<u128>,
+    /// Candidates of each box in the order they were taken.
+    taken: Vec<Vec<u32>>,
+    /// All boxes are equally large: draws need no weighing.
+    even: bool,
 }
 
-fn round(
-    objects: &[PlaceableObject],
-    parcels: &[Parcel<'_>],
-    counts: &[(usize, usize)],
-    seats: &[Seat<'_>],
-    knobs: &Knobs,
-) -> Vec<Shelf> {
-    let mut desks: Vec<Desk<'_>> = seats
-        .iter()
-        .map(|seat| Desk { seat, free: seat.budget.room, units: BTreeMap::new() })
-        .collect();
-    keep(objects, parcels, counts, &mut desks);
-    for (value, index) in candidates(parcels, counts, knobs) {
-        let (copy, value) = value;
-        let have = desks.iter().filter(|desk| desk.holds_whole(index)).count();
-        if have >= copy {
-            continue;
-        }
-        for seat in preference(&parcels[index], index, objects, &desks) {
-            if desks[seat].try_place(objects, parcels, index, value, knobs.sticky) {
-                break;
-            }
-        }
-    }
-    spare(objects, parcels, knobs, &mut desks);
-    desks
-        .into_iter()
-        .map(|desk| {
-            let units = desk.units.into_iter();
-            units
-                .flat_map(|(parcel, unit)| {
-                    unit.members
-                        .into_iter()
-                        .map(move |(object, class)| (object, Spot { class, parcel }))
-                })
-                .collect()
-        })
-        .collect()
-}
-
-/// Step 1: what is held, densest first, up to the copies asked for; the rest may go.
-fn keep(
-    objects: &[PlaceableObject],
-    parcels: &[Parcel<'_>],
-    counts: &[(usize, usize)],
-    desks: &mut [Desk<'_>],
-) {
-    for (index, parcel) in parcels.iter().enumerate() {
-        let mut holding: Vec<(usize, Unit)> = desks
-            .iter()
-            .enumerate()
-            .filter_map(|(at, desk)| Some((at, desk.held_of(objects, parcel)?)))
-            .collect();
-        holding.sort_by_key(|(at, unit)| {
-            let name = desks[*at].seat.name;
-            std::cmp::Reverse((unit.room.total(), weight(parcel.title.as_str(), name)))
-        });
-        for (rank, (at, mut unit)) in holding.into_iter().enumerate() {
-            let desk = &mut desks[at];
-            if desk.seat.lasting {
-                // It stays even where it eats the headroom; the account then ends at nothing left.
-                unit.room.ssd = unit.room.ssd.min(desk.free.ssd);
-                unit.room.hdd = unit.room.hdd.min(desk.free.hdd);
-            }
-            if (rank < counts[index].1 || desk.seat.lasting) && desk.free.take(unit.room) {
-                desk.units.insert(index, unit);
-            }
-        }
-    }
-}
-
-/// Step 2: (copy number, value), parcel; most valuable first.
-fn candidates(
-    parcels: &[Parcel<'_>],
-    counts: &[(usize, usize)],
-    knobs: &Knobs,
-) -> Vec<((usize, f64), usize)> {
-    let mut all = Vec::new();
-    for (index, parcel) in parcels.iter().enumerate() {
-        let density = parcel.density();
-        let (least, most) = counts[index];
-        for copy in 1..=most {
-            let value = if copy <= least { density } else { density / copy as f64 };
-            if value >= knobs.break_even {
-                all.push(((copy, value), index));
-            }
-        }
-    }
-    all.sort_by(|((copy_a, a), index_a), ((copy_b, b), index_b)| {
-        b.total_cmp(a).then(index_a.cmp(index_b)).then(copy_a.cmp(copy_b))
-    });
-    all
-}
-
-/// Step 5: copies beyond those asked for, where there is room; what is there already goes first.
-fn spare(
-    objects: &[PlaceableObject],
-    parcels: &[Parcel<'_>],
-    knobs: &Knobs,
-    desks: &mut [Desk<'_>],
-) {
-    for (index, parcel) in parcels.iter().enumerate() {
-        for desk in desks.iter_mut().filter(|desk| !desk.units.contains_key(&index)) {
-            let Some(unit) = desk.held_of(objects, parcel) else { continue };
-            if unit.whole && desk.free.take(unit.room) {
-                desk.units.insert(index, unit);
-            }
-        }
-    }
-    let further = vec![(1, desks.len()); parcels.len()];
-    for ((copy, _), index) in candidates(parcels, &further, knobs) {
-        if desks.iter().filter(|desk| desk.holds_whole(index)).count() >= copy {
-            continue;
-        }
-        for seat in preference(&parcels[index], index, objects, desks) {
-            // Worth nothing, it beats nothing.
-            if desks[seat].try_place(objects, parcels, index, 0.0, knobs.sticky) {
-                break;
-            }
-        }
-    }
-}
-
-/// Boxes without the whole parcel, best first.
-fn preference(
-    parcel: &Parcel<'_>,
-    index: usize,
-    objects: &[PlaceableObject],
-    desks: &[Desk<'_>],
-) -> Vec<usize> {
-    let mut open: Vec<usize> =
-        (0..desks.len()).filter(|at| !desks[*at].holds_whole(index)).collect();
-    open.sort_by_key(|at| {
-        let seat = desks[*at].seat;
-        let held: u64 = parcel
-            .objects
-            .iter()
-            .filter(|index| seat.held.contains_key(&objects[**index].object))
-            .map(|index| footprint(objects[*index].bytes))
-            .sum();
-        let leaning = seat.leaning.contains(parcel.title);
-        std::cmp::Reverse((held, leaning, weight(parcel.title.as_str(), seat.name)))
-    });
-    open
-}
-
-impl Desk<'_> {
-    fn holds_whole(&self, parcel: usize) -> bool {
-        self.units.get(&parcel).is_some_and(|unit| unit.whole)
-    }
-
-    /// What the box holds of `parcel` now, wanted or not.
-    fn held_of(&self, objects: &[PlaceableObject], parcel: &Parcel<'_>) -> Option<Unit> {
-        let mut unit = Unit { room: Room::default(), members: Vec::new(), whole: false };
-        for index in &parcel.objects {
-            if let Some(class) = self.seat.held.get(&objects[*index].object) {
-                *unit.room.of(*class) += footprint(objects[*index].bytes);
-                unit.members.push((*index, *class));
-            }
-        }
-        unit.whole = unit.members.len() == parcel.objects.len();
-        (!unit.members.is_empty()).then_some(unit)
-    }
-
-    /// Step 3: gives `parcel` a place here, pushing out what it clearly beats; false and no change
-    /// when that does not make room for all of it.
-    fn try_place(
-        &mut self,
-        objects: &[PlaceableObject],
-        parcels: &[Parcel<'_>],
-        index: usize,
-        value: f64,
-        sticky: f64,
-    ) -> bool {
-        let parcel = &parcels[index];
-        let own = self.units.remove(&index);
-        if let Some(own) = &own {
-            self.free.give(own.room);
-        }
-        let mut room = self.free;
-        let mut unit = self.fit(objects, parcel, room);
-        let mut victims = Vec::new();
-        if unit.is_none() && !self.seat.lasting {
-            // Parcels are numbered densest first, so the last ones are worth least.
-            for (victim, held) in self.units.iter().rev() {
-                if parcels[*victim].density() * sticky >= value {
-                    break;
-                }
-                victims.push((*victim, held.room));
-                room.give(held.room);
-                unit = self.fit(objects, parcel, room);
-                if unit.is_some() {
-                    break;
-                }
-            }
-        }
-        let Some(mut unit) = unit else {
-            if let Some(own) = own {
-                // It was taken from `free` a moment ago, so it fits there again.
-                self.free.take(own.room);
-                self.units.insert(index, own);
-            }
-            return false;
-        };
-        // The last one pushed may have made an earlier one's leaving needless: densest stay first.
-        for (victim, freed) in victims.into_iter().rev() {
-            let mut without = room;
-            if without.take(freed)
-                && let Some(tighter) = self.fit(objects, parcel, without)
-            {
-                (room, unit) = (without, tighter);
+impl<'a> Table<'a> {
+    fn new(
+        library: &'a Library,
+        candidates: &'a [Candidate],
+        seats: &'a [Seat],
+        knobs: &'a Knobs,
+    ) -> Self {
+        let free = seats.iter().map(|seat| {
+            let kept: u64 = if seat.lasting {
+                seat.held.iter().map(|(object, _)| library.size(object)).sum()
             } else {
-                self.units.remove(&victim);
-            }
+                0
+            };
+            seat.room.total().saturating_sub(kept)
+        });
+        Self {
+            library,
+            candidates,
+            seats,
+            knobs,
+            free: free.collect(),
+            smallest: if seats.iter().any(|seat| seat.lasting) { 0 } else { library.smallest() },
+            placed: vec![0; candidates.len()],
+            taken: vec![Vec::new(); seats.len()],
+            even: seats.windows(2).all(|two| two[0].room.total() == two[1].room.total()),
         }
-        // `fit` only answers with what `room` can give.
-        room.take(unit.room);
-        self.free = room;
-        self.units.insert(index, unit);
-        true
     }
 
-    /// The parcel in `room`: held objects where they are, others on flash while it lasts. Because
-    /// objects come smallest first, more room never turns a fit into a misfit.
-    fn fit(
-        &self,
-        objects: &[PlaceableObject],
-        parcel: &Parcel<'_>,
-        mut room: Room,
-    ) -> Option<Unit> {
-        let mut unit = Unit { room: Room::default(), members: Vec::new(), whole: true };
-        let largest = self.seat.budget.largest;
-        for index in &parcel.objects {
-            let bytes = footprint(objects[*index].bytes);
-            let object = &objects[*index].object;
-            let class = match self.seat.held.get(object).or_else(|| self.seat.found.get(object)) {
-                Some(class) => *class,
-                None if bytes <= room.ssd && bytes <= largest.ssd => DiskClass::Ssd,
-                None if bytes <= largest.hdd => DiskClass::Hdd,
-                None => return None,
-            };
-            let left = room.of(class);
-            *left = left.checked_sub(bytes)?;
-            *unit.room.of(class) += bytes;
-            unit.members.push((*index, class));
+    /// Takes the bids of `terms` while there is room for any.
+    fn fill(&mut self, terms: impl Fn(usize) -> (u32, u32, u32)) {
+        if self.is_full() {
+            return;
         }
-        Some(unit)
+        for bid in self.bids(terms) {
+            self.take(bid);
+            if self.is_full() {
+                return;
+            }
+        }
     }
+
+    fn is_full(&self) -> bool {
+        self.free.iter().all(|free| *free < self.smallest)
+    }
+
+    /// Bids of all candidates, highest first; `terms` answers (first copy, copies at full worth,
+    /// last copy).
+    fn bids(&self, terms: impl Fn(usize) -> (u32, u32, u32)) -> Vec<Bid> {
+        let hurdle = self.knobs.hurdle();
+        let mut bids = Vec::with_capacity(self.candidates.len());
+        let mut fractions = Vec::with_capacity(self.seats.len());
+        for (at, candidate) in self.candidates.iter().enumerate() {
+            let (first, full, last) = terms(at);
+            if first > last {
+                continue;
+            }
+            let density = candidate.demand / self.library.bytes(candidate.parcel).max(1) as f64;
+            fractions.clear();
+            fractions.extend((0..self.seats.len()).map(|seat| self.held_share(seat, *candidate)));
+            fractions.sort_unstable_by(|a, b| b.total_cmp(a));
+            for copy in first..=last {
+                let worth = if copy <= full { density } else { density / f64::from(copy) };
+                let held = fractions[copy as usize - 1];
+                if worth < hurdle * (1.0 - held) {
+                    continue;
+                }
+                // What is held is pushed out only by what pays for its own fetch and is clearly
+                // better; the part of a parcel that is there counts for as much.
+                let stays = (worth * self.knobs.sticky).max(worth + hurdle);
+                let value = worth + held * (stays - worth);
+                bids.push(Bid { value, candidate: at as u32, copy });
+            }
+        }
+        bids.sort_unstable_by(|a, b| {
+            let order = b.value.total_cmp(&a.value);
+            order.then(a.candidate.cmp(&b.candidate)).then(a.copy.cmp(&b.copy))
+        });
+        bids
+    }
+
+    /// Gives the bid a place, if there is one.
+    fn take(&mut self, bid: Bid) {
+        let at = bid.candidate as usize;
+        if self.placed[at].count_ones() >= bid.copy {
+            return;
+        }
+        let Some(seat) = self.seat_for(at) else { return };
+        self.free[seat] -= self.lacking(seat, self.candidates[at]);
+        self.placed[at] |= 1 << seat;
+        self.taken[seat].push(bid.candidate);
+    }
+
+    fn seat_for(&self, at: usize) -> Option<usize> {
+        let candidate = self.candidates[at];
+        let open = |seat: &usize| self.placed[at] & (1 << *seat) == 0;
+        let home = (0..self.seats.len())
+            .filter(open)
+            .max_by(|a, b| self.weighed(*a, candidate).total_cmp(&self.weighed(*b, candidate)))?;
+        if self.fits(home, candidate) {
+            return Some(home);
+        }
+        let others = (0..self.seats.len()).filter(open).filter(|seat| *seat != home);
+        let fitting = others.filter(|seat| self.fits(*seat, candidate));
+        fitting.max_by(|a, b| {
+            let wish = |seat: usize| {
+                let leans = self.seats[seat].leaning.binary_search(&candidate.parcel).is_ok();
+                (self.held_share(seat, candidate), leans, self.weighed(seat, candidate))
+            };
+            let (one, two) = (wish(*a), wish(*b));
+            one.0.total_cmp(&two.0).then(one.1.cmp(&two.1)).then(one.2.total_cmp(&two.2))
+        })
+    }
+
+    fn fits(&self, seat: usize, candidate: Candidate) -> bool {
+        let largest = self.seats[seat].largest;
+        self.lacking(seat, candidate) <= self.free[seat]
+            && self.library.largest(candidate.parcel) <= largest.ssd.max(largest.hdd)
+    }
+
+    /// Bytes of room a candidate takes from a box.
+    fn lacking(&self, seat: usize, candidate: Candidate) -> u64 {
+        let seat = &self.seats[seat];
+        if !seat.lasting {
+            return self.library.bytes(candidate.parcel);
+        }
+        let members = self.library.members(candidate.parcel).iter();
+        let lacking = members.filter(|object| seat.held.class(**object).is_none());
+        lacking.map(|object| self.library.size(*object)).sum()
+    }
+
+    /// Share of a candidate's bytes that a box holds, 0 to 1.
+    fn held_share(&self, seat: usize, candidate: Candidate) -> f64 {
+        let held = &self.seats[seat].held;
+        match self.library.members(candidate.parcel) {
+            [object] => f64::from(u8::from(held.class(*object).is_some())),
+            members => {
+                let there = members.iter().filter(|object| held.class(**object).is_some());
+                let bytes: u64 = there.map(|object| self.library.size(*object)).sum();
+                bytes as f64 / self.library.bytes(candidate.parcel).max(1) as f64
+            }
+        }
+    }
+
+    /// Weighted rendezvous: among boxes of unequal room each draws in proportion to it.
+    fn weighed(&self, seat: usize, candidate: Candidate) -> f64 {
+        let drawn = draw(self.library.key(candidate.parcel), self.seats[seat].key);
+        let drawn = (drawn >> 11) as f64;
+        if self.even {
+            return drawn;
+        }
+        let share = (drawn + 1.0) / (1_u64 << 53) as f64;
+        share.ln() / self.seats[seat].room.total().max(1) as f64
+    }
+}
+
+/// Finds each object its kind of disk. A parcel that fits in the sum and on neither kind waits for
+/// another night.
+fn shelve(library: &Library, candidates: &[Candidate], seat: &Seat, taken: &[u32]) -> Shelf {
+    let mut room = seat.room;
+    let mut keep = |object: u32| {
+        if let Some(class) = seat.held.class(object) {
+            let left = room.of(class);
+            *left = left.saturating_sub(library.size(object));
+        }
+    };
+    if seat.lasting {
+        seat.held.iter().for_each(|(object, _)| keep(object));
+    } else {
+        let members = |at: &u32| library.members(candidates[*at as usize].parcel);
+        taken.iter().flat_map(members).for_each(|object| keep(*object));
+    }
+    let mut shelf = Vec::with_capacity(taken.len());
+    for candidate in taken {
+        let (before, room_before) = (shelf.len(), room);
+        for object in library.members(candidates[*candidate as usize].parcel) {
+            let class = seat.held.class(*object).or_else(|| {
+                let bytes = library.size(*object);
+                let class = [DiskClass::Ssd, DiskClass::Hdd].into_iter().find(|class| {
+                    let mut largest = seat.largest;
+                    bytes <= *room.of(*class) && bytes <= *largest.of(*class)
+                })?;
+                *room.of(class) -= bytes;
+                Some(class)
+            });
+            let Some(class) = class else {
+                shelf.truncate(before);
+                room = room_before;
+                break;
+            };
+            shelf.push(Spot { object: *object, class, candidate: *candidate });
+        }
+    }
+    shelf
 }

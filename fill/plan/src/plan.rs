@@ -4,21 +4,26 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use control_types::UnixMillis;
-use control_types::fill::{AppliancePlan, FillAppliance, FillState, NightPlan, Pull};
+use control_types::fill::{AppliancePlan, ClassMove, FillAppliance, FillState, NightPlan, Pull};
 use control_types::fleet::{DiskClass, Role};
 use control_types::ids::{ObjectId, PlanId, SiteId, TitleId};
 
+use crate::hash::name_key;
 use crate::knobs::Knobs;
+use crate::library::Library;
 use crate::parcel::{self, Parcel};
-use crate::place::{self, Seat, Shelf};
+use crate::place::{self, Candidate, Holdings, SEATS_MAX, Seat, Shelf};
 use crate::room::{Budget, budget, footprint};
 use crate::route::Routes;
+use crate::tier;
 
 /// What one box lacks and what it may do without.
 struct Errand {
     wants: Vec<Want>,
     /// Least valuable first.
     prunes: Vec<ObjectId>,
+    /// Objects on the wrong kind of disk.
+    moves: Vec<ClassMove>,
 }
 
 /// One object a box lacks.
@@ -45,7 +50,9 @@ pub fn plan(
     let fleet = Fleet::new(state, knobs, previous);
     let mut errands = BTreeMap::new();
     for (members, sites) in fleet.groups() {
-        fleet.place_group(&members, &sites, &mut errands);
+        for members in members.chunks(SEATS_MAX) {
+            fleet.place_group(members, &sites, &mut errands);
+        }
     }
     for at in fleet.active.iter().filter(|at| fleet.role(**at) == Role::Origin) {
         errands.insert(*at, fleet.complete(*at));
@@ -62,7 +69,9 @@ struct Fleet<'a> {
     /// Boxes that may give and take: healthy, and their address is known.
     active: Vec<usize>,
     /// Objects somebody holds, each once; the others cannot be had tonight.
-    candidates: Vec<usize>,
+    candidates: Vec<u32>,
+    /// Where each candidate is in `FillState::objects`.
+    index: HashMap<ObjectId, u32>,
 }
 
 impl<'a> Fleet<'a> {
@@ -79,14 +88,15 @@ impl<'a> Fleet<'a> {
             .iter()
             .flat_map(|at| state.appliances[*at].holds.iter().map(|held| held.object))
             .collect();
-        let mut candidates: Vec<usize> = (0..state.objects.len())
-            .filter(|index| held.contains(&state.objects[*index].object))
+        let object = |index: &u32| &state.objects[*index as usize];
+        let mut candidates: Vec<u32> = (0..state.objects.len() as u32)
+            .filter(|index| held.contains(&object(index).object))
             .collect();
         // Two titles may share an object; it is stored once, under the first of them.
-        candidates
-            .sort_by_key(|index| (state.objects[*index].object, &state.objects[*index].title));
-        candidates.dedup_by_key(|index| state.objects[*index].object);
-        Self { state, knobs, previous, active, candidates }
+        candidates.sort_by_key(|index| (object(index).object, &object(index).title));
+        candidates.dedup_by_key(|index| object(index).object);
+        let index = candidates.iter().map(|index| (object(index).object, *index)).collect();
+        Self { state, knobs, previous, active, candidates, index }
     }
 
     fn role(&self, at: usize) -> Role {
@@ -137,41 +147,74 @@ impl<'a> Fleet<'a> {
         sites: &[&SiteId],
         errands: &mut BTreeMap<usize, Errand>,
     ) {
-        let seats: Vec<Seat<'_>> = members.iter().map(|at| self.seat(*at)).collect();
         let objects = &self.state.objects;
         // A title that fits no box whole is cut; the margin is for what else a box must hold.
-        let bytes_max = seats.iter().map(|seat| seat.budget.room.total()).max().unwrap_or(0);
+        let rooms = members.iter().map(|at| self.budget(*at).room.total());
+        let bytes_max = rooms.max().unwrap_or(0);
         let parcels = parcel::parcels(objects, &self.candidates, sites, bytes_max);
-        let counts = place::copies(&parcels, members.len(), self.knobs);
-        let shelves = place::place(objects, &parcels, seats, self.knobs);
-        for (at, shelf) in members.iter().zip(&shelves) {
-            errands.insert(*at, self.errand(*at, shelf, &parcels, &counts));
+        let mut library = Library::new(objects.iter().map(|one| footprint(one.bytes)).collect());
+        let mut candidates = Vec::with_capacity(parcels.len());
+        for parcel in &parcels {
+            let index = library.push(name_key(parcel.title.as_str()), &parcel.objects);
+            candidates.push(Candidate { parcel: index, demand: parcel.demand });
+        }
+        let heat = |object: u32| {
+            let one = &objects[object as usize];
+            parcel::demand(one, sites) / footprint(one.bytes) as f64
+        };
+        let seats: Vec<Seat> = members.iter().map(|at| self.seat(*at, &parcels)).collect();
+        let counts = place::copies(&candidates, members.len(), self.knobs);
+        let shelves = place::place(&library, &candidates, &seats, self.knobs);
+        for ((at, seat), shelf) in members.iter().zip(&seats).zip(&shelves) {
+            let mut errand = self.errand(*at, shelf, &parcels, &counts);
+            let moves = tier::moves(&library, seat, shelf, heat, self.knobs.moves_bytes_max);
+            errand.moves = moves.into_iter().map(|one| self.class_move(one)).collect();
+            errands.insert(*at, errand);
         }
     }
 
-    fn seat(&self, at: usize) -> Seat<'a> {
+    fn class_move(&self, one: tier::Move) -> ClassMove {
+        ClassMove { object: self.state.objects[one.object as usize].object, class: one.class }
+    }
+
+    fn seat(&self, at: usize, parcels: &[Parcel<'_>]) -> Seat {
         let one = &self.state.appliances[at];
-        let leaning = self
+        let begun: HashSet<&TitleId> = self
             .previous
             .iter()
             .flat_map(|plan| &plan.appliances)
             .filter(|entry| entry.appliance == one.appliance)
             .flat_map(|entry| entry.pulls.iter().map(|pull| &pull.title))
             .collect();
-        let found: HashMap<ObjectId, DiskClass> =
-            one.holds.iter().map(|held| (held.object, held.class)).collect();
-        let lasting = one.role != Role::Edge;
+        let leaning = parcels.iter().enumerate().filter(|(_, parcel)| begun.contains(parcel.title));
+        let mut held = Holdings::none(self.state.objects.len());
+        for object in &one.holds {
+            if let Some(index) = self.index.get(&object.object) {
+                held.put(*index, object.class);
+            }
+        }
+        let Budget { room, largest } = self.budget(at);
+        Seat {
+            key: name_key(one.appliance.as_str()),
+            room,
+            largest,
+            held,
+            leaning: leaning.map(|(index, _)| index as u32).collect(),
+            lasting: one.role != Role::Edge,
+        }
+    }
+
+    fn budget(&self, at: usize) -> Budget {
+        let one = &self.state.appliances[at];
         let mut budget = budget(one, self.knobs.headroom);
-        if lasting {
+        if one.role != Role::Edge {
             // Nothing here is ever pruned, so what no title claims takes its room for good.
-            let claimed: HashSet<ObjectId> =
-                self.candidates.iter().map(|index| self.state.objects[*index].object).collect();
-            for held in one.holds.iter().filter(|held| !claimed.contains(&held.object)) {
+            for held in one.holds.iter().filter(|held| !self.index.contains_key(&held.object)) {
                 let left = budget.room.of(held.class);
                 *left = left.saturating_sub(footprint(held.bytes));
             }
         }
-        Seat { name: one.appliance.as_str(), budget, held: found.clone(), found, leaning, lasting }
+        budget
     }
 
     /// The difference between what a box holds and what its shelf says.
@@ -180,17 +223,18 @@ impl<'a> Fleet<'a> {
         at: usize,
         shelf: &Shelf,
         parcels: &[Parcel<'_>],
-        counts: &[(usize, usize)],
+        counts: &[(u32, u32)],
     ) -> Errand {
         let one = &self.state.appliances[at];
         let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
         let mut wanted = HashSet::new();
         let mut lacking: BTreeMap<usize, Vec<(usize, DiskClass)>> = BTreeMap::new();
-        for (object, spot) in shelf {
-            let id = self.state.objects[*object].object;
+        for spot in shelf {
+            let object = spot.object as usize;
+            let id = self.state.objects[object].object;
             wanted.insert(id);
             if !held.contains(&id) {
-                lacking.entry(spot.parcel).or_default().push((*object, spot.class));
+                lacking.entry(spot.candidate as usize).or_default().push((object, spot.class));
             }
         }
         let mut wants = Vec::new();
@@ -207,7 +251,7 @@ impl<'a> Fleet<'a> {
         }
         let prunes =
             if one.role == Role::Edge { self.prunes(one, &wanted, parcels) } else { Vec::new() };
-        Errand { wants, prunes }
+        Errand { wants, prunes, moves: Vec::new() }
     }
 
     /// Held and not wanted, least valuable first: unknown objects, then by density.
@@ -220,7 +264,7 @@ impl<'a> Fleet<'a> {
         let mut worth: HashMap<ObjectId, f64> = HashMap::new();
         for parcel in parcels {
             for index in &parcel.objects {
-                worth.insert(self.state.objects[*index].object, parcel.density());
+                worth.insert(self.state.objects[*index as usize].object, parcel.density());
             }
         }
         let mut prunes: Vec<(f64, ObjectId)> = one
@@ -246,6 +290,7 @@ impl<'a> Fleet<'a> {
         let parcels = parcel::parcels(&self.state.objects, &self.candidates, &everywhere, u64::MAX);
         let mut wants = Vec::new();
         for object in parcels.iter().flat_map(|parcel| &parcel.objects) {
+            let object = &(*object as usize);
             let bytes = footprint(self.state.objects[*object].bytes);
             if held.contains(&self.state.objects[*object].object) {
                 continue;
@@ -261,7 +306,7 @@ impl<'a> Fleet<'a> {
             let why = "an origin holds every object".to_owned();
             wants.push(Want { object: *object, class, density: 0.0, why });
         }
-        Errand { wants, prunes: Vec::new() }
+        Errand { wants, prunes: Vec::new(), moves: Vec::new() }
     }
 
     fn written(&self, errands: &BTreeMap<usize, Errand>) -> Vec<AppliancePlan> {
@@ -275,11 +320,12 @@ impl<'a> Fleet<'a> {
         let routes = Routes::new(&self.state.appliances, &self.active, &wanted, self.previous);
         let mut entries: Vec<AppliancePlan> = errands
             .iter()
-            .filter(|(_, errand)| !errand.wants.is_empty())
+            .filter(|(_, errand)| !errand.wants.is_empty() || !errand.moves.is_empty())
             .map(|(at, errand)| AppliancePlan {
                 appliance: self.state.appliances[*at].appliance.clone(),
                 pulls: errand.wants.iter().map(|want| self.pull(*at, want, &routes)).collect(),
                 prunes: errand.prunes.clone(),
+                moves: errand.moves.clone(),
                 rate: None,
             })
             .collect();
@@ -321,7 +367,7 @@ fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
     }
 }
 
-fn why(parcel: &Parcel<'_>, copies: usize) -> String {
+fn why(parcel: &Parcel<'_>, copies: u32) -> String {
     let title: &TitleId = parcel.title;
     let copies = if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") };
     format!(

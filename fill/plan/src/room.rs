@@ -24,36 +24,25 @@ pub fn footprint(bytes: u64) -> u64 {
 
 /// Bytes by kind of disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Room {
-    pub(crate) ssd: u64,
-    pub(crate) hdd: u64,
+pub struct Room {
+    /// Flash.
+    pub ssd: u64,
+    /// Rotating.
+    pub hdd: u64,
 }
 
 impl Room {
-    pub(crate) fn of(&mut self, class: DiskClass) -> &mut u64 {
+    /// That of one kind.
+    pub fn of(&mut self, class: DiskClass) -> &mut u64 {
         match class {
             DiskClass::Ssd => &mut self.ssd,
             DiskClass::Hdd => &mut self.hdd,
         }
     }
 
-    pub(crate) fn give(&mut self, other: Room) {
-        self.ssd += other.ssd;
-        self.hdd += other.hdd;
-    }
-
-    /// Takes `other` away, or changes nothing and answers false when that is more than there is.
-    pub(crate) fn take(&mut self, other: Room) -> bool {
-        let (Some(ssd), Some(hdd)) =
-            (self.ssd.checked_sub(other.ssd), self.hdd.checked_sub(other.hdd))
-        else {
-            return false;
-        };
-        *self = Room { ssd, hdd };
-        true
-    }
-
-    pub(crate) fn total(self) -> u64 {
+    /// Both kinds together.
+    #[must_use]
+    pub fn total(self) -> u64 {
         self.ssd.saturating_add(self.hdd)
     }
 }

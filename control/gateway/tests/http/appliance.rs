@@ -74,6 +74,7 @@ async fn a_night_from_window_to_progress() {
         appliance: "edge-a1".parse().unwrap(),
         pulls: vec![],
         prunes: vec![],
+        moves: Vec::new(),
         rate: None,
     };
     let plan = NightPlan {

@@ -95,8 +95,13 @@ impl Bench {
     /// Gives orders: pull `pulls`, may remove `prunes`, in `windows`.
     pub fn order(&mut self, pulls: Vec<Pull>, prunes: Vec<ObjectId>, windows: Vec<Window>) {
         self.serial += 1;
-        let work =
-            AppliancePlan { appliance: "edge-a1".parse().unwrap(), pulls, prunes, rate: None };
+        let work = AppliancePlan {
+            appliance: "edge-a1".parse().unwrap(),
+            pulls,
+            prunes,
+            moves: Vec::new(),
+            rate: None,
+        };
         *self.control.orders.lock().unwrap() = Some(Orders {
             now: now(),
             serial: self.serial,

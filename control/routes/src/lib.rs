@@ -1,4 +1,25 @@
 //! What the internet announces, and where a member's address is: routes by BMP, MRT and file, and GeoIP.
 //! Never opens a socket; never decides who serves whom.
+//!
+//! A route's way: bytes → [`Rib`] (who said what) → [`Registry`] (may they) → [`RouteTable`] (one
+//! immutable snapshot that decisions read). [`Routes`] holds the three together.
 
 #![forbid(unsafe_code)]
+
+mod choice;
+mod error;
+pub mod limits;
+mod registry;
+mod rib;
+mod service;
+mod table;
+mod trie;
+
+pub use choice::{ApplianceKey, IspKey, Names, Origin, RouteChoice, SiteKey, Source};
+pub use error::RoutesError;
+pub use registry::{IspNetworks, Refused, Registry};
+pub use rib::{
+    Feed, PeerKey, PeerSeen, PeerState, PrefixPath, RefusedRoute, Rib, RibCounts, RibSettings,
+};
+pub use service::Routes;
+pub use table::{Cover, Covers, RouteTable};

@@ -1,0 +1,36 @@
+//! Every maximum of routes. A full table refuses what is new, counts it, and keeps what it has.
+
+/// Routes held together, accepted or refused; the Internet had about 1.3 million prefixes in 2026.
+pub const ROUTES_MAX: usize = 4_000_000;
+
+/// Routes held of one peer of one router.
+pub const ROUTES_PER_PEER_MAX: usize = 1_500_000;
+
+/// Announcements of one prefix that are told apart; more of it are refused.
+pub const PATHS_PER_PREFIX_MAX: usize = 256;
+
+/// Peers known at once, those held stale among them.
+pub const PEERS_MAX: usize = 16_384;
+
+/// Sites, appliances or ISPs named by routes.
+pub const NAMES_MAX: usize = 1 << 20;
+
+/// Prefixes holding one address that a lookup returns, longest first.
+pub const COVERS_MAX: usize = 16;
+
+/// An announcement shorter than this claims more than any ISP has.
+pub const PREFIX_BITS_MIN_V4: u8 = 8;
+
+/// See [`PREFIX_BITS_MIN_V4`].
+pub const PREFIX_BITS_MIN_V6: u8 = 16;
+
+/// How long routes of a lost session stay unless configured otherwise, milliseconds.
+pub const STALE_MS_DEFAULT: u64 = 300_000;
+
+/// Prefixes of one ISP's registration.
+pub const NETWORKS_PER_ISP_MAX: usize = 200_000;
+
+/// ASNs of one ISP's registration.
+pub const ASNS_PER_ISP_MAX: usize = 4_096;
+
+const _: () = assert!(ROUTES_PER_PEER_MAX < ROUTES_MAX && COVERS_MAX >= 8);

@@ -5,7 +5,10 @@ use std::str;
 
 use crate::date::HttpDate;
 use crate::head::Method;
+use crate::out::{HeadRoom, Out};
 use crate::outcome::Outcome;
+use crate::parts::{boundary, parts_bytes};
+use crate::range::Spans;
 
 /// Room that is enough for every answer whose media type is at most [`MEDIA_TYPE_BYTES_MAX`] and
 /// whose entity tag is at most 64 bytes: a promise that a test keeps.
@@ -45,6 +48,14 @@ pub enum Answer<'a> {
         /// One past the last byte; more than `start`.
         end: u64,
     },
+    /// 206 and several stretches of the object, each behind a head of its own; see
+    /// [`crate::write_part_head`].
+    Parts {
+        /// The object.
+        media: Media<'a>,
+        /// Two stretches or more.
+        spans: &'a Spans,
+    },
     /// 304.
     NotModified(Media<'a>),
     /// 204 to a browser's permission question.
@@ -76,20 +87,10 @@ impl<'a> Answer<'a> {
         match self {
             Self::Whole(_) => Outcome::Whole,
             Self::Part { .. } => Outcome::Part,
+            Self::Parts { .. } => Outcome::Parts,
             Self::NotModified(_) => Outcome::NotModified,
             Self::Preflight => Outcome::Preflight,
             Self::Refusal { outcome, .. } => *outcome,
-        }
-    }
-
-    /// Bytes of the object that must follow the head in answer to `method`.
-    #[must_use]
-    pub const fn body_bytes(&self, method: Method) -> u64 {
-        match (self, method) {
-            (_, Method::Head) => 0,
-            (Self::Whole(media), _) => media.total,
-            (Self::Part { start, end, .. }, _) => end.saturating_sub(*start),
-            _ => 0,
         }
     }
 }
@@ -105,11 +106,6 @@ pub struct Frame<'a> {
     pub date: &'a HttpDate,
 }
 
-/// The bytes given were too few; see [`ANSWER_BYTES_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an answer head did not fit: give it at least {ANSWER_BYTES_MAX} bytes")]
-pub struct HeadRoom;
-
 /// Writes the head of `answer` (and a refusal's body) to the start of `into`; answers its length.
 ///
 /// # Errors
@@ -119,7 +115,7 @@ pub fn write_head(
     answer: &Answer<'_>,
     frame: &Frame<'_>,
 ) -> Result<usize, HeadRoom> {
-    let mut out = Out { into, at: 0 };
+    let mut out = Out::new(into);
     let outcome = answer.outcome();
     out.put("HTTP/1.1 ")?;
     out.put_number(u64::from(outcome.status()))?;
@@ -138,14 +134,16 @@ pub fn write_head(
         }
         Answer::Part { media, start, end } => {
             write_media(&mut out, media)?;
-            out.put("Content-Range: bytes ")?;
-            out.put_number(*start)?;
-            out.put("-")?;
-            out.put_number(end.saturating_sub(1))?;
-            out.put("/")?;
-            out.put_number(media.total)?;
-            out.put("\r\n")?;
+            write_content_range(&mut out, *start, *end, media.total)?;
             write_length(&mut out, end.saturating_sub(*start))?;
+        }
+        Answer::Parts { media, spans } => {
+            out.put(MEDIA)?;
+            write_validators(&mut out, media)?;
+            out.put("Content-Type: multipart/byteranges; boundary=")?;
+            out.put_bytes(&boundary(media))?;
+            out.put("\r\n")?;
+            write_length(&mut out, parts_bytes(media, spans))?;
         }
         Answer::NotModified(media) => write_validators(&mut out, media)?,
         Answer::Preflight => out.put(PREFLIGHT)?,
@@ -155,17 +153,21 @@ pub fn write_head(
         }
     }
     out.put("\r\n")?;
-    Ok(out.at)
+    Ok(out.len())
 }
 
-/// What a page of another origin may send: exactly the headers we read.
-const PREFLIGHT: &str = "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
-    Access-Control-Allow-Headers: Range, If-Range, If-None-Match, If-Modified-Since, \
+/// What a page of another origin may send: exactly the headers we read. `Allow` is for those that
+/// ask what the server can do, and not for whom.
+const PREFLIGHT: &str = "Allow: GET, HEAD, OPTIONS\r\n\
+    Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n\
+    Access-Control-Allow-Headers: Range, If-Range, If-Match, If-None-Match, \
+    If-Modified-Since, If-Unmodified-Since, \
     CTA-Common-Access-Token, CMCD-Object, CMCD-Request, CMCD-Session, CMCD-Status\r\n\
     Access-Control-Max-Age: 86400\r\n";
 
 /// `private`: a ticket in the path must not open a shared cache's copy to the next member.
-const MEDIA: &str = "Access-Control-Expose-Headers: Content-Length, Content-Range, ETag, Date\r\n\
+const MEDIA: &str = "Access-Control-Expose-Headers: Content-Length, Content-Range, Accept-Ranges, \
+    ETag, Last-Modified, Date\r\n\
     Timing-Allow-Origin: *\r\n\
     Cross-Origin-Resource-Policy: cross-origin\r\n\
     X-Content-Type-Options: nosniff\r\n\
@@ -174,6 +176,10 @@ const MEDIA: &str = "Access-Control-Expose-Headers: Content-Length, Content-Rang
 fn write_media(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
     out.put(MEDIA)?;
     write_validators(out, media)?;
+    write_media_type(out, media)
+}
+
+pub(crate) fn write_media_type(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
     out.put("Content-Type: ")?;
     let media_type = media.media_type;
     let usable = !media_type.is_empty()
@@ -193,6 +199,21 @@ fn write_validators(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom
         out.put("\r\n")?;
     }
     Ok(())
+}
+
+pub(crate) fn write_content_range(
+    out: &mut Out<'_>,
+    start: u64,
+    end: u64,
+    total: u64,
+) -> Result<(), HeadRoom> {
+    out.put("Content-Range: bytes ")?;
+    out.put_number(start)?;
+    out.put("-")?;
+    out.put_number(end.saturating_sub(1))?;
+    out.put("/")?;
+    out.put_number(total)?;
+    out.put("\r\n")
 }
 
 fn write_length(out: &mut Out<'_>, bytes: u64) -> Result<(), HeadRoom> {
@@ -246,42 +267,7 @@ fn write_refusal(mut out: Out<'_>, outcome: Outcome, method: Method) -> Result<u
         out.put(word)?;
         out.put("\n")?;
     }
-    Ok(out.at)
-}
-
-/// A cursor that refuses to run over.
-struct Out<'b> {
-    into: &'b mut [u8],
-    at: usize,
-}
-
-impl Out<'_> {
-    fn put(&mut self, text: &str) -> Result<(), HeadRoom> {
-        self.put_bytes(text.as_bytes())
-    }
-
-    fn put_bytes(&mut self, bytes: &[u8]) -> Result<(), HeadRoom> {
-        let end = self.at.saturating_add(bytes.len());
-        self.into.get_mut(self.at..end).ok_or(HeadRoom)?.copy_from_slice(bytes);
-        self.at = end;
-        Ok(())
-    }
-
-    /// Decimal, without the formatting machinery: this runs for every request.
-    fn put_number(&mut self, value: u64) -> Result<(), HeadRoom> {
-        let mut digits = [0u8; 20];
-        let mut start = digits.len();
-        let mut left = value;
-        for (at, digit) in digits.iter_mut().enumerate().rev() {
-            *digit = b'0' + (left % 10) as u8;
-            start = at;
-            left /= 10;
-            if left == 0 {
-                break;
-            }
-        }
-        self.put_bytes(digits.get(start..).unwrap_or_default())
-    }
+    Ok(out.len())
 }
 
 #[cfg(test)]
@@ -320,8 +306,6 @@ mod tests {
         let lines = ["Content-Length: 90", "Content-Range: bytes 10-99/1000"];
         let part = Answer::Part { media: MEDIA, start: 10, end: 100 };
         check(&part, "HTTP/1.1 206 Partial Content", &lines, "");
-        assert_eq!(part.body_bytes(Method::Get), 90);
-        assert_eq!(part.body_bytes(Method::Head), 0);
     }
 
     #[test]

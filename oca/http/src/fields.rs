@@ -1,6 +1,7 @@
 //! The header lines we use, gathered in one pass; every other line is ignored.
 //! It checks that each comes once and is readable, and never interprets a value beyond that.
 
+use std::net::Ipv6Addr;
 use std::str;
 
 use crate::head::{Cmcd, HeadError};
@@ -11,14 +12,19 @@ pub(crate) struct Fields<'a> {
     pub host: Option<&'a str>,
     pub range: Option<&'a str>,
     pub if_range: Option<&'a str>,
+    pub if_match: Option<&'a str>,
     pub if_none_match: Option<&'a str>,
     pub if_modified_since: Option<&'a str>,
+    pub if_unmodified_since: Option<&'a str>,
+    pub expect: Option<&'a str>,
     pub cookie: Option<&'a str>,
     pub ticket: Option<&'a str>,
     pub origin: Option<&'a str>,
     pub cmcd: Cmcd<'a>,
     /// Some `Connection` header lists `close`.
     pub close: bool,
+    /// The first header that announces a body.
+    pub body: Option<HeadError>,
     content_length: Option<&'a str>,
 }
 
@@ -39,6 +45,8 @@ impl<'a> Fields<'a> {
             5 if is("range") => &mut self.range,
             6 if is("cookie") => &mut self.cookie,
             6 if is("origin") => &mut self.origin,
+            6 if is("expect") => &mut self.expect,
+            8 if is("if-match") => &mut self.if_match,
             8 if is("if-range") => &mut self.if_range,
             10 if is("connection") => return self.take_connection(line.value),
             11 if is("cmcd-object") => &mut self.cmcd.object,
@@ -48,7 +56,8 @@ impl<'a> Fields<'a> {
             13 if is("if-none-match") => &mut self.if_none_match,
             14 if is("content-length") => return self.take_content_length(line.value),
             17 if is("if-modified-since") => &mut self.if_modified_since,
-            17 if is("transfer-encoding") => return Err(HeadError::BodyCoding),
+            17 if is("transfer-encoding") => return self.take_body(HeadError::BodyCoding),
+            19 if is("if-unmodified-since") => &mut self.if_unmodified_since,
             23 if is("cta-common-access-token") => &mut self.ticket,
             _ => return Ok(()),
         };
@@ -78,11 +87,17 @@ impl<'a> Fields<'a> {
     /// `0` announces nothing. `00`, `+0` or a list of zeros might, to somebody else.
     fn take_content_length(&mut self, value: &'a [u8]) -> Result<(), HeadError> {
         let value = readable(value)?;
-        if value != "0" {
-            return Err(HeadError::BodyLength);
-        }
         let again = self.content_length.replace(value).is_some();
+        if value != "0" {
+            return self.take_body(HeadError::BodyLength);
+        }
         if again { Err(HeadError::HeaderTwice) } else { Ok(()) }
+    }
+
+    /// Whether a body is an error depends on the method, which is not known here.
+    fn take_body(&mut self, error: HeadError) -> Result<(), HeadError> {
+        self.body.get_or_insert(error);
+        Ok(())
     }
 }
 
@@ -93,8 +108,30 @@ fn readable(value: &[u8]) -> Result<&str, HeadError> {
     str::from_utf8(value).map(str::trim_ascii).map_err(|_| HeadError::HeaderValue)
 }
 
-/// A host name or address with an optional port, by its characters.
+/// A host name or address with an optional port. An IPv6 address is in brackets, or nobody knows
+/// where its port begins.
 pub(crate) fn is_host(host: &str) -> bool {
-    let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    !host.is_empty() && host.bytes().all(belongs)
+    let (is_name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let Some((address, port)) = rest.split_once(']') else { return false };
+            (address.parse::<Ipv6Addr>().is_ok(), port)
+        }
+        None => {
+            let (name, port) =
+                host.split_at_checked(host.find(':').unwrap_or(host.len())).unwrap_or((host, ""));
+            let belongs = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            (!name.is_empty() && name.bytes().all(belongs), port)
+        }
+    };
+    is_name && is_port(port)
+}
+
+/// Nothing, or a colon and one to five digits.
+fn is_port(port: &str) -> bool {
+    match port.strip_prefix(':') {
+        Some(digits) => {
+            (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+        }
+        None => port.is_empty(),
+    }
 }

@@ -5,8 +5,9 @@
 //! * Lines end in CR LF, and only there. Bare CR, bare LF, folded lines and blank first lines are
 //!   refused. (RFC 9112 asks servers to forgive a blank first line; it is a leftover of broken
 //!   POST clients, none of which plays video.)
-//! * No request carries a body: `Transfer-Encoding`, or a `Content-Length` other than `0`, is
-//!   refused, for with it would come the question where the next request starts.
+//! * No request that we answer carries a body: `Transfer-Encoding`, or a `Content-Length` other
+//!   than `0`, is refused, for with it would come the question where the next request starts. A
+//!   method that we do not answer may announce one; then nothing is read behind the head.
 //! * HTTP/1.1 needs exactly one `Host`. An absolute target must name the same one.
 //! * A path is spelled one way: visible unreserved characters, no percent-encoding, no empty, `.`
 //!   or `..` segment. None of our names needs another spelling, and a ticket that allows one
@@ -138,11 +139,12 @@ pub struct Cmcd<'a> {
 pub struct Head<'a> {
     /// What is asked.
     pub method: Method,
-    /// The path, spelled in its one way; `*` only for OPTIONS.
+    /// The path, spelled in its one way; `*` only for OPTIONS, and for CONNECT, which names none.
     pub path: &'a str,
     /// What follows `?`, still encoded; `None` without a `?`.
     pub query: Option<&'a str>,
-    /// Whether the client can use the connection again: HTTP/1.1 without `Connection: close`.
+    /// Whether the client can use the connection again: HTTP/1.1 without `Connection: close`, and
+    /// no body that nobody reads.
     pub keep_alive: bool,
     /// `Host`; `None` only in HTTP/1.0.
     pub host: Option<&'a str>,
@@ -150,10 +152,16 @@ pub struct Head<'a> {
     pub range: Option<&'a str>,
     /// `If-Range`
     pub if_range: Option<&'a str>,
+    /// `If-Match`
+    pub if_match: Option<&'a str>,
     /// `If-None-Match`
     pub if_none_match: Option<&'a str>,
     /// `If-Modified-Since`
     pub if_modified_since: Option<&'a str>,
+    /// `If-Unmodified-Since`
+    pub if_unmodified_since: Option<&'a str>,
+    /// `Expect`
+    pub expect: Option<&'a str>,
     /// `Cookie`
     pub cookie: Option<&'a str>,
     /// `CTA-Common-Access-Token`
@@ -227,26 +235,33 @@ fn parse_whole(whole: &[u8]) -> Result<Head<'_>, HeadError> {
         return Err(HeadError::RequestLine);
     };
     let fields = Fields::gather(request.headers)?;
-    let method = match method {
-        "GET" => Method::Get,
-        "HEAD" => Method::Head,
-        "OPTIONS" => Method::Options,
-        _ => Method::Other,
+    let (method, form) = match method {
+        "GET" => (Method::Get, Form::Path),
+        "HEAD" => (Method::Head, Form::Path),
+        "OPTIONS" => (Method::Options, Form::PathOrStar),
+        "CONNECT" => (Method::Other, Form::Authority),
+        _ => (Method::Other, Form::Path),
     };
+    if let (Some(error), true) = (fields.body, method != Method::Other) {
+        return Err(error);
+    }
     if version == 1 && fields.host.is_none() {
         return Err(HeadError::HostAbsent);
     }
-    let (path, query) = split_target(method, target, fields.host)?;
+    let (path, query) = split_target(form, target, fields.host)?;
     Ok(Head {
         method,
         path,
         query,
-        keep_alive: version == 1 && !fields.close,
+        keep_alive: version == 1 && !fields.close && fields.body.is_none(),
         host: fields.host,
         range: fields.range,
         if_range: fields.if_range,
+        if_match: fields.if_match,
         if_none_match: fields.if_none_match,
         if_modified_since: fields.if_modified_since,
+        if_unmodified_since: fields.if_unmodified_since,
+        expect: fields.expect,
         cookie: fields.cookie,
         ticket: fields.ticket,
         origin: fields.origin,
@@ -267,16 +282,30 @@ fn word_for(error: httparse::Error) -> HeadError {
     }
 }
 
-/// Path and query of a target in any of the three forms we take.
+/// Which targets a method has, besides what every method has: a path, or a URL of this host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Path,
+    /// `*` as well: the server itself.
+    PathOrStar,
+    /// A host and port only.
+    Authority,
+}
+
+/// Path and query of a target in any of the four forms we take.
 fn split_target<'a>(
-    method: Method,
+    form: Form,
     target: &'a str,
     host: Option<&str>,
 ) -> Result<(&'a str, Option<&'a str>), HeadError> {
     if target.len() > TARGET_BYTES_MAX {
         return Err(HeadError::TargetTooLong);
     }
-    if target == "*" && method == Method::Options {
+    if form == Form::Authority {
+        let is_host = crate::fields::is_host(target);
+        return if is_host { Ok(("*", None)) } else { Err(HeadError::TargetForm) };
+    }
+    if target == "*" && form == Form::PathOrStar {
         return Ok((target, None));
     }
     let local = if target.starts_with('/') { target } else { strip_authority(target, host)? };

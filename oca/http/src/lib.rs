@@ -8,16 +8,18 @@ pub mod condition;
 pub mod date;
 mod fields;
 pub mod head;
+mod out;
 pub mod outcome;
+pub mod parts;
 pub mod range;
 pub mod ticket;
 
-pub use answer::{
-    ANSWER_BYTES_MAX, Answer, Frame, HeadRoom, MEDIA_TYPE_BYTES_MAX, Media, write_head,
-};
+pub use answer::{ANSWER_BYTES_MAX, Answer, Frame, MEDIA_TYPE_BYTES_MAX, Media, write_head};
 pub use condition::{Verdict, evaluate};
 pub use date::{HttpDate, parse_http_date};
 pub use head::{Cmcd, HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, Method, TARGET_BYTES_MAX};
+pub use out::HeadRoom;
 pub use outcome::Outcome;
-pub use range::{Selection, resolve};
+pub use parts::{PART_BYTES_MAX, write_part_head};
+pub use range::{RANGES_MAX, Selection, Span, Spans, resolve};
 pub use ticket::{Carried, Carrier, split_ticket};

@@ -43,6 +43,8 @@ outcomes! {
     Whole 200 "whole"
     /// One range of it.
     Part 206 "part"
+    /// Several ranges of it.
+    Parts 206 "parts"
     /// A browser's permission question.
     Preflight 204 "preflight"
     /// The client has it already.
@@ -71,8 +73,12 @@ outcomes! {
     Quarantined 404 "quarantined"
     /// Only GET, HEAD and OPTIONS are answered.
     MethodNotAllowed 405 "method_not_allowed"
+    /// The client insists on another version than we hold.
+    PreconditionFailed 412 "precondition_failed"
     /// The range begins past the end.
     Unsatisfiable 416 "unsatisfiable"
+    /// The client expects what nobody here can do.
+    ExpectationFailed 417 "expectation_failed"
     /// The disk did not give the bytes, and no other disk here has them.
     DiskFailed 503 "disk_failed"
     /// The disk gave bytes that are not the object's.
@@ -95,7 +101,7 @@ impl Outcome {
     /// Whether a body that is the object follows, as opposed to a word of refusal or nothing.
     #[must_use]
     pub const fn is_media(self) -> bool {
-        matches!(self, Self::Whole | Self::Part)
+        matches!(self, Self::Whole | Self::Part | Self::Parts)
     }
 
     /// Whether the connection must be closed after it: after a head we could not delimit, nobody
@@ -117,8 +123,10 @@ impl Outcome {
             403 => "Forbidden",
             404 => "Not Found",
             405 => "Method Not Allowed",
+            412 => "Precondition Failed",
             414 => "URI Too Long",
             416 => "Range Not Satisfiable",
+            417 => "Expectation Failed",
             431 => "Request Header Fields Too Large",
             500 => "Internal Server Error",
             503 => "Service Unavailable",

@@ -1,7 +1,7 @@
 //! Step 5: `Allowed` becomes an `Extent`: which bytes of which file, from memory only.
 //! Never opens a file; that the index is right is checked when its bytes are read.
 
-use oca_http::{Outcome, Selection, Verdict, evaluate, resolve};
+use oca_http::{Outcome, Selection, Span, Spans, Verdict, evaluate, resolve};
 use oca_sys::Kernel;
 
 use super::authorize::Allowed;
@@ -18,18 +18,20 @@ pub struct Extent {
     pub ticket: Option<Verified>,
     /// What holds the bytes.
     pub found: Found,
-    /// First byte.
+    /// First byte; of the first stretch, where there are several.
     pub start: u64,
     /// One past the last.
     pub end: u64,
     /// 206 or 200.
     pub is_part: bool,
+    /// All stretches; absent where one will do.
+    pub spans: Option<Box<Spans>>,
 }
 
 /// Finds what is asked for and the range of it.
 ///
 /// # Errors
-/// 404, 304 or 416.
+/// 404, 412, 304, 417 or 416.
 pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Extent, Box<Refusal>> {
     let Allowed { request, ticket } = allowed;
     let Request { head, path, route, note, .. } = request;
@@ -46,20 +48,30 @@ pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Ext
         }
     };
     let mut tag = [0u8; TAG_BYTES];
-    let may_range = match evaluate(&head, etag(&found, &mut tag), None) {
+    let may_range = match evaluate(&head, etag(&found, &mut tag), found.modified) {
+        Verdict::Failed => {
+            let outcome = Outcome::PreconditionFailed;
+            return refuse(note, Short::Refused { outcome, total: None }, ticket);
+        }
         Verdict::NotModified => return refuse(note, Short::NotModified(found), ticket),
         Verdict::Proceed { may_range } => may_range,
     };
+    let mut spans = None;
     let (start, end, is_part) = match resolve(&head, may_range, found.bytes) {
         Selection::Whole => (0, found.bytes, false),
         Selection::Part { start, end } => (start, end, true),
+        Selection::Parts(several) => {
+            let Span { start, end } = several.as_slice().first().copied().unwrap_or_default();
+            spans = Some(Box::new(several));
+            (start, end, true)
+        }
         Selection::Unsatisfiable => {
             let total = Some(found.bytes);
             let answer = Short::Refused { outcome: Outcome::Unsatisfiable, total };
             return refuse(note, answer, ticket);
         }
     };
-    Ok(Extent { note, ticket, found, start, end, is_part })
+    Ok(Extent { note, ticket, found, start, end, is_part, spans })
 }
 
 fn look(library: &Library, route: Route<'_>, path: &str) -> Result<Found, Missing> {

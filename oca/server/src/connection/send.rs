@@ -12,7 +12,7 @@ use std::io;
 use std::rc::Rc;
 
 use control_types::limits::CHUNK_BYTES;
-use oca_http::Outcome;
+use oca_http::{Outcome, Spans};
 use oca_sys::{Buffer, Kernel, Nanos};
 
 use super::admit::Turn;
@@ -34,6 +34,8 @@ pub struct Sending {
     /// The head, until it is written.
     opening: Option<Opening>,
     body: Option<Body>,
+    /// The stretches of the body, until its end is written; absent where there is one.
+    pages: Option<Pages>,
     first_byte_counted: bool,
 }
 
@@ -41,7 +43,16 @@ pub struct Sending {
 #[derive(Clone, Copy)]
 enum Opening {
     Media(Found),
+    /// What stands between two stretches of a body, or at its end.
+    Page(Found),
     Short(Short),
+}
+
+/// A body of several stretches.
+struct Pages {
+    spans: Box<Spans>,
+    /// The stretch whose head is written next; one past the last stands for the end.
+    next: usize,
 }
 
 struct Body {
@@ -88,7 +99,23 @@ impl Sending {
     }
 
     fn is_done(&self) -> bool {
-        self.opening.is_none() && self.body.as_ref().is_none_or(|body| body.position >= body.end)
+        self.opening.is_none() && self.pages.is_none() && self.is_page_done()
+    }
+
+    /// Whether all bytes of this stretch went out.
+    fn is_page_done(&self) -> bool {
+        self.body.as_ref().is_none_or(|body| body.position >= body.end)
+    }
+
+    /// Goes on with what stands before the next stretch.
+    fn turn_page(&mut self) {
+        if self.opening.is_none()
+            && self.pages.is_some()
+            && self.is_page_done()
+            && let Some(body) = &self.body
+        {
+            self.opening = Some(Opening::Page(body.found));
+        }
     }
 }
 
@@ -117,8 +144,9 @@ pub fn fetch<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -
     Flow::Again
 }
 
-fn begin(turn: Turn, now: Nanos) -> Sending {
+fn begin(mut turn: Turn, now: Nanos) -> Sending {
     let has_body = turn.has_body();
+    let pages = turn.extent.spans.take().map(|spans| Pages { spans, next: 0 });
     let found = turn.extent.found;
     let pace = turn.rate_bps_max.map(|bps_max| Pace::new(bps_max, now));
     let body = Body {
@@ -132,10 +160,15 @@ fn begin(turn: Turn, now: Nanos) -> Sending {
         waits_for_disk: false,
         pace,
     };
+    let mut record = record_of(turn);
+    if pages.is_some() {
+        record.outcome = Outcome::Parts;
+    }
     Sending {
-        record: record_of(turn),
+        record,
         opening: Some(Opening::Media(found)),
         body: has_body.then_some(body),
+        pages,
         first_byte_counted: false,
     }
 }
@@ -179,6 +212,7 @@ pub fn refuse<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, 
         record,
         opening: Some(Opening::Short(refusal.answer)),
         body: None,
+        pages: None,
         first_byte_counted: false,
     }));
 }
@@ -235,6 +269,7 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
         connection.state = State::Sending(sending);
         return Flow::Wait;
     }
+    sending.turn_page();
     let pushed = match connection.stream {
         Stream::Clear => push_clear(connection, station, &mut sending),
         Stream::Tls(_) => push_tls(connection, station, &mut sending),

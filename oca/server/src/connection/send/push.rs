@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use control_types::limits::CHUNK_BYTES;
 use oca_http::answer::ANSWER_BYTES_MAX;
-use oca_http::{Answer, Frame, Media, Outcome, write_head};
+use oca_http::{Answer, Frame, Media, Outcome, PART_BYTES_MAX, write_head, write_part_head};
 use oca_sys::{Buffer, Kernel};
 
 use super::{Opening, Sending, chunk_index};
@@ -85,7 +85,7 @@ pub fn push_tls<K: Kernel>(
     let Some(buffer) = Rc::get_mut(&mut out) else { return Pushed::Cut };
     let mut wrote = 0;
     if sending.opening.is_some() {
-        let mut head = [0u8; ANSWER_BYTES_MAX];
+        let mut head = [0u8; ANSWER_BYTES_MAX + PART_BYTES_MAX];
         let head_bytes = open(station, sending, &mut head);
         match seal(connection, &head[..head_bytes], buffer) {
             Some(bytes) => wrote = bytes,
@@ -95,7 +95,7 @@ pub fn push_tls<K: Kernel>(
     let mut media = 0;
     loop {
         let room = clear_bytes_that_fit(buffer.len() - wrote);
-        if room == 0 || sending.is_done() || (wrote > 0 && sending.paused_until().is_some()) {
+        if room == 0 || sending.is_page_done() || (wrote > 0 && sending.paused_until().is_some()) {
             break;
         }
         let (chunk, range) = match next_piece(connection, station, sending, room) {
@@ -197,19 +197,56 @@ fn next_piece<K: Kernel>(
     Piece::Bytes(chunk, start..start + bytes)
 }
 
-/// Writes the head, and a refusal's body, to the start of `out`; answers its length.
+/// Writes the head, and a refusal's body, or what stands before a stretch, to the start of `out`;
+/// answers its length.
 fn open<K: Kernel>(station: &mut Station<K>, sending: &mut Sending, out: &mut [u8]) -> usize {
-    let Some(opening) = sending.opening.take() else { return 0 };
+    let mut wrote = match sending.opening.take() {
+        None => return 0,
+        Some(Opening::Page(_)) => 0,
+        Some(opening) => open_answer(station, sending, opening, out),
+    };
+    if sending.pages.is_some() {
+        wrote += open_page(sending, &mut out[wrote..]);
+    }
+    wrote
+}
+
+/// Writes what stands before the next stretch and turns the body to it, or writes the end.
+fn open_page(sending: &mut Sending, out: &mut [u8]) -> usize {
+    let (Some(pages), Some(body)) = (&mut sending.pages, &mut sending.body) else { return 0 };
+    let mut tag = [0u8; TAG_BYTES];
+    let media = media(&body.found, &mut tag);
+    let wrote = write_part_head(out, &media, &pages.spans, pages.next);
+    match pages.spans.as_slice().get(pages.next) {
+        Some(span) => {
+            pages.next += 1;
+            body.position = span.start;
+            body.end = span.end;
+        }
+        None => sending.pages = None,
+    }
+    wrote.expect("PART_BYTES_MAX is room for the head of every part")
+}
+
+fn open_answer<K: Kernel>(
+    station: &mut Station<K>,
+    sending: &mut Sending,
+    opening: Opening,
+    out: &mut [u8],
+) -> usize {
     let record = &mut sending.record;
     if station.draining {
         record.note.keep_alive = false;
     }
     let mut tag = [0u8; TAG_BYTES];
     let answer = match opening {
-        Opening::Media(found) => {
+        Opening::Media(found) | Opening::Page(found) => {
             let media = media(&found, &mut tag);
-            match record.outcome {
-                Outcome::Part => Answer::Part { media, start: record.start, end: record.end },
+            match (record.outcome, &sending.pages) {
+                (_, Some(pages)) => Answer::Parts { media, spans: &pages.spans },
+                (Outcome::Part, None) => {
+                    Answer::Part { media, start: record.start, end: record.end }
+                }
                 _ => Answer::Whole(media),
             }
         }
@@ -236,6 +273,6 @@ fn media<'a>(found: &Found, tag: &'a mut [u8; TAG_BYTES]) -> Media<'a> {
         etag: etag(found, tag),
         media_type: found.media_type,
         total: found.bytes,
-        modified: None,
+        modified: found.modified,
     }
 }

@@ -14,7 +14,7 @@ pub use accounts::{
 pub use catalog::{CatalogLedger, TitleRow};
 pub use fill::{FillLedger, PlanPut};
 pub use fleet::{ApplianceMade, ApplianceRow, FleetLedger, IspKeyRow, KeyHash};
-pub use keys::{KeyPurpose, KeysLedger, SigningKeyRow};
+pub use keys::{KeyPurpose, KeysLedger, RevocationRow, SigningKeyRow};
 
 /// Everything strong. Take `Arc<dyn Ledger>`: the methods of all sub-traits are callable on it.
 pub trait Ledger: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger {}

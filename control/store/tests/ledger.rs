@@ -8,8 +8,8 @@ use std::sync::Arc;
 use control_store::embedded::SqliteLedger;
 use control_store::ledger::{
     AccountRow, AccountsLedger as _, ApplianceMade, CatalogLedger as _, FillLedger as _, IspKeyRow,
-    KeyPurpose, NewAccountRow, NewRefreshRow, PlanPut, ProfileRemoval, ProfileRow, Rotation,
-    SessionRow, SigningKeyRow, Standing, SubscriptionRow,
+    KeyPurpose, NewAccountRow, NewRefreshRow, PlanPut, ProfileRemoval, ProfileRow, RevocationRow,
+    Rotation, SessionRow, SigningKeyRow, Standing, SubscriptionRow,
 };
 use control_store::{Ledger, StoreError};
 use control_types::catalog::TitleRecord;
@@ -38,6 +38,7 @@ async fn conforms(ledger: Arc<dyn Ledger>) {
     schedules_are_replaced_and_removed(ledger.as_ref()).await;
     a_plan_only_rises(ledger.as_ref()).await;
     the_first_key_wins(Arc::clone(&ledger)).await;
+    a_revocation_lasts_as_long_as_its_tickets(Arc::clone(&ledger)).await;
 }
 
 fn fresh() -> NewAccountRow {
@@ -391,6 +392,7 @@ async fn a_plan_only_rises(ledger: &dyn Ledger) {
                 appliance: id.parse().unwrap(),
                 pulls: Vec::new(),
                 prunes: vec![control_types::ObjectId([7; 32])],
+                moves: Vec::new(),
                 rate: None,
             })
             .collect(),
@@ -435,6 +437,21 @@ async fn the_first_key_wins(ledger: Arc<dyn Ledger>) {
     assert!(ledger.signing_keys(KeyPurpose::Ticket).await.unwrap().is_empty());
     assert!(ledger.remove_signing_key(KeyPurpose::Access, "newer").await.unwrap());
     assert!(!ledger.remove_signing_key(KeyPurpose::Access, "newer").await.unwrap());
+}
+
+async fn a_revocation_lasts_as_long_as_its_tickets(ledger: Arc<dyn Ledger>) {
+    let row = |subject: &str, until| RevocationRow {
+        subject: subject.to_owned(),
+        until: UnixMillis(until),
+    };
+    for (subject, until) in [("b", 50), ("a", 90), ("c", 70), ("b", 80), ("b", 60)] {
+        ledger.revoke(&row(subject, until)).await.unwrap();
+    }
+    let now = UnixMillis(70);
+    assert_eq!(ledger.revocations(now, 10).await.unwrap(), [row("a", 90), row("b", 80)]);
+    assert_eq!(ledger.revocations(now, 1).await.unwrap(), [row("a", 90)]);
+    assert_eq!(ledger.sweep_revocations(now).await.unwrap(), 1);
+    assert_eq!(ledger.revocations(UnixMillis(0), 10).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

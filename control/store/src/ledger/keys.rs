@@ -41,7 +41,16 @@ pub struct SigningKeyRow {
     pub made_at: UnixMillis,
 }
 
-/// Signing keys.
+/// Tickets that are refused before their end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationRow {
+    /// The `sub` of the tickets: a play id.
+    pub subject: String,
+    /// When the last of them ends by itself.
+    pub until: UnixMillis,
+}
+
+/// Signing keys, and what they signed that is taken back.
 #[async_trait]
 pub trait KeysLedger: Send + Sync {
     /// Keys of a purpose, newest first.
@@ -56,4 +65,18 @@ pub trait KeysLedger: Send + Sync {
 
     /// Deletes a key; says whether it was there.
     async fn remove_signing_key(&self, purpose: KeyPurpose, kid: &str) -> Result<bool, StoreError>;
+
+    /// Keeps a revocation; a second one of the same subject keeps the later end.
+    async fn revoke(&self, revoked: &RevocationRow) -> Result<(), StoreError>;
+
+    /// Revocations that end after `now`, by subject, at most `limit` of them, latest end first when
+    /// there are more.
+    async fn revocations(
+        &self,
+        now: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<RevocationRow>, StoreError>;
+
+    /// Deletes the revocations that ended; says how many.
+    async fn sweep_revocations(&self, now: UnixMillis) -> Result<u64, StoreError>;
 }

@@ -7,10 +7,12 @@ use sqlx::sqlite::SqliteRow;
 use super::SqliteLedger;
 use crate::StoreError;
 use crate::embedded::sqlite::{Columns, away, clash, to_sql};
-use crate::ledger::{KeyPurpose, KeysLedger, SigningKeyRow};
+use crate::ledger::{KeyPurpose, KeysLedger, RevocationRow, SigningKeyRow};
 
 const KEYS: &str = "change signing keys";
 const READING: &str = "read signing keys";
+const REVOKING: &str = "revoke a ticket";
+const REVOKED: &str = "read revocations";
 
 #[async_trait]
 impl KeysLedger for SqliteLedger {
@@ -55,6 +57,50 @@ impl KeysLedger for SqliteLedger {
             .await
             .map_err(|error| away(KEYS, error))?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn revoke(&self, revoked: &RevocationRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO revocations (subject, until) VALUES (?, ?) \
+             ON CONFLICT (subject) DO UPDATE SET until = max(until, excluded.until)",
+        )
+        .bind(&revoked.subject)
+        .bind(to_sql(revoked.until.0))
+        .execute(&self.file.writer)
+        .await
+        .map_err(|error| away(REVOKING, error))?;
+        Ok(())
+    }
+
+    async fn revocations(
+        &self,
+        now: UnixMillis,
+        limit: usize,
+    ) -> Result<Vec<RevocationRow>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM (SELECT * FROM revocations WHERE until > ? \
+             ORDER BY until DESC, subject LIMIT ?) ORDER BY subject",
+        )
+        .bind(to_sql(now.0))
+        .bind(to_sql(limit as u64))
+        .fetch_all(&self.file.readers)
+        .await
+        .map_err(|error| away(REVOKED, error))?;
+        let row_of = |row: &SqliteRow| {
+            let columns = Columns::of(row, "revocations");
+            let until = UnixMillis(columns.number("until")?);
+            Ok(RevocationRow { subject: columns.plain("subject")?, until })
+        };
+        rows.iter().map(row_of).collect()
+    }
+
+    async fn sweep_revocations(&self, now: UnixMillis) -> Result<u64, StoreError> {
+        let done = sqlx::query("DELETE FROM revocations WHERE until <= ?")
+            .bind(to_sql(now.0))
+            .execute(&self.file.writer)
+            .await
+            .map_err(|error| away(REVOKING, error))?;
+        Ok(done.rows_affected())
     }
 }
 

@@ -157,7 +157,8 @@ pub struct AppliancePlan {
     pub appliance: ApplianceId,
     /// Pulls, most valuable first.
     pub pulls: Vec<Pull>,
-    /// May be removed, least valuable first, and only when room is needed for a pull.
+    /// May be removed, least valuable first, and only when room is needed for a pull
+    /// or a move.
     pub prunes: Vec<ObjectId>,
     /// Objects it holds that deserve the other kind of disk, in the order to move them: what makes
     /// room comes before what needs it. Work for idle disks; a plan is whole without it.

@@ -20,6 +20,8 @@
 //! Planning what a plan led to adds nothing: everything placed is then held and bids higher in the
 //! same order, so whoever found no room finds none again.
 
+use std::collections::HashSet;
+
 use control_types::fleet::DiskClass;
 
 use crate::hash::draw;
@@ -30,6 +32,10 @@ use crate::room::Room;
 /// Most boxes placed together; a larger site is placed in groups of this many. A copy set is kept
 /// as one bit a box.
 pub const SEATS_MAX: usize = 128;
+
+/// Most walks for one group. A second one is due when what fits neither kind of disk alone, while
+/// it fits both together, comes to more than a thousandth of the room.
+const ROUNDS_MAX: usize = 8;
 
 /// One box of the group.
 #[derive(Clone, Debug, Default)]
@@ -154,13 +160,30 @@ pub fn place(
 ) -> Vec<Shelf> {
     let seats = &seats[..seats.len().min(SEATS_MAX)];
     let counts = copies(candidates, seats.len(), knobs);
-    let mut table = Table::new(library, candidates, seats, knobs);
-    table.fill(|at| (1, counts[at].0, counts[at].1));
-    let most = seats.len() as u32;
-    table.fill(|at| (counts[at].1 + 1, 1, most));
-    let Table { taken, .. } = table;
-    let shelved = taken.iter().zip(seats);
-    shelved.map(|(taken, seat)| shelve(library, candidates, seat, taken)).collect()
+    let room: u64 = seats.iter().map(|seat| seat.room.total()).sum();
+    let mut misfits = HashSet::new();
+    let mut shelves = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        let mut table = Table::new(library, candidates, seats, knobs, &misfits);
+        table.fill(|at| (1, counts[at].0, counts[at].1));
+        let most = seats.len() as u32;
+        table.fill(|at| (counts[at].1 + 1, 1, most));
+        let taken = std::mem::take(&mut table.taken);
+        let mut dropped = Vec::new();
+        shelves = (taken.iter().zip(seats).enumerate())
+            .map(|(at, (taken, seat))| {
+                let (shelf, out) = shelve(library, candidates, seat, taken);
+                dropped.extend(out.into_iter().map(|candidate| (candidate, at)));
+                shelf
+            })
+            .collect();
+        let bytes = dropped.iter().map(|(at, _)| library.bytes(candidates[*at as usize].parcel));
+        if bytes.sum::<u64>() <= room / 1000 {
+            break;
+        }
+        misfits.extend(dropped);
+    }
+    shelves
 }
 
 /// What a copy of a parcel offers for its place.
@@ -177,6 +200,8 @@ struct Table<'a> {
     candidates: &'a [Candidate],
     seats: &'a [Seat],
     knobs: &'a Knobs,
+    /// Candidates that an earlier walk found to fit neither kind of disk of a box.
+    misfits: &'a HashSet<(u32, usize)>,
     /// Bytes left on each box, whatever the kind of disk.
     free: Vec<u64>,
     /// Below this no parcel fits, bytes. 0 for tiers, whose parcels may be there already.
@@ -195,6 +220,7 @@ impl<'a> Table<'a> {
         candidates: &'a [Candidate],
         seats: &'a [Seat],
         knobs: &'a Knobs,
+        misfits: &'a HashSet<(u32, usize)>,
     ) -> Self {
         let free = seats.iter().map(|seat| {
             let kept: u64 = if seat.lasting {
@@ -209,6 +235,7 @@ impl<'a> Table<'a> {
             candidates,
             seats,
             knobs,
+            misfits,
             free: free.collect(),
             smallest: if seats.iter().any(|seat| seat.lasting) { 0 } else { library.smallest() },
             placed: vec![0; candidates.len()],
@@ -287,11 +314,11 @@ impl<'a> Table<'a> {
         let home = (0..self.seats.len())
             .filter(open)
             .max_by(|a, b| self.weighed(*a, candidate).total_cmp(&self.weighed(*b, candidate)))?;
-        if self.fits(home, candidate) {
+        if self.fits(home, at) {
             return Some(home);
         }
         let others = (0..self.seats.len()).filter(open).filter(|seat| *seat != home);
-        let fitting = others.filter(|seat| self.fits(*seat, candidate));
+        let fitting = others.filter(|seat| self.fits(*seat, at));
         fitting.max_by(|a, b| {
             let wish = |seat: usize| {
                 let leans = self.seats[seat].leaning.binary_search(&candidate.parcel).is_ok();
@@ -302,10 +329,12 @@ impl<'a> Table<'a> {
         })
     }
 
-    fn fits(&self, seat: usize, candidate: Candidate) -> bool {
+    fn fits(&self, seat: usize, at: usize) -> bool {
+        let candidate = self.candidates[at];
         let largest = self.seats[seat].largest;
         self.lacking(seat, candidate) <= self.free[seat]
             && self.library.largest(candidate.parcel) <= largest.ssd.max(largest.hdd)
+            && (self.misfits.is_empty() || !self.misfits.contains(&(at as u32, seat)))
     }
 
     /// Bytes of room a candidate takes from a box.
@@ -344,9 +373,14 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Finds each object its kind of disk. A parcel that fits in the sum and on neither kind waits for
-/// another night.
-fn shelve(library: &Library, candidates: &[Candidate], seat: &Seat, taken: &[u32]) -> Shelf {
+/// Finds each object its kind of disk; the second answer is the candidates that fit in the sum and
+/// on neither kind.
+fn shelve(
+    library: &Library,
+    candidates: &[Candidate],
+    seat: &Seat,
+    taken: &[u32],
+) -> (Shelf, Vec<u32>) {
     let mut room = seat.room;
     let mut keep = |object: u32| {
         if let Some(class) = seat.held.class(object) {
@@ -360,7 +394,7 @@ fn shelve(library: &Library, candidates: &[Candidate], seat: &Seat, taken: &[u32
         let members = |at: &u32| library.members(candidates[*at as usize].parcel);
         taken.iter().flat_map(members).for_each(|object| keep(*object));
     }
-    let mut shelf = Vec::with_capacity(taken.len());
+    let (mut shelf, mut out) = (Vec::with_capacity(taken.len()), Vec::new());
     for candidate in taken {
         let (before, room_before) = (shelf.len(), room);
         for object in library.members(candidates[*candidate as usize].parcel) {
@@ -376,10 +410,11 @@ fn shelve(library: &Library, candidates: &[Candidate], seat: &Seat, taken: &[u32
             let Some(class) = class else {
                 shelf.truncate(before);
                 room = room_before;
+                out.push(*candidate);
                 break;
             };
             shelf.push(Spot { object: *object, class, candidate: *candidate });
         }
     }
-    shelf
+    (shelf, out)
 }

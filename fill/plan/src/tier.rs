@@ -5,6 +5,8 @@
 //! least `MOVE_GAIN` times as hot as the other; flash that is free takes without giving. What is
 //! between is left alone: a move reads and writes the object once, on the disk that is busy.
 
+use std::collections::HashSet;
+
 use control_types::fleet::DiskClass;
 
 use crate::library::Library;
@@ -38,6 +40,14 @@ pub fn moves(
     for spot in shelf {
         let left = free.of(spot.class);
         *left = left.saturating_sub(library.size(spot.object));
+    }
+    if seat.lasting {
+        // What has no place tomorrow stays all the same.
+        let shelved: HashSet<u32> = shelf.iter().map(|spot| spot.object).collect();
+        for (object, class) in seat.held.iter().filter(|(object, _)| !shelved.contains(object)) {
+            let left = free.of(class);
+            *left = left.saturating_sub(library.size(object));
+        }
     }
     let held = |class: DiskClass| {
         let spots = shelf.iter().filter(move |spot| spot.class == class);

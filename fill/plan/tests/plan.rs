@@ -100,6 +100,15 @@ fn carried_out(before: &FillState, plan: &NightPlan) -> FillState {
                 class: pull.class,
             });
         }
+        for step in &entry.moves {
+            let held = one.holds.iter_mut().find(|held| held.object == step.object).unwrap();
+            assert_ne!(held.class, step.class, "it is there already");
+            held.class = step.class;
+            while used(one, step.class) > capacity(one, step.class) {
+                let prune = prunes.next().expect("moves come behind what makes room for them");
+                one.holds.retain(|held| held.object != *prune);
+            }
+        }
         let books = [DiskClass::Ssd, DiskClass::Hdd].map(|class| (class, used(one, class)));
         for volume in &mut one.volumes {
             volume.used_bytes = books.iter().find(|(class, _)| *class == volume.class).unwrap().1;
@@ -304,7 +313,8 @@ proptest! {
             }
         }
         let again = made(&after, &Knobs::default(), Some(&first));
-        prop_assert!(again.appliances.is_empty(), "first {first:#?}\nagain {again:#?}");
+        let pulls = again.appliances.iter().map(|entry| entry.pulls.len()).sum::<usize>();
+        prop_assert_eq!(pulls, 0, "first {:#?}\nagain {:#?}", first, again);
     }
 
     #[test]

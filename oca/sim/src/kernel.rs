@@ -143,6 +143,10 @@ fn begin(world: &mut World, token: Token, op: Op) {
             into.fill(POISON);
             world.begin_read(token, file.0, at, into, access);
         }
+        Op::ReadMany { file, at, mut into } => {
+            into.iter_mut().for_each(|buffer| buffer.fill(POISON));
+            world.begin_read_many(token, file.0, at, into);
+        }
         Op::CloseFile { file } => world.soon(Happening::ClosesFile(token, file.0)),
     }
 }

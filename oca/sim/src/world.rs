@@ -39,6 +39,7 @@ pub(crate) enum Happening {
     Closes(u32),
     Opens(Token, PathBuf),
     Reads(Token, io::Result<usize>, Buffer),
+    ReadsMany(Token, io::Result<usize>, Vec<Buffer>),
     ClosesFile(Token, u32),
     Wakes,
 }
@@ -68,7 +69,7 @@ pub struct World {
     clients: Vec<Seat>,
     client_tls: Option<Arc<ClientConfig>>,
     disk: Disk,
-    /// Reads that the disk has not answered.
+    /// Buffers under reads that the disk has not answered.
     reads: usize,
     /// Digest of all that was told to the server: equal runs have equal digests.
     trace: u64,
@@ -160,7 +161,7 @@ impl World {
         self.sockets
     }
 
-    /// Reads that the disk has not answered, each with a buffer.
+    /// Buffers under reads that the disk has not answered.
     #[must_use]
     pub fn reads(&self) -> usize {
         self.reads
@@ -230,6 +231,27 @@ impl World {
         self.later(takes, Happening::Reads(token, answer, into));
     }
 
+    /// The same into several buffers.
+    pub(crate) fn begin_read_many(
+        &mut self,
+        token: Token,
+        file: u32,
+        at: u64,
+        mut into: Vec<Buffer>,
+    ) {
+        let Self { disk, weather, random, .. } = self;
+        self.reads += into.len();
+        let mut bytes = into.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<u8>>();
+        let (answer, takes) = disk.read(file, at, &mut bytes, weather, random);
+        let mut left = bytes.as_slice();
+        for buffer in &mut into {
+            let (now, rest) = left.split_at(buffer.len());
+            buffer.copy_from_slice(now);
+            left = rest;
+        }
+        self.later(takes, Happening::ReadsMany(token, answer, into));
+    }
+
     /// Bytes of the page cache, fewer than asked for where it ends, none where it has none.
     pub(crate) fn cached(&mut self, file: u32, piece: Piece) -> Vec<u8> {
         let Self { disk, weather, random, .. } = self;
@@ -252,7 +274,8 @@ impl World {
             Event::Received(Ok(bytes), _)
             | Event::Sent(Ok(bytes), _)
             | Event::FileSent(Ok(bytes), _)
-            | Event::Read(Ok(bytes), _) => *bytes as u64,
+            | Event::Read(Ok(bytes), _)
+            | Event::ReadMany(Ok(bytes), _) => *bytes as u64,
             _ => u64::MAX,
         };
         if self.narrates {
@@ -320,6 +343,10 @@ impl World {
             Happening::Reads(token, answer, into) => {
                 self.reads -= 1;
                 self.tell(token, Event::Read(answer, into));
+            }
+            Happening::ReadsMany(token, answer, into) => {
+                self.reads -= into.len();
+                self.tell(token, Event::ReadMany(answer, into));
             }
             Happening::ClosesFile(token, file) => {
                 self.disk.close(file);

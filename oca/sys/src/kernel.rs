@@ -70,6 +70,8 @@ pub enum Op {
     Open { path: PathBuf },
     /// Read at byte `at`, a multiple of 4096, at most the buffer's length. Short only at the end.
     Read { file: FileId, at: u64, into: Buffer, access: Access },
+    /// The same into several buffers, one behind the other, as one request to the disk.
+    ReadMany { file: FileId, at: u64, into: Vec<Buffer> },
     /// Give the file up.
     CloseFile { file: FileId },
 }
@@ -130,6 +132,8 @@ pub enum Event {
     Opened(io::Result<FileId>),
     /// Bytes read, in the buffer that was lent.
     Read(io::Result<usize>, Buffer),
+    /// Bytes read, all buffers together, in the buffers that were lent.
+    ReadMany(io::Result<usize>, Vec<Buffer>),
     /// The file is gone.
     FileClosed,
     /// Another thread called `Waker::wake`; its token is `Token(u64::MAX)`.

@@ -13,6 +13,7 @@
 mod accept;
 mod complete;
 mod pending;
+mod read_many;
 mod send_file;
 mod setup;
 mod start;

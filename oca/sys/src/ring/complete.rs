@@ -58,6 +58,7 @@ impl RingKernel {
             Work::Read { file, at, into, access, done } => {
                 self.complete_read(token, Unread { file, at, into, access, done }, result);
             }
+            Work::ReadMany(unread) => self.complete_read_many(token, unread, result),
             Work::Wake { count } => {
                 // How often it was woken says nothing: wakes fold.
                 drop(count);
@@ -163,7 +164,7 @@ impl RingKernel {
     }
 
     /// Turns direct reading off for a file; answers whether it was on.
-    fn use_page_cache(&mut self, id: FileId) -> bool {
+    pub(super) fn use_page_cache(&mut self, id: FileId) -> bool {
         let Some(file) = self.files.get_mut(id.0).filter(|file| file.direct) else { return false };
         file.direct = false;
         let flags = fcntl(&file.file, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
@@ -186,6 +187,6 @@ impl OpenFile {
     }
 }
 
-fn outcome(result: i32) -> io::Result<usize> {
+pub(super) fn outcome(result: i32) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(result.saturating_neg()))
 }

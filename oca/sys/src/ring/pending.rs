@@ -4,6 +4,7 @@
 use std::ffi::CString;
 use std::rc::Rc;
 
+use super::read_many::ManyUnread;
 use super::send_file::FileSend;
 use super::table::Table;
 use crate::buffer::Buffer;
@@ -28,6 +29,8 @@ pub(super) enum Work {
     Open { path: CString, direct: bool },
     /// The kernel writes to `into`, from byte `done` on.
     Read { file: FileId, at: u64, into: Buffer, access: Access, done: usize },
+    /// The kernel writes to its buffers, by its list of pieces.
+    ReadMany(Box<ManyUnread>),
     /// Waits for the file's reads, then closes it.
     CloseFile,
     /// The kernel writes the event counter to `count`.

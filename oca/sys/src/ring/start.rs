@@ -36,6 +36,7 @@ impl RingKernel {
             Op::Read { file, at, into, access } => {
                 self.start_read(token, file, at, into, access);
             }
+            Op::ReadMany { file, at, into } => self.start_read_many(token, file, at, into),
             Op::CloseFile { file } => self.start_close_file(token, file),
         }
     }

@@ -101,3 +101,27 @@ fn closing_does_not_take_the_file_from_under_a_read() {
     assert!(matches!(rig.finish(99), Event::FileClosed));
     rig.assert_all_buffers_home();
 }
+
+/// Reads several buffers at once, wherever the file ends, and compares.
+#[test]
+fn one_read_fills_several_buffers() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for bytes in [1, CHUNK, CHUNK + 77, 3 * CHUNK, 4 * CHUNK + 5000] {
+        let (path, content) = pattern_file(dir.path(), bytes);
+        let mut rig = Rig::new(small());
+        let file = rig.open(&path).expect("it exists");
+        let chunks = std::iter::repeat_with(|| rig.kernel.chunk_buffer().expect("a free chunk"));
+        let into: Vec<_> = chunks.take(4).collect();
+        rig.submit(5, Op::ReadMany { file, at: 0, into });
+        let Event::ReadMany(Ok(got), buffers) = rig.finish(5) else { panic!("{bytes} bytes") };
+        assert_eq!((got, buffers.len()), (bytes.min(4 * CHUNK), 4));
+        let read: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        assert!(read[..got] == content[..got], "{bytes} bytes");
+        drop(buffers);
+        let into = vec![rig.kernel.chunk_buffer().expect("a free chunk")];
+        rig.submit(6, Op::ReadMany { file, at: 7, into });
+        assert!(matches!(rig.finish(6), Event::ReadMany(Err(_), _)), "unaligned");
+        rig.close_file(file);
+        rig.assert_all_buffers_home();
+    }
+}

@@ -24,11 +24,11 @@ use tokio::sync::watch;
 pub use report::{ControlSetUpError, FleetParts};
 
 use crate::library::Library;
-use crate::limits::VOLUME_SICK_MS;
+use crate::limits::{Limit, VOLUME_SICK_MS};
 use crate::metrics::Standing;
 use crate::server::{Guard, WorkerHandle};
 use crate::tickets::Gate;
-use crate::tls::Certificate;
+use crate::tls::KeyKeeper;
 use crate::worker::{Command, Trouble};
 
 /// What the admin thread is made of.
@@ -38,7 +38,7 @@ pub struct AdminParts {
     /// Who may have it; this thread changes its keys.
     pub gate: Arc<Gate>,
     /// Looked at for new files; absent without TLS.
-    pub certificate: Option<Arc<Certificate>>,
+    pub keeper: Option<KeyKeeper>,
     /// All workers.
     pub workers: Vec<WorkerHandle>,
     /// Absent in a lab.
@@ -49,6 +49,8 @@ pub struct AdminParts {
     pub fleet: Option<FleetParts>,
     /// Where members reach us.
     pub media_url: String,
+    /// For `/debug/limits`.
+    pub limits: Vec<Limit>,
     /// From the order to the end, milliseconds.
     pub drain_ms: u64,
     /// True when all workers have ended.
@@ -59,9 +61,10 @@ pub struct AdminParts {
 pub struct Admin {
     library: Arc<Library>,
     gate: Arc<Gate>,
-    certificate: Option<Arc<Certificate>>,
+    keeper: Option<KeyKeeper>,
     workers: Vec<WorkerHandle>,
     media_url: String,
+    limits: Vec<Limit>,
     /// Set once: this process ends.
     leaving: watch::Sender<bool>,
     /// Control asked to take no new plays.
@@ -74,6 +77,9 @@ pub struct Admin {
     used_bytes: Mutex<Vec<u64>>,
     reports: AtomicU64,
     reports_failed: AtomicU64,
+    /// Certificates and session secrets taken up, and refused.
+    keys_renewed: AtomicU64,
+    keys_refused: AtomicU64,
 }
 
 impl Admin {
@@ -162,6 +168,8 @@ impl Admin {
             volumes_sick: (0..volumes).filter(|volume| self.is_volume_sick(*volume)).count() as u64,
             reports: self.reports.load(Ordering::Relaxed),
             reports_failed: self.reports_failed.load(Ordering::Relaxed),
+            keys_renewed: self.keys_renewed.load(Ordering::Relaxed),
+            keys_refused: self.keys_refused.load(Ordering::Relaxed),
         }
     }
 }
@@ -175,9 +183,10 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
     let admin = Arc::new(Admin {
         library: parts.library,
         gate: parts.gate,
-        certificate: parts.certificate,
+        keeper: parts.keeper,
         workers,
         media_url: parts.media_url,
+        limits: parts.limits,
         leaving,
         asked_to_drain: AtomicBool::new(false),
         volume_errors: Mutex::default(),
@@ -185,6 +194,8 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         used_bytes: Mutex::default(),
         reports: AtomicU64::new(0),
         reports_failed: AtomicU64::new(0),
+        keys_renewed: AtomicU64::new(0),
+        keys_refused: AtomicU64::new(0),
     });
     tokio::spawn(http::serve(Arc::clone(&admin), listener));
     let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));

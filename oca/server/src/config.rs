@@ -1,6 +1,7 @@
 //! One TOML file into one checked `Config`; every mistake of the file is reported in one run.
 //! Never opens a socket or a volume; it looks whether what is named exists.
 
+mod operations;
 mod section;
 
 use std::net::SocketAddr;
@@ -10,7 +11,11 @@ use control_types::ApplianceId;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 
-use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, VOLUMES_MAX, WORKERS_MAX};
+use crate::limits::{
+    Bounds, CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, VOLUMES_MAX, WORKERS_MAX,
+};
+pub use operations::{LogConfig, NamedFiles, PacingConfig, TlsConfig, TlsFiles};
+use operations::{check_limits, check_log, check_pacing, check_tls, check_upgrade};
 use section::{Mistakes, Section};
 
 /// Default bytes of the hot set, all workers together.
@@ -19,7 +24,7 @@ const HOT_SET_BYTES: u64 = 256 << 20;
 const CONNECTIONS: u64 = 4096;
 
 /// What `oca serve` runs with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Name of this box in the fleet.
     pub appliance: ApplianceId,
@@ -32,7 +37,7 @@ pub struct Config {
     /// `scheme://host[:port]` that members use; absent: made from `media` and `tls`.
     pub advertise: Option<String>,
     /// Absent: plain HTTP.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<TlsConfig>,
     /// At least one.
     pub volumes: Vec<VolumeConfig>,
     /// Absent: this appliance stands alone.
@@ -45,19 +50,16 @@ pub struct Config {
     pub connections: usize,
     /// Chunk buffers of each worker.
     pub chunk_buffers: usize,
-    /// Access log: a file, or `-`; absent: none.
-    pub access_log: Option<String>,
+    /// What a client may take.
+    pub bounds: Bounds,
+    /// How fast answers go.
+    pub pacing: PacingConfig,
+    /// Access log.
+    pub log: LogConfig,
+    /// From an upgrade to the end of the old program, milliseconds.
+    pub upgrade_drain_ms: u64,
     /// From SIGTERM to exit, milliseconds.
     pub drain_ms: u64,
-}
-
-/// `[tls]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// PEM chain, leaf first.
-    pub cert: PathBuf,
-    /// PEM private key.
-    pub key: PathBuf,
 }
 
 /// `[[volume]]`
@@ -164,9 +166,10 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
     let least = workers as u64 * CHUNK_BUFFERS_MIN as u64 * CHUNK_BYTES;
     let hot_set_bytes = memory.number("hot_set_bytes", least..=1 << 44, HOT_SET_BYTES.max(least));
     memory.end();
-    let mut log = root.section("log");
-    let access_log = log.optional_text("access").filter(|target| !target.is_empty());
-    log.end();
+    let bounds = check_limits(root.section("limits"));
+    let pacing = check_pacing(root.section("pacing"));
+    let log = check_log(root.section("log"));
+    let upgrade_drain_ms = check_upgrade(root.section("upgrade"));
     root.end();
     Some(Config {
         appliance: appliance?,
@@ -187,7 +190,10 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
         workers,
         connections,
         chunk_buffers: usize::try_from(hot_set_bytes / CHUNK_BYTES / workers as u64).ok()?,
-        access_log,
+        bounds,
+        pacing,
+        log,
+        upgrade_drain_ms,
         drain_ms,
     })
 }
@@ -211,12 +217,6 @@ fn check_listen(
     });
     listen.end();
     (media, admin, advertise)
-}
-
-fn check_tls(mut tls: Section<'_>) -> Option<TlsFiles> {
-    let (cert, key) = (tls.file("cert"), tls.file("key"));
-    tls.end();
-    Some(TlsFiles { cert: cert?, key: key? })
 }
 
 fn check_volumes(root: &mut Section<'_>, mistakes: &Mistakes) -> Option<Vec<VolumeConfig>> {
@@ -341,6 +341,34 @@ mod tests {
             assert!(error.contains(word), "{word} is named: {error}");
         }
         assert!(error.contains("8 mistake(s)"), "{error}");
+    }
+
+    #[test]
+    fn what_an_operator_may_turn_is_bounded() {
+        let text = GOOD.to_owned()
+            + "sample = 0.25\nbytes_max = 1000\n[limits]\nidle_ms = 9000\nclient_connections = 7\n"
+            + "[pacing]\ncmcd = false\n[upgrade]\ndrain_ms = 5\n";
+        let text = text.replace(
+            "key = \"edge.key\"\n",
+            "key = \"edge.key\"\nalpn = [\"h2\", \"http/1.1\"]\n[[tls.certificate]]\n\
+             names = [\"a.example\"]\ncert = \"edge.pem\"\nkey = \"edge.key\"\n",
+        );
+        let config = load(&text).unwrap();
+        assert_eq!((config.bounds.idle_ms, config.bounds.client_connections), (9000, 7));
+        assert_eq!((config.log.sample, config.log.bytes_max), (0.25, 1000));
+        assert!(!config.pacing.cmcd && config.upgrade_drain_ms == 5);
+        let tls = config.tls.unwrap();
+        assert_eq!((tls.alpn.len(), tls.certificates[0].names.len()), (2, 1));
+        let wrong = text
+            .replace("sample = 0.25", "sample = 1.5")
+            .replace("\"h2\"", "\"spdy\"")
+            .replace("[\"a.example\"]", "[]")
+            .replace("idle_ms = 9000", "idle_ms = 0")
+            .replace("cmcd = false", "buffer_low_ms = 10\nbuffer_full_ms = 10");
+        let error = load(&wrong).unwrap_err().to_string();
+        for key in ["log.sample", "spdy", "names", "limits.idle_ms", "pacing.buffer_full_ms"] {
+            assert!(error.contains(key), "{key} is named: {error}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@
 mod accept;
 mod admit;
 mod authorize;
+mod drain_rate;
 mod finish;
 mod keys;
 mod locate;
@@ -34,17 +35,18 @@ mod stream;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use oca_sys::{Buffer, Event, Kernel, Nanos, Op, SocketId};
 
-use crate::limits::{
-    HANDSHAKE_MS_MAX, HEAD_MS_MAX, IDLE_MS_MAX, LINGER_MS_MAX, SEND_PROGRESS_MS_MAX,
-};
+use crate::clients::ClientPlace;
+use crate::limits::{Bounds, LINGER_MS_MAX};
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{ConnectionLine, Fault, Seat, Station, TokenKind};
 
 pub use accept::accept;
 use admit::Turn;
+use drain_rate::DrainRate;
 pub use finish::Record;
 use send::Sending;
 use stream::Stream;
@@ -79,6 +81,8 @@ pub struct Connection {
     seat: Seat,
     socket: SocketId,
     peer: SocketAddr,
+    /// Where its client is counted; absent when nobody is.
+    client: Option<ClientPlace>,
     accepted_at: Nanos,
     stream: Stream,
     /// Clear bytes from the peer: the head being answered, then what came after it.
@@ -96,6 +100,7 @@ pub struct Connection {
     shut: bool,
     /// Last time a byte moved, or the state was entered.
     progress_at: Nanos,
+    drain_rate: DrainRate,
     requests: u64,
     sent_bytes: u64,
     reason: Option<CloseReason>,
@@ -140,21 +145,27 @@ impl Load {
 
 impl Connection {
     /// When this connection wants to be looked at if nothing happens before.
-    pub fn due(&self) -> Option<Nanos> {
+    pub fn due(&self, bounds: &Bounds) -> Option<Nanos> {
         let within = match &self.state {
             State::Closing => return None,
-            State::Keys => return Some(self.accepted_at.plus_millis(HANDSHAKE_MS_MAX)),
-            State::Reading if self.flight.is_some() => SEND_PROGRESS_MS_MAX,
-            State::Reading if self.has_begun_a_head() => HEAD_MS_MAX,
-            State::Reading => IDLE_MS_MAX,
-            State::Fetching(_) => SEND_PROGRESS_MS_MAX,
+            State::Keys => return Some(self.accepted_at.plus_millis(bounds.handshake_ms)),
+            State::Reading if self.flight.is_some() => bounds.send_progress_ms,
+            State::Reading if self.has_begun_a_head() => bounds.head_ms,
+            State::Reading => bounds.idle_ms,
+            State::Fetching(_) => bounds.first_byte_ms,
             State::Sending(sending) => match sending.paused_until() {
                 Some(until) => return Some(until),
-                None => SEND_PROGRESS_MS_MAX,
+                None => bounds.send_progress_ms,
             },
             State::Parting => LINGER_MS_MAX,
         };
-        Some(self.progress_at.plus_millis(within))
+        let due = self.progress_at.plus_millis(within);
+        Some(self.drain_rate.due(bounds).map_or(due, |slow| slow.min(due)))
+    }
+
+    /// Where its client is counted.
+    pub fn client(&self) -> Option<ClientPlace> {
+        self.client
     }
 
     fn has_begun_a_head(&self) -> bool {
@@ -212,6 +223,9 @@ impl Connection {
             station.chunks_in_flight += 1;
         }
         let more = more == More::Follows;
+        if media > 0 {
+            self.drain_rate.begin(station.now());
+        }
         self.flight = Some(Flight { start: range.start, end: range.end, more, holds, media });
         let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
         station.submit(token, Op::Send { socket: self.socket, from, range, more });
@@ -258,14 +272,18 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
     if connection.flight.is_some() {
         return Flow::Wait;
     }
-    match &mut connection.state {
+    let flow = match &mut connection.state {
         State::Keys => keys::step(connection, station),
         State::Reading => advance_reading(connection, station),
         State::Fetching(_) => send::fetch(connection, station),
         State::Sending(_) => send::step(connection, station),
         State::Parting => finish::part(connection, station),
         State::Closing => Flow::Wait,
+    };
+    if connection.flight.is_none() {
+        connection.drain_rate.rest();
     }
+    flow
 }
 
 /// The life of a request, in order.
@@ -300,7 +318,10 @@ pub fn arrived<K: Kernel>(
             connection.receiving = false;
             read::received(connection, station, result, &buffer)
         }
-        Event::Sent(result, buffer) => send::sent(connection, station, result, buffer),
+        Event::Sent(result, buffer) => {
+            connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
+            send::sent(connection, station, result, buffer)
+        }
         Event::ShutDown(_) => Flow::Again,
         _ => Flow::Wait,
     }
@@ -317,7 +338,15 @@ pub fn failed<K: Kernel>(
 
 /// The deadline of the state has come.
 pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    if connection.due().is_none_or(|due| due > station.now()) {
+    let rules = Arc::clone(&station.shared.rules);
+    let now = station.now();
+    if connection.due(&rules.bounds).is_none_or(|due| due > now) {
+        return Flow::Wait;
+    }
+    if connection.drain_rate.is_too_slow(now, &rules.bounds) {
+        return connection.abort(station, CloseReason::SlowReader, Ending::Stalled);
+    }
+    if connection.due(&rules.bounds).is_none_or(|due| due > now) {
         return Flow::Wait;
     }
     let in_flight = connection.flight.is_some();

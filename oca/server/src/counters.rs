@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use control_types::fleet::DiskClass;
 use oca_http::Outcome;
+use rustls::CipherSuite;
 
 use crate::outcome::{CloseReason, Ending};
 
@@ -60,6 +61,33 @@ impl Times {
     }
 }
 
+/// Cipher suites that the TLS library may agree on, with their versions; the last is any other.
+const SUITES: [(CipherSuite, &str, &str); 10] = [
+    (CipherSuite::TLS13_AES_128_GCM_SHA256, "1.3", "aes128gcm"),
+    (CipherSuite::TLS13_AES_256_GCM_SHA384, "1.3", "aes256gcm"),
+    (CipherSuite::TLS13_CHACHA20_POLY1305_SHA256, "1.3", "chacha20poly1305"),
+    (CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, "1.2", "aes128gcm"),
+    (CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, "1.2", "aes256gcm"),
+    (CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, "1.2", "chacha20poly1305"),
+    (CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, "1.2", "aes128gcm"),
+    (CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, "1.2", "aes256gcm"),
+    (CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, "1.2", "chacha20poly1305"),
+    (CipherSuite::TLS_NULL_WITH_NULL_NULL, "other", "other"),
+];
+
+/// Handshakes that had the same version, cipher and way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handshakes {
+    /// `1.2`, `1.3`.
+    pub version: &'static str,
+    /// Of the records.
+    pub cipher: &'static str,
+    /// Whether a ticket shortened them.
+    pub resumed: bool,
+    /// How many.
+    pub count: u64,
+}
+
 /// Everything one worker counts.
 #[derive(Debug)]
 pub struct Counters {
@@ -77,10 +105,9 @@ pub struct Counters {
     pub media_bytes: Counter,
     /// Bytes that other appliances were filled with, seals included.
     pub fill_bytes: Counter,
-    /// TLS handshakes finished.
-    pub handshakes: Counter,
-    /// Of those, resumed from a ticket.
-    pub resumed: Counter,
+    /// TLS handshakes finished, by version, cipher and whether a ticket shortened them; see
+    /// [`Counters::handshakes`].
+    handshakes: Vec<Counter>,
     /// Chunks found in memory.
     pub hot_hits: Counter,
     /// Chunks read from disk.
@@ -129,8 +156,7 @@ impl Default for Counters {
             sent_bytes: Counter::default(),
             media_bytes: Counter::default(),
             fill_bytes: Counter::default(),
-            handshakes: Counter::default(),
-            resumed: Counter::default(),
+            handshakes: zeros(SUITES.len() * 2),
             hot_hits: Counter::default(),
             hot_misses: Counter::default(),
             hot_evictions: Counter::default(),
@@ -168,6 +194,28 @@ impl Counters {
             .zip(&self.answers)
             .map(|((outcome, ending), counter)| (outcome, ending, counter.get()))
             .filter(|(_, _, count)| *count > 0)
+    }
+
+    /// Counts a finished TLS handshake.
+    pub fn handshake(&self, suite: Option<CipherSuite>, resumed: bool) {
+        let row = SUITES.iter().position(|known| Some(known.0) == suite);
+        let row = row.unwrap_or(SUITES.len() - 1);
+        if let Some(counter) = self.handshakes.get(row * 2 + usize::from(resumed)) {
+            counter.add(1);
+        }
+    }
+
+    /// Handshakes so far; kinds that never happened are left out.
+    pub fn handshakes(&self) -> impl Iterator<Item = Handshakes> {
+        let kinds = SUITES.iter().flat_map(|suite| [(suite, false), (suite, true)]);
+        kinds.zip(&self.handshakes).filter(|(_, counter)| counter.get() > 0).map(
+            |((suite, resumed), counter)| Handshakes {
+                version: suite.1,
+                cipher: suite.2,
+                resumed,
+                count: counter.get(),
+            },
+        )
     }
 
     /// Counts a connection that closed.

@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod clients;
 pub mod config;
 pub mod connection;
 pub mod counters;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod listen;
 pub mod metrics;
 pub mod outcome;
+pub mod rules;
 pub mod server;
 pub mod state;
 pub mod tickets;

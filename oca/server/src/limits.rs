@@ -1,7 +1,11 @@
 //! Every maximum of the appliance's segment server, tied to its neighbours by const assertions.
 //! Never read from a file: what an operator may turn is in `config`, bounded by these.
 
+mod bounds;
+
 use control_types::limits::{CHUNK_BYTES, TICKET_BYTES_MAX};
+
+pub use bounds::{Bounds, Limit, TableSizes, in_words, table};
 
 /// Most workers (one a core).
 pub const WORKERS_MAX: usize = 256;
@@ -121,6 +125,48 @@ pub const IDLE_MS_MAX: u64 = 75_000;
 /// A connection whose peer takes not one byte for this long is closed, milliseconds.
 pub const SEND_PROGRESS_MS_MAX: u64 = 20_000;
 
+/// An answer begins within this after its request, milliseconds: a disk that takes longer is one
+/// to go around.
+pub const FIRST_BYTE_MS_MAX: u64 = 10_000;
+
+/// A client that takes less than this while bytes wait for it holds memory for nothing, bits a
+/// second: below any rendition that anybody watches.
+pub const SLOW_READER_BPS: u64 = 32_000;
+
+/// How long a client has to take less than that, milliseconds.
+pub const SLOW_READER_MS: u64 = 30_000;
+
+/// Counters of connections by client: more than clients that are likely to be connected at once.
+pub const CLIENT_BUCKETS: usize = 1 << 16;
+
+/// Certificates by name.
+pub const CERTIFICATES_MAX: usize = 64;
+
+/// Longest session ticket that we seal or open, bytes.
+pub const SESSION_TICKET_BYTES_MAX: usize = 2048;
+
+/// Shortest secret that session keys are made from, bytes.
+pub const SESSION_SECRET_BYTES_MIN: usize = 32;
+
+/// Session secrets in one file: the one in use, the one to come, the one to go.
+pub const SESSION_SECRETS_MAX: usize = 4;
+
+/// Default length at which the access log begins a new file, bytes.
+pub const LOG_FILE_BYTES: u64 = 1 << 30;
+
+/// Connections listed at `/debug/connections`.
+pub const LISTED_CONNECTIONS_MAX: usize = 1000;
+
+/// Time for a new program to be ready to take over, milliseconds.
+pub const TAKE_OVER_MS_MAX: u64 = 60_000;
+
+/// Listening sockets handed over in one message: a bound of the kernel, with room to spare.
+pub const SOCKETS_PER_MESSAGE: usize = 64;
+
+/// Default time from an upgrade to the end of the old program, milliseconds: longer than a member
+/// takes for the segment under way, and than a pause between two.
+pub const UPGRADE_DRAIN_MS: u64 = 120_000;
+
 /// A connection that waits for its own end (FIN sent) is given up after this, milliseconds.
 pub const LINGER_MS_MAX: u64 = 2_000;
 
@@ -148,6 +194,9 @@ const _: () = assert!(
     "a ring numbers a million operations"
 );
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);
+const _: () = assert!(UPGRADE_DRAIN_MS > IDLE_MS_MAX, "an idle client notices by itself");
+const _: () = assert!(SESSION_TICKET_BYTES_MAX < RECORD_CONTENT_BYTES_MAX);
+const _: () = assert!(CLIENT_BUCKETS.is_power_of_two());
 const _: () = assert!(HANDSHAKE_MS_MAX < IDLE_MS_MAX && SEND_PROGRESS_MS_MAX < IDLE_MS_MAX);
 
 /// What one process may take, bytes, by consumer; printed at boot.

@@ -55,6 +55,7 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
         media: arguments.listen,
         admin: arguments.admin,
         tls,
+        alpn: arguments.alpn.clone(),
         workers,
         chunk_buffers: chunks.max(CHUNK_BUFFERS_MIN),
         connections: arguments.connections.clamp(1, CONNECTIONS_MAX),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
-use crate::counters::{Counter, Counters, TIME_BOUNDS_US, Times};
+use crate::counters::{Counter, Counters, Handshakes, TIME_BOUNDS_US, Times};
 use crate::outcome::CloseReason;
 
 /// What the admin thread knows besides the workers' counters.
@@ -26,6 +26,10 @@ pub struct Standing {
     pub reports: u64,
     /// Reports that did not get through.
     pub reports_failed: u64,
+    /// Certificates and session secrets taken up while running.
+    pub keys_renewed: u64,
+    /// Certificates and session secrets that could not be: the old ones are in use.
+    pub keys_refused: u64,
 }
 
 /// The whole page, in the text format that Prometheus reads.
@@ -47,8 +51,6 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("sent_bytes_total", "Bytes handed to sockets.", sum(|c| &c.sent_bytes)),
         counter("media_bytes_total", "Bytes of objects sent.", sum(|c| &c.media_bytes)),
         counter("fill_bytes_total", "Bytes sent to other appliances.", sum(|c| &c.fill_bytes)),
-        counter("tls_handshakes_total", "TLS handshakes finished.", sum(|c| &c.handshakes)),
-        counter("tls_resumed_total", "Of those, resumed by ticket.", sum(|c| &c.resumed)),
         counter("hot_hits_total", "Chunks found in memory.", sum(|c| &c.hot_hits)),
         counter("hot_misses_total", "Chunks read from disk.", sum(|c| &c.hot_misses)),
         counter("hot_evictions_total", "Chunks dropped for room.", sum(|c| &c.hot_evictions)),
@@ -67,9 +69,12 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         gauge("volumes_sick", "Volumes with errors lately.", standing.volumes_sick),
         counter("reports_total", "Reports that control took.", standing.reports),
         counter("reports_failed_total", "Reports that failed.", standing.reports_failed),
+        counter("keys_renewed_total", "New certificates in use.", standing.keys_renewed),
+        counter("keys_refused_total", "New certificates refused.", standing.keys_refused),
     ];
     page.push(answers(workers));
     page.push(closed(workers));
+    page.push(handshakes(workers));
     page.push(cpu(workers));
     page.push(cpu_per_gb(workers));
     page.push(times("first_byte_seconds", "From head to first byte.", "", workers, |c| {
@@ -105,6 +110,24 @@ fn closed(workers: &[Arc<Counters>]) -> MetricFamily {
         (count > 0).then(|| labelled(&[("reason", reason.word())], count))
     });
     family("closed_total", "Connections closed.", MetricType::COUNTER, metrics.collect())
+}
+
+fn handshakes(workers: &[Arc<Counters>]) -> MetricFamily {
+    let mut rows: Vec<Handshakes> = Vec::new();
+    for one in workers.iter().flat_map(|worker| worker.handshakes()) {
+        let kind = |row: &Handshakes| (row.version, row.cipher, row.resumed);
+        match rows.iter_mut().find(|row| kind(row) == kind(&one)) {
+            Some(row) => row.count += one.count,
+            None => rows.push(one),
+        }
+    }
+    let metrics = rows.iter().map(|row| {
+        let resumed = if row.resumed { "yes" } else { "no" };
+        let labels = [("cipher", row.cipher), ("resumed", resumed), ("version", row.version)];
+        labelled(&labels, row.count)
+    });
+    let help = "TLS handshakes finished.";
+    family("tls_handshakes_total", help, MetricType::COUNTER, metrics.collect())
 }
 
 fn cpu(workers: &[Arc<Counters>]) -> MetricFamily {

@@ -59,6 +59,10 @@ words! {
         HeadDeadline = "head_deadline",
         /// The client took no bytes for `SEND_PROGRESS_MS_MAX`.
         Stalled = "stalled",
+        /// The client took less than `slow_reader_bps` for a whole window.
+        SlowReader = "slow_reader",
+        /// The client has all the connections that it may have.
+        ClientFull = "client_full",
         /// What arrived cannot be trusted to frame a next request.
         Malformed = "malformed",
         /// The disk failed or a chunk was bad in the middle of a body.

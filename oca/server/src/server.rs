@@ -19,13 +19,14 @@ use oca_store::{Index, Tail, Volume};
 
 use crate::access_log::{self, LogSink};
 use crate::admin::{self, Admin, AdminParts};
-use crate::config::{Config, TlsFiles};
+use crate::config::{Config, LogConfig, PacingConfig, TlsConfig, TlsFiles};
 use crate::library::{Lab, LabError, Library, Sealed};
-use crate::limits::{MemorySum, TROUBLES_MAX};
+use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
 use crate::listen::{ListenError, listen_all};
+use crate::rules::Rules;
 use crate::state::{self, StateError};
 use crate::tickets::Gate;
-use crate::tls::{Certificate, TlsError, server_config};
+use crate::tls::{EPOCH_S, KeyKeeper, TlsError};
 use crate::worker::{Shared, Trouble};
 pub use threads::{Ended, Guard, WorkerHandle};
 use threads::{Sizes, start_worker};
@@ -88,6 +89,8 @@ pub struct LabPlan {
     pub admin: SocketAddr,
     /// Absent: plain HTTP.
     pub tls: Option<TlsFiles>,
+    /// Protocols offered under TLS.
+    pub alpn: Vec<String>,
     /// Threads.
     pub workers: usize,
     /// Chunk buffers of each worker.
@@ -105,12 +108,15 @@ struct Plan {
     media: SocketAddr,
     admin: SocketAddr,
     advertise: Option<String>,
-    tls: Option<TlsFiles>,
+    tls: Option<TlsConfig>,
     workers: usize,
     connections: usize,
     chunk_buffers: usize,
-    access_log: Option<String>,
+    bounds: Bounds,
+    pacing: PacingConfig,
+    log: LogConfig,
     drain_ms: u64,
+    upgrade_drain_ms: u64,
 }
 
 /// A running server.
@@ -152,6 +158,13 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
     if config.tickets.required && gate.key_count() == 0 {
         tracing::warn!("no ticket keys yet: every request is refused until control names some");
     }
+    let mut tls = config.tls.clone();
+    if let Some(tls) = &mut tls
+        && tls.ticket_secret_file.is_none()
+    {
+        // Of our own, so that sessions survive a restart at least.
+        tls.ticket_secret_file = Some(state::session_secret(&config.state_dir)?);
+    }
     start(Plan {
         library: Library::Sealed(Sealed::new(loaded.index)),
         gate,
@@ -160,12 +173,15 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
         media: config.media,
         admin: config.admin,
         advertise: config.advertise.clone(),
-        tls: config.tls.clone(),
+        tls,
         workers: config.workers,
         connections: config.connections,
         chunk_buffers: config.chunk_buffers,
-        access_log: config.access_log.clone(),
+        bounds: config.bounds,
+        pacing: config.pacing,
+        log: config.log.clone(),
         drain_ms: config.drain_ms,
+        upgrade_drain_ms: config.upgrade_drain_ms,
     })
 }
 
@@ -182,26 +198,55 @@ pub fn lab(plan: &LabPlan) -> Result<Running, StartError> {
         media: plan.media,
         admin: plan.admin,
         advertise: None,
-        tls: plan.tls.clone(),
+        tls: plan.tls.clone().map(|files| TlsConfig {
+            files,
+            certificates: Vec::new(),
+            ticket_secret_file: None,
+            ticket_epoch_s: EPOCH_S,
+            alpn: plan.alpn.clone(),
+        }),
         workers: plan.workers,
         connections: plan.connections,
         chunk_buffers: plan.chunk_buffers,
-        access_log: None,
+        bounds: Bounds::default(),
+        pacing: PacingConfig::default(),
+        log: LogConfig::default(),
         drain_ms: crate::limits::DRAIN_MS,
+        upgrade_drain_ms: crate::limits::UPGRADE_DRAIN_MS,
     })
+}
+
+impl Plan {
+    fn limits(&self, memory_bytes: u64) -> Vec<Limit> {
+        let sizes = TableSizes {
+            workers: self.workers,
+            connections: self.connections,
+            memory_bytes,
+            drain_ms: self.drain_ms,
+            upgrade_drain_ms: self.upgrade_drain_ms,
+        };
+        limits::table(sizes, &self.bounds)
+    }
 }
 
 fn start(plan: Plan) -> Result<Running, StartError> {
     raise_limits(&plan);
+    let memory = MemorySum::of(plan.workers, plan.connections, plan.chunk_buffers);
+    let limits = plan.limits(memory.total());
     let (listeners, listening) = listen_all(plan.media, plan.workers, "listen.media")?;
     let (mut admin_listeners, admin_addr) = listen_all(plan.admin, 1, "listen.admin")?;
-    let certificate = plan.tls.clone().map(Certificate::load).transpose()?;
-    let tls = certificate.clone().map(server_config).transpose()?;
+    let keeper = plan.tls.as_ref().map(KeyKeeper::load).transpose()?;
+    let tls = keeper.as_ref().map(|keeper| Arc::clone(&keeper.server));
     let is_tls = tls.is_some();
-    let (log, log_thread) = start_log(plan.access_log.as_deref())?.unzip();
+    let (log, log_thread) = start_log(plan.log.access.as_deref())?.unzip();
     let (troubles, troubles_out) = sync_channel::<Trouble>(TROUBLES_MAX);
-    let shared =
-        Shared { library: Arc::new(plan.library), gate: Arc::new(plan.gate), tls, troubles };
+    let shared = Shared {
+        library: Arc::new(plan.library),
+        gate: Arc::new(plan.gate),
+        tls,
+        troubles,
+        rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
+    };
     let (ended_in, ended) = sync_channel(plan.workers + 1);
     let mut handles = Vec::with_capacity(plan.workers);
     let mut threads = Vec::with_capacity(plan.workers);
@@ -218,18 +263,20 @@ fn start(plan: Plan) -> Result<Running, StartError> {
         threads.push(thread);
     }
     let engine = handles.first().map_or_else(String::new, |handle| handle.engine.clone());
-    let memory = MemorySum::of(plan.workers, plan.connections, plan.chunk_buffers);
     tracing::info!(total_bytes = memory.total(), ?memory, engine, "memory, at most");
+    // For people, once, where they look when something is refused.
+    eprint!("{}", limits::in_words(&limits));
     let (workers_done, workers_done_out) = tokio::sync::watch::channel(false);
     let parts = AdminParts {
         library: shared.library,
         gate: shared.gate,
-        certificate,
+        keeper,
         workers: handles,
         tail: plan.tail,
         troubles: troubles_out,
         fleet: plan.fleet,
         media_url: media_url(plan.advertise.as_deref(), listening, is_tls),
+        limits,
         drain_ms: plan.drain_ms,
         workers_done: workers_done_out,
     };

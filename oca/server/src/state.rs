@@ -3,12 +3,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use control_token::KeyError;
 use control_types::fleet::TicketKeys;
 
 const KEYS_NAME: &str = "ticket-keys.json";
+const SECRET_NAME: &str = "session-secret";
 
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,14 @@ pub enum StateError {
         "cannot create the state directory {path}: give this user the right, or change state_dir"
     )]
     Directory {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The session secret cannot be made.
+    #[error("cannot make the session secret {path}: give tls.ticket_secret_file instead")]
+    Secret {
         /// Which.
         path: PathBuf,
         /// What the system said.
@@ -65,6 +75,38 @@ pub fn load_keys(state_dir: &Path, pinned: Option<&Path>) -> Result<TicketKeys, 
     match serde_json::from_slice(&text) {
         Ok(keys) => Ok(keys),
         Err(error) => Err(StateError::NotKeys { path: path.into(), why: error.to_string() }),
+    }
+}
+
+/// The file with this appliance's own session secret, made at the first start.
+///
+/// # Errors
+/// The directory or the file cannot be made.
+pub fn session_secret(state_dir: &Path) -> Result<PathBuf, StateError> {
+    let path = state_dir.join(SECRET_NAME);
+    let made = fs::create_dir_all(state_dir).and_then(|()| make_secret(state_dir, &path));
+    made.map_err(|source| StateError::Secret { path: path.clone(), source })?;
+    Ok(path)
+}
+
+/// Whole or not at all, and of two programs that start at once one makes it.
+fn make_secret(state_dir: &Path, path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let new = state_dir.join(format!("{SECRET_NAME}.{}", std::process::id()));
+    let mut secret = [0u8; 32];
+    aws_lc_rs::rand::fill(&mut secret).map_err(io::Error::other)?;
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(hex.as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&new, path);
+    fs::remove_file(&new)?;
+    match linked {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

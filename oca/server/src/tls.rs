@@ -1,21 +1,21 @@
-//! Certificates, ticketer and versions: one `ServerConfig` for all workers, its certificate swapped
-//! when the files change. Never holds a connection.
+//! Certificates, session tickets, versions and protocols: one `ServerConfig` for all workers.
+//! Never holds a connection.
 
-use std::fmt;
-use std::fs;
-use std::path::PathBuf;
+mod certificates;
+mod session_keys;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::server::{ClientHello, ResolvesServerCert, UnbufferedServerConnection};
-use rustls::sign::CertifiedKey;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ProducesTickets, ResolvesServerCert, UnbufferedServerConnection};
 
-use crate::config::TlsFiles;
+pub use certificates::{Certificate, Certificates};
+pub use session_keys::{EPOCH_S, SessionKeys};
+
+use crate::config::{TlsConfig, TlsFiles};
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -38,73 +38,56 @@ pub enum TlsError {
         /// What the TLS library said.
         why: String,
     },
+    /// A certificate is to be shown under a name that it is not for.
+    #[error("{path} is not a certificate for {name:?}: take it from names, or renew it ({why})")]
+    Name {
+        /// Which file.
+        path: PathBuf,
+        /// Which name.
+        name: String,
+        /// What the TLS library said.
+        why: String,
+    },
+    /// The file of session secrets.
+    #[error("{path} holds no session secret ({why}): `openssl rand -base64 48` makes one")]
+    Secret {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// No secret could be made up.
+    #[error("this machine has no randomness: is /dev/urandom or getrandom(2) forbidden?")]
+    NoRandomness,
     /// The TLS library refused our own settings.
     #[error("TLS cannot be set up: {0}")]
     Library(#[from] rustls::Error),
 }
 
-/// The certificate in use, and where it came from.
-pub struct Certificate {
-    files: TlsFiles,
-    current: ArcSwap<CertifiedKey>,
-    /// Modification times of both files when they were last read.
-    read_at: ArcSwap<Stamps>,
-}
-
-type Stamps = [Option<SystemTime>; 2];
-
-impl Certificate {
-    /// Reads both files.
-    ///
-    /// # Errors
-    /// They are not a certificate and its key.
-    pub fn load(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
-        let stamps = stamps(&files);
-        let current = ArcSwap::from_pointee(read(&files)?);
-        Ok(Arc::new(Self { files, current, read_at: ArcSwap::from_pointee(stamps) }))
-    }
-
-    /// Reads the files again if they changed. True when the certificate is a new one.
-    ///
-    /// # Errors
-    /// They are not a certificate and its key (yet): the old one stays in use, and the files are
-    /// looked at again when they change again.
-    pub fn refresh(&self) -> Result<bool, TlsError> {
-        let stamps = stamps(&self.files);
-        if **self.read_at.load() == stamps {
-            return Ok(false);
-        }
-        self.read_at.store(Arc::new(stamps));
-        self.current.store(Arc::new(read(&self.files)?));
-        Ok(true)
-    }
-}
-
-impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
-    }
-}
-
-impl fmt::Debug for Certificate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Certificate").field("files", &self.files).finish_non_exhaustive()
-    }
-}
-
-/// TLS 1.3 and 1.2, `http/1.1` only, sessions resumed by tickets that every worker can read.
+/// TLS 1.3 and 1.2, `http/1.1` only, session tickets that only this process can open.
 ///
 /// # Errors
 /// The TLS library refused.
-pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn server_config(resolver: Arc<dyn ResolvesServerCert>) -> Result<Arc<ServerConfig>, TlsError> {
+    server_config_with(resolver, SessionKeys::made_up()?, &["http/1.1".to_owned()])
+}
+
+/// TLS 1.3 and 1.2 for the protocols of `alpn`, the one we like most first.
+///
+/// # Errors
+/// The TLS library refused.
+pub fn server_config_with(
+    resolver: Arc<dyn ResolvesServerCert>,
+    session_keys: Arc<dyn ProducesTickets>,
+    alpn: &[String],
+) -> Result<Arc<ServerConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_cert_resolver(certificate);
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Stateless: nothing to share between workers but this one key, rotated by the library.
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.ticketer = session_keys;
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;
     let config = Arc::new(config);
@@ -113,20 +96,61 @@ pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>,
     Ok(config)
 }
 
-fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
-    let pem = |path: &PathBuf, what, why: String| TlsError::Pem { path: path.clone(), what, why };
-    let chain = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| pem(&files.cert, "certificate", error.to_string()))?;
-    if chain.is_empty() {
-        return Err(pem(&files.cert, "certificate", "no certificate in it".to_owned()));
-    }
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| pem(&files.key, "private key", error.to_string()))?;
-    CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
-        .map_err(|error| TlsError::Pair { files: files.clone(), why: error.to_string() })
+/// Everything of TLS that is looked at again while the server runs.
+#[derive(Debug)]
+pub struct KeyKeeper {
+    /// What all workers use; it asks the other two at every handshake.
+    pub server: Arc<ServerConfig>,
+    certificates: Arc<Certificates>,
+    session_keys: Arc<SessionKeys>,
 }
 
-fn stamps(files: &TlsFiles) -> Stamps {
-    [&files.cert, &files.key].map(|path| fs::metadata(path).and_then(|m| m.modified()).ok())
+impl KeyKeeper {
+    /// Reads all files that `config` names.
+    ///
+    /// # Errors
+    /// The first that is not what it should be.
+    pub fn load(config: &TlsConfig) -> Result<Self, TlsError> {
+        let certificates = Certificates::load(config.files.clone(), config.certificates.clone())?;
+        let session_keys = match &config.ticket_secret_file {
+            Some(path) => SessionKeys::load(path, config.ticket_epoch_s)?,
+            None => SessionKeys::made_up()?,
+        };
+        let resolver: Arc<dyn ResolvesServerCert> = certificates.clone();
+        let server = server_config_with(resolver, session_keys.clone(), &config.alpn)?;
+        Ok(Self { server, certificates, session_keys })
+    }
+
+    /// Looks at all files again: how many things are new, and what is wrong with others.
+    pub fn refresh(&self) -> (u64, Vec<TlsError>) {
+        let (mut renewed, mut wrong) = self.certificates.refresh();
+        match self.session_keys.refresh() {
+            Ok(is_new) => renewed += u64::from(is_new),
+            Err(error) => wrong.push(error),
+        }
+        (renewed, wrong)
+    }
+}
+
+/// What tells one content of a file from another without reading it: time of change in
+/// nanoseconds, length, number of the file. All zero when there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    changed_s: i64,
+    changed_ns: i64,
+    bytes: u64,
+    inode: u64,
+}
+
+/// The stamp of the file at `path` now.
+pub(crate) fn stamp(path: &Path) -> Stamp {
+    std::fs::metadata(path).map_or_else(
+        |_| Stamp::default(),
+        |file| Stamp {
+            changed_s: file.mtime(),
+            changed_ns: file.mtime_nsec(),
+            bytes: file.len(),
+            inode: file.ino(),
+        },
+    )
 }

@@ -191,18 +191,27 @@ impl<K: Kernel> Worker<K> {
         };
         let Some(slot) = self.free.pop() else {
             // The kernel pauses at `sockets_max`; a burst may still bring a few more.
-            self.station.counters.close(CloseReason::NoSlot);
-            let token = TokenKind::CloseSocket.token(0, 0);
-            return self.station.submit(token, Op::CloseSocket { socket: accepted.socket });
+            return self.turn_away(accepted, CloseReason::NoSlot);
+        };
+        let Ok(client) = self.station.shared.rules.clients.enter(accepted.peer.ip()) else {
+            self.free.push(slot);
+            return self.turn_away(accepted, CloseReason::ClientFull);
         };
         let entry = &mut self.slots[slot as usize];
         // 0 marks sockets that never had a slot.
         entry.generation = entry.generation.wrapping_add(1).max(1);
         let seat = Seat { slot, generation: entry.generation };
-        let connection = connection::accept(seat, accepted, &mut self.station);
+        let connection = connection::accept(seat, accepted, client, &mut self.station);
         self.slots[slot as usize].connection = Some(connection);
         self.station.counters.connections.set((self.slots.len() - self.free.len()) as u64);
         self.step(seat, |_, _| Flow::Again);
+    }
+
+    /// A socket that never gets a seat.
+    fn turn_away(&mut self, accepted: Accepted, reason: CloseReason) {
+        self.station.counters.close(reason);
+        let token = TokenKind::CloseSocket.token(0, 0);
+        self.station.submit(token, Op::CloseSocket { socket: accepted.socket });
     }
 
     fn closed(&mut self, slot: u32, generation: u32) {
@@ -210,7 +219,10 @@ impl<K: Kernel> Worker<K> {
         if generation == 0 || entry.generation != generation {
             return;
         }
-        if entry.connection.take().is_some() {
+        if let Some(connection) = entry.connection.take() {
+            if let Some(client) = connection.client() {
+                self.station.shared.rules.clients.leave(client);
+            }
             self.deadlines.clear(slot);
             self.free.push(slot);
             self.station.counters.connections.set((self.slots.len() - self.free.len()) as u64);
@@ -228,7 +240,7 @@ impl<K: Kernel> Worker<K> {
         while flow == Flow::Again {
             flow = connection::advance(connection, &mut self.station);
         }
-        match connection.due() {
+        match connection.due(&self.station.shared.rules.bounds) {
             Some(due) => self.deadlines.set(seat.slot, due),
             None => self.deadlines.clear(seat.slot),
         }
@@ -276,6 +288,7 @@ impl<K: Kernel> Worker<K> {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Drain { within_ms } => self.drain(within_ms),
+                Command::Yield { within_ms } => self.yield_to_another(within_ms),
                 Command::Forget(copies) => {
                     for (volume, object) in copies.iter() {
                         self.station.forget_file(*volume, object);
@@ -294,16 +307,31 @@ impl<K: Kernel> Worker<K> {
 
     /// Stops accepting, lets idle connections go, and gives the others `within_ms`.
     pub fn drain(&mut self, within_ms: u64) {
-        if self.drain_until.is_some() {
+        if self.station.parts_idle {
             return;
         }
-        self.station.draining = true;
-        self.drain_until = Some(self.station.now().plus_millis(within_ms));
+        self.station.parts_idle = true;
+        self.stop_accepting(within_ms);
+        self.step_all(connection::drain);
+    }
+
+    /// Stops accepting for another program's sake: nobody is let go who might be about to ask.
+    pub fn yield_to_another(&mut self, within_ms: u64) {
+        if !self.station.draining {
+            self.stop_accepting(within_ms);
+        }
+    }
+
+    fn stop_accepting(&mut self, within_ms: u64) {
+        let until = self.station.now().plus_millis(within_ms);
+        self.drain_until = Some(self.drain_until.map_or(until, |earlier| earlier.min(until)));
+        if std::mem::replace(&mut self.station.draining, true) {
+            return;
+        }
         for listener in self.listeners.clone() {
             let token = TokenKind::StopAccepting.token(listener.0, 0);
             self.station.submit(token, Op::StopAccepting { listener });
         }
-        self.step_all(connection::drain);
     }
 
     fn end_all(&mut self) {

@@ -81,6 +81,7 @@ impl Story {
             gate: Arc::new(Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys")),
             tls: keys.map(|keys| Arc::clone(&keys.server)),
             troubles: told,
+            rules: Arc::default(),
         };
         let worker = Worker::new(WorkerParts {
             kernel: kernel.clone(),

@@ -2,6 +2,7 @@
 //! Woken by a timer; takes no input but the troubles of workers, and may be stopped anywhere.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -150,12 +151,16 @@ fn forget(admin: &Admin, gone: &mut Copies) {
 }
 
 fn look_slowly(admin: &Admin) {
-    if let Some(certificate) = &admin.certificate {
-        match certificate.refresh() {
-            Ok(true) => tracing::info!("new certificate"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the old certificate stays in use"),
+    if let Some(keeper) = &admin.keeper {
+        let (renewed, wrong) = keeper.refresh();
+        if renewed > 0 {
+            tracing::info!(renewed, "new certificates or session secrets");
         }
+        for error in &wrong {
+            tracing::error!(%error, "what was in use before stays in use");
+        }
+        admin.keys_renewed.fetch_add(renewed, Ordering::Relaxed);
+        admin.keys_refused.fetch_add(wrong.len() as u64, Ordering::Relaxed);
     }
     if let Library::Lab(lab) = &*admin.library
         && let Err(error) = lab.rescan()

@@ -27,6 +27,10 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long all workers together may take to say who is connected.
 const LIST_TIME_MAX: Duration = Duration::from_millis(500);
 
+/// What is answered; all but `/drain` by GET.
+const PATHS: [&str; 6] =
+    ["/metrics", "/healthz", "/debug/connections", "/debug/datapath", "/debug/limits", "/drain"];
+
 type Answer = Response<Full<Bytes>>;
 
 /// Accepts and answers until the thread ends.
@@ -71,18 +75,18 @@ async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Answer {
         (&Method::GET, "/healthz") => healthz(admin),
         (&Method::GET, "/debug/connections") => connections(admin).await,
         (&Method::GET, "/debug/datapath") => datapath(admin),
+        (&Method::GET, "/debug/limits") => {
+            json_reply(StatusCode::OK, &json!({ "limits": admin.limits }))
+        }
         (&Method::POST, "/drain") => {
             admin.leave();
             json_reply(StatusCode::ACCEPTED, &json!({ "draining": true }))
         }
-        (_, "/metrics" | "/healthz" | "/debug/connections" | "/debug/datapath" | "/drain") => {
+        (_, path) if PATHS.contains(&path) => {
             let text = "this path answers GET, and /drain answers POST\n";
             reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", text.into())
         }
-        _ => {
-            let text = "/metrics /healthz /debug/connections /debug/datapath, POST /drain\n";
-            reply(StatusCode::NOT_FOUND, "text/plain", text.into())
-        }
+        _ => reply(StatusCode::NOT_FOUND, "text/plain", (PATHS.join(" ") + "\n").into_bytes()),
     }
 }
 
@@ -121,7 +125,7 @@ async fn connections(admin: &Arc<Admin>) -> Answer {
 /// Which way bytes go on this machine, and why not the other way.
 fn datapath(admin: &Admin) -> Answer {
     let workers: Vec<_> = admin.workers.iter().map(|worker| worker.engine.as_str()).collect();
-    let tls = admin.certificate.is_some();
+    let tls = admin.keeper.is_some();
     let body = json!({
         "workers": workers,
         "clear": "send from the chunk's memory, no copy by the processor",

@@ -142,6 +142,36 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A share from 0 to 1.
+    pub fn share(&mut self, key: &'static str, default: f64) -> f64 {
+        let Some(value) = self.take(key) else { return default };
+        let whole = value.as_integer().map(|number| number as f64);
+        match value.as_float().or(whole) {
+            Some(share) if (0.0..=1.0).contains(&share) => share,
+            _ => {
+                self.mistake(key, &value.to_string(), "a number from 0 to 1");
+                default
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub fn texts(&mut self, key: &'static str, default: &[&str]) -> Vec<String> {
+        let usual = || default.iter().map(|text| (*text).to_owned()).collect();
+        let Some(value) = self.take(key) else { return usual() };
+        let items = value.as_array().map(|items| {
+            let texts = items.iter().map(|item| item.as_str().map(str::to_owned));
+            texts.collect::<Option<Vec<String>>>()
+        });
+        match items {
+            Some(Some(texts)) => texts,
+            _ => {
+                self.mistake(key, &value.to_string(), "texts in brackets: [\"a\", \"b\"]");
+                usual()
+            }
+        }
+    }
+
     /// `true` or `false`.
     pub fn boolean(&mut self, key: &'static str, default: bool) -> bool {
         match self.take(key) {

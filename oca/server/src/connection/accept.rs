@@ -2,12 +2,19 @@
 
 use oca_sys::{Accepted, Kernel};
 
+use super::drain_rate::DrainRate;
 use super::stream::Stream;
 use super::{Connection, State};
+use crate::clients::ClientPlace;
 use crate::worker::{Seat, Station};
 
 /// Seats an accepted socket; its first state follows from whether this server speaks TLS.
-pub fn accept<K: Kernel>(seat: Seat, accepted: Accepted, station: &mut Station<K>) -> Connection {
+pub fn accept<K: Kernel>(
+    seat: Seat,
+    accepted: Accepted,
+    client: Option<ClientPlace>,
+    station: &mut Station<K>,
+) -> Connection {
     station.counters.accepted.add(1);
     let stream = Stream::new(station.shared.tls.as_ref());
     let state = if stream.is_encrypted() { State::Keys } else { State::Reading };
@@ -15,6 +22,7 @@ pub fn accept<K: Kernel>(seat: Seat, accepted: Accepted, station: &mut Station<K
         seat,
         socket: accepted.socket,
         peer: accepted.peer,
+        client,
         accepted_at: station.now(),
         stream,
         plain: Vec::new(),
@@ -25,6 +33,7 @@ pub fn accept<K: Kernel>(seat: Seat, accepted: Accepted, station: &mut Station<K
         peer_done: false,
         shut: false,
         progress_at: station.now(),
+        drain_rate: DrainRate::default(),
         requests: 0,
         sent_bytes: 0,
         reason: None,

@@ -26,9 +26,8 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
         }
         // A first request may have come along with the end of the handshake.
         Progress::Established | Progress::Decrypted => {
-            station.counters.handshakes.add(1);
-            if matches!(&connection.stream, Stream::Tls(tls) if tls.is_resumed()) {
-                station.counters.resumed.add(1);
+            if let Stream::Tls(tls) = &connection.stream {
+                station.counters.handshake(tls.suite(), tls.is_resumed());
             }
             connection.state = State::Reading;
             connection.progress_at = station.now();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus, WriteTraffic};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig};
 
 use crate::limits::{INCOMING_BYTES_MAX, RECORD_CONTENT_BYTES_MAX};
 
@@ -125,6 +125,11 @@ impl Tls {
     /// Whether the handshake was shortened by a session ticket.
     pub fn is_resumed(&self) -> bool {
         self.session.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// What was agreed on; absent during the handshake.
+    pub fn suite(&self) -> Option<CipherSuite> {
+        self.session.negotiated_cipher_suite().map(|suite| suite.suite())
     }
 
     /// Consumes what was received: clear bytes are added to `plain`, bytes for the peer to `out`.

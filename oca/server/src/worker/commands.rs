@@ -14,6 +14,12 @@ pub enum Command {
         /// After this, connections are cut.
         within_ms: u64,
     },
+    /// Another program accepts from the same sockets: stop accepting, answer each connection's next
+    /// request with `Connection: close`, end within this many milliseconds.
+    Yield {
+        /// After this, connections are cut.
+        within_ms: u64,
+    },
     /// These copies were removed or put aside: close their files, or their room is never free.
     Forget(Arc<[(u16, ObjectId)]>),
     /// Say who is connected.

@@ -19,6 +19,7 @@ use crate::library::Library;
 use crate::limits::{
     FILES_MAX, IN_FLIGHT_SHARE, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX, VOLUMES_MAX,
 };
+use crate::rules::Rules;
 use crate::tickets::{Gate, TicketMemory};
 
 /// Why bytes that a seat waits for will not come.
@@ -60,6 +61,8 @@ pub struct Shared {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where troubles go.
     pub troubles: SyncSender<Trouble>,
+    /// What clients are held to.
+    pub rules: Arc<Rules>,
 }
 
 /// A worker's own things, lent to each step of a connection.
@@ -78,8 +81,11 @@ pub struct Station<K> {
     pub counters: Arc<Counters>,
     /// Access log.
     pub log: LogSink,
-    /// Stop keeping connections.
+    /// Stop keeping connections: every answer says so.
     pub draining: bool,
+    /// Connections without a request are let go at once. Not while another program takes over: a
+    /// client that sends a request just then would find nobody.
+    pub parts_idle: bool,
     /// Chunk buffers that one volume may have under read.
     pub volume_reads_max: usize,
     /// Reads under way, by volume.
@@ -117,6 +123,7 @@ impl<K: Kernel> Station<K> {
             counters,
             log,
             draining: false,
+            parts_idle: false,
             volume_reads_max: (chunk_buffers / crate::limits::VOLUME_READS_SHARE).max(1),
             volume_reads: vec![0; VOLUMES_MAX],
             chunks_in_flight: 0,

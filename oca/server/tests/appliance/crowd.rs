@@ -13,6 +13,7 @@ fn a_full_house_of_idle_clients_leaves_room_for_a_request() {
     let files = oca_sys::raise_open_files(IDLE as u64 + 512).unwrap();
     assert!(files > IDLE as u64 + 256, "this test needs `ulimit -n 5000`, and has {files}");
     let setup = Setup::new().section("workers", "count = 1\nconnections = 8192\n");
+    let setup = setup.section("limits", "client_connections = 0\n");
     let bytes = payload(300_000, 41);
     let object = setup.publish(0, "night", &bytes);
     let path = format!("/t/{}/v/night/{object}", setup.play("night"));

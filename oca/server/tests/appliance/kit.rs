@@ -118,17 +118,27 @@ impl Setup {
     }
 
     pub fn start(self) -> Appliance {
+        let (child, media, admin) = self.run();
+        Appliance { media, admin, child, setup: self }
+    }
+
+    fn run(&self) -> (Child, SocketAddr, SocketAddr) {
         let config = self.write_config();
-        let log = fs::File::create(self.path("oca.log")).unwrap();
+        let log = fs::File::options().create(true).append(true).open(self.path("oca.log")).unwrap();
         let mut command = program();
         command.args(["serve", "--config"]).arg(config).stderr(log);
         let (child, ready) = start(&mut command);
         let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
-        Appliance { media: address("listening"), admin: address("admin"), child, setup: self }
+        (child, address("listening"), address("admin"))
     }
 }
 
 impl Appliance {
+    /// Starts the program again, after its end.
+    pub fn restart(&mut self) {
+        (self.child, self.media, self.admin) = self.setup.run();
+    }
+
     pub fn connect(&self) -> Connection {
         Connection::plain(self.media)
     }

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod bounds;
 mod control;
 mod crowd;
 mod differential;
@@ -15,5 +16,6 @@ mod kit;
 mod life;
 mod listings;
 mod serving;
+mod sessions;
 mod tickets;
 mod wire;

@@ -6,6 +6,9 @@
 
 #![forbid(unsafe_code)]
 
+mod bgp;
+mod bmp;
+mod bytes;
 mod choice;
 mod error;
 pub mod limits;
@@ -14,7 +17,12 @@ mod rib;
 mod service;
 mod table;
 mod trie;
+mod wire_error;
 
+pub use bgp::{AddPath, AsWidth, Update, decode_update};
+pub use bmp::{
+    BmpMessage, BmpPeer, BmpStream, PeerClass, RouterPlace, RouterSession, SessionNote, View,
+};
 pub use choice::{ApplianceKey, IspKey, Names, Origin, RouteChoice, SiteKey, Source};
 pub use error::RoutesError;
 pub use registry::{IspNetworks, Refused, Registry};
@@ -23,3 +31,4 @@ pub use rib::{
 };
 pub use service::Routes;
 pub use table::{Cover, Covers, RouteTable};
+pub use wire_error::WireError;

@@ -24,6 +24,15 @@ pub const PREFIX_BITS_MIN_V4: u8 = 8;
 /// See [`PREFIX_BITS_MIN_V4`].
 pub const PREFIX_BITS_MIN_V6: u8 = 16;
 
+/// Longest BMP message, bytes: a BGP message of RFC 8654 twice (peer up holds two) and its headers.
+pub const BMP_MESSAGE_BYTES_MAX: usize = 160 << 10;
+
+/// Peers of one router.
+pub const PEERS_PER_ROUTER_MAX: usize = 4_096;
+
+/// Longest text of a router that is kept (its name, its reason to end), bytes.
+pub const ROUTER_TEXT_BYTES_MAX: usize = 256;
+
 /// How long routes of a lost session stay unless configured otherwise, milliseconds.
 pub const STALE_MS_DEFAULT: u64 = 300_000;
 

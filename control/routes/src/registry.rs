@@ -200,7 +200,7 @@ impl Registry {
         }
         let covering = self.covering(prefix);
         if let Some(range) = special(prefix)
-            && !covering.is_some_and(|(len, _)| len >= range.prefix_len())
+            && covering.is_none_or(|(len, _)| len < range.prefix_len())
         {
             return Err(Refused::Bogon);
         }

@@ -273,6 +273,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
+    type Plain = BTreeMap<(u128, u8), u32>;
+
     fn mask(len: u8) -> u128 {
         if len == 0 { 0 } else { u128::MAX << (128 - u32::from(len)) }
     }
@@ -285,8 +287,8 @@ mod tests {
         println!("seed {seed}");
         let mut random = fastrand::Rng::with_seed(seed);
         let mut trie = Trie::default();
-        let mut plain: BTreeMap<(u128, u8), u32> = BTreeMap::new();
-        let mut old: Option<(Trie<u32>, BTreeMap<(u128, u8), u32>)> = None;
+        let mut plain = Plain::new();
+        let mut old: Option<(Trie<u32>, Plain)> = None;
         for turn in 0..4_000u32 {
             let len = random.u8(0..=128);
             let sparse = random.u128(..) & random.u128(..) & random.u128(..) & random.u128(..);
@@ -311,7 +313,7 @@ mod tests {
         assert!(plain.iter().all(|((bits, len), value)| trie.get(*bits, *len) == Some(value)));
     }
 
-    fn check(trie: &Trie<u32>, plain: &BTreeMap<(u128, u8), u32>, bits: u128, len: u8) {
+    fn check(trie: &Trie<u32>, plain: &Plain, bits: u128, len: u8) {
         assert_eq!(trie.len(), plain.len());
         let mut found = Vec::new();
         trie.covers(bits, len, |len, value| found.push((len, *value)));

@@ -119,7 +119,7 @@ impl Rib {
             });
             if same_place && let Some(peer) = self.peers.get_mut(&key) {
                 peer.feed = feed.clone();
-                peer.epoch = peer.epoch.wrapping_add(1);
+                peer.epoch = peer.epoch.saturating_add(1);
                 (peer.state, peer.since) = (PeerState::Up, now);
                 return Ok(key);
             }
@@ -138,7 +138,7 @@ impl Rib {
             isp,
             state: PeerState::Up,
             since: now,
-            epoch: 0,
+            epoch: 1,
             prefixes: AHashSet::new(),
             lost_total: 0,
         };
@@ -160,12 +160,26 @@ impl Rib {
         self.changed.extend(peer.prefixes.iter().copied());
     }
 
+    /// As [`Self::lost`], unless another session of the feed has begun since `epoch`.
+    pub fn lost_in(&mut self, key: PeerKey, epoch: u32, now: UnixMillis) {
+        if self.epoch(key) == epoch {
+            self.lost(key, now);
+        }
+    }
+
+    /// Which session of the feed is under way, or was last.
+    #[must_use]
+    pub fn epoch(&self, key: PeerKey) -> u32 {
+        // Epochs begin at 1, so 0 is nobody's.
+        self.peers.get(&key).map_or(0, |peer| peer.epoch)
+    }
+
     /// The peer has said all it had (End-of-RIB) in one family, or in both: what its session did not
     /// repeat is dropped.
     pub fn refreshed(&mut self, key: PeerKey, is_v6: Option<bool>) {
         let Some(peer) = self.peers.get(&key) else { return };
         let epoch = peer.epoch;
-        if epoch == 0 {
+        if epoch == 1 {
             return;
         }
         let prefixes: Vec<IpNet> =

@@ -1,32 +1,48 @@
 //! What an appliance holds, in memory: object to volume, size, title and type. The read side.
 //! Needs no lock and opens no object; `Tail` tells it what changed.
+//!
+//! It is 4096 sorted shards behind reference counts. A clone costs some tens of microseconds and
+//! shares them all; a change to a clone copies the one shard it touches (12 KB at a million
+//! objects). So a reader keeps serving its snapshot while the next one is made beside it.
+//!
+//! Cost: 48 bytes of memory an object and copy, 128 bytes of journal. 100 million objects are
+//! 4.8 GB of memory and a journal of 12.8 GB.
+
+mod load;
+mod shard;
+mod titles;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ahash::AHashMap;
 use control_types::fleet::{DiskClass, HeldObject};
 use control_types::{ObjectId, TitleId};
 
 use crate::error::StoreError;
 use crate::journal::{Kind, Record};
 use crate::media_type::MediaType;
-use crate::scan::{Contents, contents};
 use crate::seal::Seal;
 use crate::tail::{Change, Tail};
 use crate::volume::{Volume, object_path};
 
-/// Objects by name. About 90 bytes an object: see `oca/store/README.md`.
+pub(crate) use load::{Known, load_known};
+use shard::{Shard, Slot, shard_of};
+use titles::Titles;
+
+/// Objects by name. A clone is cheap and shares everything.
 #[derive(Clone, Debug)]
 pub struct Index {
     volumes: Arc<[Volume]>,
-    titles: Titles,
-    /// The copy to serve: on flash if there is one.
-    best: AHashMap<ObjectId, Slot>,
-    /// Further copies of the same object on other volumes; nearly always empty.
-    others: AHashMap<(ObjectId, u16), Slot>,
-    digest: [u8; 32],
+    /// Volume by rank, and rank by volume: the lower the rank, the sooner it serves.
+    by_rank: Arc<[u16]>,
+    ranks: Arc<[u16]>,
+    titles: Arc<Titles>,
+    shards: Box<[Arc<Shard>]>,
+    /// By volume, seals included.
+    used_bytes: Box<[u64]>,
+    objects: usize,
     held_bytes: u64,
+    digest: [u8; 32],
 }
 
 /// All that loading gives: what is there, how to follow it, and which volumes are sick.
@@ -70,32 +86,23 @@ impl Entry<'_> {
     pub fn payload_offset(&self) -> u64 {
         Seal::region_bytes_for(self.bytes)
     }
-}
 
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    bytes: u64,
-    title: u32,
-    volume: u16,
-    media_type: MediaType,
-}
+    /// Bytes its file takes, seal included.
+    #[must_use]
+    pub fn file_bytes(&self) -> u64 {
+        self.payload_offset() + self.bytes
+    }
 
-/// Titles are few and objects many: each text is kept once.
-#[derive(Clone, Debug, Default)]
-struct Titles {
-    texts: Vec<TitleId>,
-    numbers: AHashMap<TitleId, u32>,
-}
-
-impl Titles {
-    fn number(&mut self, title: &TitleId) -> u32 {
-        if let Some(number) = self.numbers.get(title) {
-            return *number;
+    /// The journal's line that would publish it. Allocates.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        Record {
+            kind: Kind::Published,
+            object: self.object,
+            bytes: self.bytes,
+            title: self.title.clone(),
+            media_type: self.media_type,
         }
-        let number = u32::try_from(self.texts.len()).expect("fewer titles than 2^32 objects");
-        self.texts.push(title.clone());
-        self.numbers.insert(title.clone(), number);
-        number
     }
 }
 
@@ -104,43 +111,32 @@ impl Index {
     /// Never fails as a whole: a sick volume is a problem in the answer, not the end of the others.
     #[must_use]
     pub fn load(volumes: &[Volume]) -> Loaded {
-        let mut index = Self {
-            volumes: volumes.into(),
-            titles: Titles::default(),
-            best: AHashMap::new(),
-            others: AHashMap::new(),
-            digest: [0; 32],
-            held_bytes: 0,
-        };
-        let mut tail = Tail::new(volumes);
-        let mut problems = Vec::new();
-        for (number, volume) in volumes.iter().enumerate() {
-            match contents(volume) {
-                Ok(Contents::Journal(replay)) => {
-                    tail.seek(number, replay.epoch, replay.whole_bytes);
-                    index.replay(number, &replay.records);
-                }
-                Ok(Contents::Scan { scan, fault }) => {
-                    problems.extend(fault);
-                    problems.extend(scan.bad);
-                    index.replay(number, &scan.records);
-                }
-                Err(error) => problems.push(error),
-            }
-        }
-        Loaded { index, tail, problems }
+        load_known(volumes).0
     }
 
     /// The copy of `object` to serve, if it is held.
     #[must_use]
     pub fn find(&self, object: &ObjectId) -> Option<Entry<'_>> {
-        self.best.get(object).map(|slot| self.entry(object, slot))
+        self.shards[shard_of(object)].best(object).map(|slot| self.entry(slot))
     }
 
-    /// Every copy of every object held, in no order.
+    /// Whether `volume` has a copy of `object`.
+    #[must_use]
+    pub fn has_copy(&self, volume: usize, object: &ObjectId) -> bool {
+        self.rank_of(volume).is_some_and(|rank| self.shards[shard_of(object)].has(object, rank))
+    }
+
+    /// Every copy of every object held, by object id, the copy to serve first.
     pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let others = self.others.iter().map(|((object, _), slot)| self.entry(object, slot));
-        self.best.iter().map(|(object, slot)| self.entry(object, slot)).chain(others)
+        self.shards.iter().flat_map(|shard| shard.slots()).map(|slot| self.entry(slot))
+    }
+
+    /// The copies of the objects after `object` (from the first if absent), likewise.
+    pub fn entries_after(&self, object: Option<ObjectId>) -> impl Iterator<Item = Entry<'_>> {
+        let first = object.as_ref().map_or(0, shard_of);
+        let slots = self.shards[first..].iter().flat_map(|shard| shard.slots());
+        let rest = slots.skip_while(move |slot| object.is_some_and(|object| slot.object <= object));
+        rest.map(|slot| self.entry(slot))
     }
 
     /// Takes in one change from `Tail`.
@@ -152,40 +148,77 @@ impl Index {
             }
             Change::Rebuilt { volume, records } => {
                 self.forget_volume(*volume);
-                self.replay(*volume, records);
+                for record in records {
+                    match record.kind {
+                        Kind::Published => self.insert(*volume, record),
+                        Kind::Removed | Kind::Quarantined => self.forget(*volume, &record.object),
+                    }
+                }
             }
         }
     }
 
     /// Stops serving one copy, for a reader that met a bad chunk. Another copy takes its place.
     pub fn forget(&mut self, volume: usize, object: &ObjectId) {
-        let Ok(number) = u16::try_from(volume) else { return };
-        if self.others.remove(&(*object, number)).is_some() {
+        let Some(rank) = self.rank_of(volume) else { return };
+        let at = shard_of(object);
+        if !self.shards[at].has(object, rank) {
             return;
         }
-        if self.best.get(object).is_none_or(|slot| slot.volume != number) {
+        self.change(at, object, |shard| shard.take(object, rank));
+    }
+
+    /// Lists a copy, in the place of an earlier line of the same one.
+    pub(crate) fn insert(&mut self, volume: usize, record: &Record) {
+        let Some(rank) = self.rank_of(volume) else { return };
+        let title = self.titles.find(&record.title);
+        let title = title.unwrap_or_else(|| Arc::make_mut(&mut self.titles).number(&record.title));
+        let (object, bytes, media_type) = (record.object, record.bytes, record.media_type);
+        let slot = Slot { object, bytes, title, rank, media_type };
+        self.used_bytes[volume] += file_bytes(&slot);
+        self.change(shard_of(&object), &object, |shard| shard.put(slot));
+    }
+
+    /// Changes one shard and keeps the sums: the best copy before goes out, the one after comes in,
+    /// and what `deed` took away no longer takes room.
+    fn change(
+        &mut self,
+        at: usize,
+        object: &ObjectId,
+        deed: impl FnOnce(&mut Shard) -> Option<Slot>,
+    ) {
+        let before = self.shards[at].best(object).copied();
+        let gone = deed(Arc::make_mut(&mut self.shards[at]));
+        let after = self.shards[at].best(object).copied();
+        if let Some(gone) = gone {
+            let volume = usize::from(self.by_rank[usize::from(gone.rank)]);
+            self.used_bytes[volume] -= file_bytes(&gone);
+        }
+        if before == after {
             return;
         }
-        let gone = self.best.remove(object).expect("looked up on the line above");
-        self.count_out(object, &gone);
-        let next = self.others.keys().filter(|(id, _)| id == object).map(|(_, v)| *v);
-        if let Some(heir) = next.min_by_key(|v| self.rank(*v)) {
-            let slot = self.others.remove(&(*object, heir)).expect("its key was just listed");
-            self.count_in(object, &slot);
-            self.best.insert(*object, slot);
+        if let Some(before) = before {
+            self.objects -= 1;
+            self.held_bytes -= before.bytes;
+            self.fold(&before);
+        }
+        if let Some(after) = after {
+            self.objects += 1;
+            self.held_bytes += after.bytes;
+            self.fold(&after);
         }
     }
 
     /// Objects held; copies of one object count once.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.best.len()
+        self.objects
     }
 
     /// Whether nothing is held.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.best.is_empty()
+        self.objects == 0
     }
 
     /// Payload bytes of the objects held; copies count once.
@@ -197,8 +230,7 @@ impl Index {
     /// Bytes that objects take on `volume`, seals included.
     #[must_use]
     pub fn used_bytes(&self, volume: usize) -> u64 {
-        let here = self.entries().filter(|entry| entry.volume == volume);
-        here.map(|entry| entry.payload_offset() + entry.bytes).sum()
+        self.used_bytes.get(volume).copied().unwrap_or(0)
     }
 
     /// Digest of the set of objects held, with their classes; the same set always has the same one.
@@ -210,14 +242,13 @@ impl Index {
     /// The whole set, by object id, for the report to control.
     #[must_use]
     pub fn held(&self) -> Vec<HeldObject> {
-        let held = |(object, slot): (&ObjectId, &Slot)| HeldObject {
-            object: *object,
-            bytes: slot.bytes,
-            class: self.volumes[usize::from(slot.volume)].class(),
-        };
-        let mut all: Vec<HeldObject> = self.best.iter().map(held).collect();
-        all.sort_unstable_by_key(|h| h.object);
-        all
+        let mut held: Vec<HeldObject> = Vec::with_capacity(self.objects);
+        for Entry { object, bytes, class, .. } in self.entries() {
+            if held.last().is_none_or(|last| last.object != object) {
+                held.push(HeldObject { object, bytes, class });
+            }
+        }
+        held
     }
 
     /// The volumes given to `load`.
@@ -226,86 +257,69 @@ impl Index {
         &self.volumes
     }
 
-    fn replay(&mut self, volume: usize, records: &[Record]) {
-        self.best.reserve(records.len());
-        for record in records {
-            match record.kind {
-                Kind::Published => self.insert(volume, record),
-                Kind::Removed | Kind::Quarantined => self.forget(volume, &record.object),
+    /// Forgets everything on one volume.
+    pub fn forget_volume(&mut self, volume: usize) {
+        let Some(rank) = self.rank_of(volume) else { return };
+        for shard in &mut self.shards {
+            if shard.slots().iter().any(|slot| slot.rank == rank) {
+                Arc::make_mut(shard).take_rank(rank);
+            }
+        }
+        self.count_all();
+    }
+
+    /// Makes the sums anew.
+    fn count_all(&mut self) {
+        (self.objects, self.held_bytes, self.digest) = (0, 0, [0; 32]);
+        self.used_bytes.fill(0);
+        // Shards are borrowed while the sums change: reference counts are cheap, slots are not.
+        for shard in self.shards.clone() {
+            let mut last = None;
+            for slot in shard.slots() {
+                let volume = usize::from(self.by_rank[usize::from(slot.rank)]);
+                self.used_bytes[volume] += file_bytes(slot);
+                if last.replace(slot.object) != Some(slot.object) {
+                    self.objects += 1;
+                    self.held_bytes += slot.bytes;
+                    self.fold(slot);
+                }
             }
         }
     }
 
-    fn insert(&mut self, volume: usize, record: &Record) {
-        let Ok(number) = u16::try_from(volume) else { return };
-        // Published again (under another title, say): the newest record is the true one.
-        self.forget(volume, &record.object);
-        let title = self.titles.number(&record.title);
-        let slot =
-            Slot { bytes: record.bytes, title, volume: number, media_type: record.media_type };
-        let object = record.object;
-        match self.best.get(&object).copied() {
-            Some(current) if self.rank(current.volume) <= self.rank(number) => {
-                self.others.insert((object, number), slot);
-            }
-            Some(current) => {
-                self.count_out(&object, &current);
-                self.others.insert((object, current.volume), current);
-                self.count_in(&object, &slot);
-                self.best.insert(object, slot);
-            }
-            None => {
-                self.count_in(&object, &slot);
-                self.best.insert(object, slot);
-            }
-        }
+    fn titles(&mut self) -> &mut Titles {
+        Arc::make_mut(&mut self.titles)
     }
 
-    fn forget_volume(&mut self, volume: usize) {
-        let here = self.entries().filter(|entry| entry.volume == volume).map(|entry| entry.object);
-        for object in here.collect::<Vec<_>>() {
-            self.forget(volume, &object);
-        }
+    fn rank_of(&self, volume: usize) -> Option<u16> {
+        self.ranks.get(volume).copied()
     }
 
-    /// Flash first, then the order of the configuration.
-    fn rank(&self, volume: u16) -> (DiskClass, u16) {
-        (self.volumes[usize::from(volume)].class(), volume)
-    }
-
-    fn entry<'a>(&'a self, object: &ObjectId, slot: &Slot) -> Entry<'a> {
-        let volume = &self.volumes[usize::from(slot.volume)];
+    fn entry(&self, slot: &Slot) -> Entry<'_> {
+        let number = usize::from(self.by_rank[usize::from(slot.rank)]);
+        let volume = &self.volumes[number];
         Entry {
-            object: *object,
+            object: slot.object,
             bytes: slot.bytes,
-            title: &self.titles.texts[slot.title as usize],
+            title: self.titles.text(slot.title),
             media_type: slot.media_type,
             class: volume.class(),
-            volume: usize::from(slot.volume),
+            volume: number,
             volume_path: volume.path(),
         }
-    }
-
-    fn count_in(&mut self, object: &ObjectId, slot: &Slot) {
-        self.held_bytes += slot.bytes;
-        self.fold(object, slot.volume);
-    }
-
-    fn count_out(&mut self, object: &ObjectId, slot: &Slot) {
-        self.held_bytes -= slot.bytes;
-        self.fold(object, slot.volume);
     }
 
     /// The set's digest is the XOR of its members' hashes: adding and taking away are the same deed
     /// and order does not matter. It tells sets apart that differ by accident, not by an attacker,
     /// and nobody but the volume's own writer chooses the members.
-    fn fold(&mut self, object: &ObjectId, volume: u16) {
-        let class: u8 = match self.volumes[usize::from(volume)].class() {
+    fn fold(&mut self, slot: &Slot) {
+        let number = usize::from(self.by_rank[usize::from(slot.rank)]);
+        let class: u8 = match self.volumes[number].class() {
             DiskClass::Ssd => 0,
             DiskClass::Hdd => 1,
         };
         let mut member = [0u8; 33];
-        member[..32].copy_from_slice(&object.0);
+        member[..32].copy_from_slice(&slot.object.0);
         member[32] = class;
         for (digest, byte) in self.digest.iter_mut().zip(blake3::hash(&member).as_bytes()) {
             *digest ^= byte;
@@ -313,35 +327,10 @@ impl Index {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::journal::Journal;
-
-    /// Goal: a volume of a large appliance loads from its journal alone, with what README.md says
-    /// an object costs in memory. The time is printed, not judged.
-    #[test]
-    fn a_hundred_thousand_objects_load_from_the_journal() {
-        let dir = tempfile::tempdir().unwrap();
-        let volume = Volume::open(dir.path(), DiskClass::Hdd).unwrap();
-        let records: Vec<Record> = (0..100_000u32)
-            .map(|n| Record {
-                kind: if n % 10 == 9 { Kind::Removed } else { Kind::Published },
-                object: ObjectId(*blake3::hash(&(n - n % 10 / 9).to_le_bytes()).as_bytes()),
-                bytes: u64::from(n),
-                title: format!("title-{}", n % 997).parse().unwrap(),
-                media_type: MediaType::VideoMp4,
-            })
-            .collect();
-        Journal::create(&volume.journal_path(), &records).unwrap();
-        let began = Instant::now();
-        let loaded = Index::load(&[volume]);
-        println!("100,000 records in {:?}", began.elapsed());
-        assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
-        assert_eq!(loaded.index.len(), 80_000);
-        assert_eq!(loaded.index.titles.texts.len(), 997);
-        assert_eq!(size_of::<(ObjectId, Slot)>(), 48);
-    }
+fn file_bytes(slot: &Slot) -> u64 {
+    Seal::region_bytes_for(slot.bytes) + slot.bytes
 }
+
+#[cfg(test)]
+#[path = "index/tests.rs"]
+mod tests;

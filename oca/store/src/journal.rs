@@ -15,7 +15,7 @@
 //! and are ignored (a writer cuts them off). Bad bytes with a good record behind them are damage.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -30,6 +30,9 @@ use crate::volume::sync_dir;
 
 /// Bytes of the header and of every record.
 pub const RECORD_BYTES: usize = 128;
+
+/// Bytes read at once; a multiple of a record.
+const PIECE_BYTES: usize = 1 << 20;
 
 const MAGIC: &[u8; 6] = b"NFJRNL";
 const VERSION: u16 = 1;
@@ -102,6 +105,29 @@ impl Record {
     }
 
     fn decode(from: &[u8], slot: u64) -> Option<Self> {
+        let line = Line::decode(from, slot)?;
+        Some(Self {
+            kind: line.kind,
+            object: line.object,
+            bytes: line.bytes,
+            title: decode_title(from[6], &from[TITLE_AT..SLOT_AT])?,
+            media_type: line.media_type,
+        })
+    }
+}
+
+/// A record as it stands in the file, nothing copied; its title is not checked yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line<'a> {
+    pub kind: Kind,
+    pub object: ObjectId,
+    pub bytes: u64,
+    pub title: &'a [u8],
+    pub media_type: MediaType,
+}
+
+impl<'a> Line<'a> {
+    fn decode(from: &'a [u8], slot: u64) -> Option<Self> {
         if from.len() != RECORD_BYTES
             || crc32c::crc32c(&from[4..]).to_le_bytes() != from[0..4]
             || le_u64(from, SLOT_AT) != slot
@@ -122,7 +148,7 @@ impl Record {
             kind,
             object: ObjectId(object),
             bytes,
-            title: decode_title(from[6], &from[TITLE_AT..SLOT_AT])?,
+            title: from[TITLE_AT..SLOT_AT].get(..usize::from(from[6]))?,
             media_type: MediaType::from_byte(from[5])?,
         })
     }
@@ -139,28 +165,72 @@ pub struct Replay {
     pub whole_bytes: u64,
 }
 
-/// Reads a whole journal.
+/// How far a journal was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub epoch: u64,
+    /// Whole records.
+    pub records: u64,
+    /// Length of the header and the whole records.
+    pub whole_bytes: u64,
+    /// There was something behind the whole records: the torn end of an append, or a record that
+    /// rotted.
+    pub is_torn: bool,
+}
+
+/// Reads a whole journal into records.
 ///
 /// # Errors
 /// [`StoreError::Journal`] when it is damaged, [`StoreError::Io`] when it cannot be read (with
 /// `NotFound` as the source when there is none).
 pub fn replay(path: &Path) -> Result<Replay, StoreError> {
-    let bytes = fs::read(path).map_err(StoreError::io(path, "read the journal"))?;
+    let mut records = Vec::new();
+    let place = read(path, |line| {
+        let Some(title) = std::str::from_utf8(line.title).ok().and_then(|text| text.parse().ok())
+        else {
+            return false;
+        };
+        let Line { kind, object, bytes, media_type, .. } = *line;
+        records.push(Record { kind, object, bytes, title, media_type });
+        true
+    })?;
+    Ok(Replay { epoch: place.epoch, records, whole_bytes: place.whole_bytes })
+}
+
+/// Reads a whole journal and shows each whole line to `each`, which answers whether it is one; a
+/// piece of the file is in memory at a time.
+///
+/// # Errors
+/// As [`replay`]; lines shown before an error count for nothing.
+pub(crate) fn read(
+    path: &Path,
+    mut each: impl FnMut(&Line<'_>) -> bool,
+) -> Result<Place, StoreError> {
+    let io = |doing| StoreError::io(path, doing);
     let damaged = |at: u64| StoreError::Journal { path: path.to_owned(), at };
-    let epoch = decode_header(&bytes).ok_or_else(|| damaged(0))?;
-    let mut records = Vec::with_capacity(bytes.len() / RECORD_BYTES);
-    let mut slots = bytes[RECORD_BYTES..].chunks_exact(RECORD_BYTES).enumerate();
-    for (slot, block) in slots.by_ref() {
-        match Record::decode(block, slot as u64) {
-            Some(record) => records.push(record),
-            None => break,
+    let mut file = File::open(path).map_err(io("read the journal"))?;
+    let mut piece = vec![0u8; PIECE_BYTES];
+    let got = fill(&mut file, &mut piece[..RECORD_BYTES]).map_err(io("read the journal"))?;
+    let epoch = decode_header(&piece[..got]).ok_or_else(|| damaged(0))?;
+    let (mut records, mut slot) = (0u64, 0u64);
+    let mut is_torn = false;
+    loop {
+        let got = fill(&mut file, &mut piece).map_err(io("read the journal"))?;
+        for block in piece[..got].chunks(RECORD_BYTES) {
+            let line = Line::decode(block, slot);
+            slot += 1;
+            match line {
+                Some(line) if !is_torn && each(&line) => records += 1,
+                // A good record behind a bad one: the bad one is no torn end.
+                Some(_) if is_torn => return Err(damaged((records + 1) * RECORD_BYTES as u64)),
+                _ => is_torn = true,
+            }
+        }
+        if got < piece.len() {
+            let whole_bytes = (records + 1) * RECORD_BYTES as u64;
+            return Ok(Place { epoch, records, whole_bytes, is_torn });
         }
     }
-    let whole_bytes = ((records.len() + 1) * RECORD_BYTES) as u64;
-    if slots.any(|(slot, block)| Record::decode(block, slot as u64).is_some()) {
-        return Err(damaged(whole_bytes));
-    }
-    Ok(Replay { epoch, records, whole_bytes })
 }
 
 /// Reads the records that were appended after `from_bytes`, if the file is still of this `epoch`.
@@ -204,28 +274,26 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Goes on after `replay`, cutting off a torn end.
-    pub(crate) fn resume(path: &Path, replay: &Replay) -> Result<Self, StoreError> {
+    /// Goes on from `place`, cutting off a torn end.
+    pub(crate) fn resume(path: &Path, place: &Place) -> Result<Self, StoreError> {
         let io = |doing| StoreError::io(path, doing);
         let file =
             OpenOptions::new().read(true).write(true).open(path).map_err(io("open the journal"))?;
         let length = file.metadata().map_err(io("size the journal"))?.len();
-        if length > replay.whole_bytes {
-            file.set_len(replay.whole_bytes).map_err(io("cut the journal's torn end"))?;
+        if length > place.whole_bytes {
+            file.set_len(place.whole_bytes).map_err(io("cut the journal's torn end"))?;
             file.sync_all().map_err(io("make the journal durable"))?;
         }
-        Ok(Self { path: path.to_owned(), file, slots: replay.records.len() as u64 })
+        Ok(Self { path: path.to_owned(), file, slots: place.records })
     }
 
     /// Writes a new journal with these records in the place of any earlier one, all or nothing.
-    pub(crate) fn create(path: &Path, records: &[Record]) -> Result<Self, StoreError> {
+    pub(crate) fn create(
+        path: &Path,
+        records: impl Iterator<Item = Record>,
+    ) -> Result<Self, StoreError> {
         let fresh = path.with_extension("new");
         let io = |doing| StoreError::io(path, doing);
-        let mut bytes = encode_header(new_epoch()).to_vec();
-        bytes.reserve(records.len() * RECORD_BYTES);
-        for (slot, record) in (0..).zip(records) {
-            bytes.extend_from_slice(&record.encode(slot));
-        }
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -233,11 +301,24 @@ impl Journal {
             .truncate(true)
             .open(&fresh)
             .map_err(io("create the journal"))?;
-        file.write_all_at(&bytes, 0).map_err(io("write the journal"))?;
+        let mut to = BufWriter::with_capacity(PIECE_BYTES, &file);
+        let mut slots = 0;
+        to.write_all(&encode_header(new_epoch())).map_err(io("write the journal"))?;
+        for record in records {
+            to.write_all(&record.encode(slots)).map_err(io("write the journal"))?;
+            slots += 1;
+        }
+        to.flush().map_err(io("write the journal"))?;
+        drop(to);
         file.sync_all().map_err(io("make the journal durable"))?;
         fs::rename(&fresh, path).map_err(io("put the new journal in place"))?;
         sync_dir(path.parent().expect("a journal is inside its volume"))?;
-        Ok(Self { path: path.to_owned(), file, slots: records.len() as u64 })
+        Ok(Self { path: path.to_owned(), file, slots })
+    }
+
+    /// Records in the file, live or not.
+    pub(crate) fn records(&self) -> u64 {
+        self.slots
     }
 
     /// Adds one record; durable on success, as if it had never been tried on failure.

@@ -45,4 +45,4 @@ pub use scrub::{CheckReport, Depth, Finding, ObjectReader, Scrub, Verdict, check
 pub use seal::{SEAL_ALIGN_BYTES, Seal, SealError, seal_reader};
 pub use tail::{Change, Polled, Tail};
 pub use volume::{Room, Volume, object_path, report_bad};
-pub use writer::{Imported, Writer};
+pub use writer::{Imported, Retired, Writer};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use control_types::ObjectId;
 
 use crate::error::StoreError;
-use crate::journal::{self, Record, Replay};
+use crate::journal::Record;
 use crate::seal::{SEAL_HEAD_BYTES, Seal, SealError, fill, region_bytes_from_head};
 use crate::volume::Volume;
 
@@ -18,29 +18,6 @@ pub struct Scan {
     pub records: Vec<Record>,
     /// Files in `objects/` that are not objects.
     pub bad: Vec<StoreError>,
-}
-
-/// How a volume's contents became known.
-#[derive(Debug)]
-pub(crate) enum Contents {
-    /// The journal is whole (but for a torn end).
-    Journal(Replay),
-    /// There is no usable journal; `fault` says why, and is absent when there is just none.
-    Scan { scan: Scan, fault: Option<StoreError> },
-}
-
-/// The journal if it can be trusted, the seals otherwise.
-pub(crate) fn contents(volume: &Volume) -> Result<Contents, StoreError> {
-    match journal::replay(&volume.journal_path()) {
-        Ok(replay) => Ok(Contents::Journal(replay)),
-        Err(fault @ StoreError::Journal { .. }) => {
-            Ok(Contents::Scan { scan: scan(volume)?, fault: Some(fault) })
-        }
-        Err(error) if journal::is_absent(&error) => {
-            Ok(Contents::Scan { scan: scan(volume)?, fault: None })
-        }
-        Err(error) => Err(error),
-    }
 }
 
 /// Reads the seal of every file in `objects/`. Payloads are not read: see `scrub` for that.

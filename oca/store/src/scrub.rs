@@ -10,8 +10,9 @@ use std::vec::IntoIter;
 use control_types::ObjectId;
 
 use crate::error::StoreError;
-use crate::journal::{Kind, Record};
-use crate::scan::{Contents, contents, object_files, seal_of};
+use crate::index::{Known, load_known};
+use crate::journal::Record;
+use crate::scan::{object_files, seal_of};
 use crate::seal::Seal;
 use crate::volume::Volume;
 
@@ -137,18 +138,18 @@ impl Scrub {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn new(volume: &Volume, depth: Depth) -> Result<Self, StoreError> {
-        let (records, journal_fault) = match contents(volume)? {
-            Contents::Journal(replay) => (replay.records, None),
-            Contents::Scan { scan, fault } => (scan.records, fault.map(|f| f.to_string())),
-        };
-        let mut listed = BTreeMap::new();
-        for record in records {
-            let path = volume.object_path(&record.object);
-            match record.kind {
-                Kind::Published => drop(listed.insert(path, record)),
-                Kind::Removed | Kind::Quarantined => drop(listed.remove(&path)),
-            }
+        let (mut loaded, known) = load_known(std::slice::from_ref(volume));
+        if matches!(known[..], [Known::Sick])
+            && let Some(error) = loaded.problems.pop()
+        {
+            return Err(error);
         }
+        // Files that are not objects are met again below, as orphans.
+        let mut faults = loaded.problems.iter();
+        let journal_fault = faults.find(|fault| matches!(fault, StoreError::Journal { .. }));
+        let journal_fault = journal_fault.map(ToString::to_string);
+        let records = loaded.index.entries().map(|entry| (entry.path(), entry.record()));
+        let listed: BTreeMap<PathBuf, Record> = records.collect();
         let files = object_files(volume)?;
         let unlisted: Vec<PathBuf> =
             files.into_iter().filter(|f| !listed.contains_key(f)).collect();

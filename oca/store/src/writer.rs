@@ -7,6 +7,7 @@
 //! ```text
 //! publish     .part.done is there -> rename .part into objects/ -> journal -> unlink .part.done
 //! remove      make .remove        -> journal -> unlink the object           -> unlink .remove
+//! retire      make .remove        -> journal -> (readers follow) -> `finish` does the rest
 //! quarantine  make .quarantine    -> journal -> rename into quarantine/     -> unlink .quarantine
 //! ```
 //!
@@ -19,18 +20,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashSet;
 use control_types::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 
 use crate::error::StoreError;
 use crate::incoming::Incoming;
+use crate::index::{Entry, Index, Known, load_known};
 use crate::journal::{Journal, Kind, Record};
-use crate::scan::{Contents, contents, seal_of_file};
+use crate::scan::{object_files, seal_of_file};
 use crate::seal::{Seal, fill};
 use crate::volume::{Volume, ids_in, sync_dir};
 
-/// A journal is written anew at open when it holds this many records more than twice the objects.
+/// A journal is written anew when it holds this many records more than twice the objects: at most
+/// 256 bytes an object and half a megabyte.
 const SLACK_RECORDS: u64 = 4096;
 
 /// The right to write one volume. Clones share it; it ends with the last clone and `Incoming`.
@@ -50,7 +53,8 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct State {
     journal: Journal,
-    held: AHashMap<ObjectId, Record>,
+    /// Of this one volume, which is number 0 in it.
+    index: Index,
     /// Objects with an `Incoming` alive in this process.
     pub(crate) busy: AHashSet<ObjectId>,
 }
@@ -62,6 +66,14 @@ pub enum Imported {
     New,
     /// The volume had it; nothing was done.
     AlreadyHeld,
+}
+
+/// An object that is no longer listed and whose file is still there, for readers that have not
+/// noticed. Dropping it leaves the file to the next writer, which takes it away when it opens.
+#[derive(Debug)]
+#[must_use = "the file stays until `Writer::finish` takes it away"]
+pub struct Retired {
+    object: ObjectId,
 }
 
 impl Writer {
@@ -81,11 +93,14 @@ impl Writer {
             fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create the directory"))?;
         }
         let lock = open_lock(volume, holder)?;
-        let (journal, held) = open_journal(volume)?;
-        let state = Mutex::new(State { journal, held, busy: AHashSet::new() });
+        let (state, is_torn) = open_journal(volume)?;
+        let state = Mutex::new(state);
         let writer =
             Self { shared: Arc::new(Shared { volume: volume.clone(), state, _lock: lock }) };
         writer.finish_cut_short()?;
+        if is_torn {
+            writer.believe_files()?;
+        }
         Ok(writer)
     }
 
@@ -98,20 +113,31 @@ impl Writer {
     /// Whether `object` is published here.
     #[must_use]
     pub fn holds(&self, object: &ObjectId) -> bool {
-        self.shared.state().held.contains_key(object)
+        self.shared.state().index.has_copy(0, object)
     }
 
-    /// Everything published here, in no order.
+    /// Everything published here, by object id. Allocates for all of it: see [`Self::index`].
     #[must_use]
     pub fn held(&self) -> Vec<Record> {
-        self.shared.state().held.values().cloned().collect()
+        self.index().entries().map(|entry| entry.record()).collect()
+    }
+
+    /// What is published here now: a snapshot that costs next to nothing. The volume is number 0.
+    #[must_use]
+    pub fn index(&self) -> Index {
+        self.shared.state().index.clone()
+    }
+
+    /// The journal's line of `object`, if it is published here.
+    #[must_use]
+    pub fn record(&self, object: &ObjectId) -> Option<Record> {
+        self.shared.state().index.find(object).map(|entry| entry.record())
     }
 
     /// Bytes that published objects take, seals included.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
-        let state = self.shared.state();
-        state.held.values().map(|r| Seal::region_bytes_for(r.bytes) + r.bytes).sum()
+        self.shared.state().index.used_bytes(0)
     }
 
     /// Begins to write an object, or goes on where an earlier run stopped: chunks that are on disk
@@ -125,7 +151,7 @@ impl Writer {
         {
             let mut state = self.shared.state();
             let path = || self.volume().path().to_owned();
-            if state.held.contains_key(&object) {
+            if state.index.has_copy(0, &object) {
                 return Err(StoreError::AlreadyHeld { object, path: path() });
             }
             if !state.busy.insert(object) {
@@ -166,6 +192,29 @@ impl Writer {
     /// [`StoreError::NotHeld`] or [`StoreError::Io`].
     pub fn remove(&self, object: &ObjectId) -> Result<(), StoreError> {
         self.take_away(object, Kind::Removed)
+    }
+
+    /// Takes a published object off the list and leaves its file for [`Self::finish`]: a reader
+    /// that follows the journal stops opening it before it is gone. For objects that go on being
+    /// served from another volume, where a miss would be a lie.
+    ///
+    /// # Errors
+    /// [`StoreError::NotHeld`] or [`StoreError::Io`].
+    pub fn retire(&self, object: &ObjectId) -> Result<Retired, StoreError> {
+        self.take_off_list(object, Kind::Removed)?;
+        Ok(Retired { object: *object })
+    }
+
+    /// Takes the file of a retired object away. If it was published anew meanwhile it stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn finish(&self, retired: Retired) -> Result<(), StoreError> {
+        let object = &retired.object;
+        if !self.holds(object) {
+            self.take_away_file(object, Kind::Removed)?;
+        }
+        unlink(&self.mark(object, ".remove"))
     }
 
     /// Moves a published object to `quarantine/` and clears its suspect marker.
@@ -215,20 +264,23 @@ impl Writer {
     }
 
     fn take_away(&self, object: &ObjectId, kind: Kind) -> Result<(), StoreError> {
-        let suffix = if kind == Kind::Removed { ".remove" } else { ".quarantine" };
-        let mark = self.mark(object, suffix);
-        {
-            let mut state = self.shared.state();
-            let Some(record) = state.held.get(object).cloned() else {
-                let path = self.volume().path().to_owned();
-                return Err(StoreError::NotHeld { object: *object, path });
-            };
-            File::create(&mark).map_err(StoreError::io(&mark, "leave a mark"))?;
-            state.journal.append(&record.now(kind))?;
-            state.held.remove(object);
-        }
+        let mark = self.take_off_list(object, kind)?;
         self.take_away_file(object, kind)?;
         unlink(&mark)
+    }
+
+    /// The journal's part of `take_away`; answers the mark that is left.
+    fn take_off_list(&self, object: &ObjectId, kind: Kind) -> Result<PathBuf, StoreError> {
+        let suffix = if kind == Kind::Removed { ".remove" } else { ".quarantine" };
+        let mark = self.mark(object, suffix);
+        let mut state = self.shared.state();
+        let Some(record) = state.index.find(object).map(|entry| entry.record()) else {
+            let path = self.volume().path().to_owned();
+            return Err(StoreError::NotHeld { object: *object, path });
+        };
+        File::create(&mark).map_err(StoreError::io(&mark, "leave a mark"))?;
+        state.append(self.volume(), &record.now(kind))?;
+        Ok(mark)
     }
 
     /// The file's part of `take_away`; doing it twice is doing it once.
@@ -276,14 +328,37 @@ impl Writer {
         if state.busy.contains(object) {
             return Ok(());
         }
-        if !state.held.contains_key(object)
+        if !state.index.has_copy(0, object)
             && let Ok(seal) = seal_of_file(&self.volume().object_path(object))
         {
-            let record = Record::published(&seal);
-            state.journal.append(&record)?;
-            state.held.insert(*object, record);
+            state.append(self.volume(), &Record::published(&seal))?;
         }
         unlink(&done)
+    }
+
+    /// The journal's end was cut off: an append that a crash tore, or a line that rotted. What it
+    /// said is in the files: sound objects that are not listed are listed again, and those listed
+    /// whose file is gone are not.
+    fn believe_files(&self) -> Result<(), StoreError> {
+        let mut state = self.shared.state();
+        let mut files: AHashSet<ObjectId> = AHashSet::new();
+        for path in object_files(self.volume())? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let Some(object) = ObjectId::from_hex(name.as_bytes()) else { continue };
+            files.insert(object);
+            if state.index.has_copy(0, &object) {
+                continue;
+            }
+            if let Ok(seal) = seal_of_file(&path) {
+                tracing::warn!(%object, "was not listed any more: the journal had a torn end");
+                state.append(self.volume(), &Record::published(&seal))?;
+            }
+        }
+        let index = state.index.clone();
+        for entry in index.entries().filter(|entry| !files.contains(&entry.object)) {
+            state.append(self.volume(), &entry.record().now(Kind::Removed))?;
+        }
+        Ok(())
     }
 
     fn mark(&self, object: &ObjectId, suffix: &str) -> PathBuf {
@@ -300,12 +375,42 @@ impl Shared {
 
     /// Lists an object whose file is in `objects/` and durable.
     pub(crate) fn publish(&self, seal: &Seal) -> Result<(), StoreError> {
-        let record = Record::published(seal);
+        // Published while an earlier copy waits to be taken away: it is the same file again.
+        let mark = self.volume.incoming_dir().join(format!("{}.remove", seal.object()));
         let mut state = self.state();
-        state.journal.append(&record)?;
-        state.held.insert(record.object, record);
+        unlink(&mark)?;
+        state.append(&self.volume, &Record::published(seal))
+    }
+}
+
+impl State {
+    /// Journal first, index after: the index is at worst one line behind. A journal of mostly dead
+    /// lines is written anew, so that it does not grow for ever; when that fails, the long one is
+    /// as good.
+    fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
+        self.journal.append(record)?;
+        match record.kind {
+            Kind::Published => self.index.insert(0, record),
+            Kind::Removed | Kind::Quarantined => self.index.forget(0, &record.object),
+        }
+        if is_slack(self.journal.records(), &self.index) {
+            match compacted(volume, &self.index) {
+                Ok(journal) => self.journal = journal,
+                Err(error) => tracing::warn!(%error, "the journal stays as long as it is"),
+            }
+        }
         Ok(())
     }
+}
+
+fn is_slack(records: u64, index: &Index) -> bool {
+    records > 2 * index.len() as u64 + SLACK_RECORDS
+}
+
+fn compacted(volume: &Volume, index: &Index) -> Result<Journal, StoreError> {
+    let path = volume.journal_path();
+    tracing::info!(journal = %path.display(), live = index.len(), "compacting");
+    Journal::create(&path, index.entries().map(|entry: Entry<'_>| entry.record()))
 }
 
 /// Unlinks `path`; not being there is as good.
@@ -347,44 +452,30 @@ fn open_lock(volume: &Volume, holder: &str) -> Result<File, StoreError> {
     Ok(lock)
 }
 
-fn open_journal(volume: &Volume) -> Result<(Journal, AHashMap<ObjectId, Record>), StoreError> {
+/// The journal and what it lists; and whether it had a torn end.
+fn open_journal(volume: &Volume) -> Result<(State, bool), StoreError> {
     let path = volume.journal_path();
-    match contents(volume)? {
-        Contents::Journal(replay) => {
-            let held = replay_held(&replay.records);
-            let records = replay.records.len() as u64;
-            if records > 2 * held.len() as u64 + SLACK_RECORDS {
-                let live: Vec<Record> = held.values().cloned().collect();
-                tracing::info!(journal = %path.display(), records, live = live.len(), "compacting");
-                return Ok((Journal::create(&path, &live)?, held));
-            }
-            Ok((Journal::resume(&path, &replay)?, held))
+    let (mut loaded, mut known) = load_known(std::slice::from_ref(volume));
+    let index = loaded.index;
+    let (journal, is_torn) = match known.pop() {
+        Some(Known::Journal(place)) if is_slack(place.records, &index) => {
+            (compacted(volume, &index)?, place.is_torn)
         }
-        Contents::Scan { scan, fault } => {
-            if fault.is_some() || !scan.records.is_empty() {
-                let objects = scan.records.len();
+        Some(Known::Journal(place)) => (Journal::resume(&path, &place)?, place.is_torn),
+        Some(Known::Scan) => {
+            if !index.is_empty() || !loaded.problems.is_empty() {
+                let objects = index.len();
                 tracing::warn!(journal = %path.display(), objects, "rebuilt from the seals");
             }
-            for bad in &scan.bad {
-                tracing::warn!(error = %bad, "not an object: left where it is, not listed");
+            for problem in &loaded.problems {
+                tracing::warn!(error = %problem, "left where it is, not listed");
             }
-            let held = replay_held(&scan.records);
-            Ok((Journal::create(&path, &scan.records)?, held))
+            (Journal::create(&path, index.entries().map(|entry| entry.record()))?, false)
         }
-    }
-}
-
-fn replay_held(records: &[Record]) -> AHashMap<ObjectId, Record> {
-    let mut held = AHashMap::with_capacity(records.len());
-    for record in records {
-        match record.kind {
-            Kind::Published => {
-                held.insert(record.object, record.clone());
-            }
-            Kind::Removed | Kind::Quarantined => {
-                held.remove(&record.object);
-            }
+        Some(Known::Sick) | None => {
+            let none = || StoreError::NoVolume { path: volume.path().to_owned() };
+            return Err(loaded.problems.pop().unwrap_or_else(none));
         }
-    }
-    held
+    };
+    Ok((State { journal, index, busy: AHashSet::new() }, is_torn))
 }

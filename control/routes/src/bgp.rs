@@ -17,7 +17,7 @@ use crate::wire_error::WireError;
 
 use attributes::{Attributes, MpNlri};
 
-pub(crate) use attributes::path_attributes;
+pub(crate) use attributes::{Form, path_attributes};
 pub(crate) use open::{Capabilities, add_path, capabilities};
 
 /// Length of a BGP message's header, bytes.
@@ -77,7 +77,7 @@ pub fn decode_update(message: &[u8], width: AsWidth, add: AddPath) -> Result<Upd
         update.withdrawn.push((prefix, path_id));
     }
     let attributes_empty = attributes.is_empty();
-    let attributes = path_attributes(attributes, width)?;
+    let attributes = path_attributes(attributes, width, Form::Update)?;
     let announced = prefixes(announced, Family::V4, add.v4)?;
     if let Some(MpNlri { family, nlri }) = attributes.unreach {
         let gone = prefixes(nlri, family, add.of(family))?;

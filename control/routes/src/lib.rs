@@ -11,7 +11,11 @@ mod bmp;
 mod bytes;
 mod choice;
 mod error;
+mod geo;
 pub mod limits;
+mod lines;
+mod load;
+mod mrt;
 mod registry;
 mod rib;
 mod service;
@@ -25,6 +29,8 @@ pub use bmp::{
 };
 pub use choice::{ApplianceKey, IspKey, Names, Origin, RouteChoice, SiteKey, Source};
 pub use error::RoutesError;
+pub use geo::{Geo, GeoError, LatLon};
+pub use load::{Loaded, LoadedPeer, load};
 pub use registry::{IspNetworks, Refused, Registry};
 pub use rib::{
     Feed, PeerKey, PeerSeen, PeerState, PrefixPath, RefusedRoute, Rib, RibCounts, RibSettings,

@@ -33,6 +33,18 @@ pub const PEERS_PER_ROUTER_MAX: usize = 4_096;
 /// Longest text of a router that is kept (its name, its reason to end), bytes.
 pub const ROUTER_TEXT_BYTES_MAX: usize = 256;
 
+/// Longest MRT record, bytes: a prefix as a few thousand peers saw it.
+pub const MRT_RECORD_BYTES_MAX: usize = 16 << 20;
+
+/// Most bytes read from one file of routes, unpacked.
+pub const IMPORT_BYTES_MAX: u64 = 4 << 30;
+
+/// Longest line of a text file of routes, bytes.
+pub const LINE_BYTES_MAX: usize = 4 << 10;
+
+/// Mistakes of a text file that are told in one run.
+pub const LINE_MISTAKES_MAX: usize = 20;
+
 /// How long routes of a lost session stay unless configured otherwise, milliseconds.
 pub const STALE_MS_DEFAULT: u64 = 300_000;
 

@@ -41,14 +41,9 @@ pub enum WireError {
     /// A compressed file does not unpack.
     #[error("the file does not unpack: {0}")]
     Packed(String),
-    /// A line of a text file.
-    #[error("line {line}: {why}")]
-    Line {
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong and what would be right.
-        why: String,
-    },
+    /// Lines of a text file, each with its number and the cure.
+    #[error("{}", .0.join("; "))]
+    Lines(Vec<String>),
 }
 
 impl WireError {
@@ -61,7 +56,7 @@ impl WireError {
             Self::TooLong { .. } => "too_long",
             Self::TooMany { .. } => "too_many",
             Self::Packed(_) => "packed",
-            Self::Line { .. } => "line",
+            Self::Lines(_) => "lines",
         }
     }
 }

@@ -50,11 +50,25 @@ struct AsPath {
     first: u32,
 }
 
-/// Reads attributes of a whole UPDATE.
+/// Where attributes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// In an UPDATE.
+    Update,
+    /// In a table dump: the prefix is beside them, and MP_REACH is abbreviated or not, as the
+    /// dumper liked (RFC 6396 4.3.4), so it is passed over.
+    Dump,
+}
+
+/// Reads attributes.
 ///
 /// # Errors
-/// When MP_REACH or MP_UNREACH is wrong or comes twice.
-pub(crate) fn path_attributes(bytes: &[u8], width: AsWidth) -> Result<Attributes<'_>, WireError> {
+/// When MP_REACH or MP_UNREACH of an UPDATE is wrong or comes twice.
+pub(crate) fn path_attributes(
+    bytes: &[u8],
+    width: AsWidth,
+    form: Form,
+) -> Result<Attributes<'_>, WireError> {
     let mut found = Attributes::default();
     let mut seen = [false; 256];
     let mut count = 0usize;
@@ -67,6 +81,7 @@ pub(crate) fn path_attributes(bytes: &[u8], width: AsWidth) -> Result<Attributes
         count += 1;
         let again = std::mem::replace(&mut seen[usize::from(kind)], true);
         match (kind, again) {
+            (MP_REACH | MP_UNREACH, _) if form == Form::Dump => {}
             (MP_REACH | MP_UNREACH, true) => {
                 return Err(WireError::Bad {
                     what: "an attribute given twice",

@@ -17,6 +17,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod billing;
+pub mod forecast;
 mod hash;
 mod knobs;
 mod library;

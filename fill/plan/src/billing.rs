@@ -1,0 +1,134 @@
+//! What an ISP pays for, and the rate at which fill may run without raising it. Pure arithmetic on
+//! 5-minute samples; never knows where they come from.
+//!
+//! Transit is billed by percentile: of all 5-minute averages of a month the highest twentieth is
+//! forgiven and the next one is paid for all month long. So fill is free in every slot in which
+//! what flows already and the fill together stay at or below what will be paid anyway.
+//!
+//! The rule: let `B` be the month's bill without fill and `L ≤ B`. If fill is added only to slots
+//! whose sum with it is at most `L`, the bill stays `B`: samples above `B` are the same as before,
+//! so no more of them than are forgiven, and every raised one is at most `L ≤ B`.
+//!
+//! `B` is not known before the month is over. `L` ([`Month::level_bps`]) is the bill of the month
+//! in which every slot still to come carries the least it is believed to carry; adding traffic
+//! never lowers a percentile, so `L ≤ B` as long as that belief holds, and always holds when the
+//! belief is nothing at all. The room of a slot is `L` less the most it is believed to carry
+//! itself. Beliefs ([`beliefs`]) come from the same time of day of the days before, widened.
+
+use control_types::UnixMillis;
+use control_types::fill::{RateProfile, RateStep};
+use control_types::limits::RATE_STEPS_MAX;
+
+/// Length of a slot, milliseconds.
+pub const SLOT_MS: u64 = 300_000;
+/// Slots of a day.
+pub const SLOTS_PER_DAY: usize = 288;
+
+/// Days of the past that a belief looks at: a week, so that every weekday is in it.
+const BELIEF_DAYS: usize = 7;
+/// Least believed: this share of the lowest of those days.
+const BELIEF_LOW: f64 = 0.7;
+/// Most believed: this many times the highest of those days.
+const BELIEF_HIGH: f64 = 1.15;
+
+/// What a slot still to come is believed to carry without fill, bits per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Belief {
+    /// At least.
+    pub low_bps: u64,
+    /// At most; `u64::MAX` when nothing is known, and then nothing is filled.
+    pub high_bps: u64,
+}
+
+/// One billing month of a border.
+#[derive(Clone, Copy, Debug)]
+pub struct Month<'a> {
+    /// 5-minute averages of the slots that are over, bits per second.
+    pub measured: &'a [u64],
+    /// Those still to come, in order, to the end of the month.
+    pub ahead: &'a [Belief],
+    /// The percentile billed, 0.5 to 1 (0.95 almost everywhere; 1 bills the peak).
+    pub percentile: f64,
+}
+
+/// What is paid for: the highest of `samples` after the share above `percentile` is forgiven. 0 for
+/// no samples.
+#[must_use]
+pub fn billed_bps(samples: &[u64], percentile: f64) -> u64 {
+    let forgiven = forgiven(samples.len(), percentile);
+    if forgiven >= samples.len() {
+        return 0;
+    }
+    let mut sorted = samples.to_vec();
+    let (_, bill, _) = sorted.select_nth_unstable_by(forgiven, |a, b| b.cmp(a));
+    *bill
+}
+
+/// Slots of a month that are not paid for.
+fn forgiven(slots: usize, percentile: f64) -> usize {
+    let share = 1.0 - percentile.clamp(0.0, 1.0);
+    // A hair's breadth, because 8640 × (1 - 0.95) is 432.00000000000040.
+    (slots as f64 * share + 1e-6).floor() as usize
+}
+
+impl Month<'_> {
+    /// What will be paid anyway, at least.
+    #[must_use]
+    pub fn level_bps(&self) -> u64 {
+        let mut all = Vec::with_capacity(self.measured.len() + self.ahead.len());
+        all.extend_from_slice(self.measured);
+        all.extend(self.ahead.iter().map(|belief| belief.low_bps));
+        billed_bps(&all, self.percentile)
+    }
+
+    /// Bits per second that fill may add in each slot still to come.
+    #[must_use]
+    pub fn room_bps(&self) -> Vec<u64> {
+        let level = self.level_bps();
+        self.ahead.iter().map(|belief| level.saturating_sub(belief.high_bps)).collect()
+    }
+}
+
+/// What the `slots` after `history` are believed to carry; `history` ends where they begin and may
+/// reach back into earlier months.
+#[must_use]
+pub fn beliefs(history: &[u64], slots: usize) -> Vec<Belief> {
+    let same_time = |slot: usize| {
+        let back = SLOTS_PER_DAY - slot % SLOTS_PER_DAY;
+        (0..BELIEF_DAYS)
+            .filter_map(move |day| history.len().checked_sub(back + day * SLOTS_PER_DAY))
+            .map(|at| history[at])
+    };
+    let day: Vec<Belief> = (0..SLOTS_PER_DAY.min(slots))
+        .map(|slot| {
+            let Some(low) = same_time(slot).min() else {
+                return Belief { low_bps: 0, high_bps: u64::MAX };
+            };
+            let high = same_time(slot).max().unwrap_or(u64::MAX);
+            Belief {
+                low_bps: (low as f64 * BELIEF_LOW) as u64,
+                high_bps: (high as f64 * BELIEF_HIGH) as u64,
+            }
+        })
+        .collect();
+    (0..slots).map(|slot| day[slot % SLOTS_PER_DAY]).collect()
+}
+
+/// The rates of slots that begin at `starts_at`, as a profile; equal neighbours are one step, and
+/// after the last slot nothing may be taken until a newer profile says otherwise.
+#[must_use]
+pub fn profile(starts_at: UnixMillis, rates_bps: &[u64]) -> RateProfile {
+    let mut steps: Vec<RateStep> = Vec::new();
+    for (slot, rate_bps_max) in rates_bps.iter().take(RATE_STEPS_MAX - 1).enumerate() {
+        if steps.last().is_none_or(|last| last.rate_bps_max != *rate_bps_max) {
+            let starts_at = starts_at.plus_millis(slot as u64 * SLOT_MS);
+            steps.push(RateStep { starts_at, rate_bps_max: *rate_bps_max });
+        }
+    }
+    if steps.last().is_some_and(|last| last.rate_bps_max > 0) {
+        let slots = rates_bps.len().min(RATE_STEPS_MAX - 1) as u64;
+        let starts_at = starts_at.plus_millis(slots * SLOT_MS);
+        steps.push(RateStep { starts_at, rate_bps_max: 0 });
+    }
+    RateProfile { steps }
+}

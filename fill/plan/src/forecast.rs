@@ -1,0 +1,71 @@
+//! Tomorrow's bytes of every object at every site, from what was watched on the days before.
+//! Knows no appliance; the same days give the same forecast, on every machine.
+//!
+//! Demand is estimated by title and spread over the title's objects, because an object alone is
+//! asked too seldom to be measured, and placed by object, because objects of one title differ in
+//! worth by orders of magnitude. All estimates are in *plays*: bytes over what one play takes.
+//!
+//! ```text
+//! y(site, title, day)   plays of the day ÷ weekday(site) ÷ launch curve(age)           week.rs, launch.rs
+//! x(site, title)        y smoothed over days, damped bounded trend                     level.rs
+//! X(title)              the same over all sites together
+//! M(title)   = (κ + E·X) ÷ (κ ÷ m(genre) + E)      m: what launches of the genre came to
+//! m(site)    = M · share of the genre's plays that are this site's
+//! P(site)    = (ρ + E·x) ÷ (ρ ÷ m(site) + E)       E: days behind the smoothed value
+//! bytes(object) = P · weekday(tomorrow) · curve(age) · share(rung) · bytes of a play of it
+//! share(rung)   = (n(title, rung) + σ·p(site, rung)) ÷ (n(title) + σ)                  share.rs
+//! ```
+//!
+//! The smoothing is Holt's (1957) with the damped trend of Gardner and McKenzie (1985), weekday
+//! factors are Winters' (1960), and the three blends are posterior means of a gamma prior on a
+//! Poisson rate and of a Dirichlet prior on shares: what is watched often speaks for itself, what
+//! is new or rare borrows from its genre, its region and its ladder, and the loan fades as days of
+//! observation come in.
+
+mod launch;
+mod level;
+mod share;
+mod table;
+mod week;
+
+pub use launch::Launches;
+pub use level::Level;
+pub use share::posterior_shares;
+pub use table::{Forecast, TitleShape};
+pub use week::Week;
+
+/// How strongly the forecast leans on what.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuning {
+    /// Weight of the newest day in a smoothed value, 0 to 1.
+    pub newest: f64,
+    /// Weight of the newest change in a trend, 0 to 1.
+    pub turn: f64,
+    /// How much of a trend is left a day later, 0 to 1.
+    pub damp: f64,
+    /// Bound of a day's trend as a share of the level.
+    pub trend_max: f64,
+    /// κ: plays that the prior of a launch counts for.
+    pub launch_plays: f64,
+    /// ρ: plays that the other sites' word counts for at a site.
+    pub region_plays: f64,
+    /// σ: plays that the site's mix of rungs counts for in a title's.
+    pub rung_plays: f64,
+    /// Share of an object that one play of it takes.
+    pub play_share: f64,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            newest: 0.2,
+            turn: 0.1,
+            damp: 0.8,
+            trend_max: 0.2,
+            launch_plays: 0.7,
+            region_plays: 5.0,
+            rung_plays: 20.0,
+            play_share: 0.7,
+        }
+    }
+}

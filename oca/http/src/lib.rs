@@ -7,6 +7,7 @@ pub mod answer;
 pub mod condition;
 pub mod date;
 mod fields;
+pub mod h2;
 pub mod head;
 mod out;
 pub mod outcome;

@@ -10,6 +10,7 @@ mod bgp;
 mod bmp;
 mod bytes;
 mod choice;
+mod doctor;
 mod error;
 mod geo;
 pub mod limits;
@@ -28,6 +29,7 @@ pub use bmp::{
     BmpMessage, BmpPeer, BmpStream, PeerClass, RouterPlace, RouterSession, SessionNote, View,
 };
 pub use choice::{ApplianceKey, IspKey, Names, Origin, RouteChoice, SiteKey, Source};
+pub use doctor::{SiteBox, SiteBoxes, examine};
 pub use error::RoutesError;
 pub use geo::{Geo, GeoError, LatLon};
 pub use load::{Loaded, LoadedPeer, load};

@@ -45,6 +45,12 @@ pub const LINE_BYTES_MAX: usize = 4 << 10;
 /// Mistakes of a text file that are told in one run.
 pub const LINE_MISTAKES_MAX: usize = 20;
 
+/// Prefixes a finding names; it counts the rest.
+pub const FINDING_PREFIXES_MAX: usize = 5;
+
+/// Findings of one report.
+pub const FINDINGS_MAX: usize = 200;
+
 /// How long routes of a lost session stay unless configured otherwise, milliseconds.
 pub const STALE_MS_DEFAULT: u64 = 300_000;
 

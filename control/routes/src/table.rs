@@ -75,8 +75,20 @@ impl RouteTable {
         self.trie(prefix).get(bits, len).map_or(&[], |choices| choices)
     }
 
+    /// The next shorter prefix that holds all of `prefix`.
+    #[must_use]
+    pub fn outer(&self, prefix: &IpNet) -> Option<Cover<'_>> {
+        let (bits, len) = bits_of(prefix);
+        let mut found = None;
+        self.trie(prefix).covers(bits, len.checked_sub(1)?, |len, choices| {
+            found = Some((len, &**choices));
+        });
+        let (len, choices) = found?;
+        Some(Cover { prefix: IpNet::new_assert(prefix.network(), len).trunc(), choices })
+    }
+
     /// Every prefix held inside `prefix`, itself among them, until `each` says false.
-    pub fn inside(&self, prefix: &IpNet, mut each: impl FnMut(Cover<'_>) -> bool) {
+    pub fn inside<'a>(&'a self, prefix: &IpNet, mut each: impl FnMut(Cover<'a>) -> bool) {
         let (bits, len) = bits_of(prefix);
         let is_v4 = matches!(prefix, IpNet::V4(_));
         self.trie(prefix).inside(bits, len, &mut |bits, len, choices| {
@@ -85,7 +97,7 @@ impl RouteTable {
     }
 
     /// Every prefix held, IPv4 first, until `each` says false.
-    pub fn all(&self, mut each: impl FnMut(Cover<'_>) -> bool) {
+    pub fn all<'a>(&'a self, mut each: impl FnMut(Cover<'a>) -> bool) {
         let mut going = true;
         self.inside(&IpNet::V4(Ipv4Net::default()), |cover| {
             going = each(cover);

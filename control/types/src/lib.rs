@@ -12,7 +12,9 @@ pub mod fleet;
 pub mod ids;
 pub mod limits;
 pub mod play;
+pub mod routes;
 pub mod schedule;
+pub mod steering;
 pub mod telemetry;
 pub mod time;
 

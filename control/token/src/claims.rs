@@ -24,6 +24,30 @@ pub struct Claims {
     pub network: Option<Network>,
     /// Fastest it may be served, bits per second; absent means as fast as it goes.
     pub rate_bps_max: Option<u64>,
+    /// How it is renewed (`catr`); absent means by a new press of play.
+    pub renewal: Option<Renewal>,
+}
+
+/// How a ticket is renewed (`catr`). An appliance holds no key that signs, so it renews nothing: it
+/// takes the ticket that control renewed in the header or cookie, before the one in the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// Where the renewed ticket is sent.
+    pub by: RenewedBy,
+    /// How much longer the renewed ticket lives (`expadd`), whole seconds.
+    pub extend_s: u64,
+    /// How long before its end a ticket may be renewed at the earliest (`deadline`), seconds.
+    pub deadline_s: u64,
+}
+
+/// Where a renewed ticket is sent; the numbers are CTA-5007's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RenewedBy {
+    /// In the cookie `CTA-Common-Access-Token`.
+    Cookie = 1,
+    /// In the header `CTA-Common-Access-Token`.
+    Header = 2,
 }
 
 impl Claims {
@@ -48,6 +72,7 @@ impl Claims {
             path_prefixes: vec![prefix],
             network: None,
             rate_bps_max: None,
+            renewal: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ciborium::Value;
 use control_types::UnixMillis;
 
-use crate::claims::{Claims, Network, is_plain_path};
+use crate::claims::{Claims, Network, Renewal, RenewedBy, is_plain_path};
 use crate::error::{SignError, TicketError};
 use crate::limits::{PREFIX_BYTES_MAX, PREFIXES_MAX, TEXT_BYTES_MAX};
 
@@ -16,13 +16,24 @@ const EXP: i64 = 4;
 const NBF: i64 = 5;
 const IAT: i64 = 6;
 const CTI: i64 = 7;
+const CATREPLAY: i64 = 308;
 const CATV: i64 = 310;
 const CATNIP: i64 = 311;
 const CATU: i64 = 312;
+const CATM: i64 = 313;
+const CATR: i64 = 323;
 /// From the private-use range of CWT labels (below -65536).
 const RATE_BPS_MAX: i64 = -70_001;
 
 const CAT_VERSION: i64 = 1;
+/// The only `catreplay` that needs no memory of tickets across appliances.
+const REPLAY_PERMITTED: i64 = 0;
+/// The methods that an appliance serves a ticket's holder; `catm` must name both, or narrow the
+/// ticket in a way that is not enforced here.
+const METHODS: [&str; 2] = ["GET", "HEAD"];
+const CATR_TYPE: i64 = 0;
+const CATR_EXPADD: i64 = 1;
+const CATR_DEADLINE: i64 = 2;
 const CATU_PATH: i64 = 3;
 const MATCH_PREFIX: i64 = 1;
 const TAG_IPV4: u64 = 52;
@@ -47,6 +58,9 @@ pub fn encode_claims(claims: &Claims) -> Result<Vec<u8>, SignError> {
         map.push((Value::from(CATNIP), Value::Array(vec![encode_network(network)])));
     }
     map.push((Value::from(CATU), encode_prefixes(&claims.path_prefixes)));
+    if let Some(renewal) = claims.renewal {
+        map.push((Value::from(CATR), encode_renewal(renewal)));
+    }
     if let Some(rate) = claims.rate_bps_max {
         map.push((Value::from(RATE_BPS_MAX), Value::from(rate)));
     }
@@ -91,6 +105,14 @@ fn encode_prefixes(prefixes: &[String]) -> Value {
     Value::Map(vec![(Value::from(CATU_PATH), matcher)])
 }
 
+fn encode_renewal(renewal: Renewal) -> Value {
+    Value::Map(vec![
+        (Value::from(CATR_TYPE), Value::from(renewal.by as u8)),
+        (Value::from(CATR_EXPADD), Value::from(renewal.extend_s)),
+        (Value::from(CATR_DEADLINE), Value::from(renewal.deadline_s)),
+    ])
+}
+
 /// RFC 9164 section 3.1.2: `tag([prefix length, address bytes without trailing zeros])`.
 fn encode_network(network: Network) -> Value {
     let (tag, mut octets) = match network.network() {
@@ -131,6 +153,7 @@ pub fn decode_claims(bytes: &[u8]) -> Result<Claims, TicketError> {
         path_prefixes: found.path_prefixes.unwrap_or_default(),
         network: found.network,
         rate_bps_max: found.rate_bps_max,
+        renewal: found.renewal,
     })
 }
 
@@ -145,6 +168,9 @@ struct Found {
     network: Option<Network>,
     rate_bps_max: Option<u64>,
     version: Option<()>,
+    replay: Option<()>,
+    methods: Option<()>,
+    renewal: Option<Renewal>,
 }
 
 impl Found {
@@ -157,6 +183,11 @@ impl Found {
             CATV => set(&mut self.version, (as_integer(&value) == Some(CAT_VERSION)).then_some(())),
             CATNIP => set(&mut self.network, decode_networks(value)),
             CATU => set(&mut self.path_prefixes, decode_prefixes(value)),
+            CATM => set(&mut self.methods, decode_methods(value)),
+            CATR => set(&mut self.renewal, decode_renewal(value)),
+            CATREPLAY if as_integer(&value) == Some(REPLAY_PERMITTED) => {
+                set(&mut self.replay, Some(()))
+            }
             RATE_BPS_MAX => set(&mut self.rate_bps_max, as_unsigned(&value)),
             // Neither narrows a ticket: when it was made, and a name for it.
             IAT | CTI => Ok(()),
@@ -201,6 +232,37 @@ fn decode_prefixes(value: Value) -> Option<Vec<String>> {
         _ => return None,
     };
     prefixes.iter().all(|prefix| is_prefix(prefix)).then_some(prefixes)
+}
+
+/// An array of texts that has at least the methods served here; others are nobody's loss.
+fn decode_methods(value: Value) -> Option<()> {
+    let methods = value.into_array().ok()?;
+    let has = |wanted: &&str| methods.iter().any(|method| method.as_text() == Some(*wanted));
+    METHODS.iter().all(|wanted| has(&wanted)).then_some(())
+}
+
+/// `{type, expadd, deadline}`, in any order; a deadline may be absent and is a minute then. What a
+/// renewal's cookie or header is called is fixed here, so a ticket that names another is refused.
+fn decode_renewal(value: Value) -> Option<Renewal> {
+    let (mut by, mut extend_s, mut deadline_s) = (None, None, None);
+    for (label, value) in value.into_map().ok()? {
+        let number = as_unsigned(&value)?;
+        let slot = match as_integer(&label)? {
+            CATR_TYPE => &mut by,
+            CATR_EXPADD => &mut extend_s,
+            CATR_DEADLINE => &mut deadline_s,
+            _ => return None,
+        };
+        if slot.replace(number).is_some() {
+            return None;
+        }
+    }
+    let by = match by? {
+        1 => RenewedBy::Cookie,
+        2 => RenewedBy::Header,
+        _ => return None,
+    };
+    Some(Renewal { by, extend_s: extend_s?, deadline_s: deadline_s.unwrap_or(60) })
 }
 
 fn only_entry(value: Value, label: i64) -> Option<Value> {

@@ -36,6 +36,9 @@ pub enum TicketError {
     /// Past its end.
     #[error("ticket has expired: press play again")]
     Expired,
+    /// Taken back before its end.
+    #[error("ticket was taken back: press play again")]
+    Revoked,
     /// Before its beginning by more than the clock leeway.
     #[error("ticket is not valid yet: compare the two machines' clocks")]
     NotYet,
@@ -56,6 +59,7 @@ impl TicketError {
             Self::UnknownClaim => "ticket_unknown_claim",
             Self::NoLifetime => "ticket_no_lifetime",
             Self::Expired => "ticket_expired",
+            Self::Revoked => "ticket_revoked",
             Self::NotYet => "ticket_not_yet",
         }
     }

@@ -10,7 +10,11 @@
 //! | catv | 310 | 1 |
 //! | catnip | 311 | one network (RFC 9164 tags 52, 54), when the ticket is bound to one |
 //! | catu | 312 | `{3 (path): {1 (prefix): text}}` |
+//! | catr | 323 | `{0 (type): 1 (cookie) or 2 (header), 1 (expadd): s, 2 (deadline): s}` |
 //! | rate cap | -70001 | bits per second; ours, from the private range |
+//!
+//! Read as well: `iat`, `cti` (which narrow nothing), `catreplay` 0, and a `catm` that names GET and
+//! HEAD. Any other claim is refused, because it may be the one that narrows the ticket.
 
 #![forbid(unsafe_code)]
 
@@ -18,12 +22,14 @@ mod claims;
 mod encoding;
 mod error;
 mod limits;
+mod orders;
 mod signer;
 mod verifier;
 
-pub use claims::{Claims, Network, is_plain_path};
+pub use claims::{Claims, Network, Renewal, RenewedBy, is_plain_path};
 pub use encoding::{decode_claims, encode_claims};
 pub use error::{KeyError, SignError, TicketError};
 pub use limits::{CLOCK_LEEWAY_MS, KEYS_MAX, PREFIX_BYTES_MAX, PREFIXES_MAX, TEXT_BYTES_MAX};
+pub use orders::{OrdersSigner, are_signed};
 pub use signer::TicketSigner;
 pub use verifier::Verifier;

@@ -6,7 +6,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use control_token::{Claims, TicketSigner, Verifier, decode_claims, encode_claims};
+use control_token::{
+    Claims, Renewal, RenewedBy, TicketSigner, Verifier, decode_claims, encode_claims,
+};
 use control_types::UnixMillis;
 use control_types::fleet::{TicketKey, TicketKeys};
 use serde::Deserialize;
@@ -57,6 +59,9 @@ struct PlainClaims {
     path_prefixes: Vec<String>,
     network: Option<String>,
     rate_bps_max: Option<u64>,
+    /// `catr` as `[type, expadd, deadline]`.
+    #[serde(default)]
+    renewal: Option<[u64; 3]>,
 }
 
 impl PlainClaims {
@@ -69,6 +74,10 @@ impl PlainClaims {
             path_prefixes: self.path_prefixes,
             network: self.network.map(|text| text.parse().unwrap()),
             rate_bps_max: self.rate_bps_max,
+            renewal: self.renewal.map(|[by, extend_s, deadline_s]| {
+                let by = if by == 1 { RenewedBy::Cookie } else { RenewedBy::Header };
+                Renewal { by, extend_s, deadline_s }
+            }),
         }
     }
 }

@@ -59,6 +59,8 @@ outcomes! {
     TicketStale 403 "ticket_stale"
     /// Its time has not come.
     TicketEarly 403 "ticket_early"
+    /// The ticket was taken back before its end.
+    TicketRevoked 403 "ticket_revoked"
     /// It is good, but for other paths.
     TicketElsewhere 403 "ticket_elsewhere"
     /// It is good, but for another client address.

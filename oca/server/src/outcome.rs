@@ -92,6 +92,7 @@ pub const fn ticket_outcome(error: TicketError) -> Outcome {
         TicketError::UnknownKey | TicketError::BadSignature => Outcome::TicketForged,
         TicketError::Expired => Outcome::TicketStale,
         TicketError::NotYet => Outcome::TicketEarly,
+        TicketError::Revoked => Outcome::TicketRevoked,
     }
 }
 

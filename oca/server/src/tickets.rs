@@ -1,19 +1,20 @@
-//! Tickets a worker has verified before, and the keys that verify new ones.
-//! Never asks another process: keys come from a file and from the admin thread.
+//! Tickets a worker has verified before, the keys that verify new ones, and which were taken back.
+//! Never asks another process: keys and revocations come from files and from the admin thread.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use ahash::{HashMap, RandomState};
+use ahash::{HashMap, HashSet, RandomState};
 use arc_swap::ArcSwap;
 use control_token::{CLOCK_LEEWAY_MS, Claims, KeyError, TicketError, Verifier};
 use control_types::UnixMillis;
-use control_types::fleet::TicketKeys;
+use control_types::fleet::{Revocations, TicketKeys};
 
 /// The keys of this appliance, shared by all workers; swapped whole when control names new ones.
 pub struct Gate {
     keys: ArcSwap<Keys>,
+    revoked: ArcSwap<Revoked>,
     /// Whether media needs a ticket at all; false in a lab.
     required: bool,
 }
@@ -25,6 +26,12 @@ struct Keys {
     known: TicketKeys,
 }
 
+#[derive(Default)]
+struct Revoked {
+    digest: String,
+    subjects: HashSet<String>,
+}
+
 impl Gate {
     /// A gate that knows `keys`.
     ///
@@ -33,7 +40,7 @@ impl Gate {
     pub fn new(keys: TicketKeys, required: bool) -> Result<Self, KeyError> {
         let verifier = Verifier::new(&keys)?;
         let keys = ArcSwap::from_pointee(Keys { verifier, epoch: 0, known: keys });
-        Ok(Self { keys, required })
+        Ok(Self { keys, revoked: ArcSwap::default(), required })
     }
 
     /// A gate that asks for nothing.
@@ -61,6 +68,23 @@ impl Gate {
         let epoch = current.epoch + 1;
         self.keys.store(Arc::new(Keys { verifier, epoch, known: keys }));
         Ok(true)
+    }
+
+    /// Refuses the tickets of exactly these subjects from now on.
+    pub fn revoke(&self, list: Revocations) {
+        let subjects = list.subjects.into_iter().collect();
+        self.revoked.store(Arc::new(Revoked { digest: list.digest, subjects }));
+    }
+
+    /// Digest of the list in force; empty for the empty list.
+    #[must_use]
+    pub fn revoked_digest(&self) -> String {
+        self.revoked.load().digest.clone()
+    }
+
+    fn is_revoked(&self, claims: &Claims) -> bool {
+        let revoked = self.revoked.load();
+        !revoked.subjects.is_empty() && revoked.subjects.contains(&claims.subject)
     }
 
     /// Number of keys held.
@@ -118,9 +142,15 @@ impl TicketMemory {
         }
         if let Some(claims) = self.known.get(ticket) {
             check_time(claims, now)?;
+            if gate.is_revoked(claims) {
+                return Err(TicketError::Revoked);
+            }
             return Ok(Verified { claims: Rc::clone(claims), remembered: true });
         }
         let claims = Rc::new(keys.verifier.verify(ticket, now)?);
+        if gate.is_revoked(&claims) {
+            return Err(TicketError::Revoked);
+        }
         if self.order.len() >= self.tickets_max
             && let Some(oldest) = self.order.pop_front()
         {
@@ -166,6 +196,27 @@ mod tests {
         assert!(!gate.swap(keys).unwrap(), "the same keys change nothing");
         assert!(gate.swap(TicketKeys::default()).unwrap());
         assert_eq!(memory.check(&gate, &ticket, NOW).unwrap_err(), TicketError::UnknownKey);
+    }
+
+    #[test]
+    fn what_was_taken_back_is_refused_also_when_it_is_remembered() {
+        let signer = TicketSigner::generate().unwrap();
+        let gate = Gate::new(TicketKeys { keys: vec![signer.verification_key()] }, true).unwrap();
+        let mut memory = TicketMemory::new(4, 1);
+        let title = "night".parse().unwrap();
+        let of = |play: &str| {
+            let claims = Claims::play(play.to_owned(), &title, NOW, NOW.plus_millis(60_000));
+            signer.sign(&claims).unwrap()
+        };
+        let (kept, revoked) = (of("one"), of("two"));
+        memory.check(&gate, &revoked, NOW).unwrap();
+        gate.revoke(Revocations::of(vec!["three".to_owned(), "two".to_owned()]));
+        assert_eq!(memory.check(&gate, &revoked, NOW).unwrap_err(), TicketError::Revoked);
+        assert_eq!(memory.check(&gate, &of("three"), NOW).unwrap_err(), TicketError::Revoked);
+        memory.check(&gate, &kept, NOW).unwrap();
+        assert_eq!(gate.revoked_digest().len(), 16);
+        gate.revoke(Revocations::default());
+        memory.check(&gate, &revoked, NOW).unwrap();
     }
 
     #[test]

@@ -199,6 +199,9 @@ pub struct ReportDetail {
     /// How busy the machine is; absent when it does not measure.
     #[serde(default)]
     pub machine: Option<MachineReport>,
+    /// Digest of the revocations it holds; absent before the first list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_digest: Option<String>,
 }
 
 /// A content set, whole or changed.
@@ -261,6 +264,35 @@ pub struct ReportAnswer {
     pub unnamed: HeldKeys,
     /// Keys that verify tickets; the appliance keeps them on disk for when control is away.
     pub ticket_keys: TicketKeys,
+    /// Tickets taken back, when the appliance does not hold the list of this digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Revocations>,
+}
+
+/// Subjects whose tickets are refused though they have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Revocations {
+    /// Names the list: equal lists have equal digests. Empty for the empty list.
+    pub digest: String,
+    /// `sub` of the refused tickets, sorted; at most `limits::REVOCATIONS_MAX`.
+    pub subjects: Vec<String>,
+}
+
+impl Revocations {
+    /// The list of `subjects`, which are sorted, under its digest: FNV-1a (64 bits) of each with a
+    /// line end behind it, in hex. It tells one list from the next; it proves nothing.
+    #[must_use]
+    pub fn of(subjects: Vec<String>) -> Self {
+        if subjects.is_empty() {
+            return Self::default();
+        }
+        let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in subjects.iter().flat_map(|subject| subject.bytes().chain([b'\n'])) {
+            digest = (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Self { digest: format!("{digest:016x}"), subjects }
+    }
 }
 
 /// `GET /v1/keys/tickets`, public: ES256 keys that verify tickets, newest first.

@@ -14,6 +14,9 @@ pub const OBJECT_BYTES_MAX: u64 = 64 << 30;
 /// Longest play ticket as base64url text, bytes. Fits a request line beside the rest of a URL.
 pub const TICKET_BYTES_MAX: usize = 1024;
 
+/// Most tickets taken back before their end at one time; past that the ones that end last count.
+pub const REVOCATIONS_MAX: usize = 10_000;
+
 /// Most renditions of one title.
 pub const RENDITIONS_MAX: usize = 64;
 

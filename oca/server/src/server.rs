@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use control_types::fleet::DiskClass;
 use oca_store::{Index, Tail, Volume};
 
 use crate::access_log::{self, LogSink};
@@ -23,6 +24,7 @@ use crate::config::{Config, LogConfig, PacingConfig, TlsConfig, TlsFiles};
 use crate::library::{Lab, LabError, Library, Sealed};
 use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
 use crate::listen::{ListenError, listen_all};
+use crate::peers::Peers;
 use crate::rules::Rules;
 use crate::state::{self, StateError};
 use crate::tickets::Gate;
@@ -81,8 +83,8 @@ pub struct Crashed(String);
 /// How to serve a directory without objects, tickets or control.
 #[derive(Clone, Debug)]
 pub struct LabPlan {
-    /// The directory.
-    pub root: PathBuf,
+    /// The directories, and what kind of disk each stands for.
+    pub roots: Vec<(PathBuf, DiskClass)>,
     /// Where to listen.
     pub media: SocketAddr,
     /// Where `/metrics` is.
@@ -114,6 +116,8 @@ struct Plan {
     chunk_buffers: usize,
     bounds: Bounds,
     pacing: PacingConfig,
+    peers: Vec<String>,
+    state_dir: Option<PathBuf>,
     log: LogConfig,
     drain_ms: u64,
     upgrade_drain_ms: u64,
@@ -155,6 +159,7 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
     tracing::info!(objects = loaded.index.len(), bytes = loaded.index.held_bytes(), "loaded");
     let keys = state::load_keys(&config.state_dir, config.tickets.keys_file.as_deref())?;
     let gate = Gate::new(keys, config.tickets.required).map_err(StateError::Keys)?;
+    gate.revoke(state::load_revocations(&config.state_dir));
     if config.tickets.required && gate.key_count() == 0 {
         tracing::warn!("no ticket keys yet: every request is refused until control names some");
     }
@@ -166,7 +171,7 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
         tls.ticket_secret_file = Some(state::session_secret(&config.state_dir)?);
     }
     start(Plan {
-        library: Library::Sealed(Sealed::new(loaded.index)),
+        library: Library::Sealed(Sealed::with_patience(loaded.index, config.patience)),
         gate,
         tail: Some(loaded.tail),
         fleet: admin::FleetParts::new(config)?,
@@ -179,6 +184,8 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
         chunk_buffers: config.chunk_buffers,
         bounds: config.bounds,
         pacing: config.pacing,
+        peers: config.peers.clone(),
+        state_dir: Some(config.state_dir.clone()),
         log: config.log.clone(),
         drain_ms: config.drain_ms,
         upgrade_drain_ms: config.upgrade_drain_ms,
@@ -191,7 +198,7 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
 /// Whatever it misses, with the cure.
 pub fn lab(plan: &LabPlan) -> Result<Running, StartError> {
     start(Plan {
-        library: Library::Lab(Lab::new(&plan.root)?),
+        library: Library::Lab(Lab::new(&plan.roots)?),
         gate: Gate::open(),
         tail: None,
         fleet: None,
@@ -210,6 +217,8 @@ pub fn lab(plan: &LabPlan) -> Result<Running, StartError> {
         chunk_buffers: plan.chunk_buffers,
         bounds: Bounds::default(),
         pacing: PacingConfig::default(),
+        peers: Vec::new(),
+        state_dir: None,
         log: LogConfig::default(),
         drain_ms: crate::limits::DRAIN_MS,
         upgrade_drain_ms: crate::limits::UPGRADE_DRAIN_MS,
@@ -245,6 +254,7 @@ fn start(plan: Plan) -> Result<Running, StartError> {
         gate: Arc::new(plan.gate),
         tls,
         troubles,
+        peers: Arc::new(Peers::new(&plan.peers)),
         rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
     };
     let (ended_in, ended) = sync_channel(plan.workers + 1);
@@ -274,6 +284,7 @@ fn start(plan: Plan) -> Result<Running, StartError> {
         workers: handles,
         tail: plan.tail,
         troubles: troubles_out,
+        state_dir: plan.state_dir,
         fleet: plan.fleet,
         media_url: media_url(plan.advertise.as_deref(), listening, is_tls),
         limits,

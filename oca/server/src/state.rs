@@ -1,4 +1,4 @@
-//! The little that an appliance remembers between runs: the ticket keys control named last.
+//! The little that an appliance remembers between runs: what control said of tickets last.
 //! Written whole and renamed into place, so that a crash leaves the old ones.
 
 use std::fs::{self, File};
@@ -7,9 +7,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use control_token::KeyError;
-use control_types::fleet::TicketKeys;
+use control_types::fleet::{Revocations, TicketKeys};
 
 const KEYS_NAME: &str = "ticket-keys.json";
+const REVOKED_NAME: &str = "revoked-tickets.json";
 const SECRET_NAME: &str = "session-secret";
 
 /// Why the state cannot be used.
@@ -115,12 +116,31 @@ fn make_secret(state_dir: &Path, path: &Path) -> io::Result<()> {
 /// # Errors
 /// The disk's own; the old file stays.
 pub fn store_keys(state_dir: &Path, keys: &TicketKeys) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(keys)?;
-    let new = state_dir.join(format!("{KEYS_NAME}.new"));
+    store(state_dir, KEYS_NAME, &serde_json::to_vec_pretty(keys)?)
+}
+
+/// The tickets taken back that were stored last, or none. Control sends the list again whenever it
+/// is not this one, so a file that cannot be read costs no more than that.
+#[must_use]
+pub fn load_revocations(state_dir: &Path) -> Revocations {
+    let text = fs::read(state_dir.join(REVOKED_NAME)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Stores the tickets taken back for the next start.
+///
+/// # Errors
+/// The disk's own; the old file stays.
+pub fn store_revocations(state_dir: &Path, revoked: &Revocations) -> io::Result<()> {
+    store(state_dir, REVOKED_NAME, &serde_json::to_vec(revoked)?)
+}
+
+fn store(state_dir: &Path, name: &str, text: &[u8]) -> io::Result<()> {
+    let new = state_dir.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
-    file.write_all(&text)?;
+    file.write_all(text)?;
     file.sync_all()?;
-    fs::rename(&new, state_dir.join(KEYS_NAME))?;
+    fs::rename(&new, state_dir.join(name))?;
     File::open(state_dir)?.sync_all()
 }
 
@@ -129,6 +149,17 @@ mod tests {
     use control_types::fleet::TicketKey;
 
     use super::*;
+
+    #[test]
+    fn what_was_taken_back_stays_so_after_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load_revocations(dir.path()), Revocations::default());
+        let revoked = Revocations::of(vec!["one".to_owned()]);
+        store_revocations(dir.path(), &revoked).unwrap();
+        assert_eq!(load_revocations(dir.path()), revoked);
+        fs::write(dir.path().join(REVOKED_NAME), b"{").unwrap();
+        assert_eq!(load_revocations(dir.path()), Revocations::default());
+    }
 
     #[test]
     fn keys_survive_a_restart_and_a_broken_file_is_named() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use control_client::{ClientError, ControlClient, Credential};
 use control_types::ApplianceId;
-use control_types::fleet::{ApplianceReport, ReportAnswer, VolumeReport};
+use control_types::fleet::{ApplianceReport, ReportAnswer, ReportDetail, VolumeReport};
 
 use super::Admin;
 use crate::config::Config;
@@ -160,6 +160,13 @@ impl Reporter {
     fn take(&mut self, answer: ReportAnswer) {
         self.want_content = answer.want_content;
         self.admin.asked_to_drain.store(answer.drain, Ordering::Relaxed);
+        if let Some(revoked) = answer.revoked {
+            tracing::info!(tickets = revoked.subjects.len(), "new list of tickets taken back");
+            if let Err(error) = state::store_revocations(&self.fleet.state_dir, &revoked) {
+                tracing::error!(%error, "tickets taken back are not stored for the next start");
+            }
+            self.admin.gate.revoke(revoked);
+        }
         // An answer without keys would lock everybody out; it can only be a mistake.
         if self.fleet.keys_pinned || answer.ticket_keys.keys.is_empty() {
             return;
@@ -211,7 +218,10 @@ impl Reporter {
             content_digest,
             content,
             quarantined: admin.found_bad.lock().expect("no holder of this lock panics").clone(),
-            more: control_types::fleet::ReportDetail::default(),
+            more: ReportDetail {
+                revoked_digest: Some(admin.gate.revoked_digest()),
+                ..ReportDetail::default()
+            },
         }
     }
 }

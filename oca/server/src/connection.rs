@@ -26,6 +26,7 @@ mod admit;
 mod authorize;
 mod drain_rate;
 mod finish;
+mod h2;
 mod keys;
 mod locate;
 mod read;
@@ -70,6 +71,8 @@ enum State {
     Fetching(Box<Turn>),
     /// For bytes to go out, or for the next chunk.
     Sending(Box<Sending>),
+    /// For frames, or for what the answers on any of its streams wait for.
+    Multiplexed(Box<h2::Multiplex>),
     /// For the peer's end, after ours.
     Parting,
     /// For the kernel to give the socket up.
@@ -157,6 +160,7 @@ impl Connection {
                 Some(until) => return Some(until),
                 None => bounds.send_progress_ms,
             },
+            State::Multiplexed(multiplex) => return multiplex.due(self, bounds),
             State::Parting => LINGER_MS_MAX,
         };
         let due = self.progress_at.plus_millis(within);
@@ -179,6 +183,7 @@ impl Connection {
             State::Reading => "reading",
             State::Fetching(_) => "fetching",
             State::Sending(_) => "sending",
+            State::Multiplexed(_) => "multiplexed",
             State::Parting => "parting",
             State::Closing => "closing",
         };
@@ -277,6 +282,7 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         State::Reading => advance_reading(connection, station),
         State::Fetching(_) => send::fetch(connection, station),
         State::Sending(_) => send::step(connection, station),
+        State::Multiplexed(_) => h2::step(connection, station),
         State::Parting => finish::part(connection, station),
         State::Closing => Flow::Wait,
     };
@@ -288,14 +294,18 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
 
 /// The life of a request, in order.
 fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    if connection.stream.is_encrypted() && keys::decrypt(connection, station) == Flow::Wait {
+    if connection.stream.is_encrypted()
+        && keys::decrypt(connection, station, read::has_head) == Flow::Wait
+    {
         return Flow::Wait;
     }
     let turned = match read::next(connection, station) {
         Ok(None) => return read::more(connection, station),
-        Ok(Some(request)) => authorize::check(request, connection.peer, station)
-            .and_then(|allowed| locate::find(allowed, station))
-            .and_then(|extent| admit::admit(extent, station)),
+        Ok(Some(request)) => turn(request, connection.peer, station),
+        Err(_) if h2::is_wanted(connection, station) => {
+            connection.state = h2::open();
+            return Flow::Again;
+        }
         Err(refusal) => Err(refusal),
     };
     connection.requests += 1;
@@ -307,6 +317,17 @@ fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station
     Flow::Again
 }
 
+/// From what is asked to what may go out.
+fn turn<K: Kernel>(
+    request: read::Request<'_>,
+    peer: SocketAddr,
+    station: &mut Station<K>,
+) -> Result<Turn, Box<read::Refusal>> {
+    authorize::check(request, peer, station)
+        .and_then(|allowed| locate::find(allowed, station))
+        .and_then(|extent| admit::admit(extent, station))
+}
+
 /// Something the connection had under way ended.
 pub fn arrived<K: Kernel>(
     connection: &mut Connection,
@@ -316,6 +337,7 @@ pub fn arrived<K: Kernel>(
     match event {
         Event::Received(result, buffer) => {
             connection.receiving = false;
+            h2::heard(connection);
             read::received(connection, station, result, &buffer)
         }
         Event::Sent(result, buffer) => {
@@ -369,6 +391,7 @@ pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
             (CloseReason::Cut, Ending::Cut)
         }
         State::Sending(_) => (CloseReason::Stalled, Ending::Stalled),
+        State::Multiplexed(_) => return h2::overdue(connection, station),
         State::Parting => (CloseReason::PeerClosed, Ending::Complete),
         State::Closing => return Flow::Wait,
     };
@@ -381,6 +404,7 @@ pub fn drain<K: Kernel>(connection: &mut Connection, _station: &mut Station<K>) 
         State::Reading if connection.flight.is_none() && !connection.has_begun_a_head() => {
             connection.part(CloseReason::Draining)
         }
+        State::Multiplexed(_) => Flow::Again,
         _ => Flow::Wait,
     }
 }

@@ -10,7 +10,7 @@ use super::read::Note;
 use super::stream::Stream;
 use super::{Connection, Flow, Load, More, State};
 use crate::access_log::Line;
-use crate::library::Found;
+use crate::library::{Found, View};
 use crate::outcome::{CloseReason, Ending};
 use crate::tickets::Verified;
 use crate::worker::{Station, TokenKind};
@@ -73,6 +73,7 @@ pub fn abandoned<K: Kernel>(
             write(connection, station, &super::send::record_of(*turn), ending);
         }
         State::Sending(sending) => write(connection, station, &sending.record, ending),
+        State::Multiplexed(mut multiplex) => multiplex.abandon(connection, station, ending),
         State::Keys | State::Reading | State::Parting | State::Closing => {}
     }
 }
@@ -84,13 +85,28 @@ fn write<K: Kernel>(
     record: &Record,
     ending: Ending,
 ) {
+    write_of(connection, station, record, ending, &connection.plain);
+}
+
+/// The one record of a request whose head is `head`.
+pub fn write_of<K: Kernel>(
+    connection: &Connection,
+    station: &mut Station<K>,
+    record: &Record,
+    ending: Ending,
+    head: &[u8],
+) {
     station.counters.answer(record.outcome, ending);
+    if let Some(found) = record.found.as_ref().filter(|found| found.view == View::Payload) {
+        let now = station.now();
+        station.heat.count(&found.object, found.bytes, record.sent, now);
+    }
     let line = Line {
         wall_ms: station.kernel.wall_ms(),
         took_ns: station.now().since(record.note.began),
         record,
         ending,
-        head: &connection.plain,
+        head,
         peer: connection.peer,
         keys: connection.stream.keys(),
     };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use oca_sys::Kernel;
 
 use super::stream::{Progress, Pumped, Stream};
-use super::{Connection, Flow, Load, More, State};
+use super::{Connection, Flow, Load, More, State, h2};
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::Station;
 
@@ -29,7 +29,8 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
             if let Stream::Tls(tls) = &connection.stream {
                 station.counters.handshake(tls.suite(), tls.is_resumed());
             }
-            connection.state = State::Reading;
+            let is_h2 = matches!(&connection.stream, Stream::Tls(tls) if tls.speaks_h2());
+            connection.state = if is_h2 { h2::open() } else { State::Reading };
             connection.progress_at = station.now();
             Flow::Again
         }
@@ -40,9 +41,14 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     }
 }
 
-/// Decrypts what has arrived. `Again`: look at `plain`. `Wait`: something is under way.
-pub fn decrypt<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    while connection.stream.has_incoming() && !super::read::has_head(&connection.plain) {
+/// Decrypts what has arrived, until it is `enough`. `Again`: look at `plain`. `Wait`: something is
+/// under way.
+pub fn decrypt<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    enough: fn(&[u8]) -> bool,
+) -> Flow {
+    while connection.stream.has_incoming() && !enough(&connection.plain) {
         let Some(pumped) = pump(connection, station) else { return Flow::Wait };
         match pumped.progress {
             Progress::Decrypted => {}

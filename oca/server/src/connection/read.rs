@@ -110,10 +110,20 @@ pub fn next<'a, K: Kernel>(
     connection: &'a Connection,
     station: &Station<K>,
 ) -> Result<Option<Request<'a>>, Box<Refusal>> {
-    let bytes = connection.plain.as_slice();
-    if bytes.is_empty() {
-        return Ok(None);
+    match connection.plain.as_slice() {
+        [] => Ok(None),
+        bytes => request(bytes, station),
     }
+}
+
+/// The request whose head `bytes` begin with; `None` when they are too few.
+///
+/// # Errors
+/// As [`next`].
+pub fn request<'a, K: Kernel>(
+    bytes: &'a [u8],
+    station: &Station<K>,
+) -> Result<Option<Request<'a>>, Box<Refusal>> {
     let began = station.now();
     let malformed = |error: HeadError| {
         // Nobody knows where the next request starts: all that has arrived goes with this one.
@@ -130,6 +140,12 @@ pub fn next<'a, K: Kernel>(
         ..Note::blank(head_bytes, began)
     };
     match head.method {
+        // A body that nobody sends needs no permission to be sent.
+        Method::Get | Method::Head
+            if head.expect.is_some_and(|what| !what.eq_ignore_ascii_case("100-continue")) =>
+        {
+            return Err(Refusal::new(note, Outcome::ExpectationFailed));
+        }
         Method::Get | Method::Head => {}
         Method::Options => {
             return Err(Box::new(Refusal { note, answer: Short::Preflight, ticket: None }));
@@ -149,7 +165,8 @@ pub fn next<'a, K: Kernel>(
 }
 
 impl Note {
-    fn blank(head_bytes: usize, began: Nanos) -> Self {
+    /// Of a head that was not understood.
+    pub fn blank(head_bytes: usize, began: Nanos) -> Self {
         Self {
             head_bytes,
             method: Method::Other,

@@ -20,11 +20,13 @@ use super::finish::{self, Record};
 use super::read::{Refusal, Short};
 use super::stream::Stream;
 use super::{Connection, Flow, Holds, More, State};
+use crate::counters::class_row;
 use crate::library::Found;
 use crate::limits::SMALL_BODY_BYTES_MAX;
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{Fault, Station, Wish};
 use pace::Pace;
+pub use push::{Piece, next_piece, open};
 use push::{Pushed, push_clear, push_tls};
 
 /// An answer on its way out.
@@ -59,12 +61,10 @@ struct Body {
     found: Found,
     position: u64,
     end: u64,
-    /// The last chunk whose use is settled: it was counted, or it was read for this body.
+    /// The last chunk whose use is settled: it was counted, or it was awaited.
     settled: Option<u32>,
     /// The last chunk that was tried to be read ahead.
     ahead: Option<u32>,
-    /// The last chunk that was read ahead for this body.
-    own: Option<u32>,
     waits_for_disk: bool,
     pace: Option<Pace>,
 }
@@ -87,6 +87,16 @@ impl Sending {
         self.body.as_ref().is_some_and(|body| body.waits_for_disk)
     }
 
+    /// Whether a head, or what stands between two stretches, is to be written next.
+    pub fn has_opening(&self) -> bool {
+        self.opening.is_some()
+    }
+
+    /// Whether the next opening is the head of the answer.
+    pub fn opens_with_head(&self) -> bool {
+        matches!(self.opening, Some(Opening::Media(_) | Opening::Short(_)))
+    }
+
     /// Whether the rest is short enough to be copied beside the head.
     fn is_small(&self) -> bool {
         let small = |body: &Body| (1..=SMALL_BODY_BYTES_MAX).contains(&(body.end - body.position));
@@ -98,17 +108,17 @@ impl Sending {
         if self.is_done() || self.paused_until().is_some() { More::Last } else { More::Follows }
     }
 
-    fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.opening.is_none() && self.pages.is_none() && self.is_page_done()
     }
 
     /// Whether all bytes of this stretch went out.
-    fn is_page_done(&self) -> bool {
+    pub fn is_page_done(&self) -> bool {
         self.body.as_ref().is_none_or(|body| body.position >= body.end)
     }
 
     /// Goes on with what stands before the next stretch.
-    fn turn_page(&mut self) {
+    pub fn turn_page(&mut self) {
         if self.opening.is_none()
             && self.pages.is_some()
             && self.is_page_done()
@@ -144,7 +154,7 @@ pub fn fetch<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -
     Flow::Again
 }
 
-fn begin(mut turn: Turn, now: Nanos) -> Sending {
+pub fn begin(mut turn: Turn, now: Nanos) -> Sending {
     let has_body = turn.has_body();
     let pages = turn.extent.spans.take().map(|spans| Pages { spans, next: 0 });
     let found = turn.extent.found;
@@ -156,7 +166,6 @@ fn begin(mut turn: Turn, now: Nanos) -> Sending {
         // A first chunk that had to be awaited was not found in memory.
         settled: (!turn.is_hot).then_some(chunk_index(turn.extent.start)),
         ahead: None,
-        own: None,
         waits_for_disk: false,
         pace,
     };
@@ -192,6 +201,12 @@ pub fn record_of(turn: Turn) -> Record {
 ///
 /// Reading, Fetching -> Sending.
 pub fn refuse<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, refusal: Refusal) {
+    connection.progress_at = station.now();
+    connection.state = State::Sending(Box::new(refused(refusal)));
+}
+
+/// An answer without media.
+pub fn refused(refusal: Refusal) -> Sending {
     let (outcome, found) = match refusal.answer {
         Short::Refused { outcome, .. } => (outcome, None),
         Short::NotModified(found) => (Outcome::NotModified, Some(found)),
@@ -207,14 +222,13 @@ pub fn refuse<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, 
         sent: 0,
         is_hot: true,
     };
-    connection.progress_at = station.now();
-    connection.state = State::Sending(Box::new(Sending {
+    Sending {
         record,
         opening: Some(Opening::Short(refusal.answer)),
         body: None,
         pages: None,
         first_byte_counted: false,
-    }));
+    }
 }
 
 /// The turn of a fetching connection comes to nothing.
@@ -232,6 +246,15 @@ fn fetch_refused<K: Kernel>(
     Flow::Again
 }
 
+/// What is answered when bytes will not come and nothing was said yet.
+pub fn outcome_of(fault: Fault) -> Outcome {
+    match fault {
+        Fault::Gone => Outcome::UnknownObject,
+        Fault::Disk => Outcome::DiskFailed,
+        Fault::Corrupt => Outcome::ChunkBad,
+    }
+}
+
 /// The bytes will not come: a status if the head is not out yet, else the connection is cut, so
 /// that the player notices and goes elsewhere.
 pub fn failed<K: Kernel>(
@@ -240,14 +263,7 @@ pub fn failed<K: Kernel>(
     fault: Fault,
 ) -> Flow {
     match &connection.state {
-        State::Fetching(_) => {
-            let outcome = match fault {
-                Fault::Gone => Outcome::UnknownObject,
-                Fault::Disk => Outcome::DiskFailed,
-                Fault::Corrupt => Outcome::ChunkBad,
-            };
-            fetch_refused(connection, station, outcome)
-        }
+        State::Fetching(_) => fetch_refused(connection, station, outcome_of(fault)),
         // What is in flight is good; only a connection that waits for these bytes is cut.
         State::Sending(sending) if sending.waits_for_disk() && connection.flight.is_none() => {
             connection.abort(station, CloseReason::Cut, Ending::Cut)
@@ -311,6 +327,9 @@ pub fn sent<K: Kernel>(
         connection.launch(station, buffer, start..flight.end, more, flight.load());
         return Flow::Wait;
     }
+    if let State::Multiplexed(multiplex) = &mut connection.state {
+        multiplex.landed(station);
+    }
     if let State::Sending(sending) = &mut connection.state {
         sending.record.sent += flight.media;
         station.counters.media_bytes.add(flight.media);
@@ -326,13 +345,26 @@ pub fn sent<K: Kernel>(
 }
 
 fn count_first_byte<K: Kernel>(connection: &mut Connection, station: &Station<K>) {
-    if let State::Sending(sending) = &mut connection.state
-        && !std::mem::replace(&mut sending.first_byte_counted, true)
-    {
-        station.counters.first_byte.add(station.now().since(sending.record.note.began));
+    if let State::Sending(sending) = &mut connection.state {
+        sending.count_first_byte(station);
     }
 }
 
-fn chunk_index(position: u64) -> u32 {
+impl Sending {
+    /// Counts the time to the first byte, once.
+    pub fn count_first_byte<K: Kernel>(&mut self, station: &Station<K>) {
+        if std::mem::replace(&mut self.first_byte_counted, true) {
+            return;
+        }
+        let took = station.now().since(self.record.note.began);
+        station.counters.first_byte.add(took);
+        if let Some(found) = &self.record.found {
+            let tier = if self.record.is_hot { 0 } else { 1 + class_row(found.class) };
+            station.counters.first_byte_from[tier].add(took);
+        }
+    }
+}
+
+pub fn chunk_index(position: u64) -> u32 {
     u32::try_from(position / CHUNK_BYTES).unwrap_or(u32::MAX)
 }

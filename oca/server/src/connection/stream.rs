@@ -116,6 +116,11 @@ impl Tls {
         self.said_farewell
     }
 
+    /// Whether both ends agreed on HTTP/2.
+    pub fn speaks_h2(&self) -> bool {
+        self.session.alpn_protocol() == Some(b"h2")
+    }
+
     /// Takes in received bytes. False when they are more than any honest peer sends at once.
     pub fn take(&mut self, bytes: &[u8]) -> bool {
         self.incoming.extend_from_slice(bytes);

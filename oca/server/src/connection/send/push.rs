@@ -17,7 +17,7 @@ use crate::connection::{Connection, Holds, Load, More};
 use crate::hot_set::Chunk;
 use crate::library::Found;
 use crate::limits::{PACED_SEND_BYTES_MAX, RETRY_AFTER_S};
-use crate::worker::{Station, Wish};
+use crate::worker::{Seat, Station, Wish};
 
 /// What became of a push.
 pub enum Pushed {
@@ -39,7 +39,7 @@ pub fn push_clear<K: Kernel>(
     sending: &mut Sending,
 ) -> Pushed {
     if sending.opening.is_none() && station.chunks_in_flight < station.chunks_in_flight_max {
-        let (chunk, range) = match next_piece(connection, station, sending, usize::MAX) {
+        let (chunk, range) = match next_piece(connection.seat, station, sending, usize::MAX) {
             Piece::Bytes(chunk, range) => (chunk, range),
             Piece::None => return Pushed::Waits,
             Piece::Ended(pushed) => return pushed,
@@ -56,7 +56,7 @@ pub fn push_clear<K: Kernel>(
     let mut media = 0;
     if wrote == 0 || sending.is_small() {
         let room = buffer.len() - wrote;
-        match next_piece(connection, station, sending, room) {
+        match next_piece(connection.seat, station, sending, room) {
             Piece::Bytes(chunk, range) => {
                 media = range.len() as u64;
                 buffer[wrote..wrote + range.len()].copy_from_slice(&chunk.buffer[range]);
@@ -98,7 +98,7 @@ pub fn push_tls<K: Kernel>(
         if room == 0 || sending.is_page_done() || (wrote > 0 && sending.paused_until().is_some()) {
             break;
         }
-        let (chunk, range) = match next_piece(connection, station, sending, room) {
+        let (chunk, range) = match next_piece(connection.seat, station, sending, room) {
             Piece::Bytes(chunk, range) => (chunk, range),
             // What is sealed already goes out; this is asked for again after.
             Piece::None | Piece::Ended(_) if wrote > 0 => break,
@@ -142,7 +142,7 @@ fn starve<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> P
 }
 
 /// The next bytes of a body.
-enum Piece {
+pub enum Piece {
     /// This range of this chunk; the body's position is past it.
     Bytes(Chunk, Range<usize>),
     /// Not in memory yet; the seat will be told.
@@ -151,8 +151,9 @@ enum Piece {
     Ended(Pushed),
 }
 
-fn next_piece<K: Kernel>(
-    connection: &Connection,
+/// The next bytes of a body, at most `bytes_max`.
+pub fn next_piece<K: Kernel>(
+    seat: Seat,
     station: &mut Station<K>,
     sending: &mut Sending,
     bytes_max: usize,
@@ -160,7 +161,7 @@ fn next_piece<K: Kernel>(
     let Some(body) = sending.body.as_mut() else { return Piece::None };
     let index = chunk_index(body.position);
     body.waits_for_disk = false;
-    let chunk = match station.chunk(&body.found, index, connection.seat) {
+    let chunk = match station.chunk(&body.found, index, seat) {
         Wish::Ready(chunk) => chunk,
         Wish::Later => {
             body.waits_for_disk = true;
@@ -171,15 +172,12 @@ fn next_piece<K: Kernel>(
         Wish::Never(_) => return Piece::Ended(Pushed::Cut),
         Wish::OverBudget => return Piece::Ended(Pushed::OverBudget),
     };
-    if body.settled.replace(index) != Some(index) && body.own != Some(index) {
+    if body.settled.replace(index) != Some(index) {
         station.count_use(&body.found, index);
     }
     let next = index.saturating_add(1);
-    if body.ahead.replace(next) != Some(next)
-        && u64::from(next) * CHUNK_BYTES < body.end
-        && station.read_ahead(&body.found, next)
-    {
-        body.own = Some(next);
+    if body.ahead.replace(next) != Some(next) && u64::from(next) * CHUNK_BYTES < body.end {
+        station.read_ahead(&body.found, next);
     }
     let start = (body.position - u64::from(index) * CHUNK_BYTES) as usize;
     let left = usize::try_from(body.end - body.position).unwrap_or(usize::MAX);
@@ -199,7 +197,7 @@ fn next_piece<K: Kernel>(
 
 /// Writes the head, and a refusal's body, or what stands before a stretch, to the start of `out`;
 /// answers its length.
-fn open<K: Kernel>(station: &mut Station<K>, sending: &mut Sending, out: &mut [u8]) -> usize {
+pub fn open<K: Kernel>(station: &mut Station<K>, sending: &mut Sending, out: &mut [u8]) -> usize {
     let mut wrote = match sending.opening.take() {
         None => return 0,
         Some(Opening::Page(_)) => 0,
@@ -238,6 +236,7 @@ fn open_answer<K: Kernel>(
     if station.draining {
         record.note.keep_alive = false;
     }
+    let next = station.shared.peers.next_for(record.outcome);
     let mut tag = [0u8; TAG_BYTES];
     let answer = match opening {
         Opening::Media(found) | Opening::Page(found) => {
@@ -256,7 +255,7 @@ fn open_answer<K: Kernel>(
             outcome,
             total,
             retry_after_s: (outcome.status() == 503).then_some(RETRY_AFTER_S),
-            next: None,
+            next: next.as_deref().map(String::as_str),
         },
     };
     let date = station.date();

@@ -1,0 +1,402 @@
+//! Many answers on one connection: HTTP/2 between the socket and the same steps that every request
+//! goes through. Never judges a request and never reads a disk: it shares both with HTTP/1.1.
+//!
+//! ```text
+//! bytes -> oca_http::h2::Session -> head as text -> read, authorize, locate, admit -> Member
+//! Members, in turn: chunk -> DATA frame -> send buffer (sealed, under TLS) -> socket
+//! ```
+//!
+//! A connection has one send under way, as in HTTP/1.1; it carries frames of several streams. Bytes
+//! are copied once more than there, into the frames, which is what it costs to speak HTTP/2.
+//! The end of a connection is a GOAWAY: streams under way finish, later ones are told to go
+//! elsewhere.
+
+mod assemble;
+mod member;
+
+use std::rc::Rc;
+
+use oca_http::h2::{Code, Event, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, PREFACE, Session};
+use oca_http::{HeadError, Outcome};
+use oca_sys::{Kernel, Nanos};
+
+use super::read::{self, Refusal};
+use super::send::{chunk_index, outcome_of, refused};
+use super::stream::{Stream, clear_bytes_that_fit};
+use super::{Connection, Flow, Load, More, State, finish, keys, turn};
+use crate::library::Library;
+use crate::limits::{Bounds, H2_FETCHES_MAX};
+use crate::outcome::{CloseReason, Ending};
+use crate::worker::{Fault, Station, Wish};
+use member::{Answer, Blocked, Member};
+
+/// The streams of one connection.
+pub struct Multiplex {
+    session: Session,
+    members: Vec<Member>,
+    /// Whose turn it is.
+    next: usize,
+    /// Something other than the socket spoke: who waits for a disk may ask again.
+    may_ask: bool,
+    /// The peer broke a rule: nothing but our GOAWAY goes out.
+    has_failed: bool,
+    /// Why the connection is to end once nothing is left.
+    ending: Option<CloseReason>,
+    /// When a request was begun that has no end yet.
+    half_since: Option<Nanos>,
+}
+
+/// What is left to do with the connection.
+enum Next {
+    Wait,
+    Again,
+    Part(CloseReason),
+    Abort(CloseReason, Ending),
+}
+
+/// The state of a connection that speaks HTTP/2 from here on.
+pub fn open() -> State {
+    State::Multiplexed(Box::new(Multiplex {
+        session: Session::new(),
+        members: Vec::new(),
+        next: 0,
+        may_ask: true,
+        has_failed: false,
+        ending: None,
+        half_since: None,
+    }))
+}
+
+/// Whether what could not be read as HTTP/1.1 is the start of HTTP/2 in the clear. Only a lab
+/// takes that: it is for people with tools, and members come with TLS.
+pub fn is_wanted<K: Kernel>(connection: &Connection, station: &Station<K>) -> bool {
+    let start = connection.plain.get(..PREFACE.len()).unwrap_or(&connection.plain);
+    matches!(connection.stream, Stream::Clear)
+        && matches!(*station.shared.library, Library::Lab(_))
+        && start.starts_with(b"PRI * HTTP/2.0\r\n\r\n")
+        && PREFACE.starts_with(start)
+}
+
+/// The socket spoke: that is no news of a disk.
+pub fn heard(connection: &mut Connection) {
+    if let State::Multiplexed(multiplex) = &mut connection.state {
+        multiplex.may_ask = false;
+    }
+}
+
+/// Takes in what has come and sends what can go.
+///
+/// Multiplexed -> Multiplexed, Parting (left, or a broken rule), Closing.
+pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    let encrypted = connection.stream.is_encrypted();
+    if encrypted && keys::decrypt(connection, station, has_frame) == Flow::Wait {
+        return Flow::Wait;
+    }
+    with(connection, station, |multiplex, connection, station| {
+        multiplex.advance(connection, station)
+    })
+}
+
+/// The deadline of the connection, or of one of its streams, has come.
+pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    with(connection, station, |multiplex, connection, station| {
+        multiplex.overdue(connection, station)
+    })
+}
+
+fn has_frame(plain: &[u8]) -> bool {
+    plain.len() >= FRAME_HEAD_BYTES + FRAME_BYTES_MAX
+}
+
+/// Lends the streams out of their connection and does with it what is left to do.
+fn with<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    act: impl FnOnce(&mut Multiplex, &mut Connection, &mut Station<K>) -> Next,
+) -> Flow {
+    let state = std::mem::replace(&mut connection.state, State::Reading);
+    let State::Multiplexed(mut multiplex) = state else {
+        connection.state = state;
+        return Flow::Wait;
+    };
+    let next = act(&mut multiplex, connection, station);
+    connection.state = State::Multiplexed(multiplex);
+    match next {
+        Next::Wait => Flow::Wait,
+        Next::Again => Flow::Again,
+        Next::Part(reason) => connection.part(reason),
+        Next::Abort(reason, ending) => connection.abort(station, reason, ending),
+    }
+}
+
+impl Multiplex {
+    fn advance<K: Kernel>(
+        &mut self,
+        connection: &mut Connection,
+        station: &mut Station<K>,
+    ) -> Next {
+        self.retire(connection, station);
+        let heard = self.listen(connection, station);
+        if station.parts_idle || (station.draining && !self.members.is_empty()) {
+            self.session.leave();
+            self.ending.get_or_insert(CloseReason::Draining);
+        }
+        self.fetch(connection, station);
+        let pushed = self.push(connection, station);
+        self.may_ask = true;
+        match pushed {
+            // Windows are opened while bytes are on their way.
+            Next::Wait if connection.flight.is_some() => connection.receive(station),
+            Next::Wait if self.has_failed => return Next::Part(CloseReason::Malformed),
+            Next::Wait if self.members.is_empty() => {
+                if let Some(reason) = self.ending.filter(|_| self.session.streams() == 0) {
+                    return Next::Part(reason);
+                }
+                if connection.peer_done {
+                    return Next::Part(CloseReason::PeerClosed);
+                }
+                connection.receive(station);
+            }
+            Next::Wait => connection.receive(station),
+            _ => return pushed,
+        }
+        // A record may still be undecrypted behind the bytes that were taken.
+        if heard && connection.flight.is_none() { Next::Again } else { Next::Wait }
+    }
+
+    /// Takes in the frames that have come; true when there were any bytes of them.
+    fn listen<K: Kernel>(&mut self, connection: &mut Connection, station: &mut Station<K>) -> bool {
+        let mut plain = std::mem::take(&mut connection.plain);
+        let mut at = 0;
+        while !self.has_failed {
+            let Ok(taken) = self.session.take(&plain[at..]) else {
+                self.has_failed = true;
+                self.abandon(connection, station, Ending::ClientGone);
+                at = plain.len();
+                break;
+            };
+            at += taken.bytes;
+            match taken.event {
+                None => break,
+                Some(Event::Request { stream, head }) => {
+                    self.begin(connection, station, stream, head);
+                }
+                Some(Event::Reset { stream }) => {
+                    self.lose(connection, station, stream, Ending::ClientGone);
+                }
+            }
+        }
+        plain.drain(..at);
+        connection.plain = plain;
+        let is_half = self.session.streams() > self.members.len();
+        self.half_since = is_half.then(|| self.half_since.unwrap_or(station.now()));
+        at > 0
+    }
+
+    /// The life of a request, in the same order as in HTTP/1.1.
+    fn begin<K: Kernel>(
+        &mut self,
+        connection: &mut Connection,
+        station: &mut Station<K>,
+        stream: u32,
+        head: Vec<u8>,
+    ) {
+        let turned = match read::request(&head, station) {
+            Ok(Some(request)) => turn(request, connection.peer, station),
+            // A session hands out whole heads; half of one is as malformed as any.
+            Ok(None) => {
+                let note = read::Note::blank(head.len(), station.now());
+                Err(Refusal::new(note, Outcome::BadHead(HeadError::RequestLine)))
+            }
+            Err(refusal) => Err(refusal),
+        };
+        connection.requests += 1;
+        connection.progress_at = station.now();
+        let answer = match turned {
+            Ok(turn) => Answer::Fetching(Box::new(turn)),
+            Err(refusal) => Answer::Sending(Box::new(refused(*refusal))),
+        };
+        self.members.push(Member::new(stream, head, answer, station.now()));
+    }
+
+    /// Members that wait for a disk.
+    fn waiting(&self) -> usize {
+        self.members.iter().filter(|member| member.is_waiting()).count()
+    }
+
+    /// Gets first chunks, for a few streams at a time: one client must not fill a disk's queue.
+    fn fetch<K: Kernel>(&mut self, connection: &Connection, station: &mut Station<K>) {
+        let mut waiting = self.waiting();
+        for member in &mut self.members {
+            let may_ask = if member.is_waiting() { self.may_ask } else { waiting < H2_FETCHES_MAX };
+            let Answer::Fetching(turn) = &mut member.answer else { continue };
+            if !may_ask {
+                continue;
+            }
+            let wish = turn
+                .has_body()
+                .then(|| chunk_index(turn.extent.start))
+                .map(|index| station.chunk(&turn.extent.found, index, connection.seat));
+            let was_waiting = member.is_waiting();
+            match wish {
+                None | Some(Wish::Ready(_)) => member.start(station.now()),
+                Some(Wish::Later) => member.waits(station.now()),
+                Some(Wish::Never(fault)) => member.refuse(outcome_of(fault), station.now()),
+                Some(Wish::OverBudget) => member.refuse(Outcome::OverBudget, station.now()),
+            }
+            waiting += usize::from(member.is_waiting());
+            waiting -= usize::from(was_waiting);
+        }
+    }
+
+    /// Sends as many frames as a send buffer holds.
+    fn push<K: Kernel>(&mut self, connection: &mut Connection, station: &mut Station<K>) -> Next {
+        if self.session.control().is_empty() && self.members.iter().all(Member::has_nothing) {
+            return Next::Wait;
+        }
+        let Some(mut out) = station.send_buffer() else { return starve(connection, station) };
+        let (wrote, media) = match &mut connection.stream {
+            Stream::Clear => self.assemble(connection.seat, station, &mut out),
+            Stream::Tls(_) => {
+                let Some(mut clear) = station.send_buffer() else {
+                    return starve(connection, station);
+                };
+                let room = clear_bytes_that_fit(out.len()).min(clear.len());
+                let (bytes, media) = self.assemble(connection.seat, station, &mut clear[..room]);
+                let Stream::Tls(tls) = &mut connection.stream else { return Next::Wait };
+                match tls.seal(&clear[..bytes], &mut out) {
+                    Ok(wrote) => (wrote, media),
+                    Err(_) => return Next::Abort(CloseReason::Cut, Ending::Cut),
+                }
+            }
+        };
+        let cut = self.cut(connection, station);
+        if wrote > 0 {
+            let load = Load { media, ..Load::NO_MEDIA };
+            connection.launch(station, Rc::new(out), 0..wrote, More::Last, load);
+        }
+        if cut && wrote == 0 { Next::Again } else { Next::Wait }
+    }
+
+    /// Resets the streams whose bytes will not come; true when there were any.
+    fn cut<K: Kernel>(&mut self, connection: &Connection, station: &mut Station<K>) -> bool {
+        let cut: Vec<_> =
+            self.members.iter().filter_map(|member| Some((member.stream, member.cut?))).collect();
+        for (stream, ending) in &cut {
+            self.session.reset(*stream, Code::Internal);
+            self.lose(connection, station, *stream, *ending);
+        }
+        !cut.is_empty()
+    }
+
+    /// The last send is gone: what it carried counts.
+    pub fn landed<K: Kernel>(&mut self, station: &Station<K>) {
+        self.may_ask = false;
+        for member in &mut self.members {
+            member.landed(station);
+        }
+    }
+
+    /// Writes the records of answers that are out.
+    fn retire<K: Kernel>(&mut self, connection: &mut Connection, station: &mut Station<K>) {
+        let mut at = 0;
+        while let Some(member) = self.members.get(at) {
+            if !member.is_out() {
+                at += 1;
+                continue;
+            }
+            let member = self.members.remove(at);
+            connection.progress_at = station.now();
+            member.close(connection, station, Ending::Complete);
+        }
+    }
+
+    /// A stream ended before its answer.
+    fn lose<K: Kernel>(
+        &mut self,
+        connection: &Connection,
+        station: &mut Station<K>,
+        stream: u32,
+        ending: Ending,
+    ) {
+        if let Some(at) = self.members.iter().position(|member| member.stream == stream) {
+            self.members.remove(at).close(connection, station, ending);
+        }
+    }
+
+    /// The connection ends: every answer under way gets `ending`.
+    pub fn abandon<K: Kernel>(
+        &mut self,
+        connection: &Connection,
+        station: &mut Station<K>,
+        ending: Ending,
+    ) {
+        for member in std::mem::take(&mut self.members) {
+            let ending = if member.is_out() { Ending::Complete } else { ending };
+            member.close(connection, station, ending);
+        }
+    }
+
+    /// When this connection wants to be looked at if nothing happens before.
+    pub fn due(&self, connection: &Connection, bounds: &Bounds) -> Option<Nanos> {
+        let since = |from: Nanos, within_ms| Some(from.plus_millis(within_ms));
+        let own = if connection.flight.is_some() {
+            since(connection.progress_at, bounds.send_progress_ms)
+        } else if !self.members.is_empty() {
+            None
+        } else if self.session.is_between_frames() && connection.plain.is_empty() {
+            since(connection.progress_at, bounds.idle_ms)
+        } else {
+            since(connection.progress_at, bounds.head_ms)
+        };
+        let half = self.half_since.and_then(|from| since(from, bounds.head_ms));
+        let members = self.members.iter().filter_map(|member| member.due(bounds));
+        members.chain(own).chain(half).chain(connection.drain_rate.due(bounds)).min()
+    }
+
+    fn overdue<K: Kernel>(
+        &mut self,
+        connection: &mut Connection,
+        station: &mut Station<K>,
+    ) -> Next {
+        let (now, bounds) = (station.now(), station.shared.rules.bounds);
+        if connection.flight.is_some() {
+            return Next::Abort(CloseReason::Stalled, Ending::Stalled);
+        }
+        if self.half_since.is_some_and(|from| from.plus_millis(bounds.head_ms) <= now) {
+            return Next::Abort(CloseReason::HeadDeadline, Ending::ClientGone);
+        }
+        if self.members.is_empty() {
+            if self.ending.is_some() {
+                return Next::Abort(CloseReason::Stalled, Ending::Stalled);
+            }
+            let is_idle = self.session.is_between_frames() && connection.plain.is_empty();
+            let reason =
+                if is_idle { CloseReason::IdleDeadline } else { CloseReason::HeadDeadline };
+            self.session.leave();
+            self.ending = Some(reason);
+            return Next::Again;
+        }
+        for member in &mut self.members {
+            if member.due(&bounds).is_none_or(|due| due > now) {
+                continue;
+            }
+            match member.blocked() {
+                Blocked::Paused => member.resume(),
+                Blocked::FirstChunk => member.refuse(outcome_of(Fault::Disk), now),
+                Blocked::Chunk => member.cut = Some(Ending::Cut),
+                Blocked::Window => member.cut = Some(Ending::Stalled),
+                Blocked::Not => {}
+            }
+        }
+        self.cut(connection, station);
+        Next::Again
+    }
+}
+
+fn starve<K: Kernel>(connection: &Connection, station: &mut Station<K>) -> Next {
+    match station.starve(connection.seat) {
+        Ok(()) => Next::Wait,
+        Err(_) => Next::Abort(CloseReason::OverBudget, Ending::Abandoned),
+    }
+}

@@ -102,6 +102,13 @@ impl ObjectReader {
         &self.seal
     }
 
+    /// Tells the kernel that what was read of it will not be asked for again: a scrub or a move
+    /// must not push out what members are watching. A hint, so its failure means nothing.
+    pub fn forget_cached(&self) {
+        let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+        let _ = nix::fcntl::posix_fadvise(&self.file, 0, 0, advice);
+    }
+
     /// Reads chunk `index` into `into` (at most `CHUNK_BYTES`) and checks it.
     ///
     /// # Errors

@@ -110,6 +110,15 @@ impl Writer {
         &self.shared.volume
     }
 
+    /// Whether the volume is still where it was: its journal can be asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]: the disk is gone, or somebody moved the directory away.
+    pub fn is_there(&self) -> Result<(), StoreError> {
+        let path = self.volume().journal_path();
+        fs::metadata(&path).map(drop).map_err(StoreError::io(&path, "find the journal"))
+    }
+
     /// Whether `object` is published here.
     #[must_use]
     pub fn holds(&self, object: &ObjectId) -> bool {

@@ -7,12 +7,13 @@
 mod kit;
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use control_types::fleet::DiskClass;
 use kit::{CHUNK, payload, publish, seal, volume, write_missing};
 use oca_store::{
-    Change, Depth, Imported, Index, Kind, ObjectReader, StoreError, Verdict, Volume, Writer, check,
-    report_bad,
+    Change, Depth, Imported, Index, Kind, ObjectReader, QuarantineBound, StoreError, Verdict,
+    Volume, Writer, check, report_bad,
 };
 
 fn text(error: &StoreError) -> String {
@@ -261,4 +262,49 @@ fn a_check_tells_each_kind_of_damage_apart() {
     let payloads = verdicts(Depth::Payload);
     assert!(payloads.contains(&(Some(objects[2]), Verdict::Chunks(vec![1]))));
     assert_eq!(payloads.len(), 6, "{payloads:?}");
+}
+
+#[test]
+fn a_quarantine_is_emptied_oldest_first_beyond_its_bounds() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Writer::open(&volume(dir.path()), "test").unwrap();
+    for seed in 0..3 {
+        let object = publish(&writer, &payload(seed, CHUNK)).unwrap().object();
+        writer.quarantine(&object).unwrap();
+    }
+    let kept = || fs::read_dir(dir.path().join("quarantine")).unwrap().count();
+    let file = CHUNK as u64 + 4096;
+    let day = Duration::from_secs(86_400);
+    let bound = QuarantineBound { age_max: day, bytes_max: 3 * file };
+    let now = SystemTime::now();
+    assert_eq!(writer.empty_quarantine(&bound, now).unwrap().objects, 0);
+    let tight = QuarantineBound { bytes_max: 2 * file, ..bound };
+    let emptied = writer.empty_quarantine(&tight, now).unwrap();
+    assert_eq!((emptied.objects, emptied.bytes, kept()), (1, file, 2));
+    assert_eq!(writer.empty_quarantine(&bound, now + 2 * day).unwrap().objects, 2);
+    assert_eq!(kept(), 0);
+}
+
+#[test]
+fn a_retired_object_is_off_the_list_and_its_file_stays_until_readers_have_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let volume = volume(dir.path());
+    let writer = Writer::open(&volume, "test").unwrap();
+    let bytes = payload(1, 100);
+    let object = publish(&writer, &bytes).unwrap().object();
+    let retired = writer.retire(&object).unwrap();
+    assert!(!writer.holds(&object) && volume.object_path(&object).exists());
+    writer.finish(retired).unwrap();
+    assert!(!volume.object_path(&object).exists());
+    // Wanted again while it waits: it is the same file, and stays.
+    publish(&writer, &bytes).unwrap();
+    let retired = writer.retire(&object).unwrap();
+    publish(&writer, &bytes).unwrap();
+    writer.finish(retired).unwrap();
+    assert!(writer.holds(&object) && volume.object_path(&object).exists());
+    // A crash between the two: the next writer takes the file away.
+    let _lost = writer.retire(&object).unwrap();
+    drop(writer);
+    let writer = Writer::open(&volume, "test").unwrap();
+    assert!(!writer.holds(&object) && !volume.object_path(&object).exists());
 }

@@ -2,31 +2,42 @@
 //! Ranks nothing; a player that gets no answer keeps the last one, so refusing is harmless.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use control_steering::Question;
-use control_types::play::SteeringManifest;
-use control_types::{ErrorWord, PlayId};
+use control_types::play::{PathwayClone, RankedAppliance, SteeringManifest};
+use control_types::{ApplianceId, ErrorWord, PlayId};
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
-use crate::manifests::offered_objects;
-use crate::play::{open_to_players, under_way};
+use crate::manifests::{Dialect, PATHWAYS, Stage, clones, offered_objects, pathways_of};
+use crate::play::{UnderWay, open_to_players, ranked_now, under_way};
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(steering)).layer(open_to_players())
 }
 
+/// What players append to a steering URL, and what we wrote into it.
+#[derive(Deserialize)]
+struct Asked {
+    /// Of the manifest that the URL was written into.
+    pathways: Option<String>,
+    #[serde(rename = "_DASH_pathway")]
+    dash: Option<String>,
+}
+
 /// Content Steering manifest (RFC 8216bis 7.1 and its DASH-IF twin). Players append
 /// `_HLS_pathway`, `_HLS_throughput`, `_DASH_pathway` or `_DASH_throughput`; the ranking does not
-/// hang on them, so they are not read.
+/// hang on them, only the dialect of clones does.
 #[utoipa::path(get, path = "/v1/plays/{play}/steering", tag = "play",
     params(
         ("play" = PlayId, Path),
+        ("pathways" = Option<String>, Query, description = "of the manifest, comma-separated"),
         ("_HLS_pathway" = Option<String>, Query, description = "where an HLS player streams from"),
         ("_DASH_pathway" = Option<String>, Query, description = "where a DASH player streams from"),
     ),
@@ -34,13 +45,14 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
 async fn steering(
     State(gateway): State<Gateway>,
     Path(id): Path<PlayId>,
+    Query(asked): Query<Asked>,
     address: MemberAddress,
     base: PublicUrl,
 ) -> Result<impl IntoResponse, Refusal> {
     let play = under_way(&gateway, &id).await?;
     let objects = offered_objects(&play.title.record, play.height_max);
     let question = Question { ip: address.0, title: &play.play.title, objects: &objects };
-    let manifest = gateway.services().steering.steering_manifest(
+    let mut manifest = gateway.services().steering.steering_manifest(
         &question,
         gateway.settings().steering_ttl_s,
         base.of_play(&id, "steering"),
@@ -50,6 +62,28 @@ async fn steering(
         let message = "no appliance can be offered now; stay where you are";
         return Err(Refusal::new(ErrorWord::Unavailable, message));
     }
+    let pathways = pathways_of(asked.pathways.as_deref().unwrap_or_default());
+    if asked.pathways.is_some() {
+        let known: Vec<&str> = pathways.iter().map(ApplianceId::as_str).collect();
+        manifest.reload_uri = format!("{}?{PATHWAYS}={}", manifest.reload_uri, known.join(","));
+        let is_known = |id: &String| known.contains(&id.as_str());
+        if !manifest.pathway_priority.iter().all(is_known) {
+            let dialect = if asked.dash.is_some() { Dialect::Dash } else { Dialect::Hls };
+            let ranked = ranked_now(&gateway, address, &play)?;
+            manifest.pathway_clones = clones_of(&play, &ranked, &pathways, dialect);
+        }
+    }
     gateway.metrics().count_steering();
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(manifest)))
+}
+
+fn clones_of(
+    play: &UnderWay,
+    ranked: &[RankedAppliance],
+    pathways: &[ApplianceId],
+    dialect: Dialect,
+) -> Vec<PathwayClone> {
+    let (record, height_max) = (&play.title.record, play.height_max);
+    let stage = Stage { record, ranked, height_max, steering_url: "" };
+    clones(&stage, pathways, dialect)
 }

@@ -69,14 +69,12 @@ async fn events(
 
 /// A play as telemetry wants to know it: at home where the member's longest prefix is announced.
 pub(crate) fn pressed(gateway: &Gateway, play: &PlayRow, address: MemberAddress) -> Press {
-    let fleet = gateway.services().steering.fleet();
-    let covers = fleet.registry.prefixes.covers(address.0);
     Press {
         play: play.play,
         account: play.account,
         profile: play.profile,
         title: play.title.clone(),
-        home_sites: covers.first().map(|cover| cover.sites.to_vec()).unwrap_or_default(),
+        home_sites: gateway.services().steering.home_sites(address.0),
         began_at: play.pressed_at,
     }
 }

@@ -100,6 +100,26 @@ pub enum SteeringError {
     /// The machine is broken.
     #[error("the system gave no randomness for a key")]
     NoRandomness,
+    /// A policy has mistakes.
+    #[error("the policy is refused: {}", mistakes.join("; "))]
+    BadPolicy {
+        /// Every one, with its cure.
+        mistakes: Vec<String>,
+    },
+    /// A line is not of the steering log.
+    #[error("the log is refused: {why}; take it with `ocactl steer log`")]
+    BadRecord {
+        /// Which line and what is wrong.
+        why: String,
+    },
+    /// Room for no more objects.
+    #[error("the catalog has {objects} objects and steering keeps {max}: take titles down")]
+    LibraryFull {
+        /// How many there are.
+        objects: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The ledger said no.
     #[error("the ledger could not {doing}")]
     Store {
@@ -123,11 +143,14 @@ impl SteeringError {
             | Self::UnknownIspKey(_) => ErrorWord::NotFound,
             Self::NotYours { .. } => ErrorWord::Forbidden,
             Self::NoRandomness => ErrorWord::Internal,
-            Self::BadSite { .. } | Self::BadAppliance { .. } | Self::BadWindow { .. } => {
-                ErrorWord::BadRequest
-            }
+            Self::BadSite { .. }
+            | Self::BadAppliance { .. }
+            | Self::BadPolicy { .. }
+            | Self::BadRecord { .. }
+            | Self::BadWindow { .. } => ErrorWord::BadRequest,
             Self::PrefixClaimed { .. }
             | Self::FleetFull { .. }
+            | Self::LibraryFull { .. }
             | Self::IspKeysFull { .. }
             | Self::WindowTaken(_)
             | Self::StalePlan { .. } => ErrorWord::Conflict,

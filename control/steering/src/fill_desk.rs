@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use control_store::StoreError;
-use control_store::ledger::{FillLedger, PlanPut};
+use control_store::ledger::{FillLedger, KeyPurpose, PlanPut, SigningKeyRow};
+use control_token::OrdersSigner;
 use control_types::fill::{
-    FillProgress, FillReport, FillState, NewWindow, NightPlan, Orders, PlaceableObject, Window,
-    WindowScope,
+    FillProgress, FillReport, FillState, NewWindow, NightPlan, Orders, PlaceableObject,
+    SignedOrders, Window, WindowScope,
 };
 use control_types::{ApplianceId, UnixMillis, WindowId};
 
@@ -32,6 +33,7 @@ use schedules::Rules;
 /// Windows, plan and fill progress.
 pub struct FillDesk {
     ledger: Arc<dyn FillLedger>,
+    signer: OrdersSigner,
     /// Those in the ledger, with every night that was closed early.
     windows: ArcSwap<Vec<Window>>,
     rules: ArcSwap<Rules>,
@@ -43,13 +45,15 @@ pub struct FillDesk {
 }
 
 impl FillDesk {
-    /// Reads windows and plan.
+    /// Reads windows and plan, and the key that signs orders; at first start it makes one.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
+    /// When the ledger cannot be read, or holds a key that is none.
     pub async fn open(ledger: Arc<dyn FillLedger>, now: UnixMillis) -> Result<Self, SteeringError> {
+        let signer = orders_signer(&*ledger, now).await?;
         let desk = Self {
             ledger,
+            signer,
             windows: ArcSwap::default(),
             rules: ArcSwap::default(),
             plan: ArcSwapOption::empty(),
@@ -186,7 +190,8 @@ impl FillDesk {
         self.plan.load_full()
     }
 
-    /// What one appliance works from: its windows that are not over and its part of the plan.
+    /// What one appliance works from, signed: its windows that are not over and its part of the
+    /// plan.
     ///
     /// # Errors
     /// `UnknownAppliance`.
@@ -196,7 +201,7 @@ impl FillDesk {
         appliance: &ApplianceId,
         fill_ticket: String,
         now: UnixMillis,
-    ) -> Result<Orders, SteeringError> {
+    ) -> Result<SignedOrders, SteeringError> {
         let fleet = steering.fleet();
         if !fleet.registry.appliances.contains_key(appliance) {
             return Err(SteeringError::UnknownAppliance(appliance.clone()));
@@ -207,14 +212,24 @@ impl FillDesk {
         let work = plan.and_then(|plan| {
             plan.appliances.iter().find(|part| part.appliance == *appliance).cloned()
         });
-        Ok(Orders {
+        let orders = Orders {
+            appliance: appliance.clone(),
             now,
             serial: plan.map_or(0, |plan| plan.serial),
             plan: plan.map(|plan| plan.id),
             windows,
             work,
             fill_ticket,
-        })
+        };
+        let orders = serde_json::to_string(&orders).expect("orders are strings and numbers");
+        let signature = self.signer.sign(&orders);
+        Ok(SignedOrders { orders, signature, key: self.signer.public_key() })
+    }
+
+    /// Public key under which all orders are signed: what an agent's `control.orders_key` pins.
+    #[must_use]
+    pub fn orders_key(&self) -> String {
+        self.signer.public_key()
     }
 
     /// Takes in how far an agent is; the caller has matched its key.
@@ -222,6 +237,10 @@ impl FillDesk {
         report.failures.truncate(FILL_FAILURES_MAX);
         for failure in &mut report.failures {
             failure.why.truncate(failure.why.floor_char_boundary(FILL_WHY_BYTES_MAX));
+        }
+        report.troubles.truncate(FILL_FAILURES_MAX);
+        for trouble in &mut report.troubles {
+            trouble.truncate(trouble.floor_char_boundary(FILL_WHY_BYTES_MAX));
         }
         let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         progress.insert(report.appliance.clone(), FillProgress { report, heard_at: now });
@@ -249,6 +268,33 @@ impl FillDesk {
             windows: self.windows_ahead(now, |_| true),
         }
     }
+}
+
+/// The newest key for orders. Of processes that start at once, all go on with the same one.
+async fn orders_signer(
+    ledger: &dyn FillLedger,
+    now: UnixMillis,
+) -> Result<OrdersSigner, SteeringError> {
+    let store = SteeringError::store;
+    let keys = ledger.signing_keys(KeyPurpose::Orders).await;
+    let row = match keys.map_err(store("read the key of orders"))?.into_iter().next() {
+        Some(row) => row,
+        None => {
+            let fresh = OrdersSigner::generate().map_err(|_| SteeringError::NoRandomness)?;
+            let row = SigningKeyRow {
+                purpose: KeyPurpose::Orders,
+                kid: fresh.public_key(),
+                pkcs8: fresh.to_pkcs8().to_vec(),
+                made_at: now,
+            };
+            let first = ledger.first_signing_key(&row).await;
+            first.map_err(store("keep the key of orders"))?
+        }
+    };
+    OrdersSigner::from_pkcs8(&row.pkcs8).map_err(|error| {
+        let (what, why) = (format!("orders key {}", row.kid), error.to_string());
+        store("read the key of orders")(StoreError::Damaged { what, why })
+    })
 }
 
 fn is_over(window: &Window, now: UnixMillis) -> bool {

@@ -1,27 +1,49 @@
-//! The fleet as one immutable value: what is registered, and what each appliance last said. Holds
-//! no lock and decides nothing; a change is a new value.
+//! The fleet: what is registered, what each appliance last said, and the snapshot of both that
+//! decisions read. Decides nothing.
+//!
+//! A report changes one [`Cell`] and costs the same in a fleet of any size. [`Fleet`] is composed
+//! from all cells when a question finds it too old (`service.rs`), and never changes then.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ahash::{AHashMap, AHashSet};
+use ahash::AHashMap;
+use arc_swap::ArcSwapOption;
+use control_routes::RouteTable;
 use control_store::ledger::{ApplianceRow, IspKeyRow, KeyHash};
-use control_types::fleet::{ApplianceRecord, ApplianceReport, HeldObject, Site};
-use control_types::{ApplianceId, IspId, ObjectId, SiteId, UnixMillis};
+use control_types::fleet::{ApplianceRecord, ApplianceReport, Health, Link, Role, Site};
+use control_types::{ApplianceId, IspId, SiteId, UnixMillis};
 
-use crate::ear::Ear;
-use crate::health::Conduct;
+use crate::complaints::Complaints;
+use crate::ear::{Ear, Sight};
+use crate::health::{Conduct, LoadStep};
+use crate::held::Held;
+use crate::index::Index;
+use crate::library::Library;
 use crate::prefixes::Prefixes;
+use crate::service::Settings;
 
-/// Everything a decision looks at.
+/// Everything a decision looks at, as of one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
     /// From the ledger.
     pub registry: Arc<Registry>,
-    /// From reports; an appliance that never reported is absent.
-    pub seen: Arc<AHashMap<ApplianceId, Arc<Seen>>>,
-    /// When anybody was heard last.
-    pub ear: Ear,
+    /// Objects by name and slot.
+    pub library: Arc<Library>,
+    /// What networks announce, beyond what sites are registered with.
+    pub routes: RouteTable,
+    /// By the registry's numbers.
+    pub states: Vec<State>,
+    /// By the routes' numbers of sites: the registry's.
+    pub(crate) route_sites: Arc<[u32]>,
+    /// By the routes' numbers of appliances: the registry's.
+    pub(crate) route_boxes: Arc<[u32]>,
+    /// Nobody at all was heard for longer than `silent_ms`.
+    pub is_deaf: bool,
+    /// When it was composed.
+    pub at: UnixMillis,
+    /// How many changes it has seen.
+    pub(crate) version: u64,
 }
 
 /// What operators registered.
@@ -37,6 +59,8 @@ pub struct Registry {
     pub isp_keys: AHashMap<KeyHash, IspId>,
     /// Announced to sites.
     pub prefixes: Prefixes,
+    /// Sites and appliances by number.
+    pub index: Index,
 }
 
 /// One registered appliance.
@@ -46,6 +70,54 @@ pub struct Registered {
     pub record: ApplianceRecord,
     /// Asked to drain by operator or ISP.
     pub drain: bool,
+}
+
+/// What changes of one appliance without an operator: its last report, and what players say.
+#[derive(Debug, Default)]
+pub struct Cell {
+    /// Absent before its first report.
+    pub seen: ArcSwapOption<Seen>,
+    /// Held by whoever folds a report in.
+    pub(crate) folding: Mutex<()>,
+    complaints: Mutex<Complaints>,
+    /// When it was first known to be asked to drain, milliseconds; 0: not, or before we started.
+    pub(crate) drains_since: std::sync::atomic::AtomicU64,
+}
+
+/// What one appliance last said.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Its last report, without the content set.
+    pub report: Arc<ApplianceReport>,
+    /// When that came, by control's clock: shown, never compared.
+    pub heard_at: UnixMillis,
+    /// The same as [`Ear`] counts: ages are measured from here.
+    pub steady_ms: u64,
+    /// How it behaved over the last reports.
+    pub conduct: Conduct,
+    /// How loaded it is, with hysteresis.
+    pub load: LoadStep,
+    /// What it holds.
+    pub held: Arc<Held>,
+}
+
+/// One appliance as decisions see it.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What it last said.
+    pub seen: Option<Arc<Seen>>,
+    /// As far as is believed.
+    pub health: Health,
+    /// Offered in spite of its silence.
+    pub is_doubted: bool,
+    /// Its report is overdue.
+    pub is_late: bool,
+    /// Players complain of it.
+    pub is_shunned: bool,
+    /// Asked to drain at this time; sessions may leave one by one. 0: they must leave at once.
+    pub drains_since: UnixMillis,
+    /// Fingerprints it is not believed to hold, sorted.
+    pub denied: Vec<u64>,
 }
 
 impl Registry {
@@ -61,55 +133,156 @@ impl Registry {
             registry.keys.insert(row.key_hash, id.clone());
             registry.appliances.insert(id, Registered { record: row.record, drain: row.drain });
         }
+        registry.index = Index::of(&registry.sites, &registry.appliances);
         registry
     }
-}
 
-/// What one appliance last said.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    /// Its last report, without the content set.
-    pub report: Arc<ApplianceReport>,
-    /// When that came, by control's clock: shown, never compared.
-    pub heard_at: UnixMillis,
-    /// The same as [`Ear`] counts: ages are measured from here.
-    pub steady_ms: u64,
-    /// How it behaved over the last reports.
-    pub conduct: Conduct,
-    /// What it holds.
-    pub held: Arc<Held>,
-}
-
-/// A content set.
-#[derive(Clone, Debug, Default)]
-pub struct Held {
-    /// Of the whole set, as the appliance computed it; empty when the set is not the whole truth.
-    pub digest: String,
-    /// For membership.
-    pub objects: AHashSet<ObjectId>,
-    /// For the planner, in the appliance's order.
-    pub listing: Vec<HeldObject>,
-    /// Bytes of all objects together.
-    pub bytes: u64,
-}
-
-impl Held {
-    /// The set in a report's `content`.
+    /// Whether the ledger still says the same, so that nothing needs to be made anew.
     #[must_use]
-    pub fn of(digest: String, mut listing: Vec<HeldObject>) -> Self {
-        let mut objects = AHashSet::with_capacity(listing.len());
-        // Copies on two volumes of one box are one object to steering.
-        listing.retain(|held| objects.insert(held.object));
-        let bytes = listing.iter().map(|held| held.bytes).fold(0, u64::saturating_add);
-        Self { digest, objects, listing, bytes }
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        self.sites == other.sites
+            && self.appliances == other.appliances
+            && self.keys == other.keys
+            && self.isp_keys == other.isp_keys
+    }
+}
+
+impl Registered {
+    /// Since when it takes nothing new for the operator's, ISP's or calendar's sake; the flag's own
+    /// time is not known here.
+    #[must_use]
+    pub fn maintained_since(&self, now: UnixMillis) -> Option<UnixMillis> {
+        let windows = self.record.detail.maintenance.iter();
+        let mut open = windows.filter(|window| window.from <= now && now < window.until);
+        open.next().map(|window| window.from)
+    }
+}
+
+impl Cell {
+    /// What players say of it.
+    pub(crate) fn complaints<T>(&self, look: impl FnOnce(&mut Complaints) -> T) -> T {
+        look(&mut self.complaints.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a snapshot is composed from.
+pub struct Parts<'a> {
+    /// From the ledger, with the cells.
+    pub registry: &'a Arc<Registry>,
+    /// Objects by name and slot.
+    pub library: &'a Arc<Library>,
+    /// What networks announce.
+    pub routes: &'a RouteTable,
+    /// When anybody was heard.
+    pub ear: Ear,
+    /// Thresholds.
+    pub settings: &'a Settings,
+}
+
+impl Fleet {
+    /// The fleet at `now`; `before` lends what has not changed.
+    #[must_use]
+    pub fn compose(parts: &Parts<'_>, before: Option<&Self>, now: UnixMillis) -> Self {
+        let registry = parts.registry;
+        let boxes = &registry.index.boxes;
+        let heard: Vec<Option<Arc<Seen>>> =
+            boxes.iter().map(|one| one.cell.seen.load_full()).collect();
+        let sight = Sight::of(registry, &heard, parts.ear, parts.settings, now);
+        let mut states: Vec<State> = boxes
+            .iter()
+            .zip(heard)
+            .zip(registry.appliances.values())
+            .map(|((one, seen), registered)| {
+                compose_state(&sight, &one.cell, seen, registered, now)
+            })
+            .collect();
+        // That many boxes at once are not sick: the players' network is, or somebody lies.
+        let shunned = states.iter().filter(|state| state.is_shunned).count();
+        if shunned > sight.left_out_max(states.len()) {
+            states.iter_mut().for_each(|state| state.is_shunned = false);
+        }
+        let same = before.filter(|before| {
+            Arc::ptr_eq(&before.registry, registry)
+                && before.routes.version() == parts.routes.version()
+        });
+        let (route_sites, route_boxes) = match same {
+            Some(before) => (Arc::clone(&before.route_sites), Arc::clone(&before.route_boxes)),
+            None => registry.index.of_routes(parts.routes.names()),
+        };
+        Self {
+            registry: Arc::clone(registry),
+            library: Arc::clone(parts.library),
+            routes: parts.routes.clone(),
+            states,
+            route_sites,
+            route_boxes,
+            is_deaf: sight.is_deaf,
+            at: now,
+            version: 0,
+        }
     }
 
-    /// The set without `lost`; its digest is then unknown, which asks for the whole set again.
+    /// What an appliance last said.
     #[must_use]
-    pub fn without(&self, lost: &[ObjectId]) -> Self {
-        // A set: one box names thousands, and all others wait for this to end.
-        let lost: AHashSet<&ObjectId> = lost.iter().collect();
-        let left = self.listing.iter().filter(|held| !lost.contains(&held.object));
-        Self::of(String::new(), left.copied().collect())
+    pub fn seen(&self, id: &ApplianceId) -> Option<&Arc<Seen>> {
+        let number = self.registry.index.number_of(id)?;
+        self.states.get(number as usize)?.seen.as_ref()
     }
+}
+
+fn compose_state(
+    sight: &Sight,
+    cell: &Cell,
+    seen: Option<Arc<Seen>>,
+    registered: &Registered,
+    now: UnixMillis,
+) -> State {
+    let maintained = registered.maintained_since(now);
+    let asked = registered.drain || maintained.is_some();
+    let belief = sight.judge(asked, seen.as_deref());
+    let leaving = seen
+        .as_ref()
+        .is_some_and(|seen| seen.report.more.leaving || (seen.report.draining && !asked));
+    let flagged = cell.drains_since.load(std::sync::atomic::Ordering::Relaxed);
+    let since = match (leaving, maintained, registered.drain) {
+        (true, ..) | (false, None, false) => UnixMillis(0),
+        (false, Some(from), _) => from,
+        (false, None, true) => UnixMillis(flagged),
+    };
+    let (is_shunned, denied) = cell.complaints(|complaints| {
+        if complaints.is_quiet() {
+            return (false, Vec::new());
+        }
+        (complaints.is_shunned(now), complaints.denied(now))
+    });
+    State {
+        health: belief.health,
+        is_doubted: belief.is_doubted,
+        is_late: belief.is_late,
+        is_shunned,
+        drains_since: since,
+        denied,
+        seen,
+    }
+}
+
+/// One appliance's fixed properties, by number.
+#[derive(Debug)]
+pub struct Boxed {
+    /// Which.
+    pub id: ApplianceId,
+    /// Where, by number.
+    pub site: u32,
+    /// What for.
+    pub role: Role,
+    /// How members reach it.
+    pub link: Link,
+    /// Boxes of one number fail together.
+    pub domain: u32,
+    /// Megabits a second it may send.
+    pub capacity_mbps: u32,
+    /// Of its id.
+    pub hash: u64,
+    /// What changes.
+    pub cell: Arc<Cell>,
 }

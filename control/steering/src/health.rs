@@ -25,14 +25,18 @@
 
 use std::sync::Arc;
 
-use control_types::fleet::{ApplianceReport, Health};
+use control_types::fleet::{ApplianceRecord, ApplianceReport, Health};
 
-use crate::ear::Moment;
-use crate::fleet::{Held, Seen};
+use crate::ear::{Moment, silent_ms_of};
+use crate::fleet::Seen;
+use crate::held::Held;
+use crate::library::Library;
 use crate::limits::{
     BAD_REPORTS_TO_SICK, ERRORS_PER_MILLE_BAD, FALLS_DOUBLING_MAX, GOOD_REPORTS_TO_WELL,
-    REPORTS_TO_FORGIVE, REPORTS_TO_RETURN, REQUESTS_JUDGED_MIN,
+    LOAD_BACK_PERCENT, REPORTS_TO_FORGIVE, REPORTS_TO_RETURN, REQUESTS_JUDGED_MIN,
 };
+use crate::policy::Policy;
+use crate::service::Settings;
 
 /// Counters over an appliance's last reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,37 +118,96 @@ pub enum Folded {
     },
 }
 
+/// How loaded an appliance is, and the step of that with hysteresis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadStep {
+    /// Of its capacity, the greater of bits and members.
+    pub per_mille: u32,
+    /// 0 idle, 1 busy, 2 high, 3 full: up as soon as a threshold is reached, down when the load is
+    /// `LOAD_BACK_PERCENT` below it.
+    pub step: u8,
+}
+
+impl LoadStep {
+    /// The load that comes after `self`.
+    #[must_use]
+    pub fn next(self, per_mille: u32, policy: &Policy) -> Self {
+        let reached = policy.step_of(per_mille);
+        let left = policy.step_of(per_mille.saturating_add(LOAD_BACK_PERCENT as u32 * 10));
+        Self { per_mille, step: self.step.clamp(reached, left.max(reached)) }
+    }
+}
+
+/// What a report is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Yardstick<'a> {
+    /// Objects by name and slot.
+    pub library: &'a Library,
+    /// As registered.
+    pub record: &'a ApplianceRecord,
+    /// Thresholds.
+    pub settings: &'a Settings,
+    /// By both clocks.
+    pub now: Moment,
+}
+
 /// Folds one report into what was known of the appliance.
 #[must_use]
-pub fn fold(
-    before: Option<&Seen>,
-    mut report: ApplianceReport,
-    silent_ms: u64,
-    now: Moment,
-) -> Folded {
+pub fn fold(before: Option<&Seen>, mut report: ApplianceReport, by: &Yardstick<'_>) -> Folded {
     if let Some(before) = before {
         let same_run = before.report.run == report.run;
         if same_run && report.sequence <= before.report.sequence {
             return Folded::Stale;
         }
     }
-    let held = fold_content(before, &mut report);
+    let held = fold_content(before, &mut report, by.library);
     let want_content = held.digest != report.content_digest;
-    let conduct = fold_conduct(before, &report, silent_ms, now);
-    let Moment { wall, steady_ms } = now;
-    let seen = Seen { report: Arc::new(report), heard_at: wall, steady_ms, conduct, held };
+    let silent_ms = before.map_or(0, |before| silent_ms_of(before, by.settings.silent_ms));
+    let conduct = fold_conduct(before, &report, silent_ms, by.now);
+    let load = before.map_or(LoadStep::default(), |before| before.load);
+    let load = load.next(load_per_mille(by.record, &report), &by.settings.policy);
+    let Moment { wall, steady_ms } = by.now;
+    let seen = Seen { report: Arc::new(report), heard_at: wall, steady_ms, conduct, load, held };
     Folded::Heard { seen: Box::new(seen), want_content }
 }
 
-/// Until the set that was asked for comes, the last one stands: mostly right beats nothing.
-fn fold_content(before: Option<&Seen>, report: &mut ApplianceReport) -> Arc<Held> {
-    let held = match (report.content.take(), before) {
-        (Some(listing), _) => Arc::new(Held::of(report.content_digest.clone(), listing)),
-        (None, Some(before)) => Arc::clone(&before.held),
-        (None, None) => Arc::default(),
+fn load_per_mille(record: &ApplianceRecord, report: &ApplianceReport) -> u32 {
+    let share = |part: u64, whole: u64| {
+        u32::try_from(u128::from(part) * 1_000 / u128::from(whole.max(1))).unwrap_or(u32::MAX)
     };
-    let holds_lost = report.quarantined.iter().any(|object| held.objects.contains(object));
-    if holds_lost { Arc::new(held.without(&report.quarantined)) } else { held }
+    let bits = share(report.sending_bps, record.capacity_bps);
+    let members = record.detail.connections_max;
+    let members = members.map_or(0, |most| share(report.connections, most));
+    let machine = report.more.machine.unwrap_or_default();
+    // A port or a processor that is full says so however few bits that is; the processor only near
+    // its end, because a busy one that keeps up is no reason to send anybody away.
+    let cpu = if machine.cpu_per_mille >= 950 { machine.cpu_per_mille } else { 0 };
+    bits.max(members).max(machine.nic_per_mille).max(cpu).min(10_000)
+}
+
+/// Until the set that was asked for comes, the last one stands: mostly right beats nothing.
+fn fold_content(
+    before: Option<&Seen>,
+    report: &mut ApplianceReport,
+    library: &Library,
+) -> Arc<Held> {
+    let known = before.map(|before| Arc::clone(&before.held)).unwrap_or_default();
+    let digest = || report.content_digest.clone();
+    let mut held = match (report.content.take(), report.more.held.take()) {
+        (Some(listing), _) => Arc::new(Held::listed(digest(), &listing, library)),
+        (None, Some(update)) if update.base.is_empty() => {
+            Arc::new(Held::whole(&update, digest(), library))
+        }
+        // A change of another set than ours: the digests will differ, which asks for the whole.
+        (None, Some(update)) => known.changed(&update, digest(), library).map_or(known, Arc::new),
+        (None, None) => known,
+    };
+    let named = std::mem::take(&mut report.more.named);
+    if !named.is_empty() {
+        Arc::make_mut(&mut held).name(&named);
+    }
+    let holds_lost = !report.quarantined.is_empty() && held.has_any(&report.quarantined, library);
+    if holds_lost { Arc::new(held.without(&report.quarantined, library)) } else { held }
 }
 
 fn fold_conduct(

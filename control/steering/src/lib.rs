@@ -6,25 +6,41 @@
 //! *Needs* the ledger's fleet and fill tables. *Never* speaks HTTP, signs a ticket or knows a
 //! member.
 //!
-//! A ranked list is decided by [`model`], a pure function over one immutable [`fleet::Fleet`]: no
-//! lock, no I/O, no clock. `explain` shows every candidate's verdict from that same function.
+//! A ranked list is decided by [`decide`] and [`rank`], pure functions over one immutable
+//! [`fleet::Fleet`]: no lock, no I/O, no clock. `explain` shows every candidate's verdict from that
+//! same decision, and a replay makes it again from the log.
 
 #![forbid(unsafe_code)]
 
+mod asks;
+mod checks;
+pub mod complaints;
+pub mod decide;
 pub mod ear;
 mod error;
 mod fill_desk;
 pub mod fleet;
 pub mod health;
+pub mod held;
+pub mod index;
 mod isp;
+pub mod library;
 pub mod limits;
-pub mod model;
+mod live;
+mod past;
+pub mod policy;
 pub mod prefixes;
+pub mod rank;
+pub mod recorder;
+pub mod replay;
 mod service;
 mod words;
 
+pub use asks::Counted;
+pub use decide::{Question, Ranked};
 pub use error::SteeringError;
 pub use fill_desk::FillDesk;
 pub use isp::Reach;
-pub use model::{Question, Ranked};
+pub use library::{LibraryObject, LibraryTitle};
+pub use policy::Policy;
 pub use service::{Heard, Settings, Steering};

@@ -2,9 +2,29 @@
 
 use control_types::limits::RANKED_MAX;
 
-/// Appliances one control process keeps. A report copies the fleet's table of pointers, so this
-/// bounds the work of a report as well as the memory.
-pub const APPLIANCES_MAX: usize = 2_000;
+/// Appliances one control process keeps: a report costs the same however many there are, the
+/// fleet's snapshot is made anew at most every [`SNAPSHOT_MS_PER_100`] for each hundred of them.
+pub const APPLIANCES_MAX: usize = 25_000;
+/// Age that a snapshot of a hundred appliances may reach, milliseconds: a fleet of 20,000 is looked
+/// at five times a second, one below a hundred at every question.
+pub const SNAPSHOT_MS_PER_100: u64 = 1;
+/// Maintenance windows of one appliance.
+pub const MAINTENANCE_MAX: usize = 16;
+/// Longest name of a failure domain, bytes.
+pub const FAILURE_DOMAIN_BYTES_MAX: usize = 64;
+
+/// Objects of all titles together: bounds a box's row of bits to 512 KiB.
+pub const LIBRARY_OBJECTS_MAX: usize = 4 << 20;
+/// Slots of titles taken down that are not worth numbering anew.
+pub const RETIRED_SLOTS_MIN: usize = 10_000;
+/// Objects of one box that no title has and that are kept by name, for the planner to prune.
+pub const LOOSE_NAMED_MAX: usize = 100_000;
+
+/// A tier's or origin's site that was not announced to the member is asked only if it is among this
+/// many nearest.
+pub const NEAR_TIERS_MAX: usize = 12;
+/// The same of origins.
+pub const NEAR_ORIGINS_MAX: usize = 4;
 
 /// Prefixes of one site.
 pub const PREFIXES_PER_SITE_MAX: usize = 10_000;
@@ -24,6 +44,15 @@ pub const SITE_NAME_BYTES_MAX: usize = 120;
 pub const ERRORS_PER_MILLE_BAD: u64 = 50;
 /// Fewer requests than this prove nothing either way: they wait for those of the next report.
 pub const REQUESTS_JUDGED_MIN: u64 = 10;
+/// Questions of one record of the log.
+pub const ASKS_PER_RECORD_MAX: usize = 200;
+/// Candidates kept of one question.
+pub const CANDIDATES_RECORDED_MAX: usize = 24;
+/// Questions that wait to be taken for the log, at most.
+pub const ASKS_WAITING_MAX: usize = 5_000;
+/// Appliances that were no candidates, listed in one explanation.
+pub const EXPLAINED_MAX: usize = 500;
+
 /// Bad reports in a row before an appliance is sick: one burst is not a disease.
 pub const BAD_REPORTS_TO_SICK: u32 = 2;
 /// Good reports in a row before a sick appliance is well again.
@@ -35,24 +64,56 @@ pub const REPORTS_TO_FORGIVE: u32 = 300;
 /// Falls that still double what it takes to come back: 2 reports become 128, 5 become 320.
 pub const FALLS_DOUBLING_MAX: u32 = 6;
 
-/// Most of the fleet that silence may leave out at once, per cent of those heard within
-/// [`SILENCE_BELIEVED_MS`]. More is taken for a fault of control's own sight.
-pub const SILENT_PERCENT_MAX: usize = 50;
+/// Longest time between two of its reports that an appliance may announce, milliseconds.
+pub const NEXT_REPORT_MS_MAX: u64 = 60_000;
+/// A report that is overdue by this share of its interval is late, per cent.
+pub const LATE_PERCENT: u64 = 150;
+/// A report overdue by this share makes one player's refusal enough, per cent.
+pub const OVERDUE_PERCENT: u64 = 115;
+/// Interval of an appliance that announces none or a shorter one, milliseconds.
+pub const OVERDUE_MS_MIN: u64 = 500;
+/// The same until an appliance is silent, per cent.
+pub const SILENT_PERCENT: u64 = 250;
 /// As many may always be left out: in a small fleet half of it is one rack with one power cord.
 pub const SILENT_ALWAYS: usize = 4;
 /// Silence this long is believed whoever else is silent, milliseconds: 1 h, by when a person has
 /// looked.
 pub const SILENCE_BELIEVED_MS: u64 = 3_600_000;
 
-/// Load at which an appliance is no longer equal to an idle one, per cent of its capacity.
-pub const LOAD_BUSY_PERCENT: u64 = 70;
-/// See [`LOAD_BUSY_PERCENT`].
-pub const LOAD_HIGH_PERCENT: u64 = 85;
-/// Load at which an appliance stands behind all that have room, whatever else speaks for it.
-pub const LOAD_FULL_PERCENT: u64 = 95;
+/// Load must fall this far below a step before the step is left, per cent of capacity.
+pub const LOAD_BACK_PERCENT: u64 = 5;
+/// A drain that was asked for moves sessions over this time, milliseconds: with a TTL of 10 s all
+/// are elsewhere in 40 s, and never all at once.
+pub const DRAIN_SPREAD_MS: u64 = 30_000;
 
-/// Distances in one step of this many kilometres count as equal.
-pub const DISTANCE_STEP_KM: f64 = 50.0;
+/// One span of counting what players say, milliseconds.
+pub const BUCKET_MS: u64 = 5_000;
+/// Members that must be refused before a box is shunned whose reports arrive.
+pub const REFUSERS_MIN: usize = 2;
+/// Within this time, milliseconds.
+pub const REFUSED_MS: u64 = 10_000;
+/// Fewer answers than this prove nothing.
+pub const VOICES_MIN: u64 = 8;
+/// Members that must complain before a box is shunned for bad answers.
+pub const COMPLAINERS_MIN: usize = 3;
+/// Share of bad answers that shuns, per cent.
+pub const BAD_PERCENT_SHUN: u64 = 25;
+/// Share of bad answers under which it is taken back, per cent.
+pub const BAD_PERCENT_BACK: u64 = 10;
+/// Shortest time a box is shunned, milliseconds.
+pub const SHUN_MS: u64 = 10_000;
+/// A fall this long after the last is a first one, milliseconds.
+pub const SHUN_FORGIVEN_MS: u64 = 300_000;
+/// Objects denied of one box.
+pub const DENIALS_MAX: usize = 512;
+/// An object is denied this long on one member's word, milliseconds.
+pub const DENIED_ALONE_MS: u64 = 60_000;
+/// On two members' word, milliseconds.
+pub const DENIED_MS: u64 = 600_000;
+/// A box is asked for its whole set at most once in this time because of denials, milliseconds.
+pub const RESYNC_MS: u64 = 30_000;
+/// Time to the first byte that a player counts as a bad answer, milliseconds.
+pub const FIRST_BYTE_MS_BAD: u32 = 2_000;
 
 /// Shortest fill window, milliseconds.
 pub const WINDOW_MS_MIN: u64 = 1_000;
@@ -81,6 +142,6 @@ pub const VOLUMES_MAX: usize = 128;
 pub const REPORT_TEXT_BYTES_MAX: usize = 1_024;
 
 const _: () = assert!(RANKED_MAX >= 2, "a list must have room for a choice and the origin");
-const _: () =
-    assert!(LOAD_BUSY_PERCENT < LOAD_HIGH_PERCENT && LOAD_HIGH_PERCENT < LOAD_FULL_PERCENT);
+const _: () = assert!(BAD_PERCENT_BACK < BAD_PERCENT_SHUN && LATE_PERCENT < SILENT_PERCENT);
+const _: () = assert!(DENIED_ALONE_MS < DENIED_MS && LIBRARY_OBJECTS_MAX < u32::MAX as usize);
 const _: () = assert!(REPORTS_TO_FORGIVE > REPORTS_TO_RETURN && FALLS_DOUBLING_MAX < 16);

@@ -78,6 +78,20 @@ impl Prefixes {
         found
     }
 
+    /// Calls `each` for every prefix that holds `address`, shortest first; takes no memory.
+    pub(crate) fn each_cover(&self, address: IpAddr, mut each: impl FnMut(IpNet, &[SiteId])) {
+        match address.to_canonical() {
+            IpAddr::V4(address) => {
+                let covers = self.v4.cover(&Ipv4Net::from(address));
+                covers.for_each(|(prefix, sites)| each(IpNet::V4(prefix), sites));
+            }
+            IpAddr::V6(address) => {
+                let covers = self.v6.cover(&Ipv6Net::from(address));
+                covers.for_each(|(prefix, sites)| each(IpNet::V6(prefix), sites));
+            }
+        }
+    }
+
     /// Every announced prefix that holds `prefix`, is it, or is inside it.
     #[must_use]
     pub fn overlapping(&self, prefix: &IpNet) -> Vec<Cover<'_>> {

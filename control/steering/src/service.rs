@@ -1,61 +1,89 @@
 //! The fleet: registered in the ledger, reported into memory, read as one snapshot. Decides nothing
 //! by itself; `model.rs` does.
 
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use ahash::AHashMap;
 use arc_swap::ArcSwap;
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use control_routes::RouteTable;
 use control_store::StoreError;
 use control_store::ledger::{ApplianceMade, FleetLedger, KeyHash};
+use control_types::content::HeldKeys;
 use control_types::fill::FillAppliance;
 use control_types::fleet::{
-    ApplianceKey, ApplianceRecord, ApplianceReport, ApplianceStatus, Health, Site, SteerExplanation,
+    ApplianceKey, ApplianceRecord, ApplianceReport, ApplianceStatus, Health, Site,
 };
-use control_types::play::SteeringManifest;
-use control_types::{ApplianceId, SiteId, UnixMillis};
+use control_types::{ApplianceId, UnixMillis};
 
-use crate::ear::Sight;
+use crate::asks::Tallies;
+use crate::checks::{put_appliance_check, put_site_check, put_site_claims};
+use crate::ear::{Ear, silent_ms_of};
 use crate::error::SteeringError;
 use crate::fleet::{Fleet, Registry};
-use crate::health::{Folded, fold, health};
-use crate::limits::{APPLIANCES_MAX, REPORT_TEXT_BYTES_MAX, SITE_NAME_BYTES_MAX, VOLUMES_MAX};
-use crate::model::{Question, Ranked, decide};
-use crate::prefixes::parse_announced;
+use crate::health::health;
+use crate::library::Library;
+use crate::limits::APPLIANCES_MAX;
+use crate::policy::Policy;
+use crate::recorder::Recorder;
 
 /// What an operator may choose.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// An appliance that has not reported for this long is not offered, milliseconds.
     pub silent_ms: u64,
+    /// One whose report is overdue this long stands behind all others, milliseconds.
+    pub late_ms: u64,
+    /// Most of the fleet that may be left out at once for silence, per cent of those heard within
+    /// an hour: more is taken for a fault of control's own sight.
+    pub silent_percent_max: usize,
+    /// Order and thresholds of the ranking.
+    pub policy: Policy,
+    /// Questions recorded in a second, for replay; more are counted only. 0: none.
+    pub asks_per_second_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { silent_ms: 3_000 }
+        Self {
+            silent_ms: 3_000,
+            late_ms: 1_500,
+            silent_percent_max: 50,
+            policy: Policy::default(),
+            asks_per_second_max: 200,
+        }
     }
 }
 
 /// What a report is answered with; the caller adds the ticket keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
     /// Send the whole content set next time.
     pub want_content: bool,
-    /// Operator or ISP asked this appliance to drain.
+    /// Operator, ISP or calendar asked this appliance to drain.
     pub drain: bool,
+    /// Keys that nobody here has a name for.
+    pub unnamed: HeldKeys,
 }
 
 /// Fleet registry, reports and ranked lists.
 pub struct Steering {
     pub(crate) ledger: Arc<dyn FleetLedger>,
-    settings: Settings,
+    pub(crate) settings: Settings,
     /// Readers load this and hold no lock.
-    fleet: ArcSwap<Fleet>,
-    /// Held for the moment of building and swapping in a new fleet: writers only.
-    swap: Mutex<()>,
+    pub(crate) fleet: ArcSwap<Fleet>,
+    /// Rises with everything that a snapshot would show.
+    pub(crate) changes: AtomicU64,
+    /// Held for the moment of composing and swapping in a new snapshot: writers only.
+    pub(crate) swap: Mutex<()>,
+    /// Read while a report's content is folded in, written while objects get their slots.
+    pub(crate) library: RwLock<Arc<Library>>,
+    pub(crate) routes: ArcSwap<RouteTable>,
+    pub(crate) ear: Mutex<Ear>,
+    pub(crate) recorder: Mutex<Recorder>,
+    pub(crate) tallies: Tallies,
     /// Held over a registry change, from check to ledger to snapshot, so that two operators cannot
     /// announce one prefix at once.
     pub(crate) change: tokio::sync::Mutex<()>,
@@ -70,11 +98,18 @@ impl Steering {
         ledger: Arc<dyn FleetLedger>,
         settings: Settings,
     ) -> Result<Self, SteeringError> {
+        let recorder = Recorder::new(settings.asks_per_second_max);
         let steering = Self {
             ledger,
             settings,
             fleet: ArcSwap::default(),
+            changes: AtomicU64::new(0),
             swap: Mutex::new(()),
+            library: RwLock::default(),
+            routes: ArcSwap::default(),
+            ear: Mutex::default(),
+            recorder: Mutex::new(recorder),
+            tallies: Tallies::default(),
             change: tokio::sync::Mutex::new(()),
         };
         steering.reread().await?;
@@ -99,26 +134,15 @@ impl Steering {
         let sites = self.ledger.sites().await.map_err(reading("read the sites"))?;
         let rows = self.ledger.appliances().await.map_err(reading("read the appliances"))?;
         let keys = self.ledger.isp_keys().await.map_err(reading("read the ISPs' keys"))?;
-        let registry = Arc::new(Registry::of(sites, rows, keys));
-        self.swap_in(|fleet| {
-            let mut seen = AHashMap::clone(&fleet.seen);
-            seen.retain(|id, _| registry.appliances.contains_key(id));
-            Fleet { registry, seen: Arc::new(seen), ear: fleet.ear }
-        });
+        let mut registry = Registry::of(sites, rows, keys);
+        let before = self.fleet();
+        if before.registry.says_the_same(&registry) {
+            return Ok(());
+        }
+        registry.index.adopt(&before.registry.index);
+        self.note_drains(&before.registry, &registry);
+        self.compose(Some(Arc::new(registry)), before.at);
         Ok(())
-    }
-
-    /// The whole fleet as it is now: an immutable snapshot.
-    #[must_use]
-    pub fn fleet(&self) -> Arc<Fleet> {
-        self.fleet.load_full()
-    }
-
-    fn swap_in(&self, next: impl FnOnce(&Fleet) -> Fleet) {
-        // A panic of another writer leaves the snapshot whole, so its poison means nothing here.
-        let _writing = self.swap.lock().unwrap_or_else(PoisonError::into_inner);
-        let fleet = next(&self.fleet.load());
-        self.fleet.store(Arc::new(fleet));
     }
 
     /// Registers or replaces a site with its prefixes.
@@ -149,10 +173,7 @@ impl Steering {
         record: &ApplianceRecord,
         now: UnixMillis,
     ) -> Result<ApplianceKey, SteeringError> {
-        if record.capacity_bps == 0 {
-            let why = "capacity_bps is 0: give what its port may send".to_owned();
-            return Err(SteeringError::BadAppliance { appliance: record.id.clone(), why });
-        }
+        put_appliance_check(record)?;
         let _changing = self.change.lock().await;
         let registry = Arc::clone(&self.fleet().registry);
         if !registry.sites.contains_key(&record.site) {
@@ -216,17 +237,22 @@ impl Steering {
     #[must_use]
     pub fn appliances(&self, now: UnixMillis) -> Vec<ApplianceStatus> {
         let fleet = self.fleet();
-        let (silent_ms, listened_ms) = (self.settings.silent_ms, fleet.ear.listened_ms(now));
-        let lines = fleet.registry.appliances.iter().map(|(id, registered)| {
-            let seen = fleet.seen.get(id);
+        let ear = *self.ear.lock().unwrap_or_else(PoisonError::into_inner);
+        let listened_ms = ear.listened_ms(now);
+        let boxes = fleet.registry.appliances.values().zip(&fleet.registry.index.boxes);
+        let lines = boxes.map(|(registered, one)| {
+            let seen = one.cell.seen.load_full();
+            let silent_ms =
+                seen.as_deref().map_or(0, |seen| silent_ms_of(seen, self.settings.silent_ms));
+            let drain = registered.drain || registered.maintained_since(now).is_some();
             ApplianceStatus {
                 record: registered.record.clone(),
-                health: health(seen.map(|seen| &**seen), registered.drain, silent_ms, listened_ms),
+                health: health(seen.as_deref(), drain, silent_ms, listened_ms),
                 drain: registered.drain,
-                report: seen.map(|seen| ApplianceReport::clone(&seen.report)),
-                heard_at: seen.map(|seen| seen.heard_at),
-                objects: seen.map_or(0, |seen| seen.held.listing.len() as u64),
-                held_bytes: seen.map_or(0, |seen| seen.held.bytes),
+                report: seen.as_ref().map(|seen| ApplianceReport::clone(&seen.report)),
+                heard_at: seen.as_ref().map(|seen| seen.heard_at),
+                objects: seen.as_ref().map_or(0, |seen| seen.held.objects),
+                held_bytes: seen.as_ref().map_or(0, |seen| seen.held.bytes),
             }
         });
         lines.collect()
@@ -238,157 +264,28 @@ impl Steering {
         self.fleet.load().registry.keys.get(&hash_key(key)).cloned()
     }
 
-    /// Where an appliance stands.
-    #[must_use]
-    pub fn site_of(&self, id: &ApplianceId) -> Option<SiteId> {
-        let fleet = self.fleet.load();
-        fleet.registry.appliances.get(id).map(|registered| registered.record.site.clone())
-    }
-
-    /// Sites with the longest announced prefix that holds `ip`: where demand of that member
-    /// belongs.
-    #[must_use]
-    pub fn home_sites(&self, ip: IpAddr) -> Vec<SiteId> {
-        let fleet = self.fleet.load();
-        let covers = fleet.registry.prefixes.covers(ip);
-        covers.first().map(|cover| cover.sites.to_vec()).unwrap_or_default()
-    }
-
-    /// Takes in what an appliance says of itself; the caller has matched its key.
-    ///
-    /// # Errors
-    /// `UnknownAppliance` when it was removed meanwhile, `BadAppliance` when it says more than is
-    /// kept of anybody.
-    pub fn report(&self, report: ApplianceReport, now: UnixMillis) -> Result<Heard, SteeringError> {
-        report_check(&report)?;
-        let mut heard = Err(SteeringError::UnknownAppliance(report.appliance.clone()));
-        self.swap_in(|fleet| {
-            let id = report.appliance.clone();
-            let Some(registered) = fleet.registry.appliances.get(&id) else { return fleet.clone() };
-            let drain = registered.drain;
-            let before = fleet.seen.get(&id).map(|seen| &**seen);
-            let ear = fleet.ear.heard(self.settings.silent_ms, now);
-            match fold(before, report, self.settings.silent_ms, ear.moment(now)) {
-                Folded::Stale => {
-                    heard = Ok(Heard { want_content: false, drain });
-                    fleet.clone()
-                }
-                Folded::Heard { seen, want_content } => {
-                    heard = Ok(Heard { want_content, drain });
-                    let mut all = AHashMap::clone(&fleet.seen);
-                    all.insert(id, Arc::new(*seen));
-                    Fleet { registry: Arc::clone(&fleet.registry), seen: Arc::new(all), ear }
-                }
-            }
-        });
-        heard
-    }
-
-    /// Where a member should stream a title from, best first; empty when no appliance is known at
-    /// all.
-    #[must_use]
-    pub fn rank(&self, question: &Question<'_>, now: UnixMillis) -> Vec<Ranked> {
-        decide(&self.fleet.load(), question, self.settings.silent_ms, now).ranked()
-    }
-
-    /// The same decision with every candidate's verdict in words.
-    #[must_use]
-    pub fn explain(&self, question: &Question<'_>, now: UnixMillis) -> SteerExplanation {
-        decide(&self.fleet.load(), question, self.settings.silent_ms, now).explanation(question)
-    }
-
-    /// The Content Steering answer for a play under way: the same list, as pathway ids.
-    #[must_use]
-    pub fn steering_manifest(
-        &self,
-        question: &Question<'_>,
-        ttl_s: u32,
-        reload_uri: String,
-        now: UnixMillis,
-    ) -> SteeringManifest {
-        let ranked = self.rank(question, now);
-        SteeringManifest {
-            version: 1,
-            ttl: ttl_s,
-            reload_uri,
-            pathway_priority: ranked.iter().map(|place| place.appliance.to_string()).collect(),
-        }
-    }
-
     /// The fleet as the fill planner sees it, by id.
     #[must_use]
     pub fn fill_appliances(&self, now: UnixMillis) -> Vec<FillAppliance> {
-        let fleet = self.fleet();
-        let sight = Sight::of(&fleet, self.settings.silent_ms, now);
-        let boxes = fleet.registry.appliances.iter().filter_map(|(id, registered)| {
+        let fleet = self.fleet_at(now);
+        let boxes = fleet.registry.appliances.iter().zip(&fleet.states);
+        let lines = boxes.filter_map(|((id, registered), state)| {
             let record = &registered.record;
             let site = fleet.registry.sites.get(&record.site)?;
-            let seen = fleet.seen.get(id);
+            let seen = state.seen.as_ref();
             Some(FillAppliance {
                 appliance: id.clone(),
                 site: site.id.clone(),
                 isp: site.isp.clone(),
                 role: record.role,
-                healthy: sight.judge(registered, seen.map(|seen| &**seen)).0 == Health::Healthy,
+                healthy: state.health == Health::Healthy,
                 media_url: seen.map(|seen| seen.report.media_url.clone()).unwrap_or_default(),
                 volumes: seen.map(|seen| seen.report.volumes.clone()).unwrap_or_default(),
-                holds: seen.map(|seen| seen.held.listing.clone()).unwrap_or_default(),
+                holds: seen.map(|seen| seen.held.listing(&fleet.library)).unwrap_or_default(),
             })
         });
-        boxes.collect()
+        lines.collect()
     }
-}
-
-fn put_site_check(site: &Site) -> Result<(), SteeringError> {
-    let refused =
-        |why: &str| Err(SteeringError::BadSite { site: site.id.clone(), why: why.to_owned() });
-    if site.name.is_empty() || site.name.len() > SITE_NAME_BYTES_MAX {
-        return refused("its name is empty or longer than 120 bytes");
-    }
-    if !(-90.0..=90.0).contains(&site.latitude) || !(-180.0..=180.0).contains(&site.longitude) {
-        return refused("its place is not on Earth: latitude -90 to 90, longitude -180 to 180");
-    }
-    parse_announced(site).map(|_| ())
-}
-
-/// Refuses a prefix that overlaps one that a site of another ISP has.
-fn put_site_claims(site: &Site, registry: &Registry) -> Result<(), SteeringError> {
-    let before = registry.sites.get(&site.id).filter(|before| before.isp == site.isp);
-    for prefix in parse_announced(site)? {
-        // What the site has is not taken from it by a rule that is younger than it.
-        if before.is_some() && registry.prefixes.exactly(&prefix).contains(&site.id) {
-            continue;
-        }
-        for held in registry.prefixes.overlapping(&prefix) {
-            let mut claims = held.sites.iter().filter_map(|id| registry.sites.get(id));
-            if let Some(other) = claims.find(|other| other.id != site.id && other.isp != site.isp) {
-                return Err(SteeringError::PrefixClaimed {
-                    prefix: prefix.to_string(),
-                    held: held.prefix.to_string(),
-                    isp: other.isp.clone(),
-                    site: other.id.clone(),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A report is kept until the next one and copied for operators: nothing in it may be long. What
-/// `content` holds is bounded by the body it came in.
-fn report_check(report: &ApplianceReport) -> Result<(), SteeringError> {
-    let refused =
-        |why: String| Err(SteeringError::BadAppliance { appliance: report.appliance.clone(), why });
-    if report.volumes.len() > VOLUMES_MAX {
-        return refused(format!("it reports {} volumes, over {VOLUMES_MAX}", report.volumes.len()));
-    }
-    let paths = report.volumes.iter().map(|volume| &volume.path);
-    let texts = [&report.content_digest, &report.media_url];
-    if paths.chain(texts).any(|text| text.len() > REPORT_TEXT_BYTES_MAX) {
-        let what = "a path, digest or URL it reports";
-        return refused(format!("{what} is longer than {REPORT_TEXT_BYTES_MAX} bytes"));
-    }
-    Ok(())
 }
 
 /// 256 random bits as text.

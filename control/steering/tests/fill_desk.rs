@@ -10,7 +10,8 @@ use std::path::Path;
 use control_steering::{FillDesk, Reach, Settings, Steering, SteeringError};
 use control_store::open_embedded;
 use control_types::fill::{
-    AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Pull, WindowScope,
+    AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Orders, Pull,
+    SignedOrders, WindowScope,
 };
 use control_types::fleet::{DiskClass, Role};
 use control_types::{ApplianceId, ErrorWord, PlanId, UnixMillis};
@@ -21,7 +22,7 @@ const HOUR_MS: u64 = 3_600_000;
 /// Two ISPs: site a (a1, a2) and b (b1) of one, site c (c1) of the other.
 async fn desk(state_dir: &Path) -> (Steering, FillDesk) {
     let ports = open_embedded(state_dir).await.unwrap();
-    let settings = Settings { silent_ms: SILENT_MS };
+    let settings = Settings { silent_ms: SILENT_MS, ..Settings::default() };
     let steering = Steering::open(ports.ledger.clone(), settings).await.unwrap();
     for (id, isp) in [("a", "one"), ("b", "one"), ("c", "two")] {
         steering.put_site(&site(id, isp, &[])).await.unwrap();
@@ -67,10 +68,17 @@ fn plan(serial: u64, appliances: &[&str]) -> NightPlan {
     }
 }
 
+/// What an agent reads out of orders.
+fn believed(signed: &SignedOrders) -> Orders {
+    assert!(control_token::are_signed(&signed.orders, &signed.signature, &signed.key));
+    serde_json::from_str(&signed.orders).unwrap()
+}
+
 /// Names of the windows in an appliance's orders.
 fn windows_of(desk: &FillDesk, steering: &Steering, id: &str, now: UnixMillis) -> Vec<String> {
     let id: ApplianceId = id.parse().unwrap();
     let orders = desk.orders_for(steering, &id, "ticket".into(), now).unwrap();
+    let orders = believed(&orders);
     assert_eq!(orders.fill_ticket, "ticket");
     orders.windows.iter().map(|window| window.id.to_string()).collect()
 }
@@ -152,7 +160,7 @@ async fn a_plan_is_replaced_only_by_a_newer_one_and_survives_a_restart() {
     {
         let (steering, desk) = desk(directory.path()).await;
         let id: ApplianceId = "a1".parse().unwrap();
-        let before = desk.orders_for(&steering, &id, String::new(), NOW).unwrap();
+        let before = believed(&desk.orders_for(&steering, &id, String::new(), NOW).unwrap());
         assert_eq!((before.serial, before.plan, before.work), (0, None, None));
         desk.put_plan(plan(5, &["a1", "b1"])).await.unwrap();
         for stale in [5, 4] {
@@ -165,7 +173,7 @@ async fn a_plan_is_replaced_only_by_a_newer_one_and_survives_a_restart() {
     assert_eq!(desk.plan().unwrap().serial, 5);
     let orders = |id: &str| {
         let id: ApplianceId = id.parse().unwrap();
-        desk.orders_for(&steering, &id, String::new(), NOW)
+        desk.orders_for(&steering, &id, String::new(), NOW).map(|orders| believed(&orders))
     };
     assert_eq!(orders("a1").unwrap().work.unwrap().pulls.len(), 1);
     assert_eq!(orders("a2").unwrap().work, None);
@@ -189,6 +197,8 @@ async fn progress_is_the_last_report_of_each() {
             bytes_from: BytesFrom::default(),
             rate_bps: 0,
             failures: Vec::new(),
+            orders_refused: 0,
+            troubles: Vec::new(),
         };
         desk.report(report, at);
     };

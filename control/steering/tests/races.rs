@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use control_steering::{FillDesk, Reach, Settings, Steering};
 use control_store::ledger::{
-    ApplianceMade, ApplianceRow, FillLedger, FleetLedger, IspKeyRow, KeyHash, PlanPut,
+    ApplianceMade, ApplianceRow, FillLedger, FleetLedger, IspKeyRow, KeyHash, KeyPurpose,
+    KeysLedger, PlanPut, SigningKeyRow,
 };
 use control_store::{Ledger, StoreError, open_embedded};
 use control_types::fill::{NewWindow, NightPlan, Window, WindowScope};
@@ -98,6 +99,25 @@ impl FleetLedger for Slow {
 }
 
 #[async_trait]
+impl KeysLedger for Slow {
+    async fn signing_keys(&self, purpose: KeyPurpose) -> Result<Vec<SigningKeyRow>, StoreError> {
+        self.ledger.signing_keys(purpose).await
+    }
+
+    async fn first_signing_key(&self, key: &SigningKeyRow) -> Result<SigningKeyRow, StoreError> {
+        self.ledger.first_signing_key(key).await
+    }
+
+    async fn add_signing_key(&self, key: &SigningKeyRow) -> Result<(), StoreError> {
+        self.ledger.add_signing_key(key).await
+    }
+
+    async fn remove_signing_key(&self, purpose: KeyPurpose, kid: &str) -> Result<bool, StoreError> {
+        self.ledger.remove_signing_key(purpose, kid).await
+    }
+}
+
+#[async_trait]
 impl FillLedger for Slow {
     async fn add_window(&self, window: &Window) -> Result<(), StoreError> {
         self.ledger.add_window(window).await
@@ -164,7 +184,7 @@ async fn interleave<T: Send + 'static>(
 async fn an_appliance_made_or_removed_during_a_refresh_stays_so() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = slow(directory.path()).await;
-    let settings = Settings { silent_ms: SILENT_MS };
+    let settings = Settings { silent_ms: SILENT_MS, ..Settings::default() };
     let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
     steering.put_site(&site("a", "isp", &["10.0.0.0/8"])).await.unwrap();
     let refresh = |steering: &Arc<Steering>| {
@@ -188,7 +208,7 @@ async fn an_appliance_made_or_removed_during_a_refresh_stays_so() {
 async fn a_window_opened_during_a_refresh_stays_open() {
     let directory = tempfile::tempdir().unwrap();
     let ledger = slow(directory.path()).await;
-    let settings = Settings { silent_ms: SILENT_MS };
+    let settings = Settings { silent_ms: SILENT_MS, ..Settings::default() };
     let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
     let desk = Arc::new(FillDesk::open(ledger.clone(), NOW).await.unwrap());
     let window = NewWindow {

@@ -275,8 +275,8 @@ fn a_long_list_keeps_the_origin_in_its_last_place() {
 
 #[test]
 fn equals_share_titles_evenly_and_keep_them_when_one_leaves() {
-    use control_steering::Question;
-    use control_steering::model::decide;
+    use control_steering::decide::decide;
+    use control_steering::{Policy, Question};
     let boxes = |count: usize| {
         let mut lab = Lab::default().site("a", "isp", &["10.0.0.0/8"]);
         for number in 0..count {
@@ -287,8 +287,8 @@ fn equals_share_titles_evenly_and_keep_them_when_one_leaves() {
     let first = |fleet: &control_steering::fleet::Fleet, title: usize| {
         let (title, objects) = (format!("title-{title}").parse().unwrap(), lab::wanted());
         let ip = "10.0.0.1".parse().unwrap();
-        let question = Question { ip, title: &title, objects: &objects };
-        decide(fleet, &question, lab::SILENT_MS, lab::NOW).ranked()[0].appliance.to_string()
+        let question = Question::new(ip, &title, &objects);
+        decide(fleet, &question, &Policy::default()).ranked()[0].appliance.to_string()
     };
     let (four, three) = (boxes(4), boxes(3));
     let mut counts = [0usize; 4];

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use control_steering::{FillDesk, Reach, Settings, Steering, SteeringError};
 use control_store::open_embedded;
-use control_types::fill::{NewWindow, Window, WindowScope};
+use control_types::fill::{NewWindow, Orders, Window, WindowScope};
 use control_types::fleet::Role;
 use control_types::schedule::{Weekday, WindowSchedule};
 use control_types::{ErrorWord, UnixMillis, WindowId};
@@ -24,7 +24,7 @@ const NOON: UnixMillis = UnixMillis(1_795_435_200_000);
 /// Site a with box a1, site b with box b1.
 async fn desk(state_dir: &Path) -> (Steering, FillDesk) {
     let ports = open_embedded(state_dir).await.unwrap();
-    let settings = Settings { silent_ms: SILENT_MS };
+    let settings = Settings { silent_ms: SILENT_MS, ..Settings::default() };
     let steering = Steering::open(ports.ledger.clone(), settings).await.unwrap();
     for (id, box_id) in [("a", "a1"), ("b", "b1")] {
         steering.put_site(&site(id, "one", &[])).await.unwrap();
@@ -53,7 +53,8 @@ fn name(text: &str) -> WindowId {
 }
 
 fn orders(desk: &FillDesk, steering: &Steering, id: &str, now: UnixMillis) -> Vec<Window> {
-    desk.orders_for(steering, &id.parse().unwrap(), String::new(), now).unwrap().windows
+    let signed = desk.orders_for(steering, &id.parse().unwrap(), String::new(), now).unwrap();
+    serde_json::from_str::<Orders>(&signed.orders).unwrap().windows
 }
 
 #[tokio::test]

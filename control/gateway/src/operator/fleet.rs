@@ -148,7 +148,7 @@ async fn explain(
         .title(&asked.title)
         .ok_or_else(|| Refusal::not_found(format_args!("title {}", asked.title)))?;
     let objects = offered_objects(&title.record, u32::MAX);
-    let question = Question { ip: asked.ip, title: &asked.title, objects: &objects };
+    let question = Question::new(asked.ip, &asked.title, &objects);
     Ok(Json(gateway.services().steering.explain(&question, gateway.now())))
 }
 

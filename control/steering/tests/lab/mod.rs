@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
-use ahash::AHashMap;
-use control_steering::Question;
+use control_routes::RouteTable;
+use control_steering::decide::{Decision, decide};
 use control_steering::ear::{Ear, Moment};
-use control_steering::fleet::{Fleet, Registry, Seen};
-use control_steering::health::{Folded, fold};
-use control_steering::model::{Decision, decide};
+use control_steering::fleet::{Fleet, Parts, Registry, Seen};
+use control_steering::health::{Folded, Yardstick, fold};
+use control_steering::library::Library;
+use control_steering::{Policy, Question, Settings};
 use control_store::ledger::ApplianceRow;
 use control_types::fleet::{
     ApplianceRecord, ApplianceReport, DiskClass, HeldObject, Link, Role, Site, VolumeReport,
@@ -93,20 +94,30 @@ pub fn report(id: &str, sequence: u64) -> ApplianceReport {
 pub struct Lab {
     sites: Vec<Site>,
     rows: Vec<ApplianceRow>,
-    seen: AHashMap<ApplianceId, Arc<Seen>>,
+    seen: Vec<(ApplianceId, Seen)>,
     ear: Ear,
+    /// Thresholds of the fleet.
+    pub settings: Settings,
 }
 
 impl Default for Lab {
     fn default() -> Self {
-        let ear = Ear { heard_at: NOW, steady_ms: NOW.0 };
-        Self { sites: Vec::new(), rows: Vec::new(), seen: AHashMap::new(), ear }
+        let ear = Ear { heard_at: NOW, steady_ms: NOW.0, interval_ms: 0 };
+        // Most tests are of silence, and a late box would be told apart by that first.
+        let settings = Settings { silent_ms: SILENT_MS, late_ms: SILENT_MS, ..Settings::default() };
+        Self { sites: Vec::new(), rows: Vec::new(), seen: Vec::new(), ear, settings }
     }
 }
 
 impl Lab {
     pub fn site(mut self, id: &str, isp: &str, prefixes: &[&str]) -> Self {
         self.sites.push(site(id, isp, prefixes));
+        self
+    }
+
+    /// A site all of whose boxes fail together.
+    pub fn site_as_one(mut self, id: &str, isp: &str, prefixes: &[&str]) -> Self {
+        self.sites.push(Site { fails_as_one: true, ..site(id, isp, prefixes) });
         self
     }
 
@@ -142,14 +153,14 @@ impl Lab {
     /// Nobody at all was heard since `ago_ms`.
     pub fn deaf_for(mut self, ago_ms: u64) -> Self {
         let heard_at = UnixMillis(NOW.0 - ago_ms);
-        self.ear = Ear { heard_at, steady_ms: heard_at.0 };
+        self.ear = Ear { heard_at, steady_ms: heard_at.0, interval_ms: 0 };
         self
     }
 
     /// A box that never reported.
     pub fn unheard(mut self, site: &str, role: Role, id: &str) -> Self {
         self.add(site, role, id, NOW, |_, _| {});
-        self.seen.remove(&id.parse::<ApplianceId>().unwrap());
+        self.seen.pop();
         self
     }
 
@@ -161,28 +172,54 @@ impl Lab {
         heard_at: UnixMillis,
         change: impl FnOnce(&mut ApplianceRow, &mut ApplianceReport),
     ) {
-        let number = u8::try_from(self.rows.len()).unwrap();
         let mut row = ApplianceRow {
             record: record(id, site, role),
-            key_hash: [number; 32],
+            key_hash: *blake(id),
             drain: false,
             made_at: NOW,
         };
         let mut report = report(id, 1);
         change(&mut row, &mut report);
         // In the lab control has listened since 1970.
-        let moment = Moment { wall: heard_at, steady_ms: heard_at.0 };
-        let Folded::Heard { seen, .. } = fold(None, report, SILENT_MS, moment) else {
+        let now = Moment { wall: heard_at, steady_ms: heard_at.0 };
+        let library = Library::default();
+        let (record, settings) = (&row.record, &self.settings);
+        let yardstick = Yardstick { library: &library, record, settings, now };
+        let Folded::Heard { seen, .. } = fold(None, report, &yardstick) else {
             panic!("a first report is never stale")
         };
-        self.seen.insert(row.record.id.clone(), Arc::new(*seen));
+        self.seen.push((row.record.id.clone(), *seen));
         self.rows.push(row);
     }
 
     pub fn fleet(self) -> Fleet {
-        let registry = Arc::new(Registry::of(self.sites, self.rows, Vec::new()));
-        Fleet { registry, seen: Arc::new(self.seen), ear: self.ear }
+        self.fleet_at(NOW)
     }
+
+    pub fn fleet_at(self, now: UnixMillis) -> Fleet {
+        let registry = Arc::new(Registry::of(self.sites, self.rows, Vec::new()));
+        for (id, seen) in self.seen {
+            let number = registry.index.number_of(&id).unwrap();
+            registry.index.boxes[number as usize].cell.seen.store(Some(Arc::new(seen)));
+        }
+        let parts = Parts {
+            registry: &registry,
+            library: &Arc::default(),
+            routes: &RouteTable::default(),
+            ear: self.ear,
+            settings: &self.settings,
+        };
+        Fleet::compose(&parts, None, now)
+    }
+}
+
+/// 32 bytes that differ from name to name.
+fn blake(id: &str) -> Box<[u8; 32]> {
+    let mut bytes = Box::new([0; 32]);
+    for (at, byte) in id.bytes().enumerate() {
+        bytes[at % 32] ^= byte;
+    }
+    bytes
 }
 
 pub fn title() -> TitleId {
@@ -196,8 +233,8 @@ pub fn asked<T>(
     look: impl FnOnce(&Decision<'_>, &Question<'_>) -> T,
 ) -> T {
     let (title, objects) = (title(), wanted());
-    let question = Question { ip: ip.parse().unwrap(), title: &title, objects: &objects };
-    look(&decide(fleet, &question, SILENT_MS, NOW), &question)
+    let question = Question::new(ip.parse().unwrap(), &title, &objects);
+    look(&decide(fleet, &question, &Policy::default()), &question)
 }
 
 /// The ranked list from `ip` as `id:reason` words.

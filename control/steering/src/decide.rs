@@ -1,0 +1,281 @@
+//! Gathers, for one question, the standings of every appliance that could be offered, and has them
+//! ranked: a pure function over one immutable fleet. No lock, no I/O, no clock; never knows who the
+//! member is.
+//!
+//! Who could be offered: all appliances of sites that were announced to the member's address, by
+//! their record or by a route, and the tiers and origins nearest to the first of these sites. The
+//! best route to a site is its longest prefix, then the shortest AS path, origin, MED.
+
+use std::net::IpAddr;
+
+use control_types::content::fingerprint;
+use control_types::fleet::Health;
+use control_types::{ApplianceId, ObjectId, SiteId, TitleId};
+
+use crate::fleet::{Fleet, State};
+use crate::index::NOWHERE;
+use crate::library::Wanted;
+use crate::limits::DRAIN_SPREAD_MS;
+use crate::policy::Policy;
+use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, hash_name, mix, rank};
+
+/// Who asks for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The member's address.
+    pub ip: IpAddr,
+    /// What is to be played.
+    pub title: &'a TitleId,
+    /// Every object a player may ask for: media and playlists of all renditions.
+    pub objects: &'a [ObjectId],
+    /// A number of the session, the same at each of its questions; absent: the address stands for
+    /// it.
+    pub session: Option<u64>,
+    /// Where the session streams from, if it does.
+    pub current: Option<&'a ApplianceId>,
+    /// Where the member is, degrees, if GeoIP knows: for distance, the last rule.
+    pub whereabouts: Option<(f64, f64)>,
+}
+
+impl<'a> Question<'a> {
+    /// A question of somebody who does not stream yet.
+    #[must_use]
+    pub fn new(ip: IpAddr, title: &'a TitleId, objects: &'a [ObjectId]) -> Self {
+        Self { ip, title, objects, session: None, current: None, whereabouts: None }
+    }
+
+    /// The same, asked by a session.
+    #[must_use]
+    pub fn of_session(self, session: u64, current: Option<&'a ApplianceId>) -> Self {
+        Self { session: Some(session), current, ..self }
+    }
+
+    pub(crate) fn seeds(&self) -> Seeds {
+        let session = self.session.unwrap_or_else(|| hash_address(self.ip));
+        Seeds { title: hash_name(self.title.as_str()), session: mix(session) }
+    }
+}
+
+/// One place of a ranked list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ranked {
+    /// Which box.
+    pub appliance: ApplianceId,
+    /// Where it stands.
+    pub site: SiteId,
+    /// `https://host:port`, without a trailing slash.
+    pub media_url: String,
+    /// The rule that put it here, in one word.
+    pub reason: String,
+}
+
+/// The verdict on every candidate.
+#[derive(Debug)]
+pub struct Decision<'a> {
+    pub(crate) fleet: &'a Fleet,
+    /// Longest announced prefix that holds the member's address.
+    pub matched_prefix: Option<ipnet::IpNet>,
+    /// Ranked ones first and in order.
+    pub verdicts: Vec<Verdict>,
+    /// What it came to.
+    pub ranking: Ranking,
+}
+
+/// Ranks the fleet for `question`.
+#[must_use]
+pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) -> Decision<'a> {
+    let reach = Reached::of(fleet, question.ip);
+    let mut wanted = Vec::with_capacity(question.objects.len());
+    fleet.library.want(question.objects, &mut wanted);
+    let index = &fleet.registry.index;
+    let current = question.current.and_then(|id| index.number_of(id));
+    let gather = Gather { fleet, question, reach: &reach, wanted: &wanted, policy, current };
+    let mut verdicts = Vec::with_capacity(32);
+    for (at, (site, _)) in reach.sites.iter().enumerate() {
+        if reach.sites[..at].iter().any(|(earlier, _)| earlier == site) {
+            continue;
+        }
+        for number in &index.sites[*site as usize].members {
+            verdicts.push(Verdict::of(gather.standing(*number)));
+        }
+    }
+    for number in index.spares_near(reach.anchor) {
+        let site = index.boxes[*number as usize].site;
+        if !reach.sites.iter().any(|(reached, _)| *reached == site) {
+            verdicts.push(Verdict::of(gather.standing(*number)));
+        }
+    }
+    let mut ranking = rank(&mut verdicts, policy, question.seeds(), current);
+    ranking.last_good |= fleet.is_deaf && ranking.len > 0;
+    Decision { fleet, matched_prefix: reach.prefix, verdicts, ranking }
+}
+
+/// Sites and boxes that were announced to an address.
+#[derive(Debug, Default)]
+struct Reached {
+    /// By site; the best way of all its boxes.
+    sites: Vec<(u32, Reach)>,
+    prefix: Option<ipnet::IpNet>,
+    /// The first site of the longest prefix: it stands for the member, whose own place nobody tells
+    /// us.
+    anchor: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    way: Way,
+    /// The only box that was meant.
+    only: Option<u32>,
+}
+
+impl Reached {
+    fn of(fleet: &Fleet, ip: IpAddr) -> Self {
+        let mut reached = Self::default();
+        let index = &fleet.registry.index;
+        fleet.registry.prefixes.each_cover(ip, |prefix, sites| {
+            let plain = Way { prefix_len: prefix.prefix_len(), as_path_len: 0, origin: 0, med: 0 };
+            for site in sites {
+                if let Some(site) = index.site_number(site) {
+                    reached.add(prefix, site, Reach { way: plain, only: None });
+                }
+            }
+        });
+        for cover in fleet.routes.lookup(ip).iter() {
+            for choice in cover.choices {
+                let site = fleet.route_sites.get(choice.site.0 as usize).copied();
+                let Some(site) = site.filter(|site| *site != NOWHERE) else { continue };
+                let only = match choice.appliance {
+                    None => None,
+                    Some(key) => match fleet.route_boxes.get(key.0 as usize).copied() {
+                        Some(number) if number != NOWHERE => Some(number),
+                        _ => continue,
+                    },
+                };
+                let way = Way {
+                    prefix_len: cover.prefix.prefix_len(),
+                    as_path_len: choice.as_path_len,
+                    origin: choice.origin as u8,
+                    med: choice.med,
+                };
+                reached.add(cover.prefix, site, Reach { way, only });
+            }
+        }
+        reached
+    }
+
+    fn add(&mut self, prefix: ipnet::IpNet, site: u32, reach: Reach) {
+        let longest = self.prefix.map(|prefix| prefix.prefix_len());
+        let is_longer = longest.is_none_or(|longest| prefix.prefix_len() > longest);
+        let is_first =
+            longest == Some(prefix.prefix_len()) && self.anchor.is_none_or(|anchor| site < anchor);
+        if is_longer || is_first {
+            (self.prefix, self.anchor) = (Some(prefix), Some(site));
+        }
+        let same = |one: &&mut (u32, Reach)| one.0 == site && one.1.only == reach.only;
+        match self.sites.iter_mut().find(same) {
+            Some((_, held)) if is_better(&reach.way, &held.way) => held.way = reach.way,
+            Some(_) => {}
+            None => self.sites.push((site, reach)),
+        }
+    }
+
+    /// The best way to a box: to its whole site, or to it alone.
+    fn way_to(&self, site: u32, number: u32) -> Option<Way> {
+        let mut best: Option<Way> = None;
+        for (reached, reach) in &self.sites {
+            let is_meant = reach.only.is_none_or(|only| only == number);
+            if *reached == site && is_meant && best.is_none_or(|best| is_better(&reach.way, &best))
+            {
+                best = Some(reach.way);
+            }
+        }
+        best
+    }
+}
+
+fn is_better(a: &Way, b: &Way) -> bool {
+    let key = |way: &Way| (255 - way.prefix_len, way.as_path_len, way.origin, way.med);
+    key(a) < key(b)
+}
+
+/// What every standing of one question is made from.
+struct Gather<'a> {
+    fleet: &'a Fleet,
+    question: &'a Question<'a>,
+    reach: &'a Reached,
+    wanted: &'a [Wanted],
+    policy: &'a Policy,
+    current: Option<u32>,
+}
+
+impl Gather<'_> {
+    fn standing(&self, number: u32) -> Standing {
+        let index = &self.fleet.registry.index;
+        let one = &index.boxes[number as usize];
+        let state = &self.fleet.states[number as usize];
+        let seen = state.seen.as_deref();
+        let distance_km = match (self.question.whereabouts, self.reach.anchor) {
+            (Some(place), _) => index.distance_from_km(place, one.site),
+            (None, Some(anchor)) => index.distance_km(anchor, one.site),
+            (None, None) => u16::MAX,
+        };
+        Standing {
+            place: number,
+            domain: one.domain,
+            role: one.role,
+            link: one.link,
+            health: state.health,
+            is_doubted: state.is_doubted,
+            is_late: state.is_late,
+            is_shunned: state.is_shunned,
+            may_stay: self.current == Some(number) && self.may_stay(state),
+            way: self.reach.way_to(one.site, number),
+            held: self.held(state),
+            wanted: u16::try_from(self.wanted.len()).unwrap_or(u16::MAX),
+            load_per_mille: seen.map_or(0, |seen| seen.load.per_mille),
+            step: seen.map(|seen| seen.load.step),
+            capacity_mbps: one.capacity_mbps,
+            weight: self.weight(&one.id),
+            distance_km,
+            hash: one.hash,
+        }
+    }
+
+    fn weight(&self, id: &ApplianceId) -> f32 {
+        if self.policy.weights.is_empty() {
+            return 1.0;
+        }
+        self.policy.weights.get(id).map_or(1.0, |weight| *weight as f32)
+    }
+
+    fn held(&self, state: &State) -> u16 {
+        let Some(seen) = &state.seen else { return 0 };
+        let held = |one: &&Wanted| seen.held.has(**one);
+        let mut count = self.wanted.iter().filter(held).count();
+        if !state.denied.is_empty() {
+            let denied = self.question.objects.iter().zip(self.wanted).filter(|(object, one)| {
+                state.denied.binary_search(&fingerprint(object)).is_ok() && seen.held.has(**one)
+            });
+            count -= denied.count();
+        }
+        u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// Sessions leave a box that drains one by one, in an order of their own.
+    fn may_stay(&self, state: &State) -> bool {
+        if state.health != Health::Draining || state.drains_since.0 == 0 {
+            return false;
+        }
+        let leaves_after = self.question.seeds().session % DRAIN_SPREAD_MS;
+        self.fleet.at.millis_since(state.drains_since) < leaves_after
+    }
+}
+
+/// An IPv4 address, or the network of an IPv6 one: a member's addresses inside it are one member's.
+#[must_use]
+pub fn hash_address(ip: IpAddr) -> u64 {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => mix(u64::from(u32::from(v4))),
+        IpAddr::V6(v6) => mix((u128::from(v6) >> 64) as u64),
+    }
+}

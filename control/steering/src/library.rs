@@ -1,0 +1,141 @@
+//! Every object that steering knows by name, each with a number of its own, so that what an
+//! appliance holds is a row of bits. Never knows what a title is called or who may see it.
+//!
+//! Mechanics: the objects of a title have neighbouring numbers (*slots*), so that the content test
+//! of one decision reads one or two words of each candidate. Slots are given out once: a title
+//! taken down keeps its slots until more than half are of such titles, when everything is numbered
+//! anew.
+
+use ahash::{AHashMap, AHashSet};
+use control_types::content::fingerprint;
+use control_types::{ObjectId, TitleId};
+
+use crate::limits::RETIRED_SLOTS_MIN;
+
+/// Names and numbers of objects.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    titles: AHashMap<TitleId, TitleSlots>,
+    slots: AHashMap<u64, u32>,
+    /// By slot.
+    objects: Vec<LibraryObject>,
+    retired: usize,
+}
+
+/// One object as the catalog knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LibraryObject {
+    /// Its name.
+    pub object: ObjectId,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A title as the catalog has it.
+#[derive(Clone, Debug)]
+pub struct LibraryTitle {
+    /// Which.
+    pub title: TitleId,
+    /// All of its objects, each once.
+    pub objects: Vec<LibraryObject>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct TitleSlots {
+    start: u32,
+    count: u32,
+    listed: bool,
+}
+
+/// One object of a question: by slot, or by fingerprint when no title known here has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Its bit.
+    Slot(u32),
+    /// Looked for among the keys that have no slot.
+    Loose(u64),
+}
+
+impl Library {
+    /// The library after the catalog became `titles`. Slots stay what they were, unless `None` of
+    /// the old ones may be kept: then the second value says that everything is numbered anew.
+    #[must_use]
+    pub fn learned(&self, titles: &[LibraryTitle]) -> (Self, Renumbered) {
+        let mut next = self.clone();
+        let listed: AHashSet<&TitleId> = titles.iter().map(|title| &title.title).collect();
+        for (id, slots) in &mut next.titles {
+            slots.listed = listed.contains(id);
+        }
+        titles.iter().for_each(|title| next.put(title));
+        let kept = next.titles.values().filter(|slots| slots.listed);
+        let in_use: usize = kept.map(|slots| slots.count as usize).sum();
+        next.retired = next.objects.len() - in_use.min(next.objects.len());
+        if next.retired < RETIRED_SLOTS_MIN || next.retired * 2 < next.objects.len() {
+            return (next, Renumbered::No);
+        }
+        let mut anew = Self::default();
+        titles.iter().for_each(|title| anew.put(title));
+        (anew, Renumbered::Yes)
+    }
+
+    fn put(&mut self, title: &LibraryTitle) {
+        if let Some(slots) = self.titles.get_mut(&title.title) {
+            let held = &self.objects[slots.start as usize..(slots.start + slots.count) as usize];
+            if held == title.objects {
+                slots.listed = true;
+                return;
+            }
+        }
+        // Fewer than 2^32: LIBRARY_OBJECTS_MAX is checked where titles come in.
+        let start = self.objects.len() as u32;
+        for object in &title.objects {
+            // An object of two titles keeps the slot it had; its second one is never set, so the
+            // second title finds it by fingerprint.
+            self.slots.entry(fingerprint(&object.object)).or_insert(self.objects.len() as u32);
+            self.objects.push(*object);
+        }
+        let count = title.objects.len() as u32;
+        self.titles.insert(title.title.clone(), TitleSlots { start, count, listed: true });
+    }
+
+    /// The slot of a fingerprint.
+    #[must_use]
+    pub fn slot_of(&self, fingerprint: u64) -> Option<u32> {
+        self.slots.get(&fingerprint).copied()
+    }
+
+    /// What stands in a slot.
+    #[must_use]
+    pub fn object_in(&self, slot: u32) -> Option<&LibraryObject> {
+        self.objects.get(slot as usize)
+    }
+
+    /// Slots given out.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether no object is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// Finds what a question wants.
+    pub fn want(&self, objects: &[ObjectId], wanted: &mut Vec<Wanted>) {
+        wanted.extend(objects.iter().map(|object| {
+            let key = fingerprint(object);
+            self.slot_of(key).map_or(Wanted::Loose(key), Wanted::Slot)
+        }));
+    }
+}
+
+/// Whether slots mean what they meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renumbered {
+    /// All that were given out do.
+    No,
+    /// None does: sets must be read again from their keys.
+    Yes,
+}

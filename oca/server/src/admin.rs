@@ -2,12 +2,14 @@
 //! Never touches a segment; it may be slow, and the workers do not notice.
 
 mod follow;
+mod heat;
 mod http;
 mod report;
 
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
@@ -47,6 +49,8 @@ pub struct AdminParts {
     pub troubles: Receiver<Trouble>,
     /// Absent when the appliance stands alone.
     pub fleet: Option<FleetParts>,
+    /// Keeps `heat.json`; absent in a lab.
+    pub state_dir: Option<PathBuf>,
     /// Where members reach us.
     pub media_url: String,
     /// For `/debug/limits`.
@@ -63,6 +67,7 @@ pub struct Admin {
     gate: Arc<Gate>,
     keeper: Option<KeyKeeper>,
     workers: Vec<WorkerHandle>,
+    heat: heat::HeatKeeper,
     media_url: String,
     limits: Vec<Limit>,
     /// Set once: this process ends.
@@ -147,6 +152,9 @@ impl Admin {
     }
 
     fn is_volume_sick(&self, volume: usize) -> bool {
+        if u16::try_from(volume).is_ok_and(|volume| !self.library.devices().may_read(volume)) {
+            return true;
+        }
         let errors = self.volume_errors.lock().expect("no holder of this lock panics");
         let last = errors.get(volume).copied().flatten();
         last.is_some_and(|at| at.elapsed() < Duration::from_millis(VOLUME_SICK_MS))
@@ -170,6 +178,7 @@ impl Admin {
             reports_failed: self.reports_failed.load(Ordering::Relaxed),
             keys_renewed: self.keys_renewed.load(Ordering::Relaxed),
             keys_refused: self.keys_refused.load(Ordering::Relaxed),
+            devices: self.library.devices().standings(),
         }
     }
 }
@@ -185,6 +194,7 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         gate: parts.gate,
         keeper: parts.keeper,
         workers,
+        heat: heat::HeatKeeper::new(parts.state_dir),
         media_url: parts.media_url,
         limits: parts.limits,
         leaving,
@@ -198,6 +208,7 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         keys_refused: AtomicU64::new(0),
     });
     tokio::spawn(http::serve(Arc::clone(&admin), listener));
+    tokio::spawn(heat::keep(Arc::clone(&admin)));
     let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
     let mut reporter = parts.fleet.map(|fleet| report::Reporter::new(Arc::clone(&admin), fleet));
     tokio::select! {
@@ -213,6 +224,7 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         // Control first: no new play should be sent here while we close.
         reporter.say_goodbye().await;
     }
+    heat::write(&admin).await;
     let spent_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     admin.order(|| Command::Drain { within_ms: drain_ms.saturating_sub(spent_ms) });
     admin.close_doors();

@@ -37,6 +37,12 @@ pub enum Verb {
 pub struct LabArgs {
     /// The directory; links in it are not followed.
     pub dir: PathBuf,
+    /// Another directory, read as flash; its files are served below `/` as well. May be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub ssd: Vec<PathBuf>,
+    /// Another directory, read as a rotating disk is: by the megabyte. May be repeated.
+    #[arg(long, value_name = "DIR")]
+    pub hdd: Vec<PathBuf>,
     /// Where to listen; port 0 for any free one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,

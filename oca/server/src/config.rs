@@ -3,6 +3,7 @@
 
 mod operations;
 mod section;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,12 +12,14 @@ use control_types::ApplianceId;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 
+use crate::devices::Patience;
 use crate::limits::{
     Bounds, CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, VOLUMES_MAX, WORKERS_MAX,
 };
 pub use operations::{LogConfig, NamedFiles, PacingConfig, TlsConfig, TlsFiles};
 use operations::{check_limits, check_log, check_pacing, check_tls, check_upgrade};
 use section::{Mistakes, Section};
+use storage::{check_devices, check_peers};
 
 /// Default bytes of the hot set, all workers together.
 const HOT_SET_BYTES: u64 = 256 << 20;
@@ -50,6 +53,10 @@ pub struct Config {
     pub connections: usize,
     /// Chunk buffers of each worker.
     pub chunk_buffers: usize,
+    /// How long disks may be silent.
+    pub patience: Patience,
+    /// Appliances that refusals name, nearest first, each `scheme://host[:port]`.
+    pub peers: Vec<String>,
     /// What a client may take.
     pub bounds: Bounds,
     /// How fast answers go.
@@ -166,6 +173,8 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
     let least = workers as u64 * CHUNK_BUFFERS_MIN as u64 * CHUNK_BYTES;
     let hot_set_bytes = memory.number("hot_set_bytes", least..=1 << 44, HOT_SET_BYTES.max(least));
     memory.end();
+    let patience = check_devices(root.section("devices"));
+    let peers = check_peers(root.section("peers"));
     let bounds = check_limits(root.section("limits"));
     let pacing = check_pacing(root.section("pacing"));
     let log = check_log(root.section("log"));
@@ -190,6 +199,8 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
         workers,
         connections,
         chunk_buffers: usize::try_from(hot_set_bytes / CHUNK_BYTES / workers as u64).ok()?,
+        patience,
+        peers,
         bounds,
         pacing,
         log,

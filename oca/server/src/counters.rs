@@ -1,6 +1,7 @@
 //! What one worker counts: plain numbers with one writer, read by the admin thread at a scrape.
 //! Never a lock and never a read-modify-write: the worker loads and stores, relaxed.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use control_types::fleet::DiskClass;
@@ -52,6 +53,12 @@ pub struct Times {
 }
 
 impl Times {
+    /// How many were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(Counter::get).sum()
+    }
+
     /// Counts one time.
     pub fn add(&self, nanos: u64) {
         let micros = nanos / 1_000;
@@ -88,6 +95,17 @@ pub struct Handshakes {
     pub count: u64,
 }
 
+/// What one worker counts of one device.
+#[derive(Debug, Default)]
+pub struct DeviceCounters {
+    /// Reads of chunks that were answered, and how long they took.
+    pub reads: Times,
+    /// Bytes they gave.
+    pub bytes: Counter,
+    /// Reads and opens that failed.
+    pub errors: Counter,
+}
+
 /// Everything one worker counts.
 #[derive(Debug)]
 pub struct Counters {
@@ -112,6 +130,8 @@ pub struct Counters {
     pub hot_hits: Counter,
     /// Chunks read from disk.
     pub hot_misses: Counter,
+    /// Of those read, the ones that had been dropped a short while before.
+    pub hot_ghost_hits: Counter,
     /// Chunks dropped to make room.
     pub hot_evictions: Counter,
     /// Chunks in memory now.
@@ -122,10 +142,18 @@ pub struct Counters {
     pub disk_bytes: [Counter; 2],
     /// Disk reads and opens that failed, by class.
     pub disk_errors: [Counter; 2],
+    /// By device, in the order of `Devices::list`; set once by the worker.
+    devices: OnceLock<Box<[DeviceCounters]>>,
+    /// Times a connection had to wait for a turn on a device.
+    pub device_waits: Counter,
+    /// Reads given up on a device that answered others.
+    pub reads_late: Counter,
     /// Chunks whose bytes were not the object's.
     pub chunks_bad: Counter,
     /// From the last byte of a request head to the first byte of its answer handed to the socket.
     pub first_byte: Times,
+    /// The same for media, by where its first chunk was: in memory, on flash, on a rotating disk.
+    pub first_byte_from: [Times; 3],
     /// Times a connection had to wait for a buffer.
     pub starved: Counter,
     /// Tickets verified, and found already verified.
@@ -159,13 +187,18 @@ impl Default for Counters {
             handshakes: zeros(SUITES.len() * 2),
             hot_hits: Counter::default(),
             hot_misses: Counter::default(),
+            hot_ghost_hits: Counter::default(),
             hot_evictions: Counter::default(),
             hot_chunks: Counter::default(),
             disk_reads: Default::default(),
             disk_bytes: Default::default(),
             disk_errors: Default::default(),
+            devices: OnceLock::new(),
+            device_waits: Counter::default(),
+            reads_late: Counter::default(),
             chunks_bad: Counter::default(),
             first_byte: Times::default(),
+            first_byte_from: Default::default(),
             starved: Counter::default(),
             tickets_verified: Counter::default(),
             tickets_remembered: Counter::default(),
@@ -216,6 +249,19 @@ impl Counters {
                 count: counter.get(),
             },
         )
+    }
+
+    /// Makes room for the numbers of `devices` devices, once.
+    pub fn set_devices(&self, devices: usize) {
+        let zeros = std::iter::repeat_with(DeviceCounters::default).take(devices);
+        // A second call finds the room made.
+        let _ = self.devices.set(zeros.collect());
+    }
+
+    /// The numbers of one device.
+    #[must_use]
+    pub fn device(&self, device: usize) -> Option<&DeviceCounters> {
+        self.devices.get()?.get(device)
     }
 
     /// Counts a connection that closed.

@@ -11,15 +11,18 @@
 //!              \-> absent, every joined seat is told the fault
 //! ```
 
+mod ghosts;
+
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use ahash::{HashMap, HashSet, RandomState};
+use ahash::{HashMap, RandomState};
 use control_types::ObjectId;
-use oca_sys::{Buffer, Nanos};
+use oca_sys::Buffer;
 
 use crate::library::View;
 use crate::worker::Seat;
+use ghosts::Ghosts;
 
 /// Times a chunk may be passed over by the queue's hand for having been used.
 const USES_MAX: u8 = 3;
@@ -53,28 +56,13 @@ pub enum Lookup {
     Ready(Chunk),
     /// Under read: join it by its place.
     Reading(u32),
-    /// Neither.
+    /// Neither: somebody has it read, once for all who will join.
     Absent,
-}
-
-/// A chunk under read, kept until the disk answers.
-#[derive(Clone, Copy, Debug)]
-pub struct Reading {
-    /// Which chunk.
-    pub key: ChunkKey,
-    /// Place in `Files` of the file it is read from, pinned until then.
-    pub file: u32,
-    /// Which volume.
-    pub volume: u16,
-    /// Bytes it must have.
-    pub bytes: usize,
-    /// When the read was submitted.
-    pub began: Nanos,
 }
 
 enum State {
     Free,
-    Reading(Reading),
+    Reading,
     Ready(Chunk),
 }
 
@@ -82,10 +70,32 @@ struct Place {
     state: State,
     key: Option<ChunkKey>,
     uses: u8,
+    /// It was read before anybody asked for it, and nobody came for it since.
+    ahead: bool,
     /// Rises when the place is freed, so that a stale completion misses.
     generation: u32,
     /// Kept between uses for its capacity.
     joined: Vec<Seat>,
+}
+
+/// A place, and how often it was taken when it was given out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Place in the set.
+    pub at: u32,
+    /// Of a later generation it is another chunk's.
+    pub generation: u32,
+}
+
+/// What a chunk was when its read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Not seen lately.
+    New,
+    /// Pushed out a short while ago: it comes to stay.
+    Back,
+    /// Given up before: nothing was taken in.
+    Late,
 }
 
 /// Chunks in memory and under read, one place for each chunk buffer.
@@ -107,6 +117,7 @@ impl HotSet {
             state: State::Free,
             key: None,
             uses: 0,
+            ahead: false,
             generation: 0,
             joined: Vec::with_capacity(4),
         };
@@ -128,17 +139,21 @@ impl HotSet {
         let Some(at) = self.map.get(key).copied() else { return Lookup::Absent };
         match &self.places[at as usize].state {
             State::Ready(chunk) => Lookup::Ready(chunk.clone()),
-            State::Reading(_) => Lookup::Reading(at),
+            State::Reading => Lookup::Reading(at),
             State::Free => Lookup::Absent,
         }
     }
 
-    /// Counts a use: a reader other than the one that had it read wants this chunk.
-    pub fn count_use(&mut self, key: &ChunkKey) {
-        if let Some(at) = self.map.get(key) {
-            let place = &mut self.places[*at as usize];
-            place.uses = (place.uses + 1).min(USES_MAX);
+    /// Counts a use: a reader that did not wait for it wants this chunk. Answers whether it was one:
+    /// the first to come for a chunk that was read ahead is whom it was read for.
+    pub fn count_use(&mut self, key: &ChunkKey) -> bool {
+        let Some(at) = self.map.get(key) else { return false };
+        let place = &mut self.places[*at as usize];
+        if std::mem::take(&mut place.ahead) {
+            return false;
         }
+        place.uses = (place.uses + 1).min(USES_MAX);
+        true
     }
 
     /// Whether a chunk is in memory or under read; counts nothing.
@@ -148,15 +163,15 @@ impl HotSet {
     }
 
     /// Takes a place for a chunk about to be read, or `None` when all are taken.
-    pub fn begin(&mut self, reading: Reading) -> Option<(u32, u32)> {
-        debug_assert!(!self.map.contains_key(&reading.key), "one read for one chunk");
+    pub fn begin(&mut self, key: ChunkKey) -> Option<Spot> {
+        debug_assert!(!self.map.contains_key(&key), "one read for one chunk");
         let at = self.free.pop()?;
         let place = &mut self.places[at as usize];
-        place.state = State::Reading(reading);
-        place.key = Some(reading.key);
+        place.state = State::Reading;
+        place.key = Some(key);
         place.uses = 0;
-        self.map.insert(reading.key, at);
-        Some((at, place.generation))
+        self.map.insert(key, at);
+        Some(Spot { at, generation: place.generation })
     }
 
     /// `seat` wants to know when the read at place `at` ends.
@@ -164,34 +179,37 @@ impl HotSet {
         self.places[at as usize].joined.push(seat);
     }
 
-    /// The read under way at `at`, unless the place has been given to another since.
+    /// The chunk under read at `spot`, unless the read was given up since.
     #[must_use]
-    pub fn reading(&self, at: u32, generation: u32) -> Option<Reading> {
-        let place = self.places.get(at as usize)?;
-        match place.state {
-            State::Reading(reading) if place.generation == generation => Some(reading),
-            _ => None,
-        }
+    pub fn reading(&self, spot: Spot) -> Option<ChunkKey> {
+        let place = self.places.get(spot.at as usize)?;
+        let is_here = place.generation == spot.generation && matches!(place.state, State::Reading);
+        if is_here { place.key } else { None }
     }
 
-    /// The read at `at` gave a verified chunk. Hands out everyone who joined.
-    pub fn finish(&mut self, at: u32, chunk: Chunk, told: &mut impl FnMut(Seat)) {
-        let place = &mut self.places[at as usize];
-        let State::Reading(reading) = &place.state else { return };
-        let came_back = self.ghosts.take(&reading.key);
+    /// The read at `spot` gave a verified chunk. Hands out everyone who joined.
+    pub fn finish(&mut self, spot: Spot, chunk: Chunk, told: &mut impl FnMut(Seat)) -> Arrival {
+        let Some(key) = self.reading(spot) else { return Arrival::Late };
+        let came_back = self.ghosts.take(&key);
+        let place = &mut self.places[spot.at as usize];
         place.state = State::Ready(chunk);
+        place.ahead = place.joined.is_empty();
         place.joined.drain(..).for_each(told);
-        if came_back { self.main.push_back(at) } else { self.small.push_back(at) }
+        if came_back {
+            self.main.push_back(spot.at);
+            return Arrival::Back;
+        }
+        self.small.push_back(spot.at);
+        Arrival::New
     }
 
-    /// The read at `at` failed. Hands out everyone who joined; the chunk is absent again.
-    pub fn fail(&mut self, at: u32, told: &mut impl FnMut(Seat)) {
-        let place = &mut self.places[at as usize];
-        if !matches!(place.state, State::Reading(_)) {
-            return;
+    /// The read at `spot` failed or was given up. Hands out everyone who joined; the chunk is absent
+    /// again, and what the disk may still answer finds nobody here.
+    pub fn fail(&mut self, spot: Spot, told: &mut impl FnMut(Seat)) {
+        if self.reading(spot).is_some() {
+            self.places[spot.at as usize].joined.drain(..).for_each(told);
+            self.release(spot.at);
         }
-        place.joined.drain(..).for_each(told);
-        self.release(at);
     }
 
     /// Drops one chunk that nobody is sending. False when there is none.
@@ -240,130 +258,5 @@ impl HotSet {
     }
 }
 
-/// Fingerprints of chunks pushed out unseen, oldest first.
-struct Ghosts {
-    order: VecDeque<u64>,
-    known: HashSet<u64>,
-    ghosts_max: usize,
-    state: RandomState,
-}
-
-impl Ghosts {
-    fn new(ghosts_max: usize, state: RandomState) -> Self {
-        Self {
-            order: VecDeque::with_capacity(ghosts_max + 1),
-            known: HashSet::with_capacity_and_hasher(ghosts_max * 2, state.clone()),
-            ghosts_max,
-            state,
-        }
-    }
-
-    fn add(&mut self, key: &ChunkKey) {
-        let mark = self.state.hash_one(key);
-        if self.known.insert(mark) {
-            self.order.push_back(mark);
-        }
-        if self.order.len() > self.ghosts_max
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-    }
-
-    /// A mark taken stays in `order` until its turn; then removing it from `known` does nothing.
-    fn take(&mut self, key: &ChunkKey) -> bool {
-        self.known.remove(&self.state.hash_one(key))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use oca_sys::Pool;
-
-    use super::*;
-
-    fn key(number: u32) -> ChunkKey {
-        ChunkKey { object: ObjectId([7; 32]), view: View::Payload, index: number }
-    }
-
-    struct Rig {
-        set: HotSet,
-        pool: Pool,
-    }
-
-    impl Rig {
-        fn new(places: usize) -> Self {
-            let pool = Pool::new(4096, places as u32).unwrap();
-            Self { set: HotSet::new(places, 1), pool }
-        }
-
-        /// One access; returns whether it was in memory.
-        fn touch(&mut self, number: u32) -> bool {
-            match self.set.get(&key(number)) {
-                Lookup::Ready(_) => {
-                    self.set.count_use(&key(number));
-                    return true;
-                }
-                Lookup::Reading(_) => panic!("nothing stays under read here"),
-                Lookup::Absent => {}
-            }
-            let buffer = self.pool.take().or_else(|| {
-                assert!(self.set.evict(), "nothing is pinned");
-                self.pool.take()
-            });
-            let chunk = Chunk { buffer: Rc::new(buffer.unwrap()), bytes: 1 };
-            let reading =
-                Reading { key: key(number), file: 0, volume: 0, bytes: 1, began: Nanos(0) };
-            let (at, _) = self.set.begin(reading).unwrap();
-            self.set.finish(at, chunk, &mut |_| {});
-            false
-        }
-    }
-
-    #[test]
-    fn one_pass_over_a_cold_title_leaves_the_hot_chunks() {
-        let mut rig = Rig::new(20);
-        for _ in 0..3 {
-            (0..10).for_each(|n| {
-                rig.touch(n);
-            });
-        }
-        (1000..1200).for_each(|n| assert!(!rig.touch(n)));
-        let hits = (0..10).filter(|n| rig.touch(*n)).count();
-        assert!(hits >= 9, "{hits} of 10 hot chunks survived a scan of 200");
-    }
-
-    #[test]
-    fn a_pinned_chunk_is_never_evicted() {
-        let mut rig = Rig::new(4);
-        rig.touch(0);
-        let Lookup::Ready(pinned) = rig.set.get(&key(0)) else { panic!("just put there") };
-        (1..50).for_each(|n| {
-            rig.touch(n);
-        });
-        assert!(rig.touch(0), "the pinned chunk stayed");
-        drop(pinned);
-        for n in 50..100 {
-            // Seen twice: these press on the main queue, where it went.
-            rig.touch(n);
-            rig.touch(n);
-        }
-        assert!(!rig.touch(0), "the unpinned chunk left");
-    }
-
-    #[test]
-    fn everyone_who_joined_a_read_is_told_once() {
-        let mut set = HotSet::new(2, 1);
-        let reading = Reading { key: key(1), file: 0, volume: 0, bytes: 1, began: Nanos(0) };
-        let (at, generation) = set.begin(reading).unwrap();
-        assert!(matches!(set.get(&key(1)), Lookup::Reading(place) if place == at));
-        let seats = [1, 2, 3].map(|slot| Seat { slot, generation: 9 });
-        seats.iter().for_each(|seat| set.join(at, *seat));
-        let mut told = Vec::new();
-        set.fail(at, &mut |seat| told.push(seat));
-        assert_eq!(told, seats);
-        assert!(set.reading(at, generation).is_none(), "a stale completion misses");
-        assert!(matches!(set.get(&key(1)), Lookup::Absent));
-        assert!(set.begin(reading).is_some_and(|(_, later)| later != generation));
-    }
-}
+mod tests;

@@ -12,6 +12,8 @@ use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 use oca_store::{Index, Seal, Volume};
 
+use crate::devices::{Devices, Patience};
+
 pub use lab::{Lab, LabError};
 
 /// Which bytes of an object's file are meant.
@@ -76,6 +78,7 @@ pub enum Library {
 pub struct Sealed {
     index: ArcSwap<Index>,
     volumes: Arc<[Volume]>,
+    devices: Devices,
     /// Copies found bad since the journal last spoke of them; nearly always empty.
     condemned: ArcSwap<Vec<(u16, ObjectId)>>,
 }
@@ -92,11 +95,29 @@ pub enum Missing {
 }
 
 impl Sealed {
-    /// Serves what `index` holds.
+    /// Serves what `index` holds, from the devices that are under its volumes.
     #[must_use]
     pub fn new(index: Index) -> Self {
+        Self::with_patience(index, Patience::default())
+    }
+
+    /// The same with an operator's idea of how long a device may be silent.
+    #[must_use]
+    pub fn with_patience(index: Index, patience: Patience) -> Self {
+        let devices = Devices::under(index.volumes(), patience);
+        Self::on(index, devices)
+    }
+
+    /// Serves what `index` holds, from `devices`.
+    #[must_use]
+    pub fn on(index: Index, devices: Devices) -> Self {
         let volumes = index.volumes().into();
-        Self { index: ArcSwap::from_pointee(index), volumes, condemned: ArcSwap::default() }
+        Self {
+            index: ArcSwap::from_pointee(index),
+            volumes,
+            devices,
+            condemned: ArcSwap::default(),
+        }
     }
 
     /// `object` (its payload), if it belongs to `title`; any title will do when absent.
@@ -110,10 +131,7 @@ impl Sealed {
             return Err(Missing::OtherTitle);
         }
         let volume = u16::try_from(entry.volume).map_err(|_| Missing::Unknown)?;
-        if self.is_condemned(volume, object) {
-            return Err(Missing::Condemned);
-        }
-        Ok(Found {
+        let found = Found {
             object: *object,
             view: View::Payload,
             bytes: entry.bytes,
@@ -123,6 +141,30 @@ impl Sealed {
             media_type: entry.media_type.as_str(),
             sealed: Some(entry.bytes),
             modified: None,
+        };
+        drop(index);
+        self.best(found).ok_or(Missing::Condemned)
+    }
+
+    /// The copy to begin with: of those not condemned, one on a device that is read from, if any.
+    fn best(&self, found: Found) -> Option<Found> {
+        let is_good = |copy: &Found| !self.is_condemned(copy.volume, &copy.object);
+        if is_good(&found) && self.devices.may_read(found.volume) {
+            return Some(found);
+        }
+        let good: Vec<Found> =
+            std::iter::once(found).chain(self.copies(&found)).filter(is_good).collect();
+        let readable = good.iter().find(|copy| self.devices.may_read(copy.volume));
+        readable.or(good.first()).copied()
+    }
+
+    /// The other copies of what was found, in the order of the configuration.
+    fn copies(&self, found: &Found) -> impl Iterator<Item = Found> + use<> {
+        let (found, index) = (*found, self.index.load_full());
+        (0..self.volumes.len()).filter_map(move |number| {
+            let volume = u16::try_from(number).ok().filter(|volume| *volume != found.volume)?;
+            let class = index.volumes().get(number)?.class();
+            index.has_copy(number, &found.object).then_some(Found { volume, class, ..found })
         })
     }
 
@@ -178,6 +220,12 @@ impl Sealed {
         self.index.store(Arc::new(index));
     }
 
+    /// What is under them.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
     /// The volumes, in the order of the configuration.
     #[must_use]
     pub fn volumes(&self) -> &[Volume] {
@@ -195,6 +243,25 @@ impl Library {
                 Some(volume.object_path(&found.object))
             }
             Self::Lab(lab) => lab.path(&found.object),
+        }
+    }
+
+    /// Other copies of what was found, that another disk may have. Not on the path of a chunk that
+    /// can be read: it allocates.
+    #[must_use]
+    pub fn copies(&self, found: &Found) -> Box<dyn Iterator<Item = Found>> {
+        match self {
+            Self::Sealed(sealed) => Box::new(sealed.copies(found)),
+            Self::Lab(_) => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// What is under the volumes.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        match self {
+            Self::Sealed(sealed) => &sealed.devices,
+            Self::Lab(lab) => lab.devices(),
         }
     }
 

@@ -71,9 +71,53 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = oca_http::answer::ANSWER_BYTES_MAX;
 /// Fewest chunk buffers of a worker: below this, reading ahead starves the connections.
 pub const CHUNK_BUFFERS_MIN: usize = 16;
 
-/// Share of a worker's chunk buffers that one volume may have under read: a slow disk fills its own
-/// share and no other's.
-pub const VOLUME_READS_SHARE: usize = 2;
+/// Share of a worker's chunk buffers that all devices together may have under read, each an equal
+/// part of it: a slow or silent disk fills its own part and no other's.
+pub const DEVICE_READS_SHARE: usize = 2;
+
+/// Operations that a worker may have under way on one flash device.
+pub const SSD_OPERATIONS_MAX: usize = 64;
+
+/// Operations that a worker may have under way on one rotating device: it does them one by one, and
+/// those beyond a handful only wait in a queue where nothing can overtake them.
+pub const HDD_OPERATIONS_MAX: usize = 8;
+
+/// Of those, opens: an open on a silent device may hold a thread of the kernel.
+pub const DEVICE_OPENS_MAX: usize = 4;
+
+/// Chunks that one read of a rotating disk takes, when a reader goes forward: 1 MiB.
+pub const RUN_CHUNKS_MAX: usize = 4;
+
+/// Connections that may wait for their turn on one device, each worker; past this, 503.
+pub const DEVICE_WAITERS_MAX: usize = 1024;
+
+/// A flash device that answers nothing for this long is taken out of rotation, milliseconds.
+pub const SSD_SILENT_MS: u64 = 400;
+
+/// A rotating device that answers nothing for this long is taken out of rotation, milliseconds.
+pub const HDD_SILENT_MS: u64 = 450;
+
+/// A read of a device that answers others is given up after so many times its silence, and whoever
+/// waits for it is sent to another copy.
+pub const LATE_FACTOR: u64 = 4;
+
+/// Copies that a worker avoids for a while because they could not be read.
+pub const AVOIDED_MAX: usize = 64;
+
+/// How long a copy that could not be read is avoided, milliseconds.
+pub const AVOID_MS: u64 = 30_000;
+
+/// How long a copy whose file was not there is avoided, milliseconds: the index knows soon.
+pub const AVOID_GONE_MS: u64 = 1_000;
+
+/// Objects whose heat a worker remembers; the coldest quarter is forgotten when there are more.
+pub const HEAT_OBJECTS_MAX: usize = 32_768;
+
+/// Objects in `heat.json`, hottest first.
+pub const HEAT_REPORT_OBJECTS_MAX: usize = 100_000;
+
+/// Heat halves in this time, seconds: a day, so that yesterday's evening still counts tonight.
+pub const HEAT_HALF_LIFE_S: u64 = 86_400;
 
 /// Share of a worker's chunk buffers that sends may hold: the rest can be evicted at any time,
 /// however slowly clients read.
@@ -84,6 +128,10 @@ pub const STARVED_MAX: usize = 2048;
 
 /// Open files of a worker, with their decoded seals.
 pub const FILES_MAX: usize = 1024;
+
+/// Streams of one HTTP/2 connection that may wait for a disk at the same time: one client must not
+/// fill a disk's queue.
+pub const H2_FETCHES_MAX: usize = 4;
 
 /// Bytes of decoded seals a worker keeps; 32 bytes a chunk, so this covers 256 GiB of objects.
 pub const SEAL_BYTES_MAX: usize = 32 << 20;
@@ -193,6 +241,9 @@ const _: () = assert!(
     CONNECTIONS_MAX * OPERATIONS_PER_CONNECTION + FILES_MAX * OPERATIONS_PER_FILE < 1 << 20,
     "a ring numbers a million operations"
 );
+const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
+const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
+const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);
 const _: () = assert!(UPGRADE_DRAIN_MS > IDLE_MS_MAX, "an idle client notices by itself");
 const _: () = assert!(SESSION_TICKET_BYTES_MAX < RECORD_CONTENT_BYTES_MAX);

@@ -6,9 +6,11 @@ mod cli;
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 use oca::config::{Config, TlsFiles};
 use oca::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, MemorySum, WORKERS_MAX};
@@ -51,7 +53,7 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
         _ => None,
     };
     let running = server::lab(&LabPlan {
-        root: arguments.dir.clone(),
+        roots: lab_roots(arguments),
         media: arguments.listen,
         admin: arguments.admin,
         tls,
@@ -62,6 +64,13 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
     })?;
     say_ready(&running, if arguments.json { Form::Json } else { Form::Words })?;
     Ok(running.wait()?)
+}
+
+/// The directory, then those that stand for other disks.
+fn lab_roots(arguments: &LabArgs) -> Vec<(PathBuf, DiskClass)> {
+    let flash = arguments.ssd.iter().map(|path| (path.clone(), DiskClass::Ssd));
+    let rotating = arguments.hdd.iter().map(|path| (path.clone(), DiskClass::Hdd));
+    std::iter::once((arguments.dir.clone(), DiskClass::Ssd)).chain(flash).chain(rotating).collect()
 }
 
 fn check_config(path: &std::path::Path) -> Result<(), Box<dyn Error>> {

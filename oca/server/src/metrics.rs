@@ -1,12 +1,15 @@
 //! Counters of all workers as Prometheus families, merged at a scrape.
 //! Never counts anything itself.
 
+mod devices;
+
 use std::sync::Arc;
 
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
 
 use crate::counters::{Counter, Counters, Handshakes, TIME_BOUNDS_US, Times};
+use crate::devices::DeviceStanding;
 use crate::outcome::CloseReason;
 
 /// What the admin thread knows besides the workers' counters.
@@ -30,6 +33,8 @@ pub struct Standing {
     pub keys_renewed: u64,
     /// Certificates and session secrets that could not be: the old ones are in use.
     pub keys_refused: u64,
+    /// Devices, as numbered by workers.
+    pub devices: Vec<DeviceStanding>,
 }
 
 /// The whole page, in the text format that Prometheus reads.
@@ -53,11 +58,14 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("fill_bytes_total", "Bytes sent to other appliances.", sum(|c| &c.fill_bytes)),
         counter("hot_hits_total", "Chunks found in memory.", sum(|c| &c.hot_hits)),
         counter("hot_misses_total", "Chunks read from disk.", sum(|c| &c.hot_misses)),
+        counter("hot_ghost_hits_total", "Dropped and read again soon.", sum(|c| &c.hot_ghost_hits)),
         counter("hot_evictions_total", "Chunks dropped for room.", sum(|c| &c.hot_evictions)),
         gauge("hot_chunks", "Chunks in memory now.", sum(|c| &c.hot_chunks)),
         gauge("open_files", "Object files open now.", sum(|c| &c.files)),
         counter("bad_chunks_total", "Chunks that were not the object's.", sum(|c| &c.chunks_bad)),
         counter("starved_total", "Waits for a buffer.", sum(|c| &c.starved)),
+        counter("device_waits_total", "Waits for a turn on a disk.", sum(|c| &c.device_waits)),
+        counter("reads_late_total", "Reads given up alone.", sum(|c| &c.reads_late)),
         counter("tickets_verified_total", "Signatures checked.", sum(|c| &c.tickets_verified)),
         counter("tickets_remembered_total", "Tickets known.", sum(|c| &c.tickets_remembered)),
         counter("log_dropped_total", "Access log lines dropped.", sum(|c| &c.log_dropped)),
@@ -80,6 +88,11 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
     page.push(times("first_byte_seconds", "From head to first byte.", "", workers, |c| {
         vec![("all", &c.first_byte)]
     }));
+    page.push(times("first_byte_from_seconds", "The same by tier.", "tier", workers, |c| {
+        let [memory, ssd, hdd] = &c.first_byte_from;
+        vec![("memory", memory), ("ssd", ssd), ("hdd", hdd)]
+    }));
+    page.extend(devices::families(workers, &standing.devices));
     page.push(times("disk_read_seconds", "One chunk read.", "class", workers, |c| {
         vec![("ssd", &c.disk_reads[0]), ("hdd", &c.disk_reads[1])]
     }));

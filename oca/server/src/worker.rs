@@ -127,6 +127,7 @@ impl<K: Kernel> Worker<K> {
             self.step_ready();
         }
         self.step_due();
+        self.station.step_storage();
         self.step_starved();
         self.step_ready();
         self.tick();
@@ -147,7 +148,7 @@ impl<K: Kernel> Worker<K> {
         if !self.station.starved.is_empty() {
             until = until.min(now.plus_millis(STARVED_WAIT_MS));
         }
-        if let Some(due) = self.deadlines.next() {
+        for due in [self.deadlines.next(), self.station.storage_due()].into_iter().flatten() {
             until = until.min(due);
         }
         self.drain_until.map_or(until, |drain| until.min(drain))
@@ -160,15 +161,14 @@ impl<K: Kernel> Worker<K> {
         };
         match (kind, completion.event) {
             (TokenKind::Accept, Event::Accepted(result)) => self.accepted(result),
-            (TokenKind::Open, Event::Opened(result)) => {
-                self.station.opened(slot, generation, result);
-            }
-            (TokenKind::ReadSeal, Event::Read(result, buffer)) => {
-                self.station.seal_read(slot, generation, result, buffer);
-            }
-            (TokenKind::ReadChunk, Event::Read(result, buffer)) => {
-                self.station.chunk_read(slot, generation, result, buffer);
-            }
+            (
+                TokenKind::Open
+                | TokenKind::ReadSeal
+                | TokenKind::ReadChunk
+                | TokenKind::ProbeOpen
+                | TokenKind::ProbeRead,
+                event,
+            ) => self.station.answered(completion.token, event),
             (TokenKind::CloseSocket, Event::SocketClosed) => self.closed(slot, generation),
             (TokenKind::CloseFile, _) => {}
             (_, event) => self.step(Seat { slot, generation }, |connection, station| {
@@ -293,6 +293,11 @@ impl<K: Kernel> Worker<K> {
                     for (volume, object) in copies.iter() {
                         self.station.forget_file(*volume, object);
                     }
+                }
+                Command::Heat(answer) => {
+                    let now = self.station.now();
+                    // Whoever asked may have given up.
+                    drop(answer.send(self.station.heat.list(now)));
                 }
                 Command::List(answer) => {
                     let lines = self.slots.iter().filter_map(|slot| slot.connection.as_ref());

@@ -38,10 +38,33 @@ pub enum Flaw {
     },
 }
 
+/// A stretch of time in which a whole device is out of order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// Position of its volume.
+    pub volume: usize,
+    /// How.
+    pub kind: OutageKind,
+    /// Since when.
+    pub from: Moment,
+    /// Until when; `Moment::MAX` for ever.
+    pub until: Moment,
+}
+
+/// How a device is out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageKind {
+    /// It answers nothing; what was asked meanwhile is answered when it is over.
+    Hangs,
+    /// It answers everything with an error.
+    Fails,
+}
+
 #[derive(Debug)]
 struct File {
     bytes: Arc<[u8]>,
     flaw: Option<Flaw>,
+    volume: usize,
 }
 
 /// All files of the machine, and which of them are open.
@@ -52,14 +75,47 @@ pub struct Disk {
     opened: u32,
     /// Files that something was wrong with at least once, lastingly or not.
     blamed: BTreeSet<PathBuf>,
+    outages: Vec<Outage>,
     /// The page cache: what was read through it, wrong bytes and all, by file and first byte.
     cache: BTreeMap<(PathBuf, u64), Vec<u8>>,
 }
 
 impl Disk {
-    /// Puts a file there.
-    pub fn put(&mut self, path: PathBuf, bytes: Arc<[u8]>) {
-        self.files.insert(path, File { bytes, flaw: None });
+    /// Puts a file on a volume.
+    pub fn put(&mut self, volume: usize, path: PathBuf, bytes: Arc<[u8]>) {
+        self.files.insert(path, File { bytes, flaw: None, volume });
+    }
+
+    /// A device will be out of order for a while.
+    pub fn plan(&mut self, outage: Outage) {
+        self.outages.push(outage);
+    }
+
+    /// Whether the device of `volume` is, was or will be out of order.
+    #[must_use]
+    pub fn has_outage(&self, volume: usize) -> bool {
+        self.outages.iter().any(|outage| outage.volume == volume)
+    }
+
+    /// What outages make of an operation on `path` that begins `now` and would take `takes`: how
+    /// long it takes, or that it fails.
+    pub(crate) fn outage(&self, path: &Path, now: Moment, takes: Moment) -> Option<Moment> {
+        let Some(file) = self.files.get(path) else { return Some(takes) };
+        let mut ends = now.saturating_add(takes);
+        for outage in self.outages.iter().filter(|outage| outage.volume == file.volume) {
+            let is_met = now < outage.until && ends >= outage.from;
+            match outage.kind {
+                _ if !is_met => {}
+                OutageKind::Fails => return None,
+                OutageKind::Hangs => ends = outage.until.saturating_add(takes),
+            }
+        }
+        Some(ends - now)
+    }
+
+    /// The file that is open as `file`.
+    pub(crate) fn path_of(&self, file: u32) -> PathBuf {
+        self.open.get(&file).expect("the server read a file it had closed").clone()
     }
 
     /// Spoils a file for good. Panics when there is none: a test meant another one.

@@ -19,7 +19,7 @@ pub mod world;
 
 pub use answer::Complaint;
 pub use client::{Client, ClientSide, ServerEnd};
-pub use disk::{Disk, Flaw};
+pub use disk::{Disk, Flaw, Outage, OutageKind};
 pub use kernel::SimKernel;
 pub use script::{Ask, Expected};
 pub use shelf::Shelf;

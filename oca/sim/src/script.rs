@@ -179,7 +179,7 @@ fn draw_range(draft: Draft, sample: usize, len: usize, part: Part, random: &mut 
         1 => (format!("bytes=-{}", len - first), media(206, first..len)),
         2 => (format!("bytes=-{}", len + 5), media(206, 0..len)),
         3 => (format!("bytes={first}-{}", len + 99), media(206, first..len)),
-        4 => (format!("bytes=0-0,{first}-{last}"), media(200, 0..len)),
+        4 => (format!("frames={first}-{last}"), media(200, 0..len)),
         5 => {
             let refusal = Expected::refusal(416, "unsatisfiable");
             (format!("bytes={len}-"), Expected { sample: Some(sample), ..refusal })

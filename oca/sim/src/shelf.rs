@@ -15,17 +15,23 @@ use crate::tls::Keys;
 use crate::world::WALL_START_MS;
 
 const DAY_MS: u64 = 86_400_000;
-/// Sizes that sit on and beside every boundary: one byte, a page, a chunk.
-const SIZES: [(usize, usize); 9] = [
-    (0, 1),
-    (0, 4096),
-    (0, 70_000),
-    (0, 262_144),
-    (0, 262_145),
-    (0, 700_001),
-    (1, 5000),
-    (1, 524_288),
-    (1, 1_300_000),
+/// Volumes, each on a device of its own.
+pub const VOLUMES: [(&str, DiskClass); 3] =
+    [("ssd0", DiskClass::Ssd), ("hdd0", DiskClass::Hdd), ("ssd1", DiskClass::Ssd)];
+/// Title (and volume of the same number), second copy's volume, size. The sizes sit on and beside
+/// every boundary: one byte, a page, a chunk.
+const SIZES: [(usize, Option<usize>, usize); 11] = [
+    (0, None, 1),
+    (0, None, 4096),
+    (0, None, 70_000),
+    (0, None, 262_144),
+    (0, None, 262_145),
+    (0, None, 700_001),
+    (1, None, 5000),
+    (1, None, 524_288),
+    (1, None, 1_300_000),
+    (0, Some(2), 300_000),
+    (1, Some(2), 600_000),
 ];
 const TITLES: [&str; 2] = ["night-train", "harbor-lights"];
 
@@ -36,8 +42,10 @@ pub struct Sample {
     pub object: ObjectId,
     /// The title it belongs to.
     pub title: &'static str,
-    /// Its file.
+    /// Its file on the first volume that has it.
     pub path: PathBuf,
+    /// Volumes that have it, and its file there.
+    pub copies: Vec<(usize, PathBuf)>,
     /// Everything in the file.
     pub file: Arc<[u8]>,
     /// Where the payload starts.
@@ -93,19 +101,25 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// Writes two volumes below `dir` with the store's own writer, and reads them back.
+    /// Writes three volumes below `dir` with the store's own writer, and reads them back.
     ///
     /// # Errors
     /// The directory cannot be written, or the store refuses an object.
     pub fn build(dir: &Path) -> io::Result<Self> {
         let mut volumes = Vec::new();
-        for (name, class) in [("ssd0", DiskClass::Ssd), ("hdd0", DiskClass::Hdd)] {
+        for (name, class) in VOLUMES {
             fs::create_dir_all(dir.join(name))?;
             volumes.push(Volume::open(dir.join(name), class).map_err(io::Error::other)?);
         }
         let mut samples = Vec::new();
-        for (number, (shelf, bytes)) in SIZES.into_iter().enumerate() {
-            samples.push(import(dir, &volumes[shelf], TITLES[shelf], bytes, number)?);
+        for (number, (title, second, bytes)) in SIZES.into_iter().enumerate() {
+            let mut sample = import(dir, &volumes[title], TITLES[title], bytes, number)?;
+            sample.copies.push((title, sample.path.clone()));
+            if let Some(second) = second {
+                let copy = import(dir, &volumes[second], TITLES[title], bytes, number)?;
+                sample.copies.push((second, copy.path));
+            }
+            samples.push(sample);
         }
         let index = Index::load(&volumes).index;
         let signer = TicketSigner::generate().map_err(io::Error::other)?;
@@ -148,7 +162,7 @@ fn import(
     if file.get(payload_at..) != Some(payload.as_slice()) {
         return Err(io::Error::other("the store wrote other bytes than it was given"));
     }
-    Ok(Sample { object, title, path, file, payload_at })
+    Ok(Sample { object, title, path, copies: Vec::new(), file, payload_at })
 }
 
 impl Tickets {

@@ -13,18 +13,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use control_types::fleet::DiskClass;
 use fastrand::Rng;
 use oca::access_log::LogSink;
+use oca::config::PacingConfig;
 use oca::counters::Counters;
+use oca::devices::{Device, Devices, Patience};
 use oca::library::{Library, Sealed};
+use oca::limits::Bounds;
+use oca::rules::Rules;
 use oca::tickets::Gate;
 use oca::worker::{Command, Shared, Trouble, Turned, Worker, WorkerParts};
 use oca_sys::{Kernel, ListenerId};
 
 use crate::answer::Complaint;
+use crate::disk::Disk;
 use crate::kernel::SimKernel;
 use crate::script;
-use crate::shelf::Shelf;
+use crate::shelf::{Shelf, VOLUMES};
 use crate::tls::Keys;
 use crate::viewer::{Manners, Pace, Viewer};
 use crate::weather::{SECOND, Weather, happens};
@@ -49,6 +55,13 @@ pub struct Story {
     turns: u64,
 }
 
+/// Each volume is on a device of its own.
+fn devices() -> Devices {
+    let device =
+        |(name, class): (&str, DiskClass)| Device::new(name.into(), class, Patience::default());
+    Devices::given(VOLUMES.into_iter().map(device).collect(), (0..VOLUMES.len()).collect())
+}
+
 /// What a run amounted to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -68,7 +81,12 @@ impl Story {
     pub fn new(shelf: &Arc<Shelf>, weather: &Weather, keys: Option<&Keys>, seed: u64) -> Self {
         let kernel = SimKernel::new(weather.clone(), seed).expect("a few megabytes of memory");
         for sample in &shelf.samples {
-            kernel.world().disk().put(sample.path.clone(), Arc::clone(&sample.file));
+            for (volume, path) in &sample.copies {
+                kernel.world().disk().put(*volume, path.clone(), Arc::clone(&sample.file));
+            }
+        }
+        for outage in &weather.outages {
+            kernel.world().disk().plan(outage.clone());
         }
         if let Some(keys) = keys {
             kernel.world().use_tls(Arc::clone(&keys.client));
@@ -77,11 +95,16 @@ impl Story {
         let (told, troubles) = sync_channel(1024);
         let counters = Arc::new(Counters::default());
         let shared = Shared {
-            library: Arc::new(Library::Sealed(Sealed::new(shelf.index.clone()))),
+            library: Arc::new(Library::Sealed(Sealed::on(shelf.index.clone(), devices()))),
             gate: Arc::new(Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys")),
             tls: keys.map(|keys| Arc::clone(&keys.server)),
             troubles: told,
-            rules: Arc::default(),
+            peers: Arc::default(),
+            // A pace that is slow but steady is not forbidden here: clients draw any.
+            rules: Arc::new(Rules::new(
+                Bounds { slow_reader_bps: 0, ..Bounds::default() },
+                PacingConfig::default(),
+            )),
         };
         let worker = Worker::new(WorkerParts {
             kernel: kernel.clone(),
@@ -207,17 +230,17 @@ impl Story {
         // Deadlines passed for no fault of the server, or it had to turn some away.
         let hard_times = world.stood_still() || world.is_scarce();
         let disk = world.disk();
-        let blamed: Vec<bool> =
-            self.shelf.samples.iter().map(|sample| disk.is_blamed(&sample.path)).collect();
+        let healthy: Vec<bool> =
+            (0..VOLUMES.len()).map(|volume| self.is_healthy(volume, disk)).collect();
         for (number, complaint) in complaints {
             let excused = match &complaint {
                 Complaint::Wrong(_) => false,
                 Complaint::Busy(_) => self.drained || hard_times,
                 Complaint::Troubled { sample, .. } => {
-                    hard_times || self.is_excused(*sample, &blamed)
+                    hard_times || self.is_excused(*sample, &healthy)
                 }
                 Complaint::Unanswered { sample, .. } => {
-                    let disk = sample.is_some_and(|sample| self.is_excused(sample, &blamed));
+                    let disk = sample.is_some_and(|sample| self.is_excused(sample, &healthy));
                     hard_times || self.drained || disk
                 }
             };
@@ -229,11 +252,17 @@ impl Story {
         Ok(summary)
     }
 
-    /// Its own file was bad, or its volume was slow: a volume's reads share what is theirs.
-    fn is_excused(&self, sample: usize, blamed: &[bool]) -> bool {
-        let volume = |at: usize| self.shelf.samples[at].title;
-        let neighbours = (0..blamed.len()).filter(|at| volume(*at) == volume(sample));
-        blamed[sample] || neighbours.into_iter().any(|at| blamed[at])
+    /// Whether nothing was ever wrong with the device of a volume, nor with any file on it: one bad
+    /// read may take a device out of rotation, and then all that is on it goes with it.
+    fn is_healthy(&self, volume: usize, disk: &Disk) -> bool {
+        let copies = self.shelf.samples.iter().flat_map(|sample| &sample.copies);
+        let mut here = copies.filter(|(at, _)| *at == volume);
+        !disk.has_outage(volume) && here.all(|(_, path)| !disk.is_blamed(path))
+    }
+
+    /// No copy of it is on a healthy device.
+    fn is_excused(&self, sample: usize, healthy: &[bool]) -> bool {
+        !self.shelf.samples[sample].copies.iter().any(|(volume, _)| healthy[*volume])
     }
 
     /// Files that a fault was put on, for messages.
@@ -241,7 +270,8 @@ impl Story {
     pub fn blamed(&self) -> Vec<PathBuf> {
         let mut world = self.kernel.world();
         let disk = world.disk();
-        let paths = self.shelf.samples.iter().map(|sample| sample.path.clone());
+        let copies = self.shelf.samples.iter().flat_map(|sample| &sample.copies);
+        let paths = copies.map(|(_, path)| path.clone());
         paths.filter(|path| disk.is_blamed(path)).collect()
     }
 }

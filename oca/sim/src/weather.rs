@@ -4,6 +4,8 @@
 use fastrand::Rng;
 
 use crate::agenda::Moment;
+use crate::disk::{Outage, OutageKind};
+use crate::shelf::VOLUMES;
 
 const MICROSECOND: Moment = 1000;
 /// Nanoseconds of a millisecond.
@@ -44,6 +46,8 @@ pub struct Weather {
     pub wall_set: Chance,
     /// A wake arrives that nobody asked for.
     pub stray_wake: Chance,
+    /// Whole devices that are out of order for a while.
+    pub outages: Vec<Outage>,
     /// A client misbehaves.
     pub rude_client: Chance,
     /// Receive, chunk and send buffers.
@@ -72,6 +76,7 @@ impl Weather {
             standstill: 0,
             wall_set: 0,
             stray_wake: 0,
+            outages: Vec::new(),
             rude_client: 0,
             buffers: [64, 64, 64],
             scarce: false,
@@ -112,6 +117,9 @@ impl Weather {
         if random.u8(..4) == 0 {
             weather.sockets_max = random.usize(1..6);
         }
+        if random.u8(..4) == 0 {
+            weather.outages = draw_outages(random);
+        }
         weather
     }
 
@@ -120,6 +128,23 @@ impl Weather {
     pub fn breaks_deadlines(&self) -> bool {
         self.standstill > 0
     }
+}
+
+/// One device or two of the three, for a moment, a while or for ever.
+fn draw_outages(random: &mut Rng) -> Vec<Outage> {
+    let spared = random.usize(..VOLUMES.len());
+    let count = random.usize(1..VOLUMES.len());
+    let mut outage = |volume| {
+        let from = random.u64(..12 * SECOND);
+        let until = match random.u8(..3) {
+            0 => from + random.u64(..SECOND),
+            1 => from + random.u64(..30 * SECOND),
+            _ => Moment::MAX,
+        };
+        let kind = if random.bool() { OutageKind::Hangs } else { OutageKind::Fails };
+        Outage { volume, kind, from, until }
+    };
+    (1..=count).map(|number| outage((spared + number) % VOLUMES.len())).collect()
 }
 
 /// Draws once.
@@ -165,5 +190,8 @@ mod tests {
         some(|weather| weather.stray_wake > 0);
         some(|weather| weather.rude_client > 0);
         some(|weather| weather.sockets_max < 6);
+        some(|weather| weather.outages.len() == 1);
+        some(|weather| weather.outages.len() == 2);
+        some(|weather| weather.outages.iter().any(|outage| outage.until == Moment::MAX));
     }
 }

@@ -21,6 +21,7 @@ use crate::tls::ClientTls;
 use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
 
 const ECANCELED: i32 = 125;
+const EIO: i32 = 5;
 /// More in one wait is a client that asks to be woken over and over.
 const HAPPENINGS_MAX: u64 = 1_000_000;
 /// Where the wall clock starts: 2027-01-15, a moment like any other.
@@ -38,6 +39,7 @@ pub(crate) enum Happening {
     ShutsDown(u32),
     Closes(u32),
     Opens(Token, PathBuf),
+    OpenFails(Token),
     Reads(Token, io::Result<usize>, Buffer),
     ReadsMany(Token, io::Result<usize>, Vec<Buffer>),
     ClosesFile(Token, u32),
@@ -224,11 +226,33 @@ impl World {
     ) {
         let Self { disk, weather, random, .. } = self;
         self.reads += 1;
-        let (answer, takes) = match access {
+        let answer = match access {
             Access::Direct => disk.read(file, at, &mut into, weather, random),
             Access::Cached => disk.read_cached(file, at, &mut into, weather, random),
         };
+        let (answer, takes) = self.with_outage(file, answer);
         self.later(takes, Happening::Reads(token, answer, into));
+    }
+
+    /// An open begins: the device of the file may take its time over it.
+    pub(crate) fn begin_open(&mut self, token: Token, path: PathBuf) {
+        let takes = latency(&mut self.random, self.weather.latency_max);
+        match self.disk.outage(&path, self.now, takes) {
+            Some(takes) => self.later(takes, Happening::Opens(token, path)),
+            None => self.later(takes, Happening::OpenFails(token)),
+        }
+    }
+
+    /// What a device's outage makes of a read's answer.
+    fn with_outage(
+        &self,
+        file: u32,
+        (answer, takes): (io::Result<usize>, Moment),
+    ) -> (io::Result<usize>, Moment) {
+        match self.disk.outage(&self.disk.path_of(file), self.now, takes) {
+            Some(takes) => (answer, takes),
+            None => (Err(io::Error::from_raw_os_error(EIO)), takes),
+        }
     }
 
     /// The same into several buffers.
@@ -242,7 +266,8 @@ impl World {
         let Self { disk, weather, random, .. } = self;
         self.reads += into.len();
         let mut bytes = into.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<u8>>();
-        let (answer, takes) = disk.read(file, at, &mut bytes, weather, random);
+        let answer = disk.read(file, at, &mut bytes, weather, random);
+        let (answer, takes) = self.with_outage(file, answer);
         let mut left = bytes.as_slice();
         for buffer in &mut into {
             let (now, rest) = left.split_at(buffer.len());
@@ -339,6 +364,9 @@ impl World {
             Happening::Opens(token, path) => {
                 let answer = self.disk.open(&path, &self.weather, &mut self.random);
                 self.tell(token, Event::Opened(answer.map(FileId)));
+            }
+            Happening::OpenFails(token) => {
+                self.tell(token, Event::Opened(Err(io::Error::from_raw_os_error(EIO))));
             }
             Happening::Reads(token, answer, into) => {
                 self.reads -= 1;

@@ -61,6 +61,15 @@ fn take_troubles(admin: &Admin, sealed: &Sealed, troubles: &Receiver<Trouble>) {
                 admin.volume_failed(volume);
                 continue;
             }
+            Trouble::DeviceOut { device } => {
+                let device = sealed_device(sealed, device);
+                tracing::error!(device, "silent or failing: not read until it has proved well");
+                continue;
+            }
+            Trouble::DeviceBack { device } => {
+                tracing::info!(device = sealed_device(sealed, device), "in rotation again");
+                continue;
+            }
             Trouble::BadObject { volume, object } => (volume, object),
         };
         tracing::error!(%object, volume, "bytes on disk are not the object's: not served any more");
@@ -80,6 +89,10 @@ fn take_troubles(admin: &Admin, sealed: &Sealed, troubles: &Receiver<Trouble>) {
         note_used(admin, &index);
         sealed.swap(index);
     }
+}
+
+fn sealed_device(sealed: &Sealed, device: usize) -> &str {
+    sealed.devices().list().get(device).map_or("?", |device| &device.name)
 }
 
 /// What the journals say since the last look.

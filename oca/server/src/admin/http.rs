@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::Admin;
+use super::{Admin, heat};
 use crate::metrics;
 use crate::worker::Command;
 
@@ -28,8 +28,16 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 const LIST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// What is answered; all but `/drain` by GET.
-const PATHS: [&str; 6] =
-    ["/metrics", "/healthz", "/debug/connections", "/debug/datapath", "/debug/limits", "/drain"];
+const PATHS: [&str; 8] = [
+    "/metrics",
+    "/healthz",
+    "/debug/connections",
+    "/debug/datapath",
+    "/debug/devices",
+    "/debug/heat",
+    "/debug/limits",
+    "/drain",
+];
 
 type Answer = Response<Full<Bytes>>;
 
@@ -74,6 +82,10 @@ async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Answer {
         }
         (&Method::GET, "/healthz") => healthz(admin),
         (&Method::GET, "/debug/connections") => connections(admin).await,
+        (&Method::GET, "/debug/devices") => json_reply(StatusCode::OK, &heat::devices(admin)),
+        (&Method::GET, "/debug/heat") => {
+            json_reply(StatusCode::OK, &heat::show(admin, request.uri().query()).await)
+        }
         (&Method::GET, "/debug/datapath") => datapath(admin),
         (&Method::GET, "/debug/limits") => {
             json_reply(StatusCode::OK, &json!({ "limits": admin.limits }))

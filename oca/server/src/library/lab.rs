@@ -1,4 +1,4 @@
-//! Plain files below one directory, for trying the server without objects, tickets or a fleet.
+//! Plain files below a directory or several, for trying the server without objects, tickets or a fleet.
 //! Never follows a link out of the directory and never looks at the disk while answering.
 
 use std::collections::HashMap;
@@ -11,7 +11,10 @@ use arc_swap::ArcSwap;
 use control_types::ObjectId;
 use control_types::fleet::DiskClass;
 
+use oca_store::Volume;
+
 use super::{Found, View};
+use crate::devices::{Devices, Patience};
 use crate::limits::LAB_FILES_MAX;
 
 /// A date is shown once it is this old, seconds: clocks of file systems tick coarsely.
@@ -19,7 +22,9 @@ const SETTLED_AFTER_S: u64 = 2;
 
 /// The files of a directory as of the last scan.
 pub struct Lab {
-    root: PathBuf,
+    /// Directories, and what kind of disk each stands for; a path is taken from the first.
+    roots: Vec<(PathBuf, DiskClass)>,
+    devices: Devices,
     files: ArcSwap<Files>,
 }
 
@@ -50,16 +55,32 @@ pub enum LabError {
 }
 
 impl Lab {
-    /// Lists `root`.
+    /// Lists `roots`, each as a disk of its class. Files are found by their path below their root.
     ///
     /// # Errors
-    /// When it is not a directory that can be read.
-    pub fn new(root: &Path) -> Result<Self, LabError> {
-        let unreadable = |source| LabError::Unreadable { path: root.into(), source };
-        let root = root.canonicalize().map_err(unreadable)?;
-        let lab = Self { root, files: ArcSwap::default() };
+    /// One of them is not a directory that can be read.
+    pub fn new(roots: &[(PathBuf, DiskClass)]) -> Result<Self, LabError> {
+        let mut volumes = Vec::with_capacity(roots.len());
+        for (path, class) in roots {
+            let unreadable = |source| LabError::Unreadable { path: path.clone(), source };
+            let root = path.canonicalize().map_err(unreadable)?;
+            let not_one = |error| LabError::Unreadable {
+                path: path.clone(),
+                source: io::Error::other(error),
+            };
+            volumes.push(Volume::open(root, *class).map_err(not_one)?);
+        }
+        let devices = Devices::under(&volumes, Patience::default());
+        let roots = volumes.iter().map(|volume| (volume.path().into(), volume.class())).collect();
+        let lab = Self { roots, devices, files: ArcSwap::default() };
         lab.rescan()?;
         Ok(lab)
+    }
+
+    /// What is under the directories.
+    #[must_use]
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// Lists the directory again, so that new files are served and changed ones have a new ETag.
@@ -68,7 +89,16 @@ impl Lab {
     /// As `new`; the last good list stays.
     pub fn rescan(&self) -> Result<(), LabError> {
         let mut files = Files::default();
-        let mut pending = vec![self.root.clone()];
+        for volume in 0..self.roots.len() {
+            self.scan(volume, &mut files)?;
+        }
+        self.files.store(files.into());
+        Ok(())
+    }
+
+    fn scan(&self, volume: usize, files: &mut Files) -> Result<(), LabError> {
+        let (root, class) = &self.roots[volume];
+        let mut pending = vec![root.clone()];
         while let Some(directory) = pending.pop() {
             let unreadable = |source| LabError::Unreadable { path: directory.clone(), source };
             for entry in fs::read_dir(&directory).map_err(unreadable)? {
@@ -80,14 +110,13 @@ impl Lab {
                 } else if kind.is_file()
                     && let Ok(metadata) = entry.metadata()
                 {
-                    files.add(&self.root, entry.path(), &metadata);
+                    files.add((root, volume, *class), entry.path(), &metadata);
                 }
                 if files.found.len() > LAB_FILES_MAX {
-                    return Err(LabError::TooMany { path: self.root.clone() });
+                    return Err(LabError::TooMany { path: root.clone() });
                 }
             }
         }
-        self.files.store(files.into());
         Ok(())
     }
 
@@ -113,7 +142,12 @@ impl Lab {
 
 impl Files {
     /// Adds one file, if its name can be part of a URL.
-    fn add(&mut self, root: &Path, path: PathBuf, metadata: &fs::Metadata) {
+    fn add(
+        &mut self,
+        (root, volume, class): (&Path, usize, DiskClass),
+        path: PathBuf,
+        metadata: &fs::Metadata,
+    ) {
         let Some(below) = path.strip_prefix(root).ok().and_then(Path::to_str) else { return };
         let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let url = format!("/{below}");
@@ -122,13 +156,16 @@ impl Files {
         hasher.update(&metadata.len().to_le_bytes());
         hasher.update(&modified.unwrap_or_default().as_nanos().to_le_bytes());
         let object = ObjectId(*hasher.finalize().as_bytes());
+        if self.found.contains_key(&url) {
+            return;
+        }
         let found = Found {
             object,
             view: View::Payload,
             bytes: metadata.len(),
             offset: 0,
-            volume: 0,
-            class: DiskClass::Ssd,
+            volume: u16::try_from(volume).unwrap_or(u16::MAX),
+            class,
             media_type: media_type(&path),
             sealed: None,
             modified: settled_second(modified),
@@ -177,7 +214,7 @@ mod tests {
         fs::write(dir.path().join("sub/a-b.mp4"), b"abc").unwrap();
         std::os::unix::fs::symlink(outside.path(), dir.path().join("out")).unwrap();
         std::os::unix::fs::symlink("/", dir.path().join("root")).unwrap();
-        let lab = Lab::new(dir.path()).unwrap();
+        let lab = Lab::new(&[(dir.path().into(), DiskClass::Ssd)]).unwrap();
         let found = lab.find("/sub/a-b.mp4").unwrap();
         assert_eq!((found.bytes, found.media_type), (3, "video/mp4"));
         let outside = ["/out", "/root/etc/passwd", "/sub/../sub/a-b.mp4", "/sub", "sub/a-b.mp4"];
@@ -187,5 +224,21 @@ mod tests {
         fs::write(dir.path().join("sub/a-b.mp4"), b"longer").unwrap();
         lab.rescan().unwrap();
         assert_ne!(lab.find("/sub/a-b.mp4").unwrap().object, found.object, "a new version");
+    }
+
+    #[test]
+    fn several_directories_are_several_disks_and_the_first_has_the_say() {
+        let (flash, rotating) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(flash.path().join("both"), b"flash").unwrap();
+        fs::write(rotating.path().join("both"), b"rotating").unwrap();
+        fs::write(rotating.path().join("cold"), b"cold").unwrap();
+        let roots =
+            [(flash.path().into(), DiskClass::Ssd), (rotating.path().into(), DiskClass::Hdd)];
+        let lab = Lab::new(&roots).unwrap();
+        assert_eq!(lab.find("/both").unwrap().bytes, 5);
+        let cold = lab.find("/cold").unwrap();
+        assert_eq!((cold.volume, cold.class), (1, DiskClass::Hdd));
+        assert_eq!(lab.devices().list().len(), 2);
+        assert!(lab.path(&cold.object).unwrap().ends_with("cold"));
     }
 }

@@ -22,6 +22,8 @@ pub enum Command {
     },
     /// These copies were removed or put aside: close their files, or their room is never free.
     Forget(Arc<[(u16, ObjectId)]>),
+    /// Say what was served.
+    Heat(SyncSender<Vec<(ObjectId, f64)>>),
     /// Say who is connected.
     List(SyncSender<Vec<ConnectionLine>>),
 }

@@ -4,25 +4,37 @@
 //! ```text
 //! chunk ---> in memory ------------------------------------------> Ready
 //!    |-----> under read: join --------------------------------\
-//!    '-----> file open? --no--> open -> read seal -> decode --> told, asks again
-//!               '--yes--> buffer? --no--> starved ------------/
-//!                            '--yes--> read -> verify --------/
+//!    '-----> a copy that can be read? --no--> Never            |
+//!               '--yes--> file open? --no--> open, read seal --> told, asks again
+//!                            '--yes--> turn on its device? buffer? --no--> waits for it
+//!                                         '--yes--> read -> verify --/
 //! ```
+//!
+//! Which copy is read is settled at each asking: a seat that is told nothing asks again and may be
+//! sent to another disk, in the middle of a body too. Only when no copy is left is it told a fault.
 
-use std::io;
-use std::rc::Rc;
+mod lanes;
+mod open;
+mod probe;
+mod read;
+mod trouble;
+mod work;
 
-use control_types::ObjectId;
-use control_types::limits::CHUNK_BYTES;
-use oca_store::{SEAL_ALIGN_BYTES, Seal};
-use oca_sys::{Access, Buffer, FileId, Kernel, Op};
+use control_types::fleet::DiskClass;
+use oca_sys::{Event, Kernel, Nanos, Token};
 
-use super::station::{Fault, OverBudget, Station, Trouble};
-use super::{Seat, TokenKind};
-use crate::counters::class_row;
+use super::Seat;
+use super::station::{Fault, OverBudget, Station};
+use crate::devices::Devices;
 use crate::files::FileLookup;
-use crate::hot_set::{Chunk, ChunkKey, Lookup, Reading};
-use crate::library::{Found, View};
+use crate::hot_set::{Chunk, ChunkKey, Lookup};
+use crate::library::Found;
+use crate::limits::{DEVICE_READS_SHARE, RUN_CHUNKS_MAX};
+
+pub use lanes::{Bounds, Lanes};
+pub use probe::Probes;
+pub use trouble::Avoided;
+use work::Work;
 
 /// Answer to a wish for a chunk.
 #[derive(Debug)]
@@ -38,15 +50,32 @@ pub enum Wish {
 }
 
 impl From<Result<(), OverBudget>> for Wish {
-    fn from(starved: Result<(), OverBudget>) -> Self {
-        starved.map_or(Self::OverBudget, |()| Self::Later)
+    fn from(waits: Result<(), OverBudget>) -> Self {
+        waits.map_or(Self::OverBudget, |()| Self::Later)
     }
 }
 
+/// Bounds of each device's lane: an equal part of what all reads together may hold.
+pub(super) fn bounds(devices: &Devices, chunk_buffers: usize) -> Vec<Bounds> {
+    let share = chunk_buffers / DEVICE_READS_SHARE / devices.list().len().max(1);
+    let bounds = |device: &crate::devices::Device| {
+        let chunks_each = match device.class {
+            DiskClass::Ssd => 1,
+            DiskClass::Hdd => RUN_CHUNKS_MAX,
+        };
+        Bounds {
+            silent_ms: device.silent_ms,
+            operations_max: device.operations_max,
+            buffers_max: share.clamp(1, device.operations_max * chunks_each),
+        }
+    };
+    devices.list().iter().map(bounds).collect()
+}
+
 impl<K: Kernel> Station<K> {
-    /// Chunk `index` of `found`, for `seat`.
-    pub fn chunk(&mut self, found: &Found, index: u32, seat: Seat) -> Wish {
-        let key = ChunkKey { object: found.object, view: found.view, index };
+    /// Chunk `index` of `wanted`, for `seat`.
+    pub fn chunk(&mut self, wanted: &Found, index: u32, seat: Seat) -> Wish {
+        let key = ChunkKey { object: wanted.object, view: wanted.view, index };
         match self.hot.get(&key) {
             Lookup::Ready(chunk) => return Wish::Ready(chunk),
             Lookup::Reading(at) => {
@@ -55,18 +84,23 @@ impl<K: Kernel> Station<K> {
             }
             Lookup::Absent => {}
         }
-        if self.shared.library.is_condemned(found) {
-            return Wish::Never(Fault::Corrupt);
-        }
-        let file = match self.files.get(found) {
+        let found = match self.route(wanted) {
+            Ok(found) => found,
+            Err(fault) => return Wish::Never(fault),
+        };
+        let file = match self.files.get(&found) {
             FileLookup::Ready(file) => file,
             FileLookup::Opening(file) => {
                 self.files.join(file, seat);
                 return Wish::Later;
             }
-            FileLookup::Absent => return self.open(found, seat),
+            FileLookup::Absent => return self.open(&found, seat),
         };
-        match self.read_chunk(found, key, file) {
+        let lane = self.lane_of(&found);
+        if !self.lanes.has_turn(lane) {
+            return self.wait_turn(lane, seat);
+        }
+        match self.read_chunks(&found, index, file) {
             Some(at) => {
                 self.hot.join(at, seat);
                 Wish::Later
@@ -75,266 +109,105 @@ impl<K: Kernel> Station<K> {
         }
     }
 
-    /// A reader begins with a chunk that it did not have read: that keeps a chunk in memory.
+    /// A reader begins with a chunk that it did not wait for: that keeps a chunk in memory.
     pub fn count_use(&mut self, found: &Found, index: u32) {
-        self.counters.hot_hits.add(1);
-        self.hot.count_use(&ChunkKey { object: found.object, view: found.view, index });
+        if self.hot.count_use(&ChunkKey { object: found.object, view: found.view, index }) {
+            self.counters.hot_hits.add(1);
+        }
     }
 
-    /// Reads chunk `index` ahead if that takes nothing from anybody. True when it did.
-    pub fn read_ahead(&mut self, found: &Found, index: u32) -> bool {
-        let key = ChunkKey { object: found.object, view: found.view, index };
-        if index >= found.chunks()
-            || !self.starved.is_empty()
-            || self.volume_reads[usize::from(found.volume)] * 2 >= self.volume_reads_max
-            || self.hot.knows(&key)
+    /// Reads from chunk `index` on ahead if that takes nothing from anybody. A rotating disk is
+    /// asked while a chunk is still there to be sent, so that its next megabyte is not late.
+    pub fn read_ahead(&mut self, wanted: &Found, index: u32) {
+        let ahead = match wanted.class {
+            DiskClass::Ssd => 1,
+            DiskClass::Hdd => RUN_CHUNKS_MAX as u32 / 2,
+        };
+        let (object, view) = (wanted.object, wanted.view);
+        let until = index.saturating_add(ahead).min(wanted.chunks());
+        let absent = |index: &u32| !self.hot.knows(&ChunkKey { object, view, index: *index });
+        let Some(index) = (index..until).find(absent) else { return };
+        if !self.starved.is_empty() {
+            return;
+        }
+        let Ok(found) = self.route(wanted) else { return };
+        if self.lanes.is_calm(self.lane_of(&found))
+            && let FileLookup::Ready(file) = self.files.get(&found)
         {
-            return false;
-        }
-        match self.files.get(found) {
-            FileLookup::Ready(file) => self.read_chunk(found, key, file).is_some(),
-            FileLookup::Opening(_) | FileLookup::Absent => false,
+            self.read_chunks(&found, index, file);
         }
     }
 
-    /// Submits the read of a chunk; `None` when there is no buffer for it, or its volume has its
-    /// share under read.
-    fn read_chunk(&mut self, found: &Found, key: ChunkKey, file: u32) -> Option<u32> {
-        let (id, _) = self.files.open(file)?;
-        if self.volume_reads[usize::from(found.volume)] >= self.volume_reads_max {
-            return None;
-        }
-        let into = self.chunk_buffer()?;
-        let reading = Reading {
-            key,
-            file,
-            volume: found.volume,
-            bytes: found.chunk_bytes(key.index),
-            began: self.now(),
-        };
-        let (at, generation) = self.hot.begin(reading)?;
-        self.files.pin(file);
-        self.volume_reads[usize::from(found.volume)] += 1;
-        self.counters.hot_misses.add(1);
-        let from = found.offset + u64::from(key.index) * CHUNK_BYTES;
-        let token = TokenKind::ReadChunk.token(at, generation);
-        self.submit(token, Op::Read { file: id, at: from, into, access: Access::Direct });
-        Some(at)
+    /// The copy to read: the one that was found, or another if that one cannot be read now.
+    ///
+    /// # Errors
+    /// No copy can be; why the first one cannot.
+    fn route(&self, wanted: &Found) -> Result<Found, Fault> {
+        let Some(fault) = self.obstacle(wanted) else { return Ok(*wanted) };
+        let copies = self.shared.library.copies(wanted);
+        let mut readable = copies.filter(|copy| self.obstacle(copy).is_none());
+        readable.next().ok_or(fault)
     }
 
-    fn chunk_buffer(&mut self) -> Option<Buffer> {
-        if let Some(buffer) = self.kernel.chunk_buffer() {
-            return Some(buffer);
+    /// Why this copy cannot be read now, if it cannot.
+    fn obstacle(&self, found: &Found) -> Option<Fault> {
+        if self.shared.library.is_condemned(found) {
+            return Some(Fault::Corrupt);
         }
-        if !self.hot.evict() {
-            return None;
+        if !self.shared.library.devices().may_read(found.volume) {
+            return Some(Fault::Disk);
         }
-        self.counters.hot_evictions.add(1);
-        self.kernel.chunk_buffer()
+        self.avoided.why(found, self.now())
     }
 
-    /// A chunk read ended.
-    pub(super) fn chunk_read(
-        &mut self,
-        at: u32,
-        generation: u32,
-        result: io::Result<usize>,
-        buffer: Buffer,
-    ) {
-        let Some(reading) = self.hot.reading(at, generation) else { return };
-        let volume = usize::from(reading.volume);
-        self.volume_reads[volume] = self.volume_reads[volume].saturating_sub(1);
-        let class = self.files_class(reading.file);
-        self.counters.disk_reads[class].add(self.now().since(reading.began));
-        let checked = self.chunk_check(&reading, result, &buffer);
-        if let Some(file) = self.files.unpin(reading.file) {
-            self.close_file(file);
-        }
-        match checked {
-            Ok(()) => {
-                self.counters.disk_bytes[class].add(reading.bytes as u64);
-                let chunk = Chunk { buffer: Rc::new(buffer), bytes: reading.bytes };
-                let ready = &mut self.ready;
-                self.hot.finish(at, chunk, &mut |seat| ready.push_back((seat, None)));
-            }
-            Err(fault) => {
-                self.fault(fault, reading.volume, &reading.key, class);
-                let ready = &mut self.ready;
-                self.hot.fail(at, &mut |seat| ready.push_back((seat, Some(fault))));
-            }
-        }
-        self.counters.hot_chunks.set(self.hot.ready() as u64);
+    fn lane_of(&self, found: &Found) -> usize {
+        self.shared.library.devices().of(found.volume)
     }
 
-    /// Whether what was read is the chunk. The one gate between a disk and a client.
-    fn chunk_check(
-        &self,
-        reading: &Reading,
-        result: io::Result<usize>,
-        buffer: &Buffer,
-    ) -> Result<(), Fault> {
-        let got = result.map_err(|_| Fault::Disk)?;
-        let Some((_, seal)) = self.files.open(reading.file) else { return Err(Fault::Gone) };
-        let Some(seal) = seal else {
-            // A lab file: nothing to check but its length.
-            return if got >= reading.bytes { Ok(()) } else { Err(Fault::Disk) };
-        };
-        let Some(chunk) = buffer.get(..reading.bytes).filter(|_| got >= reading.bytes) else {
-            return Err(Fault::Corrupt);
-        };
-        let is_good = match reading.key.view {
-            View::Payload => seal.verify_chunk(reading.key.index, chunk),
-            // The seal was decoded when the file was opened; what goes out must be the same bytes.
-            // Encoding it again allocates, once for each seal that an appliance fills from here.
-            View::Seal => {
-                let from = u64::from(reading.key.index) * CHUNK_BYTES;
-                let from = usize::try_from(from).unwrap_or(usize::MAX);
-                let to = from.saturating_add(chunk.len());
-                seal.encode().get(from..to).is_some_and(|region| region == chunk)
-            }
-        };
-        if is_good { Ok(()) } else { Err(Fault::Corrupt) }
+    fn wait_turn(&mut self, lane: usize, seat: Seat) -> Wish {
+        self.counters.device_waits.add(1);
+        self.lanes.wait(lane, seat).into()
     }
 
-    fn open(&mut self, found: &Found, seat: Seat) -> Wish {
-        if self.files.is_full() {
-            match self.files.evict() {
-                Some(file) => self.close_file(file),
-                None => return self.starve(seat).into(),
-            }
-        }
-        let Some(path) = self.shared.library.path(found) else { return Wish::Never(Fault::Gone) };
-        let Some((at, generation)) = self.files.begin(found) else {
-            return self.starve(seat).into();
-        };
-        self.files.join(at, seat);
-        self.submit(TokenKind::Open.token(at, generation), Op::Open { path });
-        Wish::Later
-    }
-
-    /// An open ended.
-    pub(super) fn opened(&mut self, at: u32, generation: u32, result: io::Result<FileId>) {
-        let Some(found) = self.files.found(at, generation) else {
-            if let Ok(file) = result {
+    /// A device answered.
+    pub(super) fn answered(&mut self, token: Token, event: Event) {
+        let now = self.now();
+        let Some(operation) = self.lanes.end(token, now) else {
+            if let Event::Opened(Ok(file)) = event {
                 self.close_file(file);
             }
             return;
         };
-        let file = match result {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.open_failed(at, &found, Fault::Gone);
+        match (operation.work, event) {
+            (Work::Open { at, generation }, Event::Opened(result)) => {
+                self.opened(at, generation, result);
             }
-            Err(_) => return self.open_failed(at, &found, Fault::Disk),
-        };
-        self.counters.files.set(self.files.count() as u64);
-        let Some(payload_bytes) = found.sealed else {
-            return self.file_ready(at, file, None);
-        };
-        let region_bytes = Seal::region_bytes_for(payload_bytes) as usize;
-        self.files.opened(at, file, region_bytes);
-        self.read_seal(at, generation, &found);
-    }
-
-    /// Reads the next piece of the seal region. Seals over 256 KiB (objects over 2 GiB) take more.
-    fn read_seal(&mut self, at: u32, generation: u32, found: &Found) {
-        let Some((file, region)) = self.files.sealing(at) else { return };
-        let from = region.len() as u64;
-        let Some(into) = self.chunk_buffer() else {
-            // Everything is pinned: the seats wait for room like everybody else.
-            return self.open_failed_for_want_of_room(at);
-        };
-        debug_assert!(found.sealed.is_some(), "only sealed files have seals");
-        let token = TokenKind::ReadSeal.token(at, generation);
-        self.submit(token, Op::Read { file, at: from, into, access: Access::Direct });
-    }
-
-    /// A piece of a seal region arrived.
-    pub(super) fn seal_read(
-        &mut self,
-        at: u32,
-        generation: u32,
-        result: io::Result<usize>,
-        buffer: Buffer,
-    ) {
-        let Some(found) = self.files.found(at, generation) else { return };
-        let region_bytes = Seal::region_bytes_for(found.sealed.unwrap_or(0)) as usize;
-        let Some((file, region)) = self.files.sealing(at) else { return };
-        let Ok(got) = result else { return self.open_failed(at, &found, Fault::Disk) };
-        let take = got.min(region_bytes - region.len());
-        region.extend_from_slice(&buffer[..take]);
-        drop(buffer);
-        if take == 0 {
-            return self.open_failed(at, &found, Fault::Corrupt);
-        }
-        if region.len() < region_bytes {
-            // Reads are short only at a file's end: off the grid, the file is cut inside its seal,
-            // and asking on from there would be an unaligned read that looks like a sick disk.
-            if !(region.len() as u64).is_multiple_of(SEAL_ALIGN_BYTES) {
-                return self.open_failed(at, &found, Fault::Corrupt);
+            (Work::Seal { at, generation }, Event::Read(result, buffer)) => {
+                self.seal_read(at, generation, result, buffer);
             }
-            return self.read_seal(at, generation, &found);
-        }
-        match Seal::decode(region) {
-            Ok(seal) if seal.object() == found.object && Some(seal.bytes()) == found.sealed => {
-                self.file_ready(at, file, Some(Rc::new(seal)));
+            (Work::Chunks(run), Event::Read(result, buffer)) => {
+                self.count_read(&operation, result.as_ref().ok());
+                self.chunks_read(run, result, vec![buffer]);
             }
-            _ => self.open_failed(at, &found, Fault::Corrupt),
-        }
-    }
-
-    fn open_failed(&mut self, at: u32, found: &Found, fault: Fault) {
-        let key = ChunkKey { object: found.object, view: found.view, index: 0 };
-        self.fault(fault, found.volume, &key, class_row(found.class));
-        let ready = &mut self.ready;
-        let file = self.files.fail(at, &mut |seat| ready.push_back((seat, Some(fault))));
-        if let Some(file) = file {
-            self.close_file(file);
-        }
-    }
-
-    fn open_failed_for_want_of_room(&mut self, at: u32) {
-        // Bounded by the number of connections: a seat joins one file at a time.
-        let starved = &mut self.starved;
-        let file = self.files.fail(at, &mut |seat| starved.push_back(seat));
-        if let Some(file) = file {
-            self.close_file(file);
-        }
-    }
-
-    /// Counts a fault, stops serving what is corrupt, and tells the admin thread.
-    fn fault(&mut self, fault: Fault, volume: u16, key: &ChunkKey, class: usize) {
-        match fault {
-            Fault::Gone => {}
-            Fault::Disk => {
-                self.counters.disk_errors[class].add(1);
-                self.report(Trouble::DiskError { volume });
+            (Work::Chunks(run), Event::ReadMany(result, buffers)) => {
+                self.count_read(&operation, result.as_ref().ok());
+                self.chunks_read(run, result, buffers);
             }
-            Fault::Corrupt => {
-                self.counters.chunks_bad.add(1);
-                self.shared.library.condemn(volume, key.object);
-                self.report(Trouble::BadObject { volume, object: key.object });
-                self.forget_file(volume, &key.object);
+            (Work::ProbeOpen, Event::Opened(result)) => self.probe_opened(&operation, result),
+            (Work::ProbeRead(file), Event::Read(result, _)) => {
+                self.close_file(file);
+                self.probe_read(&operation, result);
             }
+            _ => {}
         }
     }
 
-    /// A copy was removed or is bad: its file is not read any more.
-    pub(super) fn forget_file(&mut self, volume: u16, object: &ObjectId) {
-        if let Some(file) = self.files.forget(volume, object) {
-            self.close_file(file);
+    /// When to look at the devices at the latest.
+    pub(super) fn storage_due(&self) -> Option<Nanos> {
+        if self.lanes.is_idle_with_waiters() {
+            return Some(self.now());
         }
-    }
-
-    fn file_ready(&mut self, at: u32, file: FileId, seal: Option<Rc<Seal>>) {
-        let ready = &mut self.ready;
-        let close = self.files.ready(at, file, seal, &mut |seat| ready.push_back((seat, None)));
-        if let Some(file) = close {
-            self.close_file(file);
-        }
-    }
-
-    fn files_class(&self, file: u32) -> usize {
-        self.files.class(file).map_or(0, class_row)
+        let due = [self.lanes.look_at(), self.probes.due()];
+        due.into_iter().flatten().min()
     }
 }

@@ -10,15 +10,16 @@ use oca_http::HttpDate;
 use oca_sys::{Buffer, FileId, Kernel, Nanos, Op, Token};
 use rustls::ServerConfig;
 
+use super::disk::{self, Avoided, Lanes, Probes};
 use super::{Seat, TokenKind};
 use crate::access_log::LogSink;
 use crate::counters::Counters;
 use crate::files::Files;
+use crate::heat::HeatTable;
 use crate::hot_set::HotSet;
 use crate::library::Library;
-use crate::limits::{
-    FILES_MAX, IN_FLIGHT_SHARE, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX, VOLUMES_MAX,
-};
+use crate::limits::{FILES_MAX, IN_FLIGHT_SHARE, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX};
+use crate::peers::Peers;
 use crate::rules::Rules;
 use crate::tickets::{Gate, TicketMemory};
 
@@ -48,6 +49,16 @@ pub enum Trouble {
         /// Position of the volume in the configuration.
         volume: u16,
     },
+    /// A device is silent or fails: nobody reads it for now.
+    DeviceOut {
+        /// Place in `Devices::list`.
+        device: usize,
+    },
+    /// It has proved to be well.
+    DeviceBack {
+        /// Place in `Devices::list`.
+        device: usize,
+    },
 }
 
 /// The shared things that come from outside; cloned for every worker.
@@ -61,6 +72,8 @@ pub struct Shared {
     pub tls: Option<Arc<ServerConfig>>,
     /// Where troubles go.
     pub troubles: SyncSender<Trouble>,
+    /// Whom refusals name.
+    pub peers: Arc<Peers>,
     /// What clients are held to.
     pub rules: Arc<Rules>,
 }
@@ -86,10 +99,16 @@ pub struct Station<K> {
     /// Connections without a request are let go at once. Not while another program takes over: a
     /// client that sends a request just then would find nobody.
     pub parts_idle: bool,
-    /// Chunk buffers that one volume may have under read.
-    pub volume_reads_max: usize,
-    /// Reads under way, by volume.
-    pub volume_reads: Vec<usize>,
+    /// Bytes served by object.
+    pub heat: HeatTable,
+    /// What is under way on each device.
+    pub(super) lanes: Lanes,
+    /// Copies not to be read for a while.
+    pub(super) avoided: Avoided,
+    /// Devices on trial.
+    pub(super) probes: Probes,
+    /// Reads and probes submitted so far: their tokens.
+    pub(super) submitted: u64,
     /// Sends under way straight from a chunk's memory.
     pub chunks_in_flight: usize,
     /// Beyond this, clear sends copy: readers that take little must not hold all of the memory.
@@ -114,6 +133,9 @@ impl<K: Kernel> Station<K> {
         chunk_buffers: usize,
         seed: u64,
     ) -> Self {
+        let library = Arc::clone(&shared.library);
+        let devices = library.devices();
+        counters.set_devices(devices.list().len());
         Self {
             kernel,
             shared,
@@ -124,8 +146,11 @@ impl<K: Kernel> Station<K> {
             log,
             draining: false,
             parts_idle: false,
-            volume_reads_max: (chunk_buffers / crate::limits::VOLUME_READS_SHARE).max(1),
-            volume_reads: vec![0; VOLUMES_MAX],
+            heat: HeatTable::default(),
+            lanes: Lanes::new(&disk::bounds(devices, chunk_buffers)),
+            avoided: Avoided::default(),
+            probes: Probes::new(devices.list().len()),
+            submitted: 0,
             chunks_in_flight: 0,
             chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),

@@ -44,10 +44,14 @@ kinds! {
     Open = 7,
     /// A file's.
     ReadSeal = 8,
-    /// A chunk's; the place is in `HotSet`.
+    /// That of one or more chunks; place and generation are a running number.
     ReadChunk = 9,
     /// Nobody's: the file left its place before.
     CloseFile = 10,
+    /// A device's on trial; place and generation are a running number.
+    ProbeOpen = 11,
+    /// A device's on trial.
+    ProbeRead = 12,
 }
 
 const PLACE_BITS: u32 = 24;

@@ -1,7 +1,7 @@
 //! What an appliance tells and asks: its report, its orders, how its night goes.
 //! Nothing here is needed to serve a segment; control may be away.
 
-use control_types::fill::{FillReport, Orders};
+use control_types::fill::{FillReport, SignedOrders};
 use control_types::fleet::{ApplianceReport, ReportAnswer};
 use reqwest::Method;
 
@@ -14,8 +14,8 @@ impl ControlClient {
         self.call(Method::POST, "/v1/appliance/report", body).await
     }
 
-    /// `GET /v1/appliance/orders`.
-    pub async fn orders(&self) -> Result<Orders, ClientError> {
+    /// `GET /v1/appliance/orders`; who believes them checks the signature.
+    pub async fn orders(&self) -> Result<SignedOrders, ClientError> {
         self.get("/v1/appliance/orders").await
     }
 

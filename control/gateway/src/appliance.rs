@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use control_token::Claims;
-use control_types::fill::{FillReport, Orders};
+use control_types::fill::{FillReport, SignedOrders};
 use control_types::fleet::{ApplianceReport, ReportAnswer, TicketKeys};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -55,13 +55,13 @@ fn check_media_url(url: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Windows, and this appliance's part of the plan.
+/// Windows, and this appliance's part of the plan, signed.
 #[utoipa::path(get, path = "/v1/appliance/orders", tag = "appliance",
-    responses((status = 200, body = Orders)), security(("appliance" = [])))]
+    responses((status = 200, body = SignedOrders)), security(("appliance" = [])))]
 async fn orders(
     State(gateway): State<Gateway>,
     appliance: Appliance,
-) -> Result<Json<Orders>, Refusal> {
+) -> Result<Json<SignedOrders>, Refusal> {
     let (services, now) = (gateway.services(), gateway.now());
     let claims = Claims::fill(now, now.plus_millis(FILL_TICKET_MS));
     let ticket = services.signer.sign(&claims)?;

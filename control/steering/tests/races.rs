@@ -115,6 +115,22 @@ impl KeysLedger for Slow {
     async fn remove_signing_key(&self, purpose: KeyPurpose, kid: &str) -> Result<bool, StoreError> {
         self.ledger.remove_signing_key(purpose, kid).await
     }
+
+    async fn revoke(&self, row: &RevocationRow) -> Result<(), StoreError> {
+        self.ledger.revoke(row).await
+    }
+
+    async fn revocations(
+        &self,
+        now: UnixMillis,
+        count_max: usize,
+    ) -> Result<Vec<RevocationRow>, StoreError> {
+        self.ledger.revocations(now, count_max).await
+    }
+
+    async fn sweep_revocations(&self, before: UnixMillis) -> Result<u64, StoreError> {
+        self.ledger.sweep_revocations(before).await
+    }
 }
 
 #[async_trait]

@@ -255,11 +255,26 @@ pub enum SourceKind {
     Origin,
 }
 
-/// `GET /v1/appliance/orders`: what an agent works from. It keeps the last one on disk and works on
-/// from it when control is away, inside the windows it names.
+/// `GET /v1/appliance/orders`: [`Orders`] as the very bytes that were signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignedOrders {
+    /// JSON of [`Orders`].
+    pub orders: String,
+    /// Ed25519 signature of `orders`, base64url.
+    pub signature: String,
+    /// Public key that signed, base64url. An agent believes the one it was given or saw first.
+    pub key: String,
+}
+
+/// What an agent works from. It keeps the last one on disk and works on from it when control is
+/// away, inside the windows it names. Later orders have a higher serial, or the same and a later
+/// `now`: anything else is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Orders {
+    /// For whom: orders for another appliance are refused.
+    pub appliance: ApplianceId,
     /// Control's clock when it answered.
     pub now: UnixMillis,
     /// `NightPlan::serial`; 0 when there is no plan yet.
@@ -298,6 +313,12 @@ pub struct FillReport {
     pub rate_bps: u64,
     /// Objects given up on, with why; at most 100.
     pub failures: Vec<FillFailure>,
+    /// Orders refused since the agent began: forged, older than what it has, or for another.
+    #[serde(default)]
+    pub orders_refused: u64,
+    /// What an operator should look at: a lost disk, a quarantine that fills; at most 100.
+    #[serde(default)]
+    pub troubles: Vec<String>,
 }
 
 /// Bytes by how far they came.

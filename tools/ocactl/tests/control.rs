@@ -125,6 +125,8 @@ fn progress(state: FillStateWord) -> FillProgress {
         bytes_from: BytesFrom { peer: 4_000_000, tier: 0, origin: 6_000_000 },
         rate_bps: 8_000_000,
         failures: Vec::new(),
+        orders_refused: 0,
+        troubles: Vec::new(),
     };
     FillProgress { report, heard_at: UnixMillis(1) }
 }

@@ -1,10 +1,10 @@
 //! What appliances report and what their agents work from, each with its own key.
 
-use control_client::Credential;
-use control_token::Verifier;
+use control_client::{ControlClient, Credential};
+use control_token::{Verifier, are_signed};
 use control_types::ErrorWord;
 use control_types::fill::{
-    AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, WindowScope,
+    AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Orders, WindowScope,
 };
 use control_types::fleet::{Health, Role};
 use control_types::schedule::{Weekday, WindowSchedule};
@@ -87,7 +87,7 @@ async fn a_night_from_window_to_progress() {
     let error = operator.put_plan(&plan).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::Conflict), "a serial counts once");
 
-    let orders = agent.orders().await.unwrap();
+    let orders = orders(&agent).await;
     assert_eq!((orders.serial, orders.work), (7, Some(work)));
     assert_eq!(orders.windows.len(), 1);
     let verifier = Verifier::new(&lab.nobody().ticket_keys().await.unwrap()).unwrap();
@@ -105,12 +105,14 @@ async fn a_night_from_window_to_progress() {
         bytes_from: BytesFrom { peer: 100, tier: 0, origin: 0 },
         rate_bps: 800,
         failures: vec![],
+        orders_refused: 0,
+        troubles: Vec::new(),
     };
     agent.fill_report(&progress).await.unwrap();
     assert_eq!(operator.fills().await.unwrap()[0].report, progress);
     let closed = operator.close_window(&window.id).await.unwrap();
     assert!(closed.closed);
-    assert!(agent.orders().await.unwrap().windows.is_empty());
+    assert!(orders(&agent).await.windows.is_empty());
 }
 
 #[tokio::test]
@@ -134,23 +136,30 @@ async fn a_schedule_becomes_windows_in_orders() {
     assert_eq!(operator.schedules().await.unwrap(), std::slice::from_ref(&made));
     assert_eq!(made.schedule, rule);
     let first = made.next.unwrap();
-    assert_eq!(agent.orders().await.unwrap().windows[0], first);
+    assert_eq!(orders(&agent).await.windows[0], first);
     assert_eq!(operator.windows().await.unwrap()[0], first);
 
     let closed = operator.close_window(&rule.id).await.unwrap();
     assert_eq!((closed.closed, &closed.id), (true, &first.id));
     let next = operator.schedules().await.unwrap()[0].next.clone().unwrap();
     assert!(next.opens_at > first.opens_at, "only the one night was closed");
-    assert_eq!(agent.orders().await.unwrap().windows[0], next);
+    assert_eq!(orders(&agent).await.windows[0], next);
 
     rule.time_zone = "Europe/Lisboa".to_owned();
     let error = operator.put_schedule(&rule).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::BadRequest));
     assert!(error.to_string().contains("Europe/Lisbon"), "{error}");
     operator.remove_schedule(&rule.id).await.unwrap();
-    assert!(agent.orders().await.unwrap().windows.is_empty());
+    assert!(orders(&agent).await.windows.is_empty());
     let error = operator.remove_schedule(&rule.id).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::NotFound));
     let error = agent.schedules().await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::Unauthenticated), "an appliance is no operator");
+}
+
+/// The agent's orders, as it would believe them.
+async fn orders(agent: &ControlClient) -> Orders {
+    let signed = agent.orders().await.unwrap();
+    assert!(are_signed(&signed.orders, &signed.signature, &signed.key));
+    serde_json::from_str(&signed.orders).unwrap()
 }

@@ -7,6 +7,7 @@ use control_types::schedule::WindowSchedule;
 use control_types::{UnixMillis, WindowId};
 
 use crate::StoreError;
+use crate::ledger::keys::KeysLedger;
 
 /// What became of a plan that was offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +21,9 @@ pub enum PlanPut {
     },
 }
 
-/// Windows, schedules and the plan.
+/// Windows, schedules and the plan; with the keys, because what agents are told of them is signed.
 #[async_trait]
-pub trait FillLedger: Send + Sync {
+pub trait FillLedger: KeysLedger {
     /// Adds a window; `Taken` when its id was ever used.
     async fn add_window(&self, window: &Window) -> Result<(), StoreError>;
 

@@ -19,6 +19,12 @@ pub struct Routes {
     table: ArcSwap<RouteTable>,
 }
 
+impl Default for Routes {
+    fn default() -> Self {
+        Self::new(RibSettings::default())
+    }
+}
+
 impl Routes {
     /// Empty routes.
     #[must_use]

@@ -1,6 +1,8 @@
 //! Announce, withdraw, lose, come back, refuse: what decisions then see.
 //! Opens no socket; sessions are calls.
 
+#![allow(clippy::unwrap_used)] // In tests a panic is the report.
+
 use control_routes::{Feed, IspNetworks, Origin, PrefixPath, Refused, RibSettings, Routes, Source};
 use control_types::UnixMillis;
 

@@ -64,6 +64,12 @@ impl RouterSession {
         Self { place, keys: AHashMap::new() }
     }
 
+    /// Which routes it brings, and for whom.
+    #[must_use]
+    pub fn place(&self) -> &RouterPlace {
+        &self.place
+    }
+
     /// Takes in one message.
     ///
     /// # Errors

@@ -218,6 +218,13 @@ impl Rib {
         }
     }
 
+    /// Drops every feed of that name.
+    pub fn forget_feeds(&mut self, name: &str) {
+        let of_name = self.peers.iter().filter(|(_, peer)| peer.feed.name == name);
+        let gone: Vec<PeerKey> = of_name.map(|(key, _)| *key).collect();
+        gone.into_iter().for_each(|key| self.forget(key));
+    }
+
     /// Everything a feed says, at once: what it does not say any more is dropped.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use control_steering::{FillDesk, Reach, Settings, Steering};
 use control_store::ledger::{
     ApplianceMade, ApplianceRow, FillLedger, FleetLedger, IspKeyRow, KeyHash, KeyPurpose,
-    KeysLedger, PlanPut, SigningKeyRow,
+    KeysLedger, PlanPut, RevocationRow, SigningKeyRow,
 };
 use control_store::{Ledger, StoreError, open_embedded};
 use control_types::fill::{NewWindow, NightPlan, Window, WindowScope};

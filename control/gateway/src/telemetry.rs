@@ -17,6 +17,7 @@ use crate::edge::MemberAddress;
 use crate::errors::{Refusal, chain};
 use crate::gateway::Gateway;
 use crate::limits::EVENTS_MAX;
+use crate::manifests::offered_objects;
 use crate::play::{known, open_to_players};
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {
@@ -52,13 +53,23 @@ async fn events(
     };
     recorded.map_err(|error| Refusal::new(error.word(), error.to_string()))?;
     gateway.metrics().count_events(count);
+    let snapshot = services.catalog.snapshot();
+    let title = snapshot.title(&play.title);
+    let offered = match title {
+        Some(title) if report.events.iter().any(|event| event.trouble.is_some()) => {
+            offered_objects(&title.record, u32::MAX)
+        }
+        _ => Vec::new(),
+    };
+    for event in &report.events {
+        services.steering.hear_player(address.0, event, &offered, now);
+    }
     let is_over = |kind| matches!(kind, PlayEventKind::Ended | PlayEventKind::Stopped);
     if report.events.iter().any(|event| is_over(event.kind)) {
         services.recommend.nudge();
     }
     // A title taken down meanwhile has no length to hold positions against.
-    let snapshot = services.catalog.snapshot();
-    if let Some(title) = snapshot.title(&play.title) {
+    if let Some(title) = title {
         let duration_ms = title.record.duration_ms;
         if let Err(error) = services.history.record(&play, duration_ms, &report.events, now).await {
             tracing::warn!(play = %id, cause = chain(&error), "a position was not kept");

@@ -27,6 +27,7 @@ mod isp;
 pub mod library;
 pub mod limits;
 mod live;
+pub mod log;
 mod past;
 pub mod policy;
 pub mod prefixes;

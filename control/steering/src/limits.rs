@@ -46,6 +46,10 @@ pub const ERRORS_PER_MILLE_BAD: u64 = 50;
 pub const REQUESTS_JUDGED_MIN: u64 = 10;
 /// Questions of one record of the log.
 pub const ASKS_PER_RECORD_MAX: usize = 200;
+/// Records that one reading of the log returns.
+pub const RECORDS_READ_MAX: usize = 500;
+/// Records before a moment in which a question is looked for: at one a second, an hour.
+pub const RECORDS_SEARCHED_MAX: usize = 3_600;
 /// Candidates kept of one question.
 pub const CANDIDATES_RECORDED_MAX: usize = 24;
 /// Questions that wait to be taken for the log, at most.

@@ -58,6 +58,11 @@ impl Recorder {
         Self { per_second_max, second: 0, in_second: 0, waiting: Vec::new(), skipped: 0 }
     }
 
+    /// Whether anything is noted.
+    pub fn is_on(&self) -> bool {
+        self.per_second_max > 0
+    }
+
     pub fn note(&mut self, decision: &Decision<'_>, question: &Question<'_>, now: UnixMillis) {
         if self.second != now.0 / 1_000 {
             (self.second, self.in_second) = (now.0 / 1_000, 0);

@@ -2,15 +2,15 @@
 //! by itself; `model.rs` does.
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::{digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_routes::RouteTable;
-use control_store::StoreError;
 use control_store::ledger::{ApplianceMade, FleetLedger, KeyHash};
+use control_store::{Events, StoreError};
 use control_types::content::HeldKeys;
 use control_types::fill::FillAppliance;
 use control_types::fleet::{
@@ -83,6 +83,8 @@ pub struct Steering {
     pub(crate) routes: ArcSwap<RouteTable>,
     pub(crate) ear: Mutex<Ear>,
     pub(crate) recorder: Mutex<Recorder>,
+    /// Where questions are recorded; empty: nowhere.
+    pub(crate) log: OnceLock<Arc<dyn Events>>,
     pub(crate) tallies: Tallies,
     /// Held over a registry change, from check to ledger to snapshot, so that two operators cannot
     /// announce one prefix at once.
@@ -109,6 +111,7 @@ impl Steering {
             routes: ArcSwap::default(),
             ear: Mutex::default(),
             recorder: Mutex::new(recorder),
+            log: OnceLock::new(),
             tallies: Tallies::default(),
             change: tokio::sync::Mutex::new(()),
         };

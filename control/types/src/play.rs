@@ -1,5 +1,7 @@
 //! Bodies of a press of play and of what the player says while it plays.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{ApplianceId, ObjectId, PlayId, ProfileId, SiteId, TitleId};
@@ -72,6 +74,40 @@ pub struct SteeringManifest {
     /// Pathway ids, best first.
     #[serde(rename = "PATHWAY-PRIORITY")]
     pub pathway_priority: Vec<String>,
+    /// Pathways of the list above that the player's manifest did not have.
+    #[serde(rename = "PATHWAY-CLONES", default, skip_serializing_if = "Vec::is_empty")]
+    pub pathway_clones: Vec<PathwayClone>,
+}
+
+/// How a player makes a pathway out of one it has (RFC 8216bis 7.2; DASH-IF Content Steering 6.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PathwayClone {
+    /// The pathway it has.
+    #[serde(rename = "BASE-ID")]
+    pub base_id: String,
+    /// The pathway it gets.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// What is replaced in the URIs.
+    #[serde(rename = "URI-REPLACEMENT")]
+    pub uri_replacement: UriReplacement,
+}
+
+/// What differs between a cloned pathway's URIs and its base's. Players disagree on HOST: to hls.js it
+/// is a host name without a port, to dash.js host and port; so HLS gets whole URIs and DASH a HOST.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UriReplacement {
+    /// `host[:port]`.
+    #[serde(rename = "HOST", default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Media playlists of variants, by STABLE-VARIANT-ID.
+    #[serde(rename = "PER-VARIANT-URIS", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_variant_uris: BTreeMap<String, String>,
+    /// Media playlists of renditions, by STABLE-RENDITION-ID.
+    #[serde(rename = "PER-RENDITION-URIS", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub per_rendition_uris: BTreeMap<String, String>,
 }
 
 /// `POST /v1/plays/{play}/events`: what the player did since the last report. No credentials beyond

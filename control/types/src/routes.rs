@@ -121,7 +121,7 @@ pub struct RouteRefused {
     pub peer: String,
 }
 
-/// Answer of `PUT /v1/operator/sites/{site}/routes`.
+/// Answer of `POST /v1/operator/sites/{site}/routes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RoutesImported {

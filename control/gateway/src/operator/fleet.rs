@@ -1,24 +1,19 @@
 //! Sites, appliances, drains, and the why of a ranking.
 //! Touches no appliance: what changes here reaches them in the answer to their next report.
 
-use std::net::IpAddr;
-
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use control_steering::Question;
 use control_types::fleet::{
-    ApplianceKey, ApplianceRecord, ApplianceStatus, Site, SteerExplanation,
+    ApplianceKey, ApplianceRecord, ApplianceStatus, Site,
 };
-use control_types::{ApplianceId, SiteId, TitleId};
-use serde::Deserialize;
+use control_types::{ApplianceId, SiteId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::body::Sent;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
-use crate::manifests::offered_objects;
 use crate::who::{Operator, Steward};
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
@@ -29,7 +24,6 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(appliances))
         .routes(routes!(drain))
         .routes(routes!(undrain))
-        .routes(routes!(explain))
 }
 
 /// Registers or replaces a site with its prefixes.
@@ -125,31 +119,6 @@ async fn undrain(
     by.check_appliance(&appliance, &steering.fleet())?;
     steering.undrain(&appliance).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExplainQuery {
-    ip: IpAddr,
-    title: TitleId,
-}
-
-/// Why a member would be sent where: every appliance, with the rule that placed or excluded it.
-#[utoipa::path(get, path = "/v1/operator/steer/explain", tag = "operator",
-    params(("ip" = String, Query), ("title" = TitleId, Query)),
-    responses((status = 200, body = SteerExplanation)), security(("operator" = [])))]
-async fn explain(
-    State(gateway): State<Gateway>,
-    _: Operator,
-    Query(asked): Query<ExplainQuery>,
-) -> Result<Json<SteerExplanation>, Refusal> {
-    let snapshot = gateway.services().catalog.snapshot();
-    let title = snapshot
-        .title(&asked.title)
-        .ok_or_else(|| Refusal::not_found(format_args!("title {}", asked.title)))?;
-    let objects = offered_objects(&title.record, u32::MAX);
-    let question = Question::new(asked.ip, &asked.title, &objects);
-    Ok(Json(gateway.services().steering.explain(&question, gateway.now())))
 }
 
 /// A body that names another thing than its path was meant for another place.

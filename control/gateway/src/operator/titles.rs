@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use crate::body::{Sent, unread};
 use crate::errors::{Refusal, chain};
 use crate::gateway::Gateway;
+use crate::library::learn_titles;
 use crate::limits::ARTWORK_BYTES_MAX;
 use crate::who::Operator;
 
@@ -39,6 +40,7 @@ async fn put_title(
 ) -> Result<StatusCode, Refusal> {
     let services = gateway.services();
     let listed = services.catalog.put(&title, body, gateway.now()).await?;
+    learn_titles(services);
     if let Err(error) = services.search.put(&listed.record).await {
         tracing::warn!(%title, cause = chain(&error), "published, and not yet to be found");
         services.titles_changed.notify_one();
@@ -57,6 +59,7 @@ async fn remove_title(
 ) -> Result<StatusCode, Refusal> {
     let services = gateway.services();
     services.catalog.remove(&title, gateway.now()).await?;
+    learn_titles(services);
     if let Err(error) = services.search.remove(&title).await {
         tracing::warn!(%title, cause = chain(&error), "gone, and still in the search index");
         services.titles_changed.notify_one();

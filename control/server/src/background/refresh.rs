@@ -13,10 +13,14 @@ pub(super) async fn run(services: Services) {
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // The first tick is now, and everything was read a moment ago.
     every.tick().await;
+    control_gateway::learn_titles(&services);
     loop {
         every.tick().await;
         match services.catalog.refresh().await {
-            Ok(true) => services.titles_changed.notify_one(),
+            Ok(true) => {
+                control_gateway::learn_titles(&services);
+                services.titles_changed.notify_one();
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "titles were not read again"),
         }

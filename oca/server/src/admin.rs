@@ -5,6 +5,7 @@ mod follow;
 mod heat;
 mod http;
 mod report;
+mod upgrade;
 
 use std::io;
 use std::net::TcpListener;
@@ -20,18 +21,27 @@ use control_types::ObjectId;
 use nix::sys::socket::{Shutdown, shutdown};
 use oca_store::Tail;
 use oca_sys::Waker;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use report::{ControlSetUpError, FleetParts};
+pub use upgrade::ask_to_upgrade;
 
+use crate::handover::{Invocation, Sockets};
 use crate::library::Library;
 use crate::limits::{Limit, VOLUME_SICK_MS};
 use crate::metrics::Standing;
+use crate::notify::{Notifier, watchdog_every};
 use crate::server::{Guard, WorkerHandle};
+use crate::state::RunNote;
 use crate::tickets::Gate;
 use crate::tls::KeyKeeper;
 use crate::worker::{Command, Trouble};
+
+/// Admin connections at once; one more waits.
+const ADMIN_CONNECTIONS_MAX: u32 = 64;
+/// How long the end waits for answers of the admin port.
+const LAST_ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// What the admin thread is made of.
 pub struct AdminParts {
@@ -57,8 +67,24 @@ pub struct AdminParts {
     pub limits: Vec<Limit>,
     /// From the order to the end, milliseconds.
     pub drain_ms: u64,
+    /// From another program's readiness to the end, milliseconds.
+    pub upgrade_drain_ms: u64,
+    /// What members and operators connect to.
+    pub doors: Doors,
+    /// How to start this program anew.
+    pub invocation: Invocation,
+    /// Absent in a lab.
+    pub run_note: Option<RunNote>,
     /// True when all workers have ended.
     pub workers_done: watch::Receiver<bool>,
+}
+
+/// Listening sockets, held beside the workers' own.
+pub struct Doors {
+    /// All of them.
+    pub sockets: Sockets,
+    /// Another process has them too: they are left open at the end.
+    pub borrowed: bool,
 }
 
 /// What the tasks of the admin thread share.
@@ -70,6 +96,12 @@ pub struct Admin {
     heat: heat::HeatKeeper,
     media_url: String,
     limits: Vec<Limit>,
+    doors: Doors,
+    invocation: Invocation,
+    notifier: Notifier,
+    /// Who wants an upgrade.
+    wishes: mpsc::Sender<upgrade::Wish>,
+    upgrades_failed: AtomicU64,
     /// Set once: this process ends.
     leaving: watch::Sender<bool>,
     /// Control asked to take no new plays.
@@ -92,16 +124,18 @@ impl Admin {
     ///
     /// # Errors
     /// No thread, or no runtime on it.
-    pub fn start(
-        parts: AdminParts,
-        listener: TcpListener,
-        guard: Guard,
-    ) -> io::Result<JoinHandle<()>> {
+    pub fn start(parts: AdminParts, guard: Guard) -> io::Result<JoinHandle<()>> {
+        let own = parts.doors.sockets.admin.first().map(TcpListener::try_clone).transpose()?;
+        let listener = own.ok_or_else(|| io::Error::other("no admin socket"))?;
         listener.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
             let _entered = runtime.enter();
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+            Signals {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+                upgrade: signal(SignalKind::user_defined2())?,
+            }
         };
         let thread = std::thread::Builder::new().name("admin".to_owned());
         thread.spawn(move || {
@@ -136,9 +170,13 @@ impl Admin {
     /// From here on connecting is refused at once, so that a player goes elsewhere instead of
     /// waiting in a backlog that nobody reads.
     fn close_doors(&self) {
-        for worker in &self.workers {
+        if self.doors.borrowed {
+            // Whoever has them too decides what becomes of those who wait there.
+            return;
+        }
+        for socket in &self.doors.sockets.media {
             // It fails only for a listener that is closed already.
-            let _ = shutdown(worker.listener.as_raw_fd(), Shutdown::Both);
+            let _ = shutdown(socket.as_raw_fd(), Shutdown::Both);
         }
     }
 
@@ -179,24 +217,48 @@ impl Admin {
             keys_renewed: self.keys_renewed.load(Ordering::Relaxed),
             keys_refused: self.keys_refused.load(Ordering::Relaxed),
             devices: self.library.devices().standings(),
+            upgrades_failed: self.upgrades_failed.load(Ordering::Relaxed),
         }
     }
 }
 
-type Signals = (tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    upgrade: Signal,
+}
+
+/// Why the thread stops doing what it always does.
+enum Leave {
+    /// Nobody is to connect any more.
+    Drain,
+    /// Another program has the sockets.
+    Yield,
+}
 
 /// Everything the thread does. Woken by sockets, timers and signals; it ends when the workers have.
-async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
-    let AdminParts { workers, drain_ms, mut workers_done, .. } = parts;
+async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
+    let AdminParts { drain_ms, upgrade_drain_ms, .. } = parts;
+    let Signals { terminate, interrupt, upgrade: mut asked } = signals;
+    let mut ends = (terminate, interrupt);
     let (leaving, mut left) = watch::channel(false);
+    let seats = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX as usize));
+    let (wishes, mut wished) = mpsc::channel(1);
+    let mut workers_done = parts.workers_done;
+    let run_note = parts.run_note;
     let admin = Arc::new(Admin {
         library: parts.library,
         gate: parts.gate,
         keeper: parts.keeper,
-        workers,
+        workers: parts.workers,
         heat: heat::HeatKeeper::new(parts.state_dir),
         media_url: parts.media_url,
         limits: parts.limits,
+        doors: parts.doors,
+        invocation: parts.invocation,
+        notifier: Notifier::from_environment(),
+        wishes,
+        upgrades_failed: AtomicU64::new(0),
         leaving,
         asked_to_drain: AtomicBool::new(false),
         volume_errors: Mutex::default(),
@@ -207,29 +269,80 @@ async fn run(parts: AdminParts, listener: TcpListener, mut signals: Signals) {
         keys_renewed: AtomicU64::new(0),
         keys_refused: AtomicU64::new(0),
     });
-    tokio::spawn(http::serve(Arc::clone(&admin), listener));
-    tokio::spawn(heat::keep(Arc::clone(&admin)));
+    let answering = tokio::spawn(http::serve(Arc::clone(&admin), listener, Arc::clone(&seats)));
+    let watching = tokio::spawn(watch_workers(Arc::clone(&admin)));
+    let warming = tokio::spawn(heat::keep(Arc::clone(&admin)));
     let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
     let mut reporter = parts.fleet.map(|fleet| report::Reporter::new(Arc::clone(&admin), fleet));
-    tokio::select! {
-        () = report_forever(reporter.as_mut()) => {}
-        () = until_leaving(&mut signals, &mut left) => {}
+    let leave = tokio::select! {
+        () = report_forever(reporter.as_mut()) => Leave::Drain,
+        () = until_leaving(&mut ends, &mut left) => Leave::Drain,
+        () = upgrade::run(&admin, &mut wished, &mut asked) => Leave::Yield,
         // An index that nobody keeps fresh is worse than a restart.
         ended = follower => panic!("the task that follows the journals ended: {ended:?}"),
+    };
+    if matches!(leave, Leave::Yield) {
+        // The other program answers operators, tells control and is watched from here on.
+        answering.abort();
+        watching.abort();
+        warming.abort();
+        admin.order_surely(|| Command::Yield { within_ms: upgrade_drain_ms }).await;
+        tokio::select! {
+            _ = workers_done.wait_for(|done| *done) => {}
+            () = until_leaving(&mut ends, &mut left) => {
+                tracing::info!(drain_ms, "draining, after another program took over");
+                admin.order_surely(|| Command::Drain { within_ms: drain_ms }).await;
+            }
+        }
+    } else {
+        admin.notifier.stopping();
+        admin.drain(reporter.as_mut(), drain_ms).await;
+        if let Some(note) = &run_note {
+            note.remove();
+        }
     }
-    let began = Instant::now();
-    admin.leave();
-    tracing::info!(drain_ms, "draining");
-    if let Some(reporter) = &mut reporter {
-        // Control first: no new play should be sent here while we close.
-        reporter.say_goodbye().await;
-    }
-    heat::write(&admin).await;
-    let spent_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    admin.order(|| Command::Drain { within_ms: drain_ms.saturating_sub(spent_ms) });
-    admin.close_doors();
     // An error means that the sender is gone: then the process is ending anyway.
     let _ = workers_done.wait_for(|done| *done).await;
+    // An answer under way (to whoever asked for this) goes out before the runtime ends.
+    let _ = tokio::time::timeout(LAST_ANSWER_MAX, seats.acquire_many(ADMIN_CONNECTIONS_MAX)).await;
+}
+
+impl Admin {
+    async fn drain(self: &Arc<Self>, reporter: Option<&mut report::Reporter>, drain_ms: u64) {
+        let began = Instant::now();
+        self.leave();
+        tracing::info!(drain_ms, "draining");
+        if let Some(reporter) = reporter {
+            // Control first: no new play should be sent here while we close.
+            reporter.say_goodbye().await;
+        }
+        heat::write(self).await;
+        let spent_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.order_surely(|| Command::Drain { within_ms: drain_ms.saturating_sub(spent_ms) }).await;
+        self.close_doors();
+    }
+
+    /// An order that must not be lost, however full a worker's box is. Given twice it is taken once.
+    async fn order_surely(&self, make: impl Fn() -> Command) {
+        while !self.order(&make) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Says that we are alive as long as every worker turns, if somebody wants to know.
+async fn watch_workers(admin: Arc<Admin>) {
+    let Some(every) = watchdog_every() else { return };
+    let mut timer = tokio::time::interval(every);
+    let mut before: Vec<u64> = vec![u64::MAX; admin.workers.len()];
+    loop {
+        timer.tick().await;
+        let turns: Vec<u64> = admin.workers.iter().map(|w| w.counters.turns.get()).collect();
+        if turns.iter().zip(&before).all(|(now, before)| now != before) {
+            admin.notifier.alive();
+        }
+        before = turns;
+    }
 }
 
 async fn report_forever(reporter: Option<&mut report::Reporter>) {
@@ -239,10 +352,10 @@ async fn report_forever(reporter: Option<&mut report::Reporter>) {
     }
 }
 
-async fn until_leaving(signals: &mut Signals, left: &mut watch::Receiver<bool>) {
+async fn until_leaving(ends: &mut (Signal, Signal), left: &mut watch::Receiver<bool>) {
     tokio::select! {
-        _ = signals.0.recv() => {}
-        _ = signals.1.recv() => {}
+        _ = ends.0.recv() => {}
+        _ = ends.1.recv() => {}
         _ = left.wait_for(|left| *left) => {}
     }
 }

@@ -25,6 +25,13 @@ pub enum Verb {
     },
     /// Serve the plain files of a directory: no tickets, no seals, no control.
     Lab(LabArgs),
+    /// Start the running program's file anew: the new one takes the sockets over, the old one
+    /// finishes what is under way. The same as SIGUSR2, with an answer.
+    Upgrade {
+        /// The config file of the running program.
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Check a config file and say what this machine can do.
     CheckConfig {
         /// The config file.

@@ -197,20 +197,19 @@ impl Connection {
         }
     }
 
-    /// Asks for the peer's next bytes, once. Without a buffer the connection waits its turn.
+    /// Asks for the peer's next bytes, once.
     fn receive<K: Kernel>(&mut self, station: &mut Station<K>) {
         if self.receiving || self.peer_done {
             return;
         }
-        let Some(into) = station.kernel.receive_buffer() else {
-            // Receive buffers are as many as connections, so this is a bug or a burst over the
-            // bound; a full queue means the deadline decides.
-            let _ = station.starve(self.seat);
-            return;
-        };
+        if self.plain.is_empty() {
+            // What an idle connection keeps, fifty thousand of them keep.
+            station.keep_bytes(std::mem::take(&mut self.plain));
+            self.stream.rest();
+        }
         self.receiving = true;
         let token = TokenKind::Receive.token(self.seat.slot, self.seat.generation);
-        station.submit(token, Op::Receive { socket: self.socket, into });
+        station.submit(token, Op::ReceiveAny { socket: self.socket });
     }
 
     /// Sends `range` of `from`.
@@ -339,6 +338,10 @@ pub fn arrived<K: Kernel>(
             connection.receiving = false;
             h2::heard(connection);
             read::received(connection, station, result, &buffer)
+        }
+        Event::ReceiveEnded(result) => {
+            connection.receiving = false;
+            read::received(connection, station, result.map(|()| 0), &[])
         }
         Event::Sent(result, buffer) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));

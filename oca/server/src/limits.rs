@@ -11,7 +11,7 @@ pub use bounds::{Bounds, Limit, TableSizes, in_words, table};
 pub const WORKERS_MAX: usize = 256;
 
 /// Most connections a worker holds; one more stays in the kernel's backlog.
-pub const CONNECTIONS_MAX: usize = 8192;
+pub const CONNECTIONS_MAX: usize = 65_536;
 
 /// Operations that one connection may have under way, with those done on its behalf: a receive, a
 /// send or the end of sending, the close, the chunk it waits for and the one read ahead. Idle
@@ -42,6 +42,13 @@ pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 
 /// One receive buffer, bytes: most requests arrive in one piece.
 pub const RECEIVE_BYTES: usize = 4096;
+
+/// Receive buffers of a worker: for bytes that have arrived and wait for a turn of the loop. A
+/// connection that waits for its peer holds none.
+pub const RECEIVE_BUFFERS_MAX: usize = 1024;
+
+/// Room for request heads that a worker keeps between requests, pieces.
+pub const SPARE_HEADS_MAX: usize = 256;
 
 /// Largest TLS record on the wire: header, 16 KiB of content, type, tag, and what TLS 1.2 adds.
 pub const RECORD_BYTES_MAX: usize = 5 + RECORD_CONTENT_BYTES_MAX + 256;
@@ -272,12 +279,12 @@ impl MemorySum {
     #[must_use]
     pub fn of(workers: usize, connections: usize, chunk_buffers: usize) -> Self {
         let workers = workers as u64;
-        let each_connection =
-            (RECEIVE_BYTES + INCOMING_BYTES_MAX + PLAIN_BYTES_MAX + SESSION_BYTES) as u64;
+        let each_connection = (INCOMING_BYTES_MAX + PLAIN_BYTES_MAX + SESSION_BYTES) as u64;
+        let buffers = (connections.min(RECEIVE_BUFFERS_MAX) * RECEIVE_BYTES) as u64;
         Self {
             chunks: workers * chunk_buffers as u64 * CHUNK_BYTES,
             sends: workers * (connections * SEND_BYTES) as u64,
-            receives: workers * connections as u64 * each_connection,
+            receives: workers * (connections as u64 * each_connection + buffers),
             seals: workers * SEAL_BYTES_MAX as u64,
             tickets: workers * (TICKETS_MAX * 2 * TICKET_BYTES_MAX) as u64,
             logs: (LOG_BATCHES_MAX * LOG_BATCH_BYTES) as u64,

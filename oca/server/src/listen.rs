@@ -73,6 +73,49 @@ pub fn listen_all(
     Ok((all.map_err(refused)?, actual))
 }
 
+/// The sockets for `addr`: those that were handed to us if they are for it, otherwise `count` new
+/// ones. Handed-over sockets may be more or fewer than `count`; see [`shares`].
+///
+/// # Errors
+/// Busy, forbidden, or not an address of this machine.
+pub fn take_or_listen(
+    handed: Vec<TcpListener>,
+    addr: SocketAddr,
+    count: usize,
+    key: &'static str,
+) -> Result<(Vec<TcpListener>, SocketAddr), ListenError> {
+    let fits = |listener: &TcpListener| {
+        let local = listener.local_addr().ok()?;
+        // Port 0 means any, and the one that we had is one.
+        let same = local.ip() == addr.ip() && (addr.port() == 0 || addr.port() == local.port());
+        same.then_some(local)
+    };
+    match handed.first().map(fits) {
+        Some(Some(local)) => Ok((handed, local)),
+        Some(None) => {
+            tracing::warn!(%addr, key, "the sockets handed to us are for another address");
+            listen_all(addr, count, key)
+        }
+        None => listen_all(addr, count, key),
+    }
+}
+
+/// Deals `listeners` out to `workers` workers: each has at least one, and none is left out. Two
+/// workers may have the same socket, and then the kernel wakes either.
+///
+/// # Errors
+/// No descriptor is free.
+pub fn shares(listeners: &[TcpListener], workers: usize) -> io::Result<Vec<Vec<TcpListener>>> {
+    let count = listeners.len();
+    let share = |worker: usize| {
+        let own = (0..count).filter(|at| at % workers == worker);
+        let at: Vec<usize> =
+            if worker < count { own.collect() } else { vec![worker % count.max(1)] };
+        at.into_iter().filter_map(|at| listeners.get(at)).map(TcpListener::try_clone).collect()
+    };
+    (0..workers).map(share).collect()
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Exclusive,
@@ -98,6 +141,33 @@ fn listen_one(addr: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_number_of_sockets_goes_round_any_number_of_workers() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        for (sockets, workers, wanted) in [
+            (3, 3, vec![1, 1, 1]),
+            (5, 2, vec![3, 2]),
+            (1, 3, vec![1, 1, 1]),
+            (2, 3, vec![1, 1, 1]),
+        ] {
+            let (listeners, _) = listen_all(any, sockets, "listen.media").unwrap();
+            let shares = shares(&listeners, workers).unwrap();
+            let sizes: Vec<usize> = shares.iter().map(Vec::len).collect();
+            assert_eq!(sizes, wanted, "{sockets} sockets, {workers} workers");
+        }
+    }
+
+    #[test]
+    fn sockets_for_another_address_are_not_taken() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let (handed, addr) = listen_all(any, 1, "listen.media").unwrap();
+        let (taken, same) = take_or_listen(handed, any, 1, "listen.media").unwrap();
+        assert_eq!(same, addr, "port 0 is any port, and so the one we had");
+        let other: SocketAddr = "127.0.0.2:0".parse().unwrap();
+        let (_, new) = take_or_listen(taken, other, 1, "listen.media").unwrap();
+        assert_eq!(new.ip(), other.ip());
+    }
 
     #[test]
     fn workers_share_one_port_and_strangers_are_told() {

@@ -13,8 +13,11 @@ use clap::Parser;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 use oca::config::{Config, TlsFiles};
+use oca::handover::{Origin, Predecessor};
 use oca::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, MemorySum, WORKERS_MAX};
+use oca::notify::Notifier;
 use oca::server::{self, LabPlan, Running};
+use oca::state::RunNote;
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         Verb::Serve { config } => serve(&config),
         Verb::Lab(arguments) => lab(&arguments),
         Verb::CheckConfig { file } => check_config(&file),
+        Verb::Upgrade { config } => upgrade(&config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -39,10 +43,38 @@ fn main() -> ExitCode {
 }
 
 fn serve(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
-    let config = Config::load(path)?;
-    let running = server::serve(&config)?;
-    say_ready(&running, Form::Json)?;
+    run(Form::Json, |origin| Ok(server::serve(&Config::load(path)?, origin)?))
+}
+
+/// Starts, says so, waits. A program that waits for us to take over hears why if we cannot.
+fn run(
+    form: Form,
+    start: impl FnOnce(Origin) -> Result<Running, Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let origin = Origin::find()?;
+    let predecessor = origin.predecessor.as_ref().map(Predecessor::try_clone).transpose()?;
+    let started = start(origin);
+    if let (Err(error), Some(predecessor)) = (&started, &predecessor) {
+        predecessor.say_failed(&with_causes(&**error));
+    }
+    let running = started?;
+    // Whoever started the first program need not listen any more.
+    if predecessor.is_none() {
+        say_ready(&running, form)?;
+    }
+    drop(predecessor);
+    Notifier::from_environment().ready();
     Ok(running.wait()?)
+}
+
+/// Asks the program that runs with this config's state directory to start itself anew.
+fn upgrade(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    let config = Config::load(path)?;
+    let admin = RunNote::admin_of(&config.state_dir).map_err(|error| {
+        format!("no oca runs with state_dir {}: {error}", config.state_dir.display())
+    })?;
+    println!("{}", oca::admin::ask_to_upgrade(admin)?);
+    Ok(())
 }
 
 fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
@@ -52,7 +84,7 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
         Some([cert, key]) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
         _ => None,
     };
-    let running = server::lab(&LabPlan {
+    let plan = LabPlan {
         roots: lab_roots(arguments),
         media: arguments.listen,
         admin: arguments.admin,
@@ -61,9 +93,9 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
         workers,
         chunk_buffers: chunks.max(CHUNK_BUFFERS_MIN),
         connections: arguments.connections.clamp(1, CONNECTIONS_MAX),
-    })?;
-    say_ready(&running, if arguments.json { Form::Json } else { Form::Words })?;
-    Ok(running.wait()?)
+    };
+    let form = if arguments.json { Form::Json } else { Form::Words };
+    run(form, |origin| Ok(server::lab(&plan, origin)?))
 }
 
 /// The directory, then those that stand for other disks.

@@ -35,6 +35,8 @@ pub struct Standing {
     pub keys_refused: u64,
     /// Devices, as numbered by workers.
     pub devices: Vec<DeviceStanding>,
+    /// Programs that were to take over and could not.
+    pub upgrades_failed: u64,
 }
 
 /// The whole page, in the text format that Prometheus reads.
@@ -79,6 +81,7 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("reports_failed_total", "Reports that failed.", standing.reports_failed),
         counter("keys_renewed_total", "New certificates in use.", standing.keys_renewed),
         counter("keys_refused_total", "New certificates refused.", standing.keys_refused),
+        counter("upgrades_failed_total", "Upgrades that failed.", standing.upgrades_failed),
     ];
     page.push(answers(workers));
     page.push(closed(workers));

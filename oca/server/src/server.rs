@@ -19,14 +19,15 @@ use control_types::fleet::DiskClass;
 use oca_store::{Index, Tail, Volume};
 
 use crate::access_log::{self, LogSink};
-use crate::admin::{self, Admin, AdminParts};
+use crate::admin::{self, Admin, AdminParts, Doors};
 use crate::config::{Config, LogConfig, PacingConfig, TlsConfig, TlsFiles};
+use crate::handover::{Invocation, Origin, Sockets};
 use crate::library::{Lab, LabError, Library, Sealed};
 use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
-use crate::listen::{ListenError, listen_all};
+use crate::listen::{ListenError, shares, take_or_listen};
 use crate::peers::Peers;
 use crate::rules::Rules;
-use crate::state::{self, StateError};
+use crate::state::{self, RunNote, StateError};
 use crate::tickets::Gate;
 use crate::tls::{EPOCH_S, KeyKeeper, TlsError};
 use crate::worker::{Shared, Trouble};
@@ -146,7 +147,7 @@ pub struct Running {
 ///
 /// # Errors
 /// Whatever it misses, with the cure.
-pub fn serve(config: &Config) -> Result<Running, StartError> {
+pub fn serve(config: &Config, origin: Origin) -> Result<Running, StartError> {
     let volumes = config
         .volumes
         .iter()
@@ -170,7 +171,7 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
         // Of our own, so that sessions survive a restart at least.
         tls.ticket_secret_file = Some(state::session_secret(&config.state_dir)?);
     }
-    start(Plan {
+    let plan = Plan {
         library: Library::Sealed(Sealed::with_patience(loaded.index, config.patience)),
         gate,
         tail: Some(loaded.tail),
@@ -189,15 +190,16 @@ pub fn serve(config: &Config) -> Result<Running, StartError> {
         log: config.log.clone(),
         drain_ms: config.drain_ms,
         upgrade_drain_ms: config.upgrade_drain_ms,
-    })
+    };
+    start(plan, origin)
 }
 
 /// Starts a lab.
 ///
 /// # Errors
 /// Whatever it misses, with the cure.
-pub fn lab(plan: &LabPlan) -> Result<Running, StartError> {
-    start(Plan {
+pub fn lab(plan: &LabPlan, origin: Origin) -> Result<Running, StartError> {
+    let plan = Plan {
         library: Library::Lab(Lab::new(&plan.roots)?),
         gate: Gate::open(),
         tail: None,
@@ -222,7 +224,8 @@ pub fn lab(plan: &LabPlan) -> Result<Running, StartError> {
         log: LogConfig::default(),
         drain_ms: crate::limits::DRAIN_MS,
         upgrade_drain_ms: crate::limits::UPGRADE_DRAIN_MS,
-    })
+    };
+    start(plan, origin)
 }
 
 impl Plan {
@@ -238,12 +241,17 @@ impl Plan {
     }
 }
 
-fn start(plan: Plan) -> Result<Running, StartError> {
+fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     raise_limits(&plan);
     let memory = MemorySum::of(plan.workers, plan.connections, plan.chunk_buffers);
     let limits = plan.limits(memory.total());
-    let (listeners, listening) = listen_all(plan.media, plan.workers, "listen.media")?;
-    let (mut admin_listeners, admin_addr) = listen_all(plan.admin, 1, "listen.admin")?;
+    // Sockets that another process has too: shutting one down would close its door as well.
+    let borrowed = !origin.sockets.is_empty();
+    let Origin { sockets, predecessor } = origin;
+    let (media, listening) =
+        take_or_listen(sockets.media, plan.media, plan.workers, "listen.media")?;
+    let (admin_sockets, admin_addr) = take_or_listen(sockets.admin, plan.admin, 1, "listen.admin")?;
+    let portions = shares(&media, plan.workers).map_err(StartError::Thread)?;
     let keeper = plan.tls.as_ref().map(KeyKeeper::load).transpose()?;
     let tls = keeper.as_ref().map(|keeper| Arc::clone(&keeper.server));
     let is_tls = tls.is_some();
@@ -260,7 +268,7 @@ fn start(plan: Plan) -> Result<Running, StartError> {
     let (ended_in, ended) = sync_channel(plan.workers + 1);
     let mut handles = Vec::with_capacity(plan.workers);
     let mut threads = Vec::with_capacity(plan.workers);
-    for (number, listener) in listeners.into_iter().enumerate() {
+    for (number, listeners) in portions.into_iter().enumerate() {
         let sizes = Sizes {
             connections: plan.connections,
             chunk_buffers: plan.chunk_buffers,
@@ -268,7 +276,7 @@ fn start(plan: Plan) -> Result<Running, StartError> {
         };
         let sink = log.clone().map_or_else(LogSink::none, LogSink::new);
         let (handle, thread) =
-            start_worker(number, listener, sizes, shared.clone(), sink, ended_in.clone())?;
+            start_worker(number, listeners, sizes, shared.clone(), sink, ended_in.clone())?;
         handles.push(handle);
         threads.push(thread);
     }
@@ -277,6 +285,9 @@ fn start(plan: Plan) -> Result<Running, StartError> {
     // For people, once, where they look when something is refused.
     eprint!("{}", limits::in_words(&limits));
     let (workers_done, workers_done_out) = tokio::sync::watch::channel(false);
+    let note = |dir: &PathBuf| RunNote::new(dir, listening, admin_addr);
+    let run_note = plan.state_dir.as_ref().map(note);
+    let own_note = run_note.clone();
     let parts = AdminParts {
         library: shared.library,
         gate: shared.gate,
@@ -289,11 +300,20 @@ fn start(plan: Plan) -> Result<Running, StartError> {
         media_url: media_url(plan.advertise.as_deref(), listening, is_tls),
         limits,
         drain_ms: plan.drain_ms,
+        upgrade_drain_ms: plan.upgrade_drain_ms,
+        doors: Doors { sockets: Sockets { media, admin: admin_sockets }, borrowed },
+        invocation: Invocation::own().map_err(StartError::Thread)?,
+        run_note,
         workers_done: workers_done_out,
     };
-    let listener = admin_listeners.pop().expect("one was asked for");
-    let admin_thread = Admin::start(parts, listener, Guard::new("the admin thread", ended_in))
+    let admin_thread = Admin::start(parts, Guard::new("the admin thread", ended_in))
         .map_err(StartError::Thread)?;
+    if let Some(Err(error)) = own_note.as_ref().map(RunNote::write) {
+        tracing::warn!(%error, "running.json is not written: `oca upgrade` will not find us");
+    }
+    if let Some(predecessor) = predecessor {
+        predecessor.say_ready();
+    }
     Ok(Running {
         listening,
         admin: admin_addr,

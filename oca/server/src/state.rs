@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use control_types::fleet::{Revocations, TicketKeys};
 
 const KEYS_NAME: &str = "ticket-keys.json";
 const REVOKED_NAME: &str = "revoked-tickets.json";
+const RUN_NAME: &str = "running.json";
 const SECRET_NAME: &str = "session-secret";
 
 /// Why the state cannot be used.
@@ -76,6 +78,57 @@ pub fn load_keys(state_dir: &Path, pinned: Option<&Path>) -> Result<TicketKeys, 
     match serde_json::from_slice(&text) {
         Ok(keys) => Ok(keys),
         Err(error) => Err(StateError::NotKeys { path: path.into(), why: error.to_string() }),
+    }
+}
+
+/// Who runs, for `oca upgrade` and for people: `running.json` in the state directory.
+#[derive(Clone, Debug)]
+pub struct RunNote {
+    path: PathBuf,
+    text: String,
+}
+
+impl RunNote {
+    /// Of this process.
+    #[must_use]
+    pub fn new(state_dir: &Path, listening: SocketAddr, admin: SocketAddr) -> Self {
+        let pid = std::process::id();
+        let text = serde_json::json!({
+            "pid": pid,
+            "listening": listening.to_string(),
+            "admin": admin.to_string(),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        Self { path: state_dir.join(RUN_NAME), text: format!("{text}\n") }
+    }
+
+    /// Writes it, over that of the program before.
+    ///
+    /// # Errors
+    /// The disk's own.
+    pub fn write(&self) -> io::Result<()> {
+        let new = self.path.with_extension(format!("{}", std::process::id()));
+        fs::write(&new, &self.text)?;
+        fs::rename(&new, &self.path)
+    }
+
+    /// Takes it away, unless another program has written its own by now.
+    pub fn remove(&self) {
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            // Left behind it does no harm: nobody listens there.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
+    /// Where the running program's admin port is.
+    ///
+    /// # Errors
+    /// Nobody runs with this state directory, or the file is not ours.
+    pub fn admin_of(state_dir: &Path) -> io::Result<SocketAddr> {
+        let text = fs::read(state_dir.join(RUN_NAME))?;
+        let note: serde_json::Value = serde_json::from_slice(&text)?;
+        let admin = note.get("admin").and_then(|value| value.as_str()).unwrap_or_default();
+        admin.parse().map_err(|_| io::Error::other("it does not say where the admin port is"))
     }
 }
 

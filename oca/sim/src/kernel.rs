@@ -111,7 +111,15 @@ fn begin(world: &mut World, token: Token, op: Op) {
                 return world.tell(token, Event::Received(Err(given_up()), into));
             };
             assert!(wire.receiving.is_none(), "two receives under way on {socket:?}");
-            wire.receiving = Some(Receiving { token, into });
+            wire.receiving = Some(Receiving { token, into: Some(into) });
+            world.offer_receive(socket.0);
+        }
+        Op::ReceiveAny { socket } => {
+            let Some(wire) = world.socket(socket) else {
+                return world.tell(token, Event::ReceiveEnded(Err(given_up())));
+            };
+            assert!(wire.receiving.is_none(), "two receives under way on {socket:?}");
+            wire.receiving = Some(Receiving { token, into: None });
             world.offer_receive(socket.0);
         }
         Op::Send { socket, from, range, .. } => {

@@ -12,7 +12,8 @@ use oca_sys::{Buffer, Event, Token};
 #[derive(Debug)]
 pub(crate) struct Receiving {
     pub token: Token,
-    pub into: Buffer,
+    /// Absent: any free one, when bytes are there.
+    pub into: Option<Buffer>,
 }
 
 /// A send the server has under way.

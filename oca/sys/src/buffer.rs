@@ -127,6 +127,11 @@ pub struct Buffer {
 }
 
 impl Buffer {
+    /// Its number in its pool.
+    pub(crate) fn piece(&self) -> u32 {
+        self.piece
+    }
+
     /// For the kernel to write to while it owns the buffer.
     pub(crate) fn start_mut(&mut self) -> *mut u8 {
         self.memory.as_ptr()

@@ -57,6 +57,9 @@ pub enum Op {
     StopAccepting { listener: ListenerId },
     /// Read what has arrived, at most the buffer's length. 0 bytes: the peer is done sending.
     Receive { socket: SocketId, into: Buffer },
+    /// The same into any free buffer of the receive size, picked when bytes are there: until then
+    /// the operation holds none, and without a free one it waits.
+    ReceiveAny { socket: SocketId },
     /// Send `range` of `from`; may be short. `more` promises that bytes follow at once (MSG_MORE).
     Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize>, more: bool },
     /// Send `head`, if there is one, and then bytes of a file straight from the page cache. May be
@@ -119,6 +122,8 @@ pub enum Event {
     Accepted(io::Result<Accepted>),
     /// Bytes received, in the buffer that was lent.
     Received(io::Result<usize>, Buffer),
+    /// `ReceiveAny` ended without a buffer: the peer is done sending, or an error.
+    ReceiveEnded(io::Result<()>),
     /// Bytes sent.
     Sent(io::Result<usize>, Rc<Buffer>),
     /// Bytes of the head and of the file sent, as one number; the head's buffer comes back. 0: the

@@ -3,6 +3,7 @@
 
 pub mod buffer;
 pub mod config;
+pub mod handover;
 pub mod kernel;
 pub mod machine;
 pub mod probe;

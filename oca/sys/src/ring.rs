@@ -12,6 +12,7 @@
 
 mod accept;
 mod complete;
+mod lend;
 mod pending;
 mod read_many;
 mod send_file;
@@ -32,6 +33,7 @@ use crate::buffer::{Buffer, Pool};
 use crate::config::KernelConfig;
 use crate::kernel::{BufferLevels, Completion, Event, Kernel, Nanos, Op, Tallies, Token};
 use accept::Listener;
+use lend::Lent;
 use pending::{Pending, Work};
 use table::Table;
 
@@ -69,6 +71,8 @@ pub struct RingKernel {
     receive_pool: Pool,
     chunk_pool: Pool,
     send_pool: Pool,
+    /// Receive buffers that the kernel picks from.
+    lent: Lent,
     /// Set when the chunk pool is registered with the ring.
     fixed_reads: FixedReads,
     report: RingReport,
@@ -123,6 +127,7 @@ impl RingKernel {
         let (ring, setup) = set_up(config.operations_max)?;
         let (fixed_reads, why) = FixedReads::register(&ring, &chunk_pool);
         let report = RingReport { setup, fixed_reads: why, chunk_pages: chunk_pool.pages() };
+        let lent = Lent::new(&ring, &receive_pool)?;
         let waker = RingWaker::new()?;
         let listeners: Vec<Listener> =
             listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
@@ -144,6 +149,7 @@ impl RingKernel {
             receive_pool,
             chunk_pool,
             send_pool,
+            lent,
             fixed_reads,
             report,
             tallies: Tallies::default(),
@@ -262,6 +268,7 @@ impl Kernel for RingKernel {
         self.read_clocks();
         self.tallies.turns += 1;
         let earliest = self.rest_accepts(until);
+        self.lend_free();
         while !self.push_later() {
             // More of our own than one queue holds: hand it over in pieces, without waiting.
             self.enter(Some(Duration::ZERO)).expect(USABLE);
@@ -297,11 +304,10 @@ impl Kernel for RingKernel {
     }
 
     fn buffers(&self) -> BufferLevels {
-        BufferLevels {
-            receive: self.receive_pool.level(),
-            chunk: self.chunk_pool.level(),
-            send: self.send_pool.level(),
-        }
+        let mut receive = self.receive_pool.level();
+        // Lent and not picked: nobody's.
+        receive.free += self.lent.count();
+        BufferLevels { receive, chunk: self.chunk_pool.level(), send: self.send_pool.level() }
     }
 
     fn tallies(&self) -> Tallies {
@@ -335,6 +341,7 @@ impl Drop for RingKernel {
         }
         if !self.pending.is_empty() {
             std::mem::forget(std::mem::replace(&mut self.pending, Pending::new(0)));
+            self.lent.leak();
         }
     }
 }

@@ -14,14 +14,12 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{Admin, heat};
 use crate::metrics;
 use crate::worker::Command;
 
-/// Admin connections at once; one more waits.
-const CONNECTIONS_MAX: usize = 64;
 /// Time for a request head.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long all workers together may take to say who is connected.
@@ -42,12 +40,11 @@ const PATHS: [&str; 8] = [
 type Answer = Response<Full<Bytes>>;
 
 /// Accepts and answers until the thread ends.
-pub(super) async fn serve(admin: Arc<Admin>, listener: TcpListener) {
+pub(super) async fn serve(admin: Arc<Admin>, listener: TcpListener, seats: Arc<Semaphore>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "the admin listener is not usable"),
     };
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let seat = Arc::clone(&seats).acquire_owned().await.expect("nobody closes the semaphore");
         let stream = match listener.accept().await {
@@ -94,11 +91,31 @@ async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Answer {
             admin.leave();
             json_reply(StatusCode::ACCEPTED, &json!({ "draining": true }))
         }
+        (&Method::POST, "/upgrade") => upgrade(admin).await,
         (_, path) if PATHS.contains(&path) => {
-            let text = "this path answers GET, and /drain answers POST\n";
+            let text = "this path answers GET, and /drain and /upgrade answer POST\n";
             reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", text.into())
         }
         _ => reply(StatusCode::NOT_FOUND, "text/plain", (PATHS.join(" ") + "\n").into_bytes()),
+    }
+}
+
+/// 200 with the new process once it is ready, 500 with the reason; 409 while another is starting.
+async fn upgrade(admin: &Admin) -> Answer {
+    let (wish, heard) = oneshot::channel();
+    if admin.wishes.try_send(wish).is_err() {
+        let body = json!({ "error": "an upgrade or the end is under way" });
+        return json_reply(StatusCode::CONFLICT, &body);
+    }
+    match heard.await {
+        Ok(Ok(pid)) => {
+            json_reply(StatusCode::OK, &json!({ "pid": pid, "was": std::process::id() }))
+        }
+        Ok(Err(why)) => json_reply(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": why })),
+        Err(_) => {
+            let body = json!({ "error": "this program is ending" });
+            json_reply(StatusCode::SERVICE_UNAVAILABLE, &body)
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub fn complete<K: Kernel>(
     if record.outcome.must_close() {
         return connection.part(CloseReason::Malformed);
     }
-    if station.draining {
+    if station.parts_idle {
         return connection.part(CloseReason::Draining);
     }
     if !record.note.keep_alive {

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use control_types::ObjectId;
 use oca_http::{Cmcd, Head, HeadError, Method, Outcome, split_ticket};
-use oca_sys::{Buffer, Kernel, Nanos};
+use oca_sys::{Kernel, Nanos};
 
 use super::stream::Stream;
 use super::{Connection, Flow, State};
@@ -240,7 +240,7 @@ pub fn received<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
     result: io::Result<usize>,
-    buffer: &Buffer,
+    buffer: &[u8],
 ) -> Flow {
     let Ok(got) = result else {
         return connection.abort(station, CloseReason::PeerReset, Ending::ClientGone);
@@ -258,6 +258,9 @@ pub fn received<K: Kernel>(
         State::Parting | State::Closing => return Flow::Again,
         State::Reading if !connection.has_begun_a_head() => connection.progress_at = station.now(),
         _ => {}
+    }
+    if connection.plain.capacity() == 0 {
+        connection.plain = station.empty_bytes();
     }
     let fits = match &mut connection.stream {
         Stream::Tls(tls) => tls.take(bytes),

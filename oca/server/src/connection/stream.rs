@@ -86,6 +86,16 @@ impl Stream {
         }
     }
 
+    /// The connection has nothing to do: room for bytes is given back.
+    pub fn rest(&mut self) {
+        if let Self::Tls(tls) = self
+            && tls.incoming.is_empty()
+            && tls.early.is_empty()
+        {
+            (tls.incoming, tls.early) = (Vec::new(), Vec::new());
+        }
+    }
+
     /// `clear` or the protocol version, for people.
     pub fn keys(&self) -> &'static str {
         match self {

@@ -15,7 +15,7 @@ use crate::access_log::LogSink;
 use crate::counters::Counters;
 use crate::limits::{
     ACCEPT_HEADROOM, COMMANDS_MAX, FILES_MAX, OPERATIONS_PER_CONNECTION, OPERATIONS_PER_FILE,
-    RECEIVE_BYTES, SEND_BYTES,
+    RECEIVE_BUFFERS_MAX, RECEIVE_BYTES, SEND_BYTES,
 };
 use crate::worker::{Command, Shared, Turned, Worker, WorkerParts};
 
@@ -60,8 +60,6 @@ pub struct WorkerHandle {
     pub counters: Arc<Counters>,
     /// What its kernel was granted.
     pub engine: String,
-    /// The kernel's own listener, held a second time so that a drain can close the door.
-    pub listener: TcpListener,
 }
 
 /// Sizes of each worker.
@@ -85,7 +83,7 @@ impl Sizes {
                 self.connections * OPERATIONS_PER_CONNECTION + FILES_MAX * OPERATIONS_PER_FILE,
             ),
             sockets_max: count((self.connections - headroom).max(1)),
-            receive_buffers: count(self.connections),
+            receive_buffers: count(self.connections.min(RECEIVE_BUFFERS_MAX)),
             receive_bytes: RECEIVE_BYTES,
             chunk_buffers: count(self.chunk_buffers),
             chunk_bytes: usize::try_from(control_types::limits::CHUNK_BYTES)
@@ -102,14 +100,13 @@ impl Sizes {
 /// No thread, or no ring on it.
 pub fn start_worker(
     number: usize,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     sizes: Sizes,
     shared: Shared,
     log: LogSink,
     ended: SyncSender<Ended>,
 ) -> Result<(WorkerHandle, JoinHandle<()>), StartError> {
     let counters = Arc::new(Counters::default());
-    let door = listener.try_clone().map_err(StartError::Thread)?;
     let (commands, orders) = sync_channel(COMMANDS_MAX);
     let (ready, readied) = sync_channel(1);
     let own_counters = Arc::clone(&counters);
@@ -120,7 +117,8 @@ pub fn start_worker(
             // Refused in some sandboxes; then the scheduler decides.
             let _ = oca_sys::pin_to_core(number);
         }
-        let (kernel, waker) = match RingKernel::new(sizes.kernel(), vec![listener]) {
+        let ids = (0u32..).map(ListenerId).take(listeners.len()).collect();
+        let (kernel, waker) = match RingKernel::new(sizes.kernel(), listeners) {
             Ok(made) => made,
             Err(error) => return drop(ready.send(Err(error))),
         };
@@ -130,7 +128,7 @@ pub fn start_worker(
         }
         let mut worker = Worker::new(WorkerParts {
             kernel,
-            listeners: vec![ListenerId(0)],
+            listeners: ids,
             shared,
             counters: Arc::clone(&own_counters),
             commands: orders,
@@ -143,9 +141,7 @@ pub fn start_worker(
     };
     let thread = thread.spawn(body).map_err(StartError::Thread)?;
     match readied.recv() {
-        Ok(Ok((waker, engine))) => {
-            Ok((WorkerHandle { commands, waker, counters, engine, listener: door }, thread))
-        }
+        Ok(Ok((waker, engine))) => Ok((WorkerHandle { commands, waker, counters, engine }, thread)),
         Ok(Err(source)) => Err(StartError::Ring { worker: number, source }),
         Err(_) => Err(StartError::Thread(io::Error::other("it ended before it was ready"))),
     }

@@ -18,7 +18,10 @@ use crate::files::Files;
 use crate::heat::HeatTable;
 use crate::hot_set::HotSet;
 use crate::library::Library;
-use crate::limits::{FILES_MAX, IN_FLIGHT_SHARE, SEAL_BYTES_MAX, STARVED_MAX, TICKETS_MAX};
+use crate::limits::{
+    FILES_MAX, IN_FLIGHT_SHARE, RECEIVE_BYTES, SEAL_BYTES_MAX, SPARE_HEADS_MAX, STARVED_MAX,
+    TICKETS_MAX,
+};
 use crate::peers::Peers;
 use crate::rules::Rules;
 use crate::tickets::{Gate, TicketMemory};
@@ -115,6 +118,8 @@ pub struct Station<K> {
     pub chunks_in_flight_max: usize,
     pub(super) ready: VecDeque<(Seat, Option<Fault>)>,
     pub(super) starved: VecDeque<Seat>,
+    /// Room for request heads that idle connections gave back.
+    spare_bytes: Vec<Vec<u8>>,
     /// Operations that found the kernel's queue full; they go first next time.
     held: VecDeque<(Token, Op)>,
     date: (u64, HttpDate),
@@ -155,6 +160,7 @@ impl<K: Kernel> Station<K> {
             chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),
             starved: VecDeque::with_capacity(STARVED_MAX),
+            spare_bytes: Vec::with_capacity(SPARE_HEADS_MAX),
             held: VecDeque::with_capacity(256),
             date: (0, HttpDate::from_unix_seconds(0)),
         }
@@ -195,6 +201,21 @@ impl<K: Kernel> Station<K> {
     /// A send buffer, or `None` when all are out.
     pub fn send_buffer(&mut self) -> Option<Buffer> {
         self.kernel.send_buffer()
+    }
+
+    /// Room for a request head, as an idle connection left it.
+    pub fn empty_bytes(&mut self) -> Vec<u8> {
+        self.spare_bytes.pop().unwrap_or_default()
+    }
+
+    /// Takes back room that a connection does not need while it is idle.
+    pub fn keep_bytes(&mut self, bytes: Vec<u8>) {
+        debug_assert!(bytes.is_empty());
+        if (1..=RECEIVE_BYTES).contains(&bytes.capacity())
+            && self.spare_bytes.len() < SPARE_HEADS_MAX
+        {
+            self.spare_bytes.push(bytes);
+        }
     }
 
     /// Puts `seat` in the queue of those that wait for a buffer.

@@ -21,8 +21,7 @@ impl FakeControl {
     fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        let answer =
-            ReportAnswer {
+        let answer = ReportAnswer {
             want_content: false,
             drain: false,
             unnamed: control_types::content::HeldKeys::default(),

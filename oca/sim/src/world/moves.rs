@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use oca_sys::{Accepted, Event, SocketId};
 
 use super::{ECANCELED, Happening, World};
-use crate::network::End;
+use crate::network::{End, Receiving};
 use crate::weather::happens;
 
 const ECONNRESET: i32 = 104;
@@ -69,22 +69,45 @@ impl World {
         if !wire.can_receive() {
             return;
         }
-        let Some(mut receiving) = wire.receiving.take() else { return };
-        let answer = if wire.closing.is_some() {
-            Err(io::Error::from_raw_os_error(ECANCELED))
+        let Some(receiving) = wire.receiving.take() else { return };
+        let ended = if wire.closing.is_some() {
+            Some(Err(io::Error::from_raw_os_error(ECANCELED)))
         } else if wire.client == End::Reset {
-            Err(io::Error::from_raw_os_error(ECONNRESET))
+            Some(Err(io::Error::from_raw_os_error(ECONNRESET)))
         } else {
-            let mut got = wire.to_server.len().min(receiving.into.len());
-            if short {
-                got = got.min(cut);
-            }
-            for (to, from) in receiving.into.iter_mut().zip(wire.to_server.drain(..got)) {
-                *to = from;
-            }
-            Ok(got)
+            wire.to_server.is_empty().then_some(Ok(()))
         };
-        self.tell(receiving.token, Event::Received(answer, receiving.into));
+        let is_lent = receiving.into.is_some();
+        let Some(mut into) = receiving.into.or_else(|| self.receive_pool.take()) else {
+            let token = receiving.token;
+            match ended {
+                Some(ended) => self.tell(token, Event::ReceiveEnded(ended)),
+                // No free buffer: it goes on when one is.
+                None => {
+                    let wire = self.wire(id);
+                    wire.receiving = Some(Receiving { token, into: None });
+                    wire.receive_due = true;
+                    return self.soon(Happening::Receives(id));
+                }
+            }
+            return self.offer_close(id);
+        };
+        let event = match ended {
+            Some(ended) if is_lent => Event::Received(ended.map(|()| 0), into),
+            Some(ended) => Event::ReceiveEnded(ended),
+            None => {
+                let wire = self.wire(id);
+                let mut got = wire.to_server.len().min(into.len());
+                if short {
+                    got = got.min(cut);
+                }
+                for (to, from) in into.iter_mut().zip(wire.to_server.drain(..got)) {
+                    *to = from;
+                }
+                Event::Received(Ok(got), into)
+            }
+        };
+        self.tell(receiving.token, event);
         self.offer_close(id);
     }
 

@@ -43,6 +43,9 @@ impl RingKernel {
                 self.ready(token, Event::Received(outcome(result), into));
                 self.leave_socket(socket);
             }
+            Work::ReceiveAny { socket } => {
+                self.complete_receive_any(token, socket, result, flags);
+            }
             Work::Send { socket, from } => {
                 self.ready(token, Event::Sent(outcome(result), from));
                 self.leave_socket(socket);
@@ -72,7 +75,7 @@ impl RingKernel {
 
     /// Whether an operation found its socket switched to non-blocking by a sendfile that came between
     /// its submission and the enter: it is tried again.
-    fn meant_to_wait(&mut self, id: SocketId, result: i32) -> bool {
+    pub(super) fn meant_to_wait(&mut self, id: SocketId, result: i32) -> bool {
         result == -libc::EAGAIN
             && !self.ending
             && self.sockets.get_mut(id.0).is_some_and(|it| it.closing.is_none() && it.non_blocking)

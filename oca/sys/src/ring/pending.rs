@@ -17,6 +17,8 @@ pub(super) enum Work {
     Accept { listener: usize },
     /// The kernel writes to `into`.
     Receive { socket: SocketId, into: Buffer },
+    /// The kernel writes to a buffer that it picks when bytes are there.
+    ReceiveAny { socket: SocketId },
     /// The kernel reads from `from`.
     Send { socket: SocketId, from: Rc<Buffer> },
     /// The kernel says when the socket has room; the sending is ours.

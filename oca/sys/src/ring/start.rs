@@ -23,6 +23,7 @@ impl RingKernel {
             Op::Accept { listener } => self.start_accept(token, listener),
             Op::StopAccepting { listener } => self.stop_accepting(listener),
             Op::Receive { socket, into } => self.start_receive(token, socket, into),
+            Op::ReceiveAny { socket } => self.start_receive_any(token, socket),
             Op::Send { socket, from, range, more } => {
                 let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
                 self.start_send(token, socket, from, range, flags);
@@ -181,7 +182,7 @@ impl RingKernel {
         })
     }
 
-    fn begin(&mut self, token: Token, work: Work, entry: squeue::Entry) {
+    pub(super) fn begin(&mut self, token: Token, work: Work, entry: squeue::Entry) {
         let key = self.pending.insert(token, work);
         let entry = entry.user_data(u64::from(key));
         if let Err(entry) = self.push(entry) {

@@ -2,6 +2,7 @@
 //! buffers. Every test drives its own ring on its own thread and counts the pools at the end.
 
 mod files;
+mod lend;
 mod rig;
 mod sockets;
 mod waiting;

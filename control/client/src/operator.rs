@@ -172,4 +172,10 @@ impl ControlClient {
     pub async fn issue_ticket(&self, body: &NewTicket) -> Result<Ticket, ClientError> {
         self.call(Method::POST, "/v1/operator/tickets", body).await
     }
+
+    /// `PUT /v1/operator/revocations/{subject}`.
+    pub async fn revoke_tickets(&self, subject: &str) -> Result<(), ClientError> {
+        let path = format!("/v1/operator/revocations/{subject}");
+        self.order::<()>(Method::PUT, &path, None).await
+    }
 }

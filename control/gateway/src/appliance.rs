@@ -35,13 +35,15 @@ async fn report(
 ) -> Result<Json<ReportAnswer>, Refusal> {
     appliance.is(&body.appliance)?;
     check_media_url(&body.media_url)?;
+    let revoked_digest = body.more.revoked_digest.clone();
     let heard = gateway.services().steering.report(body, gateway.now())?;
     gateway.metrics().count_report();
     Ok(Json(ReportAnswer {
         want_content: heard.want_content,
         drain: heard.drain,
-        ticket_keys: gateway.services().ticket_keys.clone(),
-        unnamed: control_types::content::HeldKeys::default(),
+        ticket_keys: gateway.services().tickets.keys(),
+        revoked: gateway.services().tickets.revocations_for(revoked_digest.as_deref()),
+        unnamed: heard.unnamed,
     }))
 }
 
@@ -64,7 +66,7 @@ async fn orders(
 ) -> Result<Json<SignedOrders>, Refusal> {
     let (services, now) = (gateway.services(), gateway.now());
     let claims = Claims::fill(now, now.plus_millis(FILL_TICKET_MS));
-    let ticket = services.signer.sign(&claims)?;
+    let ticket = services.tickets.sign(&claims)?;
     let orders = services.fill_desk.orders_for(&services.steering, &appliance.0, ticket, now)?;
     Ok(Json(orders))
 }
@@ -87,5 +89,5 @@ async fn fill_report(
 #[utoipa::path(get, path = "/v1/keys/tickets", tag = "public",
     responses((status = 200, body = TicketKeys)))]
 async fn ticket_keys(State(gateway): State<Gateway>) -> Json<TicketKeys> {
-    Json(gateway.services().ticket_keys.clone())
+    Json(gateway.services().tickets.keys())
 }

@@ -13,9 +13,7 @@ use control_recommend::Recommender;
 use control_search::Search;
 use control_steering::{FillDesk, Steering};
 use control_telemetry::Telemetry;
-use control_token::TicketSigner;
 use control_types::UnixMillis;
-use control_types::fleet::TicketKeys;
 use ipnet::IpNet;
 use tokio::sync::{Notify, Semaphore};
 
@@ -24,6 +22,8 @@ use crate::home::Shelves;
 use crate::limits::RUNNING_MAX;
 use crate::metrics::Metrics;
 use crate::plays::Plays;
+use crate::route_desk::RouteDesk;
+use crate::ticket_desk::TicketDesk;
 
 /// The services a gateway speaks for.
 #[derive(Clone)]
@@ -44,12 +44,12 @@ pub struct Services {
     pub steering: Arc<Steering>,
     /// Windows, plan, fill progress.
     pub fill_desk: Arc<FillDesk>,
+    /// What the internet announces.
+    pub routes: Arc<RouteDesk>,
     /// What players say.
     pub telemetry: Arc<Telemetry>,
-    /// Signs tickets.
-    pub signer: Arc<TicketSigner>,
-    /// All keys whose tickets are still good, newest first.
-    pub ticket_keys: TicketKeys,
+    /// Signs tickets, and knows which were taken back.
+    pub tickets: Arc<TicketDesk>,
     /// Rung when something derived from titles is behind the catalog.
     pub titles_changed: Arc<Notify>,
 }

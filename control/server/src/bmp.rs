@@ -27,8 +27,7 @@ use crate::limits::{ACCEPT_PAUSE_MS, BMP_KEEPALIVE_S, BMP_READ_BYTES, BMP_SESSIO
 /// Accepts until it is dropped; dropping it ends every session.
 pub(crate) async fn run(listener: TcpListener, routers: Vec<RouterConfig>, services: Services) {
     let mut sessions = JoinSet::new();
-    // Dropping the sender tells the router's earlier session that it is replaced.
-    let mut newest: HashMap<IpAddr, oneshot::Sender<()>> = HashMap::new();
+    let mut newest: HashMap<IpAddr, Newest> = HashMap::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -53,14 +52,23 @@ pub(crate) async fn run(listener: TcpListener, routers: Vec<RouterConfig>, servi
             continue;
         }
         let (replaced, is_replaced) = oneshot::channel();
-        newest.insert(address, replaced);
+        let (over, is_over) = oneshot::channel();
+        let earlier = newest.insert(address, Newest { replaced, is_over });
         let session = Session {
             desk: services.routes.clone(),
             router: address,
             stream: BmpStream::new(),
             routes: RouterSession::new(place),
         };
-        sessions.spawn(session.run(stream, peer, is_replaced));
+        sessions.spawn(async move {
+            if let Some(Newest { replaced, is_over }) = earlier {
+                drop(replaced);
+                // An error says the same: it is over.
+                let _ = is_over.await;
+            }
+            session.run(stream, peer, is_replaced).await;
+            drop(over);
+        });
     }
 }
 
@@ -85,6 +93,14 @@ fn place(address: IpAddr, routers: &[RouterConfig], services: &Services) -> Opti
         appliances: router.boxes.clone(),
         view: router.view,
     })
+}
+
+/// The last session of a router.
+struct Newest {
+    /// Dropping it tells the session that it is replaced.
+    replaced: oneshot::Sender<()>,
+    /// Ready when nothing of the session is applied any more.
+    is_over: oneshot::Receiver<()>,
 }
 
 /// Ready when the router's next session began.

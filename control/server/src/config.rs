@@ -1,6 +1,7 @@
 //! `control.toml`: one file, read whole, every mistake said at once, unknown keys named.
 //! Opens nothing beyond that file; whether a port or directory can be used shows at start.
 
+mod bgp;
 mod section;
 
 use std::net::SocketAddr;
@@ -10,7 +11,10 @@ use std::path::{Path, PathBuf};
 use control_gateway::RateSettings;
 use ipnet::IpNet;
 
+use self::bgp::parse_bgp;
+pub use self::bgp::{BgpConfig, RouterConfig};
 use self::section::Section;
+use crate::rotation::Rotation;
 use crate::trouble::Trouble;
 
 /// A config without mistakes.
@@ -34,6 +38,9 @@ pub struct Config {
     /// Life of a play ticket, milliseconds, 1 min to 24 h. Default 6 h. A longer one survives a
     /// longer absence of control, and a stolen one too.
     pub ticket_ms: u64,
+    /// Age at which a ticket key gets a successor, days, 2 to 365. Default 30. The old one verifies
+    /// for a day after the new one began to sign.
+    pub key_days: u64,
     /// How often players ask for steering, seconds, 1 to 300. Default 10.
     pub steering_ttl_s: u32,
     /// How often players report, milliseconds, 1 s to 5 min. Default 10 s.
@@ -44,6 +51,17 @@ pub struct Config {
     /// An appliance that did not report for this long is not offered, milliseconds, 100 ms to
     /// 10 min. Default 3 s.
     pub silent_ms: u64,
+    /// One whose report is overdue this long stands behind all others, milliseconds, 100 ms to
+    /// 10 min. Default 1.5 s; half as much again as the interval that it announces, if that is more.
+    pub late_ms: u64,
+    /// Most of the fleet that may be left out at once for silence, per cent, 0 to 100. Default 50.
+    /// Danger: at 100 a control that is cut off sends everybody to the few it still hears.
+    pub silent_percent_max: u64,
+    /// Steering questions recorded in a second for `ocactl steer replay`, 0 to 1,000. Default 200;
+    /// 0 records none.
+    pub asks_per_second_max: u64,
+    /// Routes: BMP, GeoIP.
+    pub bgp: BgpConfig,
     /// Budgets of one address.
     pub rates: RateSettings,
     /// Tracing directive, for example `info` or `info,control_gateway=debug`. Default `info`.
@@ -74,8 +92,10 @@ impl Config {
         let tls = parse_tls(&mut top);
         let operator_key_file = parse_operator(&mut top);
         let web_dir = parse_web(&mut top);
-        let (ticket_ms, steering_ttl_s, report_ms, region) = parse_plays(&mut top);
-        let silent_ms = parse_fleet(&mut top);
+        let Plays { ticket_ms, key_days, steering_ttl_s, report_ms, region } =
+            parse_plays(&mut top);
+        let fleet = parse_fleet(&mut top);
+        let bgp = parse_bgp(&mut top);
         let rates = parse_limits(&mut top);
         let log_filter = parse_log(&mut top);
         let mistakes = top.finish();
@@ -91,16 +111,26 @@ impl Config {
                     operator_key_file,
                     web_dir,
                     ticket_ms,
+                    key_days,
                     steering_ttl_s,
                     report_ms,
                     region,
-                    silent_ms,
+                    silent_ms: fleet.silent_ms,
+                    late_ms: fleet.late_ms,
+                    silent_percent_max: fleet.silent_percent_max,
+                    asks_per_second_max: fleet.asks_per_second_max,
+                    bgp,
                     rates,
                     log_filter,
                 })
             }
             _ => Err(mistakes),
         }
+    }
+
+    /// How long ticket keys live.
+    pub(crate) fn rotation(&self) -> Rotation {
+        Rotation { every_ms: self.key_days * 86_400_000, ticket_ms: self.ticket_ms }
     }
 }
 
@@ -160,9 +190,19 @@ fn parse_web(top: &mut Section) -> Option<PathBuf> {
     dir
 }
 
-fn parse_plays(top: &mut Section) -> (u64, u32, u64, Option<String>) {
+/// `[plays]`.
+struct Plays {
+    ticket_ms: u64,
+    key_days: u64,
+    steering_ttl_s: u32,
+    report_ms: u64,
+    region: Option<String>,
+}
+
+fn parse_plays(top: &mut Section) -> Plays {
     let mut plays = top.optional_section("plays").unwrap_or_else(|| Section::absent("plays"));
     let ticket_ms = plays.number("ticket_ms", 60_000..=86_400_000, 21_600_000);
+    let key_days = plays.number("key_days", 2..=365, 30);
     let ttl_s = plays.number("steering_ttl_s", 1..=300, 10);
     let report_ms = plays.number("report_ms", 1_000..=300_000, 10_000);
     let region = plays.optional_text("region");
@@ -172,14 +212,27 @@ fn parse_plays(top: &mut Section) -> (u64, u32, u64, Option<String>) {
         plays.mistake("region", format!("{code:?} is not an ISO 3166-1 code such as DE"));
     }
     top.close(plays);
-    (ticket_ms, u32::try_from(ttl_s).unwrap_or(u32::MAX), report_ms, region)
+    let steering_ttl_s = u32::try_from(ttl_s).unwrap_or(u32::MAX);
+    Plays { ticket_ms, key_days, steering_ttl_s, report_ms, region }
 }
 
-fn parse_fleet(top: &mut Section) -> u64 {
+struct FleetKeys {
+    silent_ms: u64,
+    late_ms: u64,
+    silent_percent_max: u64,
+    asks_per_second_max: u64,
+}
+
+fn parse_fleet(top: &mut Section) -> FleetKeys {
     let mut fleet = top.optional_section("fleet").unwrap_or_else(|| Section::absent("fleet"));
-    let silent_ms = fleet.number("silent_ms", 100..=600_000, 3_000);
+    let keys = FleetKeys {
+        silent_ms: fleet.number("silent_ms", 100..=600_000, 3_000),
+        late_ms: fleet.number("late_ms", 100..=600_000, 1_500),
+        silent_percent_max: fleet.number("silent_percent_max", 0..=100, 50),
+        asks_per_second_max: fleet.number("asks_per_second_max", 0..=1_000, 200),
+    };
     top.close(fleet);
-    silent_ms
+    keys
 }
 
 fn parse_limits(top: &mut Section) -> RateSettings {

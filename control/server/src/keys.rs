@@ -1,18 +1,12 @@
-//! The keys of the process: the operator's bearer key in its file, the ticket keys in the ledger.
+//! The operator's bearer key, in its file.
 //! Never logs one; a key file that others may read is said to be so.
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 
 use aws_lc_rs::rand;
-use control_store::Ledger;
-use control_store::ledger::{KeyPurpose, SigningKeyRow};
-use control_token::TicketSigner;
-use control_types::UnixMillis;
-use control_types::fleet::TicketKeys;
 
 use crate::trouble::Trouble;
 
@@ -78,33 +72,6 @@ fn operator_key_make(path: &Path) -> Result<String, Trouble> {
     })?;
     tracing::info!(path = %path.display(), "made the operator's key");
     Ok(key)
-}
-
-/// Signs tickets with the newest key of the ledger, made at first start; with it all keys that
-/// verify.
-pub(crate) async fn ticket_keys(
-    ledger: &dyn Ledger,
-    now: UnixMillis,
-) -> Result<(Arc<TicketSigner>, TicketKeys), Trouble> {
-    let broken = Trouble::service("the ticket signer");
-    let mut rows = ledger.signing_keys(KeyPurpose::Ticket).await.map_err(|error| broken(&error))?;
-    if rows.is_empty() {
-        let fresh = TicketSigner::generate().map_err(|error| broken(&error))?;
-        let row = SigningKeyRow {
-            purpose: KeyPurpose::Ticket,
-            kid: fresh.kid().to_owned(),
-            pkcs8: fresh.to_pkcs8().map_err(|error| broken(&error))?,
-            made_at: now,
-        };
-        rows.push(ledger.first_signing_key(&row).await.map_err(|error| broken(&error))?);
-    }
-    let mut signers = Vec::with_capacity(rows.len());
-    for row in &rows {
-        signers.push(TicketSigner::from_pkcs8(&row.pkcs8).map_err(|error| broken(&error))?);
-    }
-    let keys = signers.iter().map(TicketSigner::verification_key).collect();
-    let newest = signers.into_iter().next().expect("a row was pushed when there was none");
-    Ok((Arc::new(newest), TicketKeys { keys }))
 }
 
 #[cfg(test)]

@@ -4,18 +4,20 @@
 #![forbid(unsafe_code)]
 
 mod background;
+mod bmp;
 mod clock;
 mod config;
 mod keys;
 pub mod limits;
 mod listen;
 mod logs;
+mod rotation;
 mod serve;
 mod tls;
 mod trouble;
 mod wiring;
 
-pub use config::Config;
+pub use config::{BgpConfig, Config, RouterConfig};
 pub use logs::start_logs;
 pub use serve::serve;
 pub use trouble::Trouble;

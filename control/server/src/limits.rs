@@ -33,8 +33,42 @@ pub const HEALTH_EVERY_MS: u64 = 1_000;
 /// How often the search index is compared with the catalog without a nudge, milliseconds.
 pub const SEARCH_EVERY_MS: u64 = 300_000;
 
+/// Routers that may be configured.
+pub const ROUTERS_MAX: usize = 4_096;
+
+/// BMP sessions open at once; more are closed as they come.
+pub const BMP_SESSIONS_MAX: usize = 1_024;
+
+/// Bytes of one read of a BMP session; with [`BMP_SESSIONS_MAX`] and the longest message, what
+/// sessions may hold.
+pub const BMP_READ_BYTES: usize = 64 << 10;
+
+/// How long a router may be silent on the wire before it is probed, and between probes, seconds;
+/// three without an answer end the session.
+pub const BMP_KEEPALIVE_S: u64 = 10;
+
+/// How often changes of routes become visible to decisions, milliseconds. The promise is one
+/// second.
+pub const ROUTES_PUBLISH_EVERY_MS: u64 = 200;
+
+/// How often sites' records and held routes are looked at, milliseconds.
+pub const ROUTES_TEND_EVERY_MS: u64 = 1_000;
+
+/// How often noted questions are written to the steering log, milliseconds.
+pub const STEERING_LOG_EVERY_MS: u64 = 1_000;
+
 /// How often what is over is deleted: refresh tokens, presses of play, milliseconds.
 pub const SWEEP_EVERY_MS: u64 = 3_600_000;
+
+/// How often ticket keys and revocations are looked at, milliseconds.
+pub const TICKETS_EVERY_MS: u64 = 5_000;
+
+/// How long a ticket key is known to appliances before it signs, milliseconds: they report every
+/// second, and one that was away for longer is not offered before it has reported.
+pub const KEY_PUBLISH_MS: u64 = 600_000;
+
+/// Shortest time for which a key verifies after its successor began to sign, milliseconds.
+pub const KEY_OVERLAP_MS_MIN: u64 = 86_400_000;
 
 /// How often quiet addresses leave the rate limiter, milliseconds.
 pub const RATES_EVERY_MS: u64 = 60_000;

@@ -2,6 +2,7 @@
 //! The order matters: mistakes that need no work show first, and nothing is said before it is true.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::background::Background;
 use crate::config::Config;
 use crate::trouble::Trouble;
-use crate::{listen, tls, wiring};
+use crate::{bmp, listen, tls, wiring};
 
 /// Serves until SIGTERM or SIGINT.
 ///
@@ -26,18 +27,38 @@ pub async fn serve(config: Config) -> Result<(), Trouble> {
     let listener = listen::bind(config.addr).await?;
     let addr =
         listener.local_addr().map_err(|source| Trouble::Listen { addr: config.addr, source })?;
+    let bmp = match config.bgp.bmp_listen {
+        Some(addr) => Some(listen::bind(addr).await?),
+        None => None,
+    };
+    let bmp_addr = bmp.as_ref().and_then(|listener| listener.local_addr().ok());
     let wired = wiring::wire(&config).await?;
     let stop = stop_signal()?;
     let background = Background::start(&wired);
+    let sessions = bmp.map(|listener| {
+        let (routers, services) = (config.bgp.routers.clone(), wired.services.clone());
+        tokio::spawn(bmp::run(listener, routers, services))
+    });
     serve_say(&config);
 
-    println!("{}", serde_json::json!({ "listening": addr.to_string() }));
+    println!("{}", serve_say_ready(addr, bmp_addr));
     listen::run(listener, acceptor, router(wired.gateway.clone()), stop).await;
 
+    if let Some(sessions) = sessions {
+        sessions.abort();
+    }
     background.stop().await;
     wired.services.telemetry.flush().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The one line on standard output that whoever started us waits for.
+fn serve_say_ready(addr: SocketAddr, bmp: Option<SocketAddr>) -> serde_json::Value {
+    match bmp {
+        Some(bmp) => serde_json::json!({"listening": addr.to_string(), "bmp": bmp.to_string()}),
+        None => serde_json::json!({"listening": addr.to_string()}),
+    }
 }
 
 /// Each process says at boot what it is missing and what it does without it.
@@ -47,6 +68,9 @@ fn serve_say(config: &Config) {
     }
     if config.web_dir.is_none() {
         tracing::info!("no [web]: no pages are served, only the API");
+    }
+    if config.bgp.bmp_listen.is_none() {
+        tracing::info!("no bgp.bmp_listen: routes are the sites' own prefixes and imported files");
     }
     if config.region.is_none() {
         tracing::info!("no plays.region: only titles licensed everywhere can be played");

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use control_accounts::Accounts;
 use control_billing::Billing;
 use control_catalog::Catalog;
-use control_gateway::{Gateway, Services, Settings};
+use control_gateway::{Gateway, RouteDesk, Services, Settings, TicketDesk};
 use control_history::History;
 use control_recommend::Recommender;
+use control_routes::{RibSettings, RouteTable, Routes};
 use control_search::Search;
 use control_steering::{FillDesk, Steering};
 use control_store::{Ports, open_embedded};
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use crate::clock::now;
 use crate::config::Config;
 use crate::keys;
+use crate::rotation::{self, Rotation};
 use crate::trouble::Trouble;
 
 /// Everything that runs.
@@ -27,6 +29,7 @@ pub(crate) struct Wired {
     pub ports: Ports,
     pub services: Services,
     pub gateway: Gateway,
+    pub rotation: Rotation,
 }
 
 /// Opens the stores and builds every service over them.
@@ -54,12 +57,14 @@ pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
     };
     let gateway = Gateway::new(services.clone(), settings)
         .map_err(|error| Trouble::service("the gateway")(&error))?;
-    Ok(Wired { ports, services, gateway })
+    Ok(Wired { ports, services, gateway, rotation: config.rotation() })
 }
 
 async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Trouble> {
     let Ports { ledger, activity, cache, events, search, blobs } = ports.clone();
-    let (signer, ticket_keys) = keys::ticket_keys(&*ledger, now()).await?;
+    let (signer, ticket_keys) = rotation::in_force(&*ledger, &config.rotation(), now()).await?;
+    let tickets = Arc::new(TicketDesk::new(ledger.clone(), signer, ticket_keys));
+    tickets.refresh(now()).await.map_err(|error| Trouble::service("revocations")(&error))?;
 
     let settings = control_accounts::Settings::default();
     let accounts = Accounts::open(ledger.clone(), cache, events.clone(), settings, now())
@@ -68,10 +73,17 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
     let catalog = Catalog::open(ledger.clone(), blobs, events.clone())
         .await
         .map_err(|error| Trouble::service("the catalog")(&error))?;
-    let settings = control_steering::Settings { silent_ms: config.silent_ms };
+    let settings = control_steering::Settings {
+        silent_ms: config.silent_ms,
+        late_ms: config.late_ms,
+        silent_percent_max: config.silent_percent_max as usize,
+        asks_per_second_max: config.asks_per_second_max as usize,
+        ..control_steering::Settings::default()
+    };
     let steering = Steering::open(ledger.clone(), settings)
         .await
         .map_err(|error| Trouble::service("steering")(&error))?;
+    steering.keep_log(events.clone());
     let steering = Arc::new(steering);
     let fill_desk = FillDesk::open(ledger.clone(), now())
         .await
@@ -81,6 +93,7 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
         .await
         .map_err(|error| Trouble::service("telemetry")(&error))?;
 
+    let routes = route_desk(config, &steering).await?;
     Ok(Services {
         accounts: Arc::new(accounts),
         billing: Arc::new(Billing::new(ledger, events.clone())),
@@ -90,11 +103,25 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
         recommend: Arc::new(Recommender::new(activity)),
         steering,
         fill_desk: Arc::new(fill_desk),
+        routes,
         telemetry: Arc::new(telemetry),
-        signer,
-        ticket_keys,
+        tickets,
         titles_changed: Arc::new(Notify::new()),
     })
+}
+
+/// Routes as kept on disk, brought back before the first question.
+async fn route_desk(config: &Config, steering: &Steering) -> Result<Arc<RouteDesk>, Trouble> {
+    let settings = RibSettings { stale_ms: config.bgp.stale_ms };
+    let routes = Arc::new(Routes::new(settings));
+    let desk = Arc::new(RouteDesk::new(routes, config.state_dir.join("routes")));
+    let (loading, sites) = (desk.clone(), steering.sites());
+    let load = tokio::task::spawn_blocking(move || loading.load(&sites, now()));
+    for error in load.await.map_err(|error| Trouble::service("routes")(&error))? {
+        tracing::warn!(%error, "some kept routes are not in force");
+    }
+    steering.set_routes(RouteTable::clone(&desk.routes().table()));
+    Ok(desk)
 }
 
 /// Telemetry asks where an appliance stands; steering knows.

@@ -10,7 +10,7 @@ use control_accounts::Accounts;
 use control_billing::Billing;
 use control_catalog::Catalog;
 use control_client::{ControlClient, Credential};
-use control_gateway::{Gateway, RateSettings, Services, Settings, router};
+use control_gateway::{Gateway, RateSettings, RouteDesk, Services, Settings, TicketDesk, router};
 use control_history::History;
 use control_recommend::Recommender;
 use control_search::Search;
@@ -48,6 +48,8 @@ pub struct Plan {
     pub refresh_grace_ms: u64,
     pub region: Option<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Set by the lab.
+    pub routes_dir: PathBuf,
 }
 
 pub struct Lab {
@@ -72,6 +74,7 @@ impl Lab {
 
     pub async fn start_with(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let plan = Plan { routes_dir: folder.path().join("routes"), ..plan };
         let ports = open_embedded(folder.path()).await.unwrap();
         let signer = Arc::new(TicketSigner::generate().unwrap());
         let services = wire(&ports, &plan, signer).await;
@@ -81,7 +84,7 @@ impl Lab {
 
     /// A second control over the same stores, as after a restart: nothing is left in memory.
     pub async fn restart(&mut self) {
-        let signer = self.services.signer.clone();
+        let signer = self.services.tickets.signer();
         self.services = wire(&self.ports, &self.plan, signer).await;
         self.addr = serve(&self.services, &self.plan).await;
         self.url = format!("http://{}", self.addr);
@@ -247,7 +250,10 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
         ..control_accounts::Settings::default()
     };
     let accounts = Accounts::open(ledger.clone(), cache, events.clone(), settings, now());
-    let settings = control_steering::Settings { silent_ms: SILENT_MS };
+    let settings = control_steering::Settings {
+        silent_ms: SILENT_MS,
+        ..control_steering::Settings::default()
+    };
     let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
     let sites = Arc::new(SitesOf(steering.clone()));
     Services {
@@ -259,9 +265,9 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
         recommend: Arc::new(Recommender::new(activity)),
         fill_desk: Arc::new(FillDesk::open(ledger, now()).await.unwrap()),
         telemetry: Arc::new(Telemetry::open(events, sites).await.unwrap()),
+        routes: Arc::new(RouteDesk::new(Arc::default(), plan.routes_dir.clone())),
         steering,
-        ticket_keys: TicketKeys { keys: vec![signer.verification_key()] },
-        signer,
+        tickets: tickets(ports, signer),
         titles_changed: Arc::new(Notify::new()),
     }
 }
@@ -294,4 +300,9 @@ pub async fn listen(router: axum::Router) -> SocketAddr {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, service).await });
     addr
+}
+
+fn tickets(ports: &Ports, signer: Arc<TicketSigner>) -> Arc<TicketDesk> {
+    let keys = TicketKeys { keys: vec![signer.verification_key()] };
+    Arc::new(TicketDesk::new(ports.ledger.clone(), signer, keys))
 }

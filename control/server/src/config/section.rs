@@ -57,6 +57,28 @@ impl Section {
         }
     }
 
+    /// A list of tables; absent is empty.
+    pub fn sections(&mut self, key: &str) -> Vec<Self> {
+        let items = match self.table.remove(key) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                let kind = other.type_str();
+                self.mistake(key, format_args!("is {kind}; write [[{key}]] before each"));
+                return Vec::new();
+            }
+        };
+        let mut tables = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            let name = self.named(&format!("{key}[{at}]"));
+            match item {
+                Value::Table(table) => tables.push(Self { name, table, mistakes: Vec::new() }),
+                other => self.mistake(key, format_args!("holds {}, no table", other.type_str())),
+            }
+        }
+        tables
+    }
+
     /// Takes over the mistakes of a table that was read, and names its unknown keys.
     pub fn close(&mut self, section: Self) {
         self.mistakes.extend(section.finish());

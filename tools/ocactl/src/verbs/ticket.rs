@@ -1,4 +1,4 @@
-//! `ocactl ticket`: make a play or fill ticket, look into one.
+//! `ocactl ticket`: make a play or fill ticket, look into one, take one back.
 //! Holds no signing key; what a ticket says is shown even when it opens nothing.
 
 use std::path::PathBuf;
@@ -23,6 +23,11 @@ use crate::shown::Shown;
 pub enum Ticket {
     /// Make a ticket, for a test or a player of your own.
     Issue(Issue),
+    /// Take back every ticket of a subject before its end; appliances refuse them within seconds.
+    Revoke {
+        /// The play's id, as `ticket inspect` and the access logs say it.
+        subject: String,
+    },
     /// Verify a ticket and say what it opens.
     Inspect {
         /// The ticket, base64url.
@@ -68,6 +73,11 @@ pub async fn run(verb: &Ticket, at: &Connection) -> Result<Shown, Failure> {
             let answer = at.operator()?.issue_ticket(&body).await?;
             let text = answer.ticket.clone();
             Ok(Shown::new(&answer, text))
+        }
+        Ticket::Revoke { subject } => {
+            at.operator()?.revoke_tickets(subject).await?;
+            let text = format!("tickets of {subject} are refused");
+            Ok(Shown::new(&json!({ "revoked": subject }), text))
         }
         Ticket::Inspect { ticket, keys } => {
             let keys: TicketKeys = match keys {

@@ -2,6 +2,7 @@
 //! Pure text: reads no clock, ranks nothing, signs nothing; base URLs come with their ticket
 //! inside.
 
+mod clones;
 mod dash;
 mod hls;
 mod ladder;
@@ -9,6 +10,7 @@ mod ladder;
 use control_types::catalog::TitleRecord;
 use control_types::play::RankedAppliance;
 
+pub(crate) use clones::{Dialect, PATHWAYS, clones, pathways_of, steering_url_of};
 pub(crate) use dash::presentation;
 pub(crate) use hls::multivariant;
 pub(crate) use ladder::offered_objects;

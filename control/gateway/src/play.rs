@@ -25,7 +25,7 @@ use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::{Refusal, chain};
 use crate::gateway::Gateway;
 use crate::limits::RESUME_MS_MAX;
-use crate::manifests::{Stage, multivariant, offered_objects, presentation};
+use crate::manifests::{Stage, multivariant, offered_objects, presentation, steering_url_of};
 use crate::telemetry::pressed;
 use crate::who::Member;
 
@@ -76,7 +76,7 @@ async fn press_steps(
     let entitled = may(gateway, member.account()).await?;
     let title = what(gateway, &body.title)?;
     let play = Arc::new(new_play(gateway, member, body));
-    let places = whence(gateway, address, &title, entitled.height_max)?;
+    let places = whence(gateway, address, &title, entitled.height_max, &play.play)?;
     let resume_ms = when(gateway, &play).await;
     let ticket = sign(gateway, &play)?;
     gateway.services().telemetry.begin(pressed(gateway, &play, address));
@@ -128,15 +128,22 @@ fn whence(
     address: MemberAddress,
     title: &Listed,
     height_max: u32,
+    session: &PlayId,
 ) -> Result<Places, Refusal> {
     let objects: Vec<ObjectId> = offered_objects(&title.record, height_max);
-    let question = Question { ip: address.0, title: &title.record.id, objects: &objects };
+    let question =
+        Question::new(address.0, &title.record.id, &objects).of_session(session_of(session), None);
     let ranked = gateway.services().steering.rank(&question, gateway.now());
     if ranked.is_empty() {
         let message = format!("no appliance can serve {} to {} now", title.record.id, address.0);
         return Err(Refusal::new(ErrorWord::Unavailable, message));
     }
     Ok(Places(ranked))
+}
+
+/// A number that steering knows the play by, so that all its questions are answered alike.
+pub(crate) fn session_of(play: &PlayId) -> u64 {
+    play.0.as_u64_pair().0 ^ play.0.as_u64_pair().1
 }
 
 /// When: where the profile left off. Late or broken, play begins at the beginning.
@@ -156,7 +163,7 @@ async fn when(gateway: &Gateway, play: &PlayRow) -> u64 {
 fn sign(gateway: &Gateway, play: &PlayRow) -> Result<String, Refusal> {
     let until = play.pressed_at.plus_millis(gateway.settings().ticket_ms);
     let claims = Claims::play(play.play.to_string(), &play.title, play.pressed_at, until);
-    Ok(gateway.services().signer.sign(&claims)?)
+    Ok(gateway.services().tickets.sign(&claims)?)
 }
 
 /// What the steps found.
@@ -236,6 +243,12 @@ pub(crate) async fn known(gateway: &Gateway, id: &PlayId) -> Result<Arc<PlayRow>
     if over <= gateway.now() {
         return Err(Refusal::new(ErrorWord::NotFound, "this play is over; press play again"));
     }
+    if gateway.services().tickets.is_revoked(&id.to_string(), gateway.now()) {
+        return Err(Refusal::new(
+            ErrorWord::Forbidden,
+            "this play was taken back; press play again",
+        ));
+    }
     Ok(play)
 }
 
@@ -298,14 +311,22 @@ async fn manifest(
     write: fn(&Stage<'_>) -> String,
 ) -> Result<String, Refusal> {
     let UnderWay { play, title, height_max } = under_way(gateway, id).await?;
-    let places = whence(gateway, address, &title, height_max)?;
-    let ticket = sign(gateway, &play)?;
-    Ok(write(&Stage {
-        record: &title.record,
-        ranked: &signed(places, &play.title, &ticket),
-        height_max,
-        steering_url: &base.of_play(id, "steering"),
-    }))
+    let places = whence(gateway, address, &title, height_max, id)?;
+    let ranked = signed(places, &play.title, &sign(gateway, &play)?);
+    let steering_url = steering_url_of(&base.of_play(id, "steering"), &ranked);
+    let (record, ranked, steering_url) = (&title.record, &ranked[..], &steering_url[..]);
+    Ok(write(&Stage { record, ranked, height_max, steering_url }))
+}
+
+/// Appliances of a play under way, with its ticket in their URLs.
+pub(crate) fn ranked_now(
+    gateway: &Gateway,
+    address: MemberAddress,
+    under_way: &UnderWay,
+) -> Result<Vec<RankedAppliance>, Refusal> {
+    let UnderWay { play, title, height_max } = under_way;
+    let places = whence(gateway, address, title, *height_max, &play.play)?;
+    Ok(signed(places, &play.title, &sign(gateway, play)?))
 }
 
 /// A manifest holds a ticket and a moment's ranking: nobody may keep it.

@@ -16,7 +16,7 @@ use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::manifests::{Dialect, PATHWAYS, Stage, clones, offered_objects, pathways_of};
-use crate::play::{UnderWay, open_to_players, ranked_now, under_way};
+use crate::play::{UnderWay, open_to_players, ranked_now, session_of, under_way};
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(steering)).layer(open_to_players())
@@ -29,11 +29,21 @@ struct Asked {
     pathways: Option<String>,
     #[serde(rename = "_DASH_pathway")]
     dash: Option<String>,
+    #[serde(rename = "_HLS_pathway")]
+    hls: Option<String>,
+}
+
+impl Asked {
+    /// Where the player streams from; DASH players write it in quotes.
+    fn current(&self) -> Option<ApplianceId> {
+        let pathway = self.dash.as_ref().or(self.hls.as_ref())?;
+        pathway.trim_matches('"').parse().ok()
+    }
 }
 
 /// Content Steering manifest (RFC 8216bis 7.1 and its DASH-IF twin). Players append
-/// `_HLS_pathway`, `_HLS_throughput`, `_DASH_pathway` or `_DASH_throughput`; the ranking does not
-/// hang on them, only the dialect of clones does.
+/// `_HLS_pathway`, `_HLS_throughput`, `_DASH_pathway` or `_DASH_throughput`: where it streams
+/// from stays first while that is as good as the best, and decides the dialect of clones.
 #[utoipa::path(get, path = "/v1/plays/{play}/steering", tag = "play",
     params(
         ("play" = PlayId, Path),
@@ -51,7 +61,9 @@ async fn steering(
 ) -> Result<impl IntoResponse, Refusal> {
     let play = under_way(&gateway, &id).await?;
     let objects = offered_objects(&play.title.record, play.height_max);
-    let question = Question { ip: address.0, title: &play.play.title, objects: &objects };
+    let current = asked.current();
+    let question = Question::new(address.0, &play.play.title, &objects)
+        .of_session(session_of(&id), current.as_ref());
     let mut manifest = gateway.services().steering.steering_manifest(
         &question,
         gateway.settings().steering_ttl_s,

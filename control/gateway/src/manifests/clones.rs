@@ -1,0 +1,146 @@
+//! Pathway clones: how a player under way comes to stream from an appliance that its manifest did not
+//! name. Pure: ranks nothing; the order of pathways is the caller's.
+
+use control_types::ApplianceId;
+use control_types::limits::RANKED_MAX;
+use control_types::play::{PathwayClone, RankedAppliance, UriReplacement};
+
+use super::Stage;
+use super::ladder::{audio_groups, videos};
+
+/// Query parameter of a steering URL: the pathways of the manifest that the URL was written into.
+/// It travels with the player, so that nobody has to remember what the manifest of a play said.
+pub(crate) const PATHWAYS: &str = "pathways";
+
+/// Which player asks, as its own query parameter says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Hls,
+    Dash,
+}
+
+/// `url` with the pathways of a manifest that offers `ranked`.
+pub(crate) fn steering_url_of(url: &str, ranked: &[RankedAppliance]) -> String {
+    let ids: Vec<&str> = ranked.iter().map(|one| one.appliance.as_str()).collect();
+    // Ids are slugs: nothing in them needs an escape.
+    format!("{url}?{PATHWAYS}={}", ids.join(","))
+}
+
+/// The pathways that `text` names, at most as many as a manifest can have. What is no id is left
+/// out: a player that sends it loses a clone and nothing else.
+pub(crate) fn pathways_of(text: &str) -> Vec<ApplianceId> {
+    text.split(',').take(RANKED_MAX).filter_map(|id| id.parse().ok()).collect()
+}
+
+/// Clones for every appliance of the stage that the manifest, which had `pathways`, did not name.
+pub(crate) fn clones(
+    stage: &Stage<'_>,
+    pathways: &[ApplianceId],
+    dialect: Dialect,
+) -> Vec<PathwayClone> {
+    let Some(base) = pathways.first() else { return Vec::new() };
+    let is_new = |ranked: &&RankedAppliance| !pathways.contains(&ranked.appliance);
+    let clone = |ranked: &RankedAppliance| PathwayClone {
+        base_id: base.to_string(),
+        id: ranked.appliance.to_string(),
+        uri_replacement: match dialect {
+            Dialect::Hls => whole_uris(stage, &ranked.base_url),
+            Dialect::Dash => {
+                UriReplacement { host: authority(&ranked.base_url), ..UriReplacement::default() }
+            }
+        },
+    };
+    stage.ranked.iter().filter(is_new).map(clone).collect()
+}
+
+fn whole_uris(stage: &Stage<'_>, base_url: &str) -> UriReplacement {
+    let mut uris = UriReplacement::default();
+    let groups = audio_groups(stage.record);
+    for video in videos(stage.record, stage.height_max) {
+        let playlist = video.rendition.playlist;
+        for number in 0..groups.len().max(1) {
+            let uri = format!("{base_url}{playlist}.m3u8");
+            uris.per_variant_uris.insert(format!("{playlist}-{number}"), uri);
+        }
+    }
+    for audio in groups.iter().flat_map(|group| &group.languages) {
+        let playlist = audio.rendition.playlist;
+        let uri = format!("{base_url}{playlist}.m3u8");
+        uris.per_rendition_uris.insert(playlist.to_string(), uri);
+    }
+    uris
+}
+
+/// `host[:port]` of an absolute URL.
+fn authority(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split('/').next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::multivariant;
+    use super::super::tests::{ranked, record};
+    use super::*;
+
+    fn stage_of<T>(use_it: impl FnOnce(&Stage<'_>) -> T) -> T {
+        let (record, ranked) = (record(), ranked());
+        use_it(&Stage { record: &record, ranked: &ranked, height_max: 1080, steering_url: "s" })
+    }
+
+    #[test]
+    fn the_pathways_of_a_manifest_travel_in_its_steering_url() {
+        let url = steering_url_of("https://c.example/s", &ranked());
+        assert_eq!(url, "https://c.example/s?pathways=edge-a1,edge-b1");
+        let ids = pathways_of("edge-a1,edge-b1");
+        assert_eq!(ids, ranked().iter().map(|r| r.appliance.clone()).collect::<Vec<_>>());
+        assert_eq!(pathways_of("../x,edge-a1,,%00").len(), 1);
+        assert_eq!(pathways_of(&"a1,".repeat(1000)).len(), RANKED_MAX);
+    }
+
+    /// Goal: a clone plays what a pathway of the manifest would have: every URI of the new pathway
+    /// that a manifest written today has is in the clone under the id that yesterday's gave it.
+    #[test]
+    fn an_hls_clone_has_a_uri_for_every_stable_id() {
+        stage_of(|stage| {
+            let made = clones(stage, &["edge-b1".parse().unwrap()], Dialect::Hls);
+            assert_eq!(made.len(), 1);
+            assert_eq!((made[0].base_id.as_str(), made[0].id.as_str()), ("edge-b1", "edge-a1"));
+            let uris = &made[0].uri_replacement;
+            let text = multivariant(stage);
+            let lines: Vec<&str> = text.lines().collect();
+            let mut seen = 0;
+            for (line, next) in lines.iter().zip(&lines[1..]) {
+                if line.contains("PATHWAY-ID=\"edge-a1\"") && line.starts_with("#EXT-X-STREAM") {
+                    let id = line.split("STABLE-VARIANT-ID=\"").nth(1).unwrap();
+                    let id = id.split('"').next().unwrap();
+                    assert_eq!(uris.per_variant_uris[id], **next);
+                    seen += 1;
+                }
+            }
+            assert_eq!((seen, uris.per_variant_uris.len()), (6, 6));
+            assert_eq!(uris.per_rendition_uris.len(), 3);
+            assert!(uris.per_rendition_uris.values().all(|uri| text.contains(uri)));
+            assert_eq!(uris.host, None);
+        });
+    }
+
+    #[test]
+    fn a_dash_clone_has_host_and_port() {
+        stage_of(|stage| {
+            let made = clones(stage, &["edge-a1".parse().unwrap()], Dialect::Dash);
+            assert_eq!(made[0].uri_replacement.host.as_deref(), Some("edge-b1.example"));
+            assert!(made[0].uri_replacement.per_variant_uris.is_empty());
+        });
+        assert_eq!(authority("https://[::1]:9443/t/x/").as_deref(), Some("[::1]:9443"));
+    }
+
+    #[test]
+    fn a_manifest_that_named_all_of_them_needs_no_clone() {
+        stage_of(|stage| {
+            let all = pathways_of("edge-a1,edge-b1,gone-1");
+            assert!(clones(stage, &all, Dialect::Hls).is_empty());
+            assert!(clones(stage, &[], Dialect::Hls).is_empty(), "no base to clone");
+        });
+    }
+}

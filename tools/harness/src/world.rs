@@ -239,6 +239,42 @@ impl World {
         Ok(Member { client, profile })
     }
 
+    /// Racks one more box at a site that is there, with its agent at work.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn add_edge(&mut self, id: &str, site: &str) -> Result<(), Trouble> {
+        let spec = ApplianceSpec { id: id.parse()?, site: site.parse()?, role: Role::Edge };
+        let folder = self.folder.join(id);
+        let node =
+            ApplianceNode::start(&self.binaries, &folder, spec, &self.control, &self.ca).await?;
+        self.edges.push(node);
+        let node = self.edges.last_mut().expect("pushed on the line above");
+        node.start_agent()
+    }
+
+    /// Takes a box away for good, with what it holds; nothing happens when there is none.
+    ///
+    /// # Errors
+    /// When control does not forget it.
+    pub fn remove_edge(&mut self, id: &str) -> Result<(), Trouble> {
+        let Some(at) = self.edges.iter().position(|edge| edge.spec.id.as_str() == id) else {
+            return Ok(());
+        };
+        self.edges.remove(at);
+        self.ocactl(&["appliance", "rm", id])?;
+        Ok(std::fs::remove_dir_all(self.folder.join(id))?)
+    }
+
+    /// Names of the edges whose server runs.
+    pub fn running_edges(&mut self) -> Vec<String> {
+        let running = self.edges.iter_mut().filter_map(|edge| {
+            let id = edge.spec.id.to_string();
+            edge.server().is_ok().then_some(id)
+        });
+        running.collect()
+    }
+
     /// The box of that name among the edges.
     ///
     /// # Errors

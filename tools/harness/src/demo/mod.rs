@@ -2,6 +2,7 @@
 //! browser. Everything it starts is a real program with a real config file below `--dir`.
 
 mod evening;
+mod players;
 mod progress;
 mod stay;
 mod titles;
@@ -36,6 +37,10 @@ pub struct Options {
     /// line.
     #[arg(long)]
     once: bool,
+    /// Play in hls.js, dash.js and Shaka Player in headless Chromium while appliances are drained,
+    /// killed, brought back and added; print one JSON line.
+    #[arg(long, conflicts_with = "once")]
+    players: bool,
 }
 
 /// Runs the demo.
@@ -48,7 +53,9 @@ pub async fn run(options: &Options) -> Result<(), Trouble> {
     let run = fresh_folder(&dir)?;
     let binaries = Binaries::in_folder(&std::path::absolute(&options.bin_dir)?);
     let pages = pages()?;
-
+    if options.players {
+        return standard_players(options, binaries, &run, &pages, &steps).await;
+    }
     let titles = steps.step("videos", titles::choose(options, &binaries, &dir))?;
     let plan = WorldPlan { boxes: vec![1, 1], port: options.port, pages: Some(pages.clone()) };
     let started = World::start_in(plan, binaries, &run).await;
@@ -64,6 +71,19 @@ pub async fn run(options: &Options) -> Result<(), Trouble> {
         return evening::run(&world_parts(&mut world), &pages, &dir, &titles[0], &steps).await;
     }
     stay::run(&world, &dir).await
+}
+
+async fn standard_players(
+    options: &Options,
+    binaries: Binaries,
+    run: &Path,
+    pages: &Path,
+    steps: &Progress,
+) -> Result<(), Trouble> {
+    let plan = WorldPlan { boxes: vec![4], port: options.port, pages: None };
+    let started = World::start_in(plan, binaries, run).await;
+    let mut world = steps.step("control, an origin and four edges in one site", started)?;
+    players::run(&mut world, pages, steps).await
 }
 
 fn world_parts(world: &mut World) -> std::cell::RefCell<&mut World> {

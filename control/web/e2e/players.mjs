@@ -1,0 +1,163 @@
+// Three standard players under steering, against a running Nightfill: each plays a film while its
+// appliance is drained, killed, the next one killed, the first one brought back, and a new one added
+// that the manifest did not name.
+//
+//   NIGHTFILL_PLAYS       JSON: [{"player":"hls"|"dash"|"shaka","url":…}], played one after the other
+//   NIGHTFILL_HOSTS       JSON: {"host:port":"appliance"}
+//   NIGHTFILL_SPKI, NIGHTFILL_CHROMIUM   see browser.mjs
+//
+// Prints {"event":"drain"|"kill"|"return"|"add"|"reset","appliance":…} and waits for a line on standard
+// input: JSON with the hosts as they are now. The last line printed is one JSON verdict; exit 0 only when
+// its `ok` is true.
+
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { EXIT, NoBrowser, openBrowser, until } from "./browser.mjs";
+import { FILES, PAGE, start } from "./standard-players.mjs";
+
+/** What a player has ahead, seconds; the stalls are counted with that and no more. */
+const BUFFER_S = 8;
+/** How long a player may take to stream from where it should: steering's TTL, a segment, a buffer. */
+const MOVED_WITHIN_MS = 30_000;
+/** Film shown between two events, so that each meets a player at rest. */
+const REST_MS = 2_500;
+
+class Viewing {
+  constructor(page, hosts) {
+    this.page = page;
+    this.hosts = hosts;
+    this.last = null;
+    this.path = [];
+    page.on("response", (response) => this.note(response));
+  }
+
+  note(response) {
+    const url = new URL(response.url());
+    if (!url.pathname.endsWith(".mp4") || ![200, 206].includes(response.status())) return;
+    const appliance = this.hosts[url.host];
+    if (!appliance) return;
+    this.last = { appliance, at: Date.now() };
+    if (this.path.at(-1) !== appliance) this.path.push(appliance);
+  }
+
+  readings() {
+    return this.page.evaluate(() => ({ ...window.__viewing }));
+  }
+
+  /** Shows `ms` more of the film. */
+  async rest(ms) {
+    const from = (await this.readings()).positionMs;
+    await until(`${ms} ms of film`, ms + 20_000, async () => {
+      const now = await this.readings();
+      if (now.fatal.length) throw new Error(`fatal: ${now.fatal[0]}`);
+      return now.positionMs >= from + ms;
+    });
+  }
+
+  /** Waits until media comes from where `is` says, and from nowhere else for a moment. */
+  async arrives(what, is) {
+    const asked = Date.now();
+    await until(what, MOVED_WITHIN_MS, async () => {
+      const now = await this.readings();
+      if (now.fatal.length) throw new Error(`fatal while waiting for ${what}: ${now.fatal[0]}`);
+      return this.last && this.last.at > asked && is(this.last.appliance);
+    }).catch(async (cause) => {
+      const now = await this.readings();
+      throw new Error(`${cause.message}; came from ${this.path.join(" > ")}; ${JSON.stringify(now)}`);
+    });
+    return { appliance: this.last.appliance, ms: Date.now() - asked };
+  }
+}
+
+async function play(page, { player, url }, hosts, tell) {
+  const viewing = new Viewing(page, hosts);
+  const verdict = { player, steps: [] };
+  await page.evaluate(start, { player, url, bufferSeconds: BUFFER_S });
+  await until(`${player} to show a picture`, 20_000, async () => {
+    const now = await viewing.readings();
+    if (now.fatal.length) throw new Error(`fatal at the start: ${now.fatal[0]}`);
+    return now.positionMs > 500;
+  });
+  const first = viewing.last?.appliance;
+  const step = async (event, appliance, what, is) => {
+    await viewing.rest(REST_MS);
+    const said = await tell({ event, appliance });
+    viewing.hosts = said.hosts ?? viewing.hosts;
+    const { appliance: now, ms } = await viewing.arrives(what, is(said));
+    verdict.steps.push({ event, appliance, went_to: now, ms });
+  };
+  const gone = new Set();
+  const leave = async (event) => {
+    const { appliance } = viewing.last;
+    gone.add(appliance);
+    await step(event, appliance, `${player} to leave ${appliance} (${event})`, () => (to) => {
+      return !gone.has(to);
+    });
+  };
+  await leave("drain");
+  await leave("kill");
+  await leave("kill");
+  await step("return", first, `${player} to go back to ${first}`, () => (to) => to === first);
+  await step("add", first, `${player} to go to the new appliance`, (said) => (to) => {
+    return to === said.added;
+  });
+  await viewing.rest(REST_MS);
+  const { stalls, stallMs, fatal, positionMs } = await viewing.readings();
+  return Object.assign(verdict, { stalls, stall_ms: stallMs, fatal, position_ms: positionMs });
+}
+
+/** Says what should happen to the appliances, and hears when it has. */
+function teller() {
+  const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  return async (event) => {
+    console.log(JSON.stringify(event));
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`nobody answered ${event.event}`);
+    return JSON.parse(value);
+  };
+}
+
+async function main() {
+  const { env } = process;
+  if (!env.NIGHTFILL_PLAYS || !env.NIGHTFILL_HOSTS) {
+    console.error("players: set NIGHTFILL_PLAYS and NIGHTFILL_HOSTS; the head of the file says how");
+    return EXIT.usage;
+  }
+  let hosts = JSON.parse(env.NIGHTFILL_HOSTS);
+  const tell = teller();
+  const problems = [];
+  const verdicts = [];
+  let browser;
+  try {
+    browser = await openBrowser();
+  } catch (cause) {
+    console.error(`players: ${cause.message}`);
+    return cause instanceof NoBrowser ? EXIT.noBrowser : EXIT.failed;
+  }
+  for (const each of JSON.parse(env.NIGHTFILL_PLAYS)) {
+    const page = await browser.context.newPage();
+    try {
+      const origin = new URL(each.url).origin;
+      await page.route(`${origin}/players`, (route) =>
+        route.fulfill({ contentType: "text/html", body: PAGE }),
+      );
+      await page.goto(`${origin}/players`);
+      await page.addScriptTag({ path: FILES[each.player] });
+      const verdict = await play(page, each, hosts, tell);
+      verdicts.push(verdict);
+      if (verdict.stalls) problems.push(`${each.player}: ${verdict.stalls} stalls, ${verdict.stall_ms} ms`);
+      if (verdict.fatal.length) problems.push(`${each.player}: ${verdict.fatal[0]}`);
+    } catch (cause) {
+      problems.push(`${each.player}: ${cause.message}`);
+    } finally {
+      await page.close();
+    }
+    hosts = (await tell({ event: "reset" })).hosts ?? hosts;
+  }
+  await browser.close();
+  const ok = problems.length === 0 && verdicts.length > 0;
+  console.log(JSON.stringify({ players: verdicts, problems, ok }));
+  return ok ? EXIT.ok : EXIT.failed;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) process.exit(await main());

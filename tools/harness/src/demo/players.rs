@@ -1,0 +1,158 @@
+//! Three standard players in headless Chromium, one after the other, while their appliances are
+//! drained, killed, brought back and added. Does to the appliances what the browser's script asks
+//! for, and judges nothing: the script does.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nightfill_harness::nodes::ApplianceNode;
+use nightfill_harness::{Trouble, World, sources};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::progress::Progress;
+
+/// Longest all three may take.
+const WITHIN: Duration = Duration::from_secs(480);
+/// Length of the film: long enough for five events, each at its slowest.
+const FILM_S: u32 = 170;
+const TITLE: &str = "long-harbour";
+/// The site of every box here.
+const SITE: &str = "site-a";
+/// Name of the box that no manifest knows.
+const ADDED: &str = "edge-a9";
+/// What is played, in which order.
+const PLAYERS: [&str; 3] = ["hls", "dash", "shaka"];
+
+/// Fills a film into every edge, then plays it in every player.
+///
+/// # Errors
+/// When a program or the browser fails, or a player stalled, gave up or ended where it should not.
+pub async fn run(world: &mut World, pages: &Path, steps: &Progress) -> Result<(), Trouble> {
+    let clip = sources::clip(&world.folder, FILM_S)?;
+    let ingested = world.ingest(TITLE, "The Long Harbour", &clip).await;
+    steps.step("a film of three minutes", ingested)?;
+    steps.step("one night", world.night().await)?;
+    let mut browser = start(world, pages).await?;
+    let played = tokio::time::timeout(WITHIN, follow(world, &mut browser)).await;
+    let verdict = match played {
+        Ok(verdict) => verdict,
+        Err(_) => {
+            let _ = browser.kill().await;
+            Err(Trouble(format!("the players were not done within {} s", WITHIN.as_secs())))
+        }
+    };
+    let verdict = steps.step("hls.js, dash.js and Shaka Player", verdict)?;
+    println!("{verdict}");
+    if verdict["ok"] == Value::Bool(true) {
+        return Ok(());
+    }
+    Err(Trouble(format!("the players were not steered as promised: {}", verdict["problems"])))
+}
+
+async fn start(world: &World, pages: &Path) -> Result<Child, Trouble> {
+    let mut plays = Vec::new();
+    for player in PLAYERS {
+        // A member each: a plan allows two streams at once, and a play that was left counts a while.
+        let member = world.member(&format!("{player}@example.org")).await?;
+        let answer = member.press(TITLE).await?;
+        let url = if player == "hls" { answer.hls_url } else { answer.dash_url };
+        plays.push(json!({ "player": player, "url": url }));
+    }
+    // One certificate is made per box, and the one that is added has not got its own yet: the
+    // browser takes any, as it may on loopback.
+    let mut command = Command::new("node");
+    command.arg("e2e/players.mjs").current_dir(pages.parent().unwrap_or(pages));
+    command.env("NIGHTFILL_PLAYS", Value::from(plays).to_string());
+    command.env("NIGHTFILL_HOSTS", hosts(world).to_string());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let started = command.spawn();
+    started.map_err(|error| Trouble(format!("cannot start node, install Node.js 20: {error}")))
+}
+
+/// `host:port` of every edge, and whose it is.
+fn hosts(world: &World) -> Value {
+    let host = |edge: &ApplianceNode| {
+        let host = edge.media_url.split("://").nth(1).unwrap_or_default().to_owned();
+        (host, edge.spec.id.to_string())
+    };
+    json!(world.edges.iter().map(host).collect::<BTreeMap<_, _>>())
+}
+
+async fn follow(world: &mut World, browser: &mut Child) -> Result<Value, Trouble> {
+    let out =
+        browser.stdout.take().ok_or_else(|| Trouble("the browser has no stdout".to_owned()))?;
+    let mut answers =
+        browser.stdin.take().ok_or_else(|| Trouble("the browser has no stdin".to_owned()))?;
+    let mut lines = BufReader::new(out).lines();
+    let mut last = Value::Null;
+    while let Some(line) = lines.next_line().await? {
+        let Ok(value) = serde_json::from_str::<Value>(&line) else {
+            eprintln!("           {line}");
+            continue;
+        };
+        let Some(event) = value["event"].as_str() else {
+            last = value;
+            continue;
+        };
+        let appliance = value["appliance"].as_str().unwrap_or_default();
+        eprintln!("           {event} {appliance}");
+        let mut answer = act(world, event, appliance).await?;
+        answer["hosts"] = hosts(world);
+        answers.write_all(format!("{answer}\n").as_bytes()).await?;
+        answers.flush().await?;
+    }
+    let status = browser.wait().await?;
+    if last.is_null() {
+        return Err(Trouble(format!("the browser ended with {status} and said nothing")));
+    }
+    Ok(last)
+}
+
+async fn act(world: &mut World, event: &str, appliance: &str) -> Result<Value, Trouble> {
+    match event {
+        "drain" => {
+            world.ocactl(&["appliance", "drain", appliance])?;
+        }
+        "kill" => world.edge(appliance)?.kill_server(),
+        "return" => {
+            world.ocactl(&["appliance", "undrain", appliance])?;
+        }
+        // Whoever streams from the others has to go to the new one.
+        "add" => {
+            world.add_edge(ADDED, SITE).await?;
+            world.holds(ADDED, &TITLE.parse()?).await?;
+            world.ocactl(&["appliance", "drain", appliance])?;
+            for id in world.running_edges() {
+                if id != ADDED && id != appliance {
+                    world.ocactl(&["appliance", "drain", &id])?;
+                }
+            }
+            return Ok(json!({ "added": ADDED }));
+        }
+        "reset" => reset(world).await?,
+        other => return Err(Trouble(format!("the browser asks for {other:?}, which is nothing"))),
+    }
+    Ok(json!({}))
+}
+
+/// Every box up, none drained, and the added one gone, as before the first player.
+async fn reset(world: &mut World) -> Result<(), Trouble> {
+    world.remove_edge(ADDED)?;
+    for edge in &mut world.edges {
+        if edge.server().is_err() {
+            edge.start_server()?;
+        }
+    }
+    let ids: Vec<String> = world.edges.iter().map(|edge| edge.spec.id.to_string()).collect();
+    for id in &ids {
+        world.ocactl(&["appliance", "undrain", id])?;
+    }
+    for id in &ids {
+        world.holds(id, &TITLE.parse()?).await?;
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ mod error;
 mod member;
 mod operator;
 mod play;
+mod routes;
 
 pub use client::{ControlClient, Credential};
 pub use error::ClientError;

@@ -38,6 +38,7 @@ const EXAMPLES: &str = "Examples:
   ocactl window add nightly --site lisbon --start 02:00 --length 5h --days daily \
     --tz Europe/Lisbon
   ocactl fill wait --timeout 6h
+  ocactl routes doctor tejo
   ocactl steer explain --ip 192.0.2.7 --title harbour
   ocactl store check /srv/nightfill/hdd0 --deep
 
@@ -68,6 +69,9 @@ enum Verb {
     /// How far the night is.
     #[command(subcommand)]
     Fill(verbs::fill::Fill),
+    /// What ISPs announce, what they may, and what is wrong with it.
+    #[command(subcommand)]
+    Routes(verbs::routes::Routes),
     /// Who would serve a member, and why.
     #[command(subcommand)]
     Steer(verbs::steer::Steer),
@@ -111,6 +115,7 @@ async fn run(line: &Line) -> Result<Shown, Failure> {
         Verb::Window(verb) => verbs::window::run(verb, at).await,
         Verb::Plan(verb) => verbs::plan::run(verb, &at.operator()?).await,
         Verb::Fill(verb) => verbs::fill::run(verb, &at.operator()?).await,
+        Verb::Routes(verb) => verbs::routes::run(verb, &at.operator()?).await,
         Verb::Steer(verb) => verbs::steer::run(verb, &at.operator()?).await,
         Verb::Ticket(verb) => verbs::ticket::run(verb, at).await,
         Verb::Store(verb) => verbs::store::run(verb),

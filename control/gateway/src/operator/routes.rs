@@ -141,7 +141,7 @@ async fn registrations(
 
 /// Takes in a file of routes for a site, in place of the last one: MRT (RFC 6396), CSV or JSON
 /// lines, plain, gzip or bzip2.
-#[utoipa::path(put, path = "/v1/operator/sites/{site}/routes", tag = "operator",
+#[utoipa::path(post, path = "/v1/operator/sites/{site}/routes", tag = "operator",
     params(("site" = SiteId, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "at most 8 MiB"),

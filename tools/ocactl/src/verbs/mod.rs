@@ -4,6 +4,7 @@ pub mod appliance;
 pub mod fill;
 pub mod isp;
 pub mod plan;
+pub mod routes;
 pub mod site;
 pub mod steer;
 pub mod store;

@@ -27,6 +27,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub use report::{ControlSetUpError, FleetParts};
 pub use upgrade::ask_to_upgrade;
 
+use crate::engine::Engines;
 use crate::handover::{Invocation, Sockets};
 use crate::library::Library;
 use crate::limits::{Limit, VOLUME_SICK_MS};
@@ -75,6 +76,8 @@ pub struct AdminParts {
     pub invocation: Invocation,
     /// Absent in a lab.
     pub run_note: Option<RunNote>,
+    /// Which ways bodies may go, as found at boot.
+    pub engines: Engines,
     /// True when all workers have ended.
     pub workers_done: watch::Receiver<bool>,
 }
@@ -94,6 +97,7 @@ pub struct Admin {
     keeper: Option<KeyKeeper>,
     workers: Vec<WorkerHandle>,
     heat: heat::HeatKeeper,
+    engines: Engines,
     media_url: String,
     limits: Vec<Limit>,
     doors: Doors,
@@ -251,6 +255,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
         gate: parts.gate,
         keeper: parts.keeper,
         workers: parts.workers,
+        engines: parts.engines,
         heat: heat::HeatKeeper::new(parts.state_dir),
         media_url: parts.media_url,
         limits: parts.limits,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use oca::engine::Preference;
 
 /// The segment server of a Nightfill appliance.
 #[derive(Debug, Parser)]
@@ -65,6 +66,9 @@ pub struct LabArgs {
     /// Threads, one ring each.
     #[arg(long, default_value_t = 1)]
     pub workers: usize,
+    /// How bodies go to clear sockets: auto, owned or page-cache.
+    #[arg(long, default_value = "auto")]
+    pub engine: Preference,
     /// Memory for hot chunks, bytes, all threads together.
     #[arg(long, default_value_t = 256 << 20)]
     pub hot_set_bytes: u64,

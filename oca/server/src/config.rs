@@ -13,6 +13,7 @@ use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 
 use crate::devices::Patience;
+use crate::engine::Preference;
 use crate::limits::{
     Bounds, CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, VOLUMES_MAX, WORKERS_MAX,
 };
@@ -51,6 +52,8 @@ pub struct Config {
     pub workers: usize,
     /// Most connections of each worker.
     pub connections: usize,
+    /// How bodies go to clear sockets.
+    pub engine: Preference,
     /// Chunk buffers of each worker.
     pub chunk_buffers: usize,
     /// How long disks may be silent.
@@ -168,6 +171,14 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
     let workers = workers_section.number("count", 1..=WORKERS_MAX as u64, cores) as usize;
     let connections =
         workers_section.number("connections", 1..=CONNECTIONS_MAX as u64, CONNECTIONS) as usize;
+    let engine = match workers_section.optional_text("engine").as_deref().map(str::parse) {
+        None => Preference::default(),
+        Some(Ok(engine)) => engine,
+        Some(Err(why)) => {
+            mistakes.add(format!("workers.engine: {why}"));
+            Preference::default()
+        }
+    };
     workers_section.end();
     let mut memory = root.section("memory");
     let least = workers as u64 * CHUNK_BUFFERS_MIN as u64 * CHUNK_BYTES;
@@ -198,6 +209,7 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
         tickets,
         workers,
         connections,
+        engine,
         chunk_buffers: usize::try_from(hot_set_bytes / CHUNK_BYTES / workers as u64).ok()?,
         patience,
         peers,

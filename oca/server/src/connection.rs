@@ -38,9 +38,10 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use oca_sys::{Buffer, Event, Kernel, Nanos, Op, SocketId};
+use oca_sys::{Buffer, Event, FileId, Head, Kernel, Nanos, Op, Piece, SocketId};
 
 use crate::clients::ClientPlace;
+use crate::engine::Choice;
 use crate::limits::{Bounds, LINGER_MS_MAX};
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{ConnectionLine, Fault, Seat, Station, TokenKind};
@@ -88,6 +89,8 @@ pub struct Connection {
     client: Option<ClientPlace>,
     accepted_at: Nanos,
     stream: Stream,
+    /// Which way bodies go, and why.
+    choice: Choice,
     /// Clear bytes from the peer: the head being answered, then what came after it.
     plain: Vec<u8>,
     state: State,
@@ -139,6 +142,18 @@ enum Holds {
     SendBuffer,
     /// The hot set's: the chunk cannot be evicted meanwhile.
     Chunk,
+    /// None: pages of the file at this place of `Files`, which stays open. `start` and `end` of the
+    /// flight are those of the head before them.
+    Pages(u32),
+}
+
+/// Bytes of an open file that may go out as they are in the page cache.
+#[derive(Clone, Copy, Debug)]
+struct Resident {
+    /// Its place in `Files`.
+    place: u32,
+    file: FileId,
+    piece: Piece,
 }
 
 impl Load {
@@ -194,6 +209,8 @@ impl Connection {
             requests: self.requests,
             sent_bytes: self.sent_bytes,
             keys: self.stream.keys(),
+            engine: self.choice.engine.word(),
+            why: self.choice.why,
         }
     }
 
@@ -233,6 +250,30 @@ impl Connection {
         self.flight = Some(Flight { start: range.start, end: range.end, more, holds, media });
         let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
         station.submit(token, Op::Send { socket: self.socket, from, range, more });
+    }
+
+    /// Sends `head`, if there is one, and then `pages`.
+    fn launch_file<K: Kernel>(
+        &mut self,
+        station: &mut Station<K>,
+        head: Option<Head>,
+        pages: Resident,
+        more: More,
+    ) {
+        debug_assert!(self.flight.is_none() && pages.piece.bytes > 0);
+        station.files.pin(pages.place);
+        let more = more == More::Follows;
+        let range = head.as_ref().map_or(0..0, |head| head.range.clone());
+        self.flight = Some(Flight {
+            start: range.start,
+            end: range.end,
+            more,
+            holds: Holds::Pages(pages.place),
+            media: 0,
+        });
+        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
+        let Resident { file, piece, .. } = pages;
+        station.submit(token, Op::SendFile { socket: self.socket, head, file, piece, more });
     }
 
     /// Starts the end: what we have to say first, then FIN, then the peer's FIN or a deadline.
@@ -276,6 +317,7 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
     if connection.flight.is_some() {
         return Flow::Wait;
     }
+    station.access = send::access(connection.choice);
     let flow = match &mut connection.state {
         State::Keys => keys::step(connection, station),
         State::Reading => advance_reading(connection, station),
@@ -346,6 +388,10 @@ pub fn arrived<K: Kernel>(
         Event::Sent(result, buffer) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
             send::sent(connection, station, result, buffer)
+        }
+        Event::FileSent(result, head) => {
+            connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
+            send::file_sent(connection, station, result, head)
         }
         Event::ShutDown(_) => Flow::Again,
         _ => Flow::Wait,

@@ -8,6 +8,7 @@ use control_types::fleet::DiskClass;
 use oca_http::Outcome;
 use rustls::CipherSuite;
 
+use crate::engine::Engine;
 use crate::outcome::{CloseReason, Ending};
 
 /// A number that one thread raises and others read.
@@ -123,6 +124,10 @@ pub struct Counters {
     pub media_bytes: Counter,
     /// Bytes that other appliances were filled with, seals included.
     pub fill_bytes: Counter,
+    /// Connections, by the engine chosen for them; the order is `Engine::ALL`.
+    pub engine_sockets: [Counter; Engine::ALL.len()],
+    /// Bytes of objects, by engine.
+    pub engine_bytes: [Counter; Engine::ALL.len()],
     /// TLS handshakes finished, by version, cipher and whether a ticket shortened them; see
     /// [`Counters::handshakes`].
     handshakes: Vec<Counter>,
@@ -184,6 +189,8 @@ impl Default for Counters {
             sent_bytes: Counter::default(),
             media_bytes: Counter::default(),
             fill_bytes: Counter::default(),
+            engine_sockets: Default::default(),
+            engine_bytes: Default::default(),
             handshakes: zeros(SUITES.len() * 2),
             hot_hits: Counter::default(),
             hot_misses: Counter::default(),

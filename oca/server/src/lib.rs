@@ -10,6 +10,7 @@ pub mod config;
 pub mod connection;
 pub mod counters;
 pub mod devices;
+pub mod engine;
 pub mod files;
 pub mod handover;
 pub mod heat;

@@ -40,6 +40,9 @@ pub const SMALL_BODY_BYTES_MAX: u64 = 16 * 1024;
 /// Longest send of a connection whose ticket caps its rate, bytes.
 pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 
+/// Longest piece of a file handed to the page-cache engine at once, bytes.
+pub const FILE_SEND_BYTES_MAX: u64 = 4 << 20;
+
 /// One receive buffer, bytes: most requests arrive in one piece.
 pub const RECEIVE_BYTES: usize = 4096;
 

@@ -91,6 +91,7 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
         tls,
         alpn: arguments.alpn.clone(),
         workers,
+        engine: arguments.engine,
         chunk_buffers: chunks.max(CHUNK_BUFFERS_MIN),
         connections: arguments.connections.clamp(1, CONNECTIONS_MAX),
     };
@@ -134,7 +135,9 @@ fn say_ready(running: &Running, form: Form) -> std::io::Result<()> {
                 "listening": running.listening.to_string(),
                 "admin": running.admin.to_string(),
                 "tls": running.tls,
-                "engine": running.engine,
+                "engine": running.choice.engine.word(),
+                "why": running.choice.why,
+                "ring": running.ring,
             });
             writeln!(out, "{line}")?;
         }

@@ -10,6 +10,7 @@ use prometheus::{Encoder, TextEncoder};
 
 use crate::counters::{Counter, Counters, Handshakes, TIME_BOUNDS_US, Times};
 use crate::devices::DeviceStanding;
+use crate::engine::Engine;
 use crate::outcome::CloseReason;
 
 /// What the admin thread knows besides the workers' counters.
@@ -86,6 +87,12 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
     page.push(answers(workers));
     page.push(closed(workers));
     page.push(handshakes(workers));
+    page.push(by_engine("engine_sockets_total", "Connections accepted.", workers, |c| {
+        &c.engine_sockets
+    }));
+    page.push(by_engine("engine_bytes_total", "Bytes of objects sent.", workers, |c| {
+        &c.engine_bytes
+    }));
     page.push(cpu(workers));
     page.push(cpu_per_gb(workers));
     page.push(times("first_byte_seconds", "From head to first byte.", "", workers, |c| {
@@ -166,6 +173,19 @@ fn cpu_per_gb(workers: &[Arc<Counters>]) -> MetricFamily {
     gauge.set_value(per_gb);
     let help = "CPU seconds of workers per 10^9 bytes sent, since the start.";
     family("cpu_seconds_per_gb", help, MetricType::GAUGE, vec![Metric::from_gauge(gauge)])
+}
+
+fn by_engine(
+    name: &str,
+    help: &str,
+    workers: &[Arc<Counters>],
+    of: fn(&Counters) -> &[Counter; Engine::ALL.len()],
+) -> MetricFamily {
+    let metrics = Engine::ALL.iter().map(|engine| {
+        let count = workers.iter().map(|w| of(w)[engine.index()].get()).sum();
+        labelled(&[("engine", engine.word())], count)
+    });
+    family(name, help, MetricType::COUNTER, metrics.collect())
 }
 
 fn by_class(

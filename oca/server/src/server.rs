@@ -21,6 +21,7 @@ use oca_store::{Index, Tail, Volume};
 use crate::access_log::{self, LogSink};
 use crate::admin::{self, Admin, AdminParts, Doors};
 use crate::config::{Config, LogConfig, PacingConfig, TlsConfig, TlsFiles};
+use crate::engine::{Choice, Engines, Preference};
 use crate::handover::{Invocation, Origin, Sockets};
 use crate::library::{Lab, LabError, Library, Sealed};
 use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
@@ -96,6 +97,8 @@ pub struct LabPlan {
     pub alpn: Vec<String>,
     /// Threads.
     pub workers: usize,
+    /// Which engine clear sockets get.
+    pub engine: Preference,
     /// Chunk buffers of each worker.
     pub chunk_buffers: usize,
     /// Most connections of each worker.
@@ -120,6 +123,7 @@ struct Plan {
     peers: Vec<String>,
     state_dir: Option<PathBuf>,
     log: LogConfig,
+    engine: Preference,
     drain_ms: u64,
     upgrade_drain_ms: u64,
 }
@@ -132,8 +136,10 @@ pub struct Running {
     pub admin: SocketAddr,
     /// Whether members need TLS.
     pub tls: bool,
+    /// What a peer on the listening address gets.
+    pub choice: Choice,
     /// What the kernel granted.
-    pub engine: String,
+    pub ring: String,
     /// What it may take.
     pub memory: MemorySum,
     ended: Receiver<Ended>,
@@ -188,6 +194,7 @@ pub fn serve(config: &Config, origin: Origin) -> Result<Running, StartError> {
         peers: config.peers.clone(),
         state_dir: Some(config.state_dir.clone()),
         log: config.log.clone(),
+        engine: config.engine,
         drain_ms: config.drain_ms,
         upgrade_drain_ms: config.upgrade_drain_ms,
     };
@@ -222,6 +229,7 @@ pub fn lab(plan: &LabPlan, origin: Origin) -> Result<Running, StartError> {
         peers: Vec::new(),
         state_dir: None,
         log: LogConfig::default(),
+        engine: plan.engine,
         drain_ms: crate::limits::DRAIN_MS,
         upgrade_drain_ms: crate::limits::UPGRADE_DRAIN_MS,
     };
@@ -257,6 +265,8 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let is_tls = tls.is_some();
     let (log, log_thread) = start_log(plan.log.access.as_deref())?.unzip();
     let (troubles, troubles_out) = sync_channel::<Trouble>(TROUBLES_MAX);
+    let engines = Engines::probe(plan.engine);
+    let choice = engines.choose(listening, is_tls);
     let shared = Shared {
         library: Arc::new(plan.library),
         gate: Arc::new(plan.gate),
@@ -264,6 +274,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         troubles,
         peers: Arc::new(Peers::new(&plan.peers)),
         rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
+        engines: engines.clone(),
     };
     let (ended_in, ended) = sync_channel(plan.workers + 1);
     let mut handles = Vec::with_capacity(plan.workers);
@@ -280,8 +291,8 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         handles.push(handle);
         threads.push(thread);
     }
-    let engine = handles.first().map_or_else(String::new, |handle| handle.engine.clone());
-    tracing::info!(total_bytes = memory.total(), ?memory, engine, "memory, at most");
+    let ring = handles.first().map_or_else(String::new, |handle| handle.engine.clone());
+    tracing::info!(total_bytes = memory.total(), ?memory, ring, %engines, "memory, at most");
     // For people, once, where they look when something is refused.
     eprint!("{}", limits::in_words(&limits));
     let (workers_done, workers_done_out) = tokio::sync::watch::channel(false);
@@ -304,6 +315,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         doors: Doors { sockets: Sockets { media, admin: admin_sockets }, borrowed },
         invocation: Invocation::own().map_err(StartError::Thread)?,
         run_note,
+        engines,
         workers_done: workers_done_out,
     };
     let admin_thread = Admin::start(parts, Guard::new("the admin thread", ended_in))
@@ -318,7 +330,8 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         listening,
         admin: admin_addr,
         tls: is_tls,
-        engine,
+        choice,
+        ring,
         memory,
         ended,
         workers: threads,

@@ -6,8 +6,8 @@ use std::io;
 use std::rc::Rc;
 
 use oca_sys::{
-    Buffer, BufferLevels, Completion, Event, Head, Kernel, Nanos, Op, Piece, SocketId, Tallies,
-    Token,
+    Buffer, BufferLevels, Completion, Event, FileId, Head, Kernel, Nanos, Op, Piece, SocketId,
+    Tallies, Token,
 };
 
 use crate::network::{End, Receiving, Sending, Sent};
@@ -78,6 +78,10 @@ impl Kernel for SimKernel {
             chunk: world.chunk_pool.level(),
             send: world.send_pool.level(),
         }
+    }
+
+    fn resident(&mut self, file: FileId, piece: Piece) -> usize {
+        self.world.borrow_mut().resident(file.0, piece)
     }
 
     fn tallies(&self) -> Tallies {

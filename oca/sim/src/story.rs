@@ -19,6 +19,7 @@ use oca::access_log::LogSink;
 use oca::config::PacingConfig;
 use oca::counters::Counters;
 use oca::devices::{Device, Devices, Patience};
+use oca::engine::Engines;
 use oca::library::{Library, Sealed};
 use oca::limits::Bounds;
 use oca::rules::Rules;
@@ -105,6 +106,7 @@ impl Story {
                 Bounds { slow_reader_bps: 0, ..Bounds::default() },
                 PacingConfig::default(),
             )),
+            engines: Engines::able(weather.preference),
         };
         let worker = Worker::new(WorkerParts {
             kernel: kernel.clone(),

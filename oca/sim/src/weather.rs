@@ -2,6 +2,7 @@
 //! Every run draws another mix, so that faults are met alone as well as together.
 
 use fastrand::Rng;
+use oca::engine::Preference;
 
 use crate::agenda::Moment;
 use crate::disk::{Outage, OutageKind};
@@ -50,6 +51,8 @@ pub struct Weather {
     pub outages: Vec<Outage>,
     /// A client misbehaves.
     pub rude_client: Chance,
+    /// Which way clear sockets' bodies go.
+    pub preference: Preference,
     /// Receive, chunk and send buffers.
     pub buffers: [u32; 3],
     /// There are fewer buffers than clients may need: the server may have to turn some away.
@@ -78,6 +81,7 @@ impl Weather {
             stray_wake: 0,
             outages: Vec::new(),
             rude_client: 0,
+            preference: Preference::Owned,
             buffers: [64, 64, 64],
             scarce: false,
             sockets_max: 64,
@@ -113,6 +117,9 @@ impl Weather {
         if random.u8(..3) == 0 {
             weather.scarce = true;
             weather.buffers = [random.u32(8..20), random.u32(16..20), random.u32(2..12)];
+        }
+        if random.bool() {
+            weather.preference = Preference::PageCache;
         }
         if random.u8(..4) == 0 {
             weather.sockets_max = random.usize(1..6);
@@ -193,5 +200,6 @@ mod tests {
         some(|weather| weather.outages.len() == 1);
         some(|weather| weather.outages.len() == 2);
         some(|weather| weather.outages.iter().any(|outage| outage.until == Moment::MAX));
+        some(|weather| weather.preference == Preference::PageCache);
     }
 }

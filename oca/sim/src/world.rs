@@ -283,6 +283,12 @@ impl World {
         disk.cached(file, piece.at, piece.bytes, weather, random)
     }
 
+    /// How many bytes the page cache has; it forgets nothing by being asked.
+    pub(crate) fn resident(&mut self, file: u32, piece: Piece) -> usize {
+        let never = Weather::fair();
+        self.disk.cached(file, piece.at, piece.bytes, &never, &mut self.random).len()
+    }
+
     pub(crate) fn wire(&mut self, wire: u32) -> &mut Wire {
         self.wires.get_mut(&wire).expect("wires stay until the end of the run")
     }

@@ -19,5 +19,6 @@ pub use kernel::{
 };
 pub use machine::{free_bytes, pin_to_core, raise_memlock, raise_open_files};
 pub use probe::{Probe, probe};
+pub use residency::residency_known;
 pub use ring::{RingKernel, RingReport, RingWaker};
 pub use slab::Pages;

@@ -70,17 +70,26 @@ fn is_resident(file: BorrowedFd<'_>, from: u64, to: u64) -> io::Result<bool> {
         )
     };
     if answer < 0 {
-        return Err(io::Error::last_os_error());
+        let error = io::Error::last_os_error();
+        let text = format!("cachestat: {error}; the files must belong to this user");
+        return Err(match error.raw_os_error() {
+            Some(libc::EPERM) => io::Error::new(io::ErrorKind::Unsupported, text),
+            Some(libc::ENOSYS) => io::Error::from(io::ErrorKind::Unsupported),
+            _ => error,
+        });
     }
     let pages = to.div_ceil(PAGE_BYTES) - from / PAGE_BYTES;
     Ok(counts.cached >= pages)
 }
 
-/// Whether residency can be asked for on this machine, or why not.
-pub(crate) fn probe() -> Result<(), String> {
+/// Whether this machine can say what is in its page cache.
+///
+/// # Errors
+/// Why not, in words.
+pub fn residency_known() -> Result<(), String> {
     let own = File::open("/proc/self/exe").map_err(|error| error.to_string())?;
     match is_resident(own.as_fd(), 0, 1) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported && error.get_ref().is_none() => {
             Err("the kernel has no cachestat: it needs Linux 6.5".to_owned())
         }
         // Forbidden for that file is not forbidden for ours.

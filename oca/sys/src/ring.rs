@@ -31,7 +31,10 @@ use io_uring::{IoUring, opcode, squeue, types};
 
 use crate::buffer::{Buffer, Pool};
 use crate::config::KernelConfig;
-use crate::kernel::{BufferLevels, Completion, Event, Kernel, Nanos, Op, Tallies, Token};
+use crate::kernel::{
+    BufferLevels, Completion, Event, FileId, Kernel, Nanos, Op, Piece, Tallies, Token,
+};
+use crate::residency::resident_bytes;
 use accept::Listener;
 use lend::Lent;
 use pending::{Pending, Work};
@@ -76,6 +79,8 @@ pub struct RingKernel {
     /// Set when the chunk pool is registered with the ring.
     fixed_reads: FixedReads,
     report: RingReport,
+    /// The ring flags that it has task work to do.
+    says_so: bool,
     tallies: Tallies,
     waker: RingWaker,
     /// The moment that `Nanos(0)` means.
@@ -151,6 +156,7 @@ impl RingKernel {
             send_pool,
             lent,
             fixed_reads,
+            says_so: setup != "plain",
             report,
             tallies: Tallies::default(),
             waker: waker.clone(),
@@ -233,6 +239,14 @@ impl RingKernel {
         }
     }
 
+    /// Whether an enter that waits for nothing would do anything: entries to take, or completions to
+    /// bring. A kernel that does not say so (no set-up with task work of its own) is always asked.
+    fn has_work(&mut self) -> bool {
+        let says_so = self.says_so;
+        let queue = self.ring.submission();
+        !says_so || !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
+    }
+
     fn gather(&mut self) {
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.extend(
@@ -280,8 +294,10 @@ impl Kernel for RingKernel {
         } else {
             Some(Duration::ZERO)
         };
-        self.enter(limit).expect(USABLE);
-        self.read_clocks();
+        if limit != Some(Duration::ZERO) || self.has_work() {
+            self.enter(limit).expect(USABLE);
+            self.read_clocks();
+        }
         self.gather();
         // What gathering sent from files ended already: it belongs to this turn.
         self.ready.append(&mut self.ready_next);
@@ -308,6 +324,11 @@ impl Kernel for RingKernel {
         // Lent and not picked: nobody's.
         receive.free += self.lent.count();
         BufferLevels { receive, chunk: self.chunk_pool.level(), send: self.send_pool.level() }
+    }
+
+    fn resident(&mut self, file: FileId, piece: Piece) -> usize {
+        let Some(Ok(cached)) = self.files.get_mut(file.0).map(OpenFile::cached) else { return 0 };
+        resident_bytes(cached, piece.at, piece.bytes).unwrap_or(0)
     }
 
     fn tallies(&self) -> Tallies {

@@ -153,14 +153,9 @@ async fn connections(admin: &Arc<Admin>) -> Answer {
 
 /// Which way bytes go on this machine, and why not the other way.
 fn datapath(admin: &Admin) -> Answer {
-    let workers: Vec<_> = admin.workers.iter().map(|worker| worker.engine.as_str()).collect();
-    let tls = admin.keeper.is_some();
-    let body = json!({
-        "workers": workers,
-        "clear": "send from the chunk's memory, no copy by the processor",
-        "tls": if tls { "records sealed in user space from the chunk's memory" } else { "off" },
-        "kernel_tls": "not used by this version",
-    });
+    let rings: Vec<_> = admin.workers.iter().map(|worker| worker.engine.as_str()).collect();
+    let counters = admin.workers.iter().map(|worker| &*worker.counters);
+    let body = json!({ "rings": rings, "datapath": admin.engines.report(counters) });
     json_reply(StatusCode::OK, &body)
 }
 

@@ -17,6 +17,8 @@ pub fn accept<K: Kernel>(
 ) -> Connection {
     station.counters.accepted.add(1);
     let stream = Stream::new(station.shared.tls.as_ref());
+    let choice = station.engines.choose(accepted.peer, stream.is_encrypted());
+    station.counters.engine_sockets[choice.engine.index()].add(1);
     let state = if stream.is_encrypted() { State::Keys } else { State::Reading };
     Connection {
         seat,
@@ -25,6 +27,7 @@ pub fn accept<K: Kernel>(
         client,
         accepted_at: station.now(),
         stream,
+        choice,
         plain: Vec::new(),
         state,
         receiving: false,

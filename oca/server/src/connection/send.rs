@@ -5,6 +5,7 @@
 //! batch of records is encrypted from the chunk's memory into a send buffer. Between two sends
 //! nothing is pinned: a slow reader keeps a place in a socket's queue, not a chunk in memory.
 
+mod file;
 mod pace;
 mod push;
 
@@ -13,7 +14,7 @@ use std::rc::Rc;
 
 use control_types::limits::CHUNK_BYTES;
 use oca_http::{Outcome, Spans};
-use oca_sys::{Buffer, Kernel, Nanos};
+use oca_sys::{Buffer, Head, Kernel, Nanos};
 
 use super::admit::Turn;
 use super::finish::{self, Record};
@@ -25,6 +26,7 @@ use crate::library::Found;
 use crate::limits::SMALL_BODY_BYTES_MAX;
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{Fault, Station, Wish};
+pub use file::{access, file_sent};
 use pace::Pace;
 pub use push::{Piece, next_piece, open};
 use push::{Pushed, push_clear, push_tls};
@@ -35,6 +37,8 @@ pub struct Sending {
     pub record: Record,
     /// The head, until it is written.
     opening: Option<Opening>,
+    /// What is left of a written head that did not go out with its body.
+    rest: Option<Head>,
     body: Option<Body>,
     /// The stretches of the body, until its end is written; absent where there is one.
     pages: Option<Pages>,
@@ -66,6 +70,8 @@ struct Body {
     /// The last chunk that was tried to be read ahead.
     ahead: Option<u32>,
     waits_for_disk: bool,
+    /// The last chunk that the page cache was found not to have.
+    cold: Option<u32>,
     pace: Option<Pace>,
 }
 
@@ -109,7 +115,7 @@ impl Sending {
     }
 
     pub fn is_done(&self) -> bool {
-        self.opening.is_none() && self.pages.is_none() && self.is_page_done()
+        self.opening.is_none() && self.rest.is_none() && self.pages.is_none() && self.is_page_done()
     }
 
     /// Whether all bytes of this stretch went out.
@@ -136,6 +142,12 @@ pub fn fetch<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -
     let State::Fetching(turn) = &mut connection.state else { return Flow::Wait };
     if turn.has_body() {
         let index = chunk_index(turn.extent.start);
+        let (start, end) = (turn.extent.start, turn.extent.end);
+        let choice = connection.choice;
+        let is_plain = turn.extent.spans.is_none() && turn.extent.found.bytes > CHUNK_BYTES;
+        if is_plain && file::is_resident(station, choice, &turn.extent.found, start..end) {
+            return begin_sending(connection, station);
+        }
         match station.chunk(&turn.extent.found, index, connection.seat) {
             Wish::Ready(_) => {}
             Wish::Later => {
@@ -146,6 +158,10 @@ pub fn fetch<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -
             Wish::OverBudget => return fetch_refused(connection, station, Outcome::OverBudget),
         }
     }
+    begin_sending(connection, station)
+}
+
+fn begin_sending<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
     let State::Fetching(turn) = std::mem::replace(&mut connection.state, State::Reading) else {
         return Flow::Wait;
     };
@@ -167,6 +183,7 @@ pub fn begin(mut turn: Turn, now: Nanos) -> Sending {
         settled: (!turn.is_hot).then_some(chunk_index(turn.extent.start)),
         ahead: None,
         waits_for_disk: false,
+        cold: None,
         pace,
     };
     let mut record = record_of(turn);
@@ -176,6 +193,7 @@ pub fn begin(mut turn: Turn, now: Nanos) -> Sending {
     Sending {
         record,
         opening: Some(Opening::Media(found)),
+        rest: None,
         body: has_body.then_some(body),
         pages,
         first_byte_counted: false,
@@ -225,6 +243,7 @@ pub fn refused(refusal: Refusal) -> Sending {
     Sending {
         record,
         opening: Some(Opening::Short(refusal.answer)),
+        rest: None,
         body: None,
         pages: None,
         first_byte_counted: false,
@@ -287,6 +306,7 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     }
     sending.turn_page();
     let pushed = match connection.stream {
+        _ if sending.rest.is_some() => file::push_rest(connection, station, &mut sending),
         Stream::Clear => push_clear(connection, station, &mut sending),
         Stream::Tls(_) => push_tls(connection, station, &mut sending),
     };
@@ -330,18 +350,24 @@ pub fn sent<K: Kernel>(
     if let State::Multiplexed(multiplex) = &mut connection.state {
         multiplex.landed(station);
     }
-    if let State::Sending(sending) = &mut connection.state {
-        sending.record.sent += flight.media;
-        station.counters.media_bytes.add(flight.media);
-        if sending.record.note.is_fill {
-            station.counters.fill_bytes.add(flight.media);
-        }
+    count_media(connection, station, flight.media);
+    if let State::Sending(_) = &connection.state {
         // A chunk's memory is shared with the hot set; a send buffer is ours alone again.
         if flight.holds == Holds::SendBuffer {
             connection.spare = Some(buffer);
         }
     }
     Flow::Again
+}
+
+fn count_media<K: Kernel>(connection: &mut Connection, station: &Station<K>, media: u64) {
+    let State::Sending(sending) = &mut connection.state else { return };
+    sending.record.sent += media;
+    station.counters.media_bytes.add(media);
+    station.counters.engine_bytes[connection.choice.engine.index()].add(media);
+    if sending.record.note.is_fill {
+        station.counters.fill_bytes.add(media);
+    }
 }
 
 fn count_first_byte<K: Kernel>(connection: &mut Connection, station: &Station<K>) {

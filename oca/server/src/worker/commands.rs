@@ -43,4 +43,8 @@ pub struct ConnectionLine {
     pub sent_bytes: u64,
     /// `clear`, `TLSv1_2`, `TLSv1_3`.
     pub keys: &'static str,
+    /// Which way bodies go.
+    pub engine: &'static str,
+    /// Why that way.
+    pub why: crate::engine::Why,
 }

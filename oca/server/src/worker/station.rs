@@ -7,13 +7,14 @@ use std::sync::mpsc::SyncSender;
 
 use control_types::ObjectId;
 use oca_http::HttpDate;
-use oca_sys::{Buffer, FileId, Kernel, Nanos, Op, Token};
+use oca_sys::{Access, Buffer, FileId, Kernel, Nanos, Op, Token};
 use rustls::ServerConfig;
 
 use super::disk::{self, Avoided, Lanes, Probes};
 use super::{Seat, TokenKind};
 use crate::access_log::LogSink;
 use crate::counters::Counters;
+use crate::engine::{Engines, Known};
 use crate::files::Files;
 use crate::heat::HeatTable;
 use crate::hot_set::HotSet;
@@ -79,6 +80,8 @@ pub struct Shared {
     pub peers: Arc<Peers>,
     /// What clients are held to.
     pub rules: Arc<Rules>,
+    /// Which ways bodies may go.
+    pub engines: Engines,
 }
 
 /// A worker's own things, lent to each step of a connection.
@@ -87,10 +90,16 @@ pub struct Station<K> {
     pub kernel: K,
     /// From outside.
     pub shared: Shared,
+    /// Which ways bodies may go, as this worker has found.
+    pub engines: Engines,
     /// Chunks in memory.
     pub hot: HotSet,
     /// Open files.
     pub files: Files,
+    /// Chunks that the page cache has or had, and that were found good.
+    pub known: Known,
+    /// Which way the next chunk asked for is read: as its asker's engine wants it.
+    pub access: Access,
     /// Verified tickets.
     pub tickets: TicketMemory,
     /// This worker's numbers.
@@ -143,9 +152,12 @@ impl<K: Kernel> Station<K> {
         counters.set_devices(devices.list().len());
         Self {
             kernel,
+            engines: shared.engines.clone(),
             shared,
             hot: HotSet::new(chunk_buffers, seed),
             files: Files::new(FILES_MAX, SEAL_BYTES_MAX, seed),
+            known: Known::new(seed),
+            access: Access::Direct,
             tickets: TicketMemory::new(TICKETS_MAX, seed),
             counters,
             log,
@@ -195,6 +207,7 @@ impl<K: Kernel> Station<K> {
 
     /// Closes a file nobody reads.
     pub fn close_file(&mut self, file: FileId) {
+        self.known.forget(file);
         self.submit(TokenKind::CloseFile.token(0, 0), Op::CloseFile { file });
     }
 

@@ -28,8 +28,8 @@ use crate::kernel::{Event, FileId, Head, Piece, SocketId, Token};
 use crate::residency::resident_bytes;
 
 /// Most bytes of a file in one system call: what a fast socket takes before the next connection's
-/// turn.
-const BYTES_PER_CALL_MAX: usize = 1 << 20;
+/// turn. A whole segment, as a rule: its pages and its reader's cache are then used once, together.
+const BYTES_PER_CALL_MAX: usize = 4 << 20;
 
 /// A send from the page cache, from its submission to its event.
 #[derive(Debug)]

@@ -56,10 +56,10 @@ pub(crate) fn set_up(entries: u32) -> io::Result<(IoUring, &'static str)> {
             builder.setup_submit_all();
         }
         if setup.contains("COOP_TASKRUN") {
-            builder.setup_coop_taskrun();
+            builder.setup_coop_taskrun().setup_taskrun_flag();
         }
         if setup.contains("DEFER_TASKRUN") {
-            builder.setup_single_issuer().setup_defer_taskrun();
+            builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
         }
         if setup.contains("NO_SQARRAY") {
             builder.setup_no_sqarray();

@@ -9,7 +9,7 @@ use oca_http::answer::ANSWER_BYTES_MAX;
 use oca_http::{Answer, Frame, Media, Outcome, PART_BYTES_MAX, write_head, write_part_head};
 use oca_sys::{Buffer, Kernel};
 
-use super::{Opening, Sending, chunk_index};
+use super::{Opening, Sending, chunk_index, file};
 use crate::connection::locate::{TAG_BYTES, etag};
 use crate::connection::read::Short;
 use crate::connection::stream::{Stream, clear_bytes_that_fit};
@@ -38,6 +38,9 @@ pub fn push_clear<K: Kernel>(
     station: &mut Station<K>,
     sending: &mut Sending,
 ) -> Pushed {
+    if let Some(pushed) = file::push(connection, station, sending) {
+        return pushed;
+    }
     if sending.opening.is_none() && station.chunks_in_flight < station.chunks_in_flight_max {
         let (chunk, range) = match next_piece(connection.seat, station, sending, usize::MAX) {
             Piece::Bytes(chunk, range) => (chunk, range),
@@ -127,14 +130,14 @@ fn seal(connection: &mut Connection, clear: &[u8], out: &mut [u8]) -> Option<usi
 }
 
 /// The buffer of the last send of this answer, or a fresh one.
-fn take_send_buffer<K: Kernel>(
+pub(super) fn take_send_buffer<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
 ) -> Option<Rc<Buffer>> {
     connection.spare.take().or_else(|| station.send_buffer().map(Rc::new))
 }
 
-fn starve<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Pushed {
+pub(super) fn starve<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Pushed {
     match station.starve(connection.seat) {
         Ok(()) => Pushed::Waits,
         Err(_) => Pushed::OverBudget,

@@ -25,7 +25,7 @@ impl<K: Kernel> Station<K> {
         let (id, _) = self.files.open(file)?;
         let lane = self.lane_of(found);
         let chunks = self.run_chunks(found, index).min(self.lanes.buffers_free(lane)).max(1);
-        let mut run = Run::new(*found, file, index);
+        let mut run = Run::new(*found, file, index, self.access);
         let mut buffers = Vec::with_capacity(chunks);
         for number in 0..chunks as u32 {
             let Some(buffer) = self.chunk_buffer() else { break };
@@ -53,14 +53,19 @@ impl<K: Kernel> Station<K> {
         (index..until).take_while(|index| !self.hot.knows(&key(*index))).count()
     }
 
-    fn submit_run(&mut self, file: oca_sys::FileId, run: Run, mut buffers: Vec<Buffer>) {
+    fn submit_run(&mut self, file: oca_sys::FileId, mut run: Run, mut buffers: Vec<Buffer>) {
+        if buffers.len() > 1 {
+            // A rotating disk's megabyte goes past the page cache, whoever asks for it.
+            run.access = Access::Direct;
+        }
         let now = self.now();
         let lane = self.lane_of(&run.found);
         let token = self.next_token(TokenKind::ReadChunk);
         self.lanes.begin(lane, token, now, buffers.len(), Work::Chunks(run));
         let at = run.found.offset + u64::from(run.first) * CHUNK_BYTES;
+        let access = run.access;
         let op = match buffers.pop() {
-            Some(into) if buffers.is_empty() => Op::Read { file, at, into, access: Access::Direct },
+            Some(into) if buffers.is_empty() => Op::Read { file, at, into, access },
             Some(last) => {
                 buffers.push(last);
                 Op::ReadMany { file, at, into: buffers }
@@ -131,6 +136,9 @@ impl<K: Kernel> Station<K> {
                 *fault = self.chunk_check(&run, number, got, buffer).err();
             }
         }
+        for (_, (key, _)) in faults.iter().zip(run.chunks()).filter(|(fault, _)| fault.is_none()) {
+            self.mark_known(&run, key.index);
+        }
         self.unpin(run.file);
         for ((number, (key, spot)), buffer) in run.chunks().enumerate().zip(buffers) {
             match faults[number] {
@@ -175,7 +183,7 @@ impl<K: Kernel> Station<K> {
             self.hot.fail(spot, &mut |seat| ready.push_back((seat, None)));
         }
         buffers.truncate(1);
-        let mut alone = Run::new(run.found, run.file, key.index);
+        let mut alone = Run::new(run.found, run.file, key.index, run.access);
         alone.push(first);
         self.submit_run(file, alone, buffers);
         true
@@ -184,6 +192,16 @@ impl<K: Kernel> Station<K> {
     fn unpin(&mut self, file: u32) {
         if let Some(file) = self.files.unpin(file) {
             self.close_file(file);
+        }
+    }
+
+    /// A chunk was read and found good. Read past the page cache, it says nothing of what is there.
+    fn mark_known(&mut self, run: &Run, index: u32) {
+        if run.access == Access::Cached
+            && run.found.view == View::Payload
+            && let Some((file, _)) = self.files.open(run.file)
+        {
+            self.known.mark(file, index);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What an operation on a device is for: a closed set. Knows no outcome.
 
 use control_types::fleet::DiskClass;
-use oca_sys::FileId;
+use oca_sys::{Access, FileId};
 
 use crate::hot_set::{ChunkKey, Spot};
 use crate::library::Found;
@@ -49,6 +49,8 @@ pub struct Run {
     pub file: u32,
     /// Index of the first chunk.
     pub first: u32,
+    /// Which way they are read.
+    pub access: Access,
     /// Their places in the hot set, in order.
     spots: [Option<Spot>; RUN_CHUNKS_MAX],
     count: usize,
@@ -57,8 +59,8 @@ pub struct Run {
 impl Run {
     /// A run that has no chunk yet.
     #[must_use]
-    pub fn new(found: Found, file: u32, first: u32) -> Self {
-        Self { found, file, first, spots: [None; RUN_CHUNKS_MAX], count: 0 }
+    pub fn new(found: Found, file: u32, first: u32, access: Access) -> Self {
+        Self { found, file, first, access, spots: [None; RUN_CHUNKS_MAX], count: 0 }
     }
 
     /// Adds the next chunk's place; the run must not be full.

@@ -1,5 +1,8 @@
 //! The agent's two clocks: one that only rises, for waits, and control's, for windows.
 //! Nothing else in the crate asks the machine for the time.
+//!
+//! Control's time runs on the clock that only rises, from the last answer on: a machine clock that
+//! jumps while the agent runs moves no window. Only at start, before control answers, is it asked.
 
 use std::cell::Cell;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -9,14 +12,14 @@ use control_types::UnixMillis;
 /// Both clocks.
 pub(crate) struct Clock {
     start: Instant,
-    /// Control's clock minus ours, milliseconds: windows mean control's time, and a box whose clock
-    /// is an hour off must still keep to its window.
-    skew_ms: Cell<i64>,
+    /// Control's time when the process began, as known now, milliseconds: a box whose clock is an
+    /// hour off must still keep to its window.
+    began_at: Cell<u64>,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), skew_ms: Cell::new(0) }
+        Self { start: Instant::now(), began_at: Cell::new(machine_millis()) }
     }
 
     /// Milliseconds since the process began.
@@ -26,21 +29,21 @@ impl Clock {
 
     /// The time at control, as well as we know it.
     pub(crate) fn now(&self) -> UnixMillis {
-        UnixMillis(machine_millis().saturating_add_signed(self.skew_ms.get()))
+        UnixMillis(self.began_at.get().saturating_add(self.ticks()))
     }
 
-    /// Takes over control's time from an answer that came this moment.
-    pub(crate) fn learn(&self, control: UnixMillis) {
-        let ours = i64::try_from(machine_millis()).unwrap_or(i64::MAX);
-        self.set_skew_ms(i64::try_from(control.0).unwrap_or(i64::MAX).saturating_sub(ours));
+    /// Takes over control's time from an answer that came this moment; answers how far control's
+    /// clock is from the machine's, milliseconds, for the next start.
+    pub(crate) fn learn(&self, control: UnixMillis) -> i64 {
+        self.began_at.set(control.0.saturating_sub(self.ticks()));
+        let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
+        signed(control.0).saturating_sub(signed(machine_millis()))
     }
 
-    pub(crate) fn skew_ms(&self) -> i64 {
-        self.skew_ms.get()
-    }
-
+    /// Begins with what an earlier run knew of control's clock.
     pub(crate) fn set_skew_ms(&self, skew_ms: i64) {
-        self.skew_ms.set(skew_ms);
+        let control = machine_millis().saturating_add_signed(skew_ms);
+        self.began_at.set(control.saturating_sub(self.ticks()));
     }
 }
 

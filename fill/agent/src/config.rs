@@ -2,9 +2,11 @@
 //! Opens no volume and reaches nobody.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use control_types::ApplianceId;
 use control_types::fleet::DiskClass;
+use oca_store::QuarantineBound;
 use serde::Deserialize;
 
 use crate::error::AgentError;
@@ -38,6 +40,22 @@ pub struct Config {
     pub peer_wait_ms: u64,
     /// How long a source may send nothing, milliseconds.
     pub stall_ms: u64,
+    /// Public key that signs orders, base64url; none to pin the first one seen.
+    pub orders_key: Option<String>,
+    /// `oca`'s `/metrics` on this box; none to never yield to members.
+    pub foreground_metrics: Option<String>,
+    /// Rate to members above which fill yields, bits per second.
+    pub foreground_busy_bps: Option<u64>,
+    /// A disk read that takes longer is slow, milliseconds.
+    pub foreground_slow_read_ms: u64,
+    /// `oca`'s `heat.json`; none to move objects by the plan alone.
+    pub heat_file: Option<PathBuf>,
+    /// Whether objects move between kinds of disk at all.
+    pub moves: bool,
+    /// Bytes per second that a scrub reads while disks are idle; 0 for no scrub.
+    pub scrub_bytes_per_s: u64,
+    /// How long bad objects stay in quarantine, and how many bytes of them a volume keeps.
+    pub quarantine: QuarantineBound,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +70,46 @@ struct Raw {
     sources: RawSources,
     #[serde(default)]
     limits: RawLimits,
+    #[serde(default)]
+    foreground: RawForeground,
+    #[serde(default)]
+    store: RawStore,
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawForeground {
+    metrics: Option<String>,
+    busy_bps: Option<u64>,
+    slow_read_ms: u64,
+}
+
+impl Default for RawForeground {
+    fn default() -> Self {
+        Self { metrics: None, busy_bps: None, slow_read_ms: 100 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct RawStore {
+    heat_file: Option<PathBuf>,
+    moves: bool,
+    scrub_bytes_per_s: u64,
+    quarantine_days: u64,
+    quarantine_bytes: u64,
+}
+
+impl Default for RawStore {
+    fn default() -> Self {
+        Self {
+            heat_file: None,
+            moves: true,
+            scrub_bytes_per_s: 20_000_000,
+            quarantine_days: 14,
+            quarantine_bytes: 10 << 30,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -67,6 +125,7 @@ struct RawControl {
     url: String,
     key_file: PathBuf,
     ca: Option<PathBuf>,
+    orders_key: Option<String>,
     #[serde(default = "five_seconds")]
     poll_ms: u64,
 }
@@ -121,11 +180,15 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
         }
     };
     let sub = |name: &str| table.get(name).and_then(toml::Value::as_table);
-    let top = ["appliance", "state_dir", "volume", "control", "sources", "limits"];
+    let top =
+        ["appliance", "state_dir", "volume", "control", "sources", "limits", "foreground", "store"];
     known(Some(&table), "", &top);
-    known(sub("control"), "control.", &["url", "key_file", "ca", "poll_ms"]);
+    known(sub("control"), "control.", &["url", "key_file", "ca", "poll_ms", "orders_key"]);
     known(sub("sources"), "sources.", &["ca"]);
     known(sub("limits"), "limits.", &["connections", "peer_wait_ms", "stall_ms"]);
+    known(sub("foreground"), "foreground.", &["metrics", "busy_bps", "slow_read_ms"]);
+    let store = ["heat_file", "moves", "scrub_bytes_per_s", "quarantine_days", "quarantine_bytes"];
+    known(sub("store"), "store.", &store);
     for volume in table.get("volume").and_then(toml::Value::as_array).into_iter().flatten() {
         known(volume.as_table(), "volume.", &["path", "class"]);
     }
@@ -140,15 +203,16 @@ fn told(error: &toml::de::Error) -> String {
 }
 
 fn check(raw: Raw) -> Result<Config, Vec<String>> {
-    let Raw { appliance, state_dir, volume, control, sources, limits } = raw;
-    let RawControl { url, key_file, ca, poll_ms } = control;
+    let Raw { appliance, state_dir, volume, control, sources, limits, foreground, store } = raw;
+    let RawControl { url, key_file, ca, orders_key, poll_ms } = control;
     let RawLimits { connections, peer_wait_ms, stall_ms } = limits;
     let mut mistakes = Vec::new();
     if volume.is_empty() {
         mistakes.push("no [[volume]]: name at least one directory with its class".to_owned());
     }
     for (at, RawVolume { path, .. }) in volume.iter().enumerate() {
-        if !path.is_dir() {
+        // One disk that is gone must not keep the others from their night; all of them is a mistake.
+        if !volume.iter().any(|volume| volume.path.is_dir()) {
             mistakes.push(format!("volume.path {}: not a directory; create it", path.display()));
         }
         if volume[..at].iter().any(|other| other.path == *path) {
@@ -178,6 +242,9 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     within("limits.connections", connections as u64, 1, CONNECTIONS_MAX as u64);
     within("limits.peer_wait_ms", peer_wait_ms, 0, 86_400_000);
     within("limits.stall_ms", stall_ms, 100, 600_000);
+    within("foreground.slow_read_ms", foreground.slow_read_ms, 1, 10_000);
+    within("store.scrub_bytes_per_s", store.scrub_bytes_per_s, 0, 10_000_000_000);
+    within("store.quarantine_days", store.quarantine_days, 0, 3_650);
     if !url.starts_with("http://") && !url.starts_with("https://") {
         mistakes.push(format!("control.url {url:?}: write it as https://host[:port]"));
     }
@@ -196,5 +263,16 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
         connections,
         peer_wait_ms,
         stall_ms,
+        orders_key,
+        foreground_metrics: foreground.metrics,
+        foreground_busy_bps: foreground.busy_bps,
+        foreground_slow_read_ms: foreground.slow_read_ms,
+        heat_file: store.heat_file,
+        moves: store.moves,
+        scrub_bytes_per_s: store.scrub_bytes_per_s,
+        quarantine: QuarantineBound {
+            age_max: Duration::from_secs(store.quarantine_days * 86_400),
+            bytes_max: store.quarantine_bytes,
+        },
     })
 }

@@ -24,6 +24,12 @@ pub enum AgentError {
         /// Why.
         source: std::io::Error,
     },
+    /// None of the disks can be used.
+    #[error("no disk can be used: {why}")]
+    NoDisk {
+        /// Each with its reason.
+        why: String,
+    },
     /// A state file is not ours.
     #[error("{path}: not readable as {what} ({why}); move it away to begin without it")]
     State {

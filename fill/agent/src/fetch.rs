@@ -1,6 +1,7 @@
 //! Asks one source for one thing over HTTPS: a seal, or a range of an object. Every way it can go
 //! wrong becomes a [`Fault`]. Decides nothing about which source, and never looks at the bytes.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
@@ -21,7 +22,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::error::AgentError;
 use crate::ladder::Fault;
-use crate::limits::{CONNECT_MS_MAX, SOURCE_BPS_MIN};
+use crate::limits::{CONNECT_MS_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, SOURCE_BPS_MIN};
+use crate::meter::Wire;
 
 /// An answer, or what broke the connection.
 type Reply = Result<Response<hyper::body::Incoming>, hyper::Error>;
@@ -30,6 +32,8 @@ type Reply = Result<Response<hyper::body::Incoming>, hyper::Error>;
 pub(crate) struct Dialer {
     tls: TlsConnector,
     stall: Duration,
+    /// Payload of a segment on the connections made so far: the smallest, as it costs most.
+    segment_bytes: Cell<Option<u64>>,
 }
 
 impl Dialer {
@@ -57,7 +61,13 @@ impl Dialer {
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
             stall: Duration::from_millis(stall_ms),
+            segment_bytes: Cell::new(None),
         })
+    }
+
+    /// What bytes cost on the wires in use.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire { segment_bytes: self.segment_bytes.get().unwrap_or(SEGMENT_BYTES_DEFAULT) }
     }
 
     pub(crate) fn stall(&self) -> Duration {
@@ -77,6 +87,12 @@ impl Dialer {
         let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|_| Fault::Away)?;
         // Requests are small and waited for; without this a delayed ACK holds each of them up.
         let _ = tcp.set_nodelay(true);
+        if let Ok(segment) =
+            nix::sys::socket::getsockopt(&tcp, nix::sys::socket::sockopt::TcpMaxSeg)
+        {
+            let least = self.segment_bytes.get().unwrap_or(u64::MAX).min(u64::from(segment));
+            self.segment_bytes.set(Some(least.max(SEGMENT_BYTES_MIN)));
+        }
         if secure {
             let name = ServerName::try_from(host).map_err(|_| Fault::Away)?;
             let stream = self.tls.connect(name, tcp).await.map_err(|error| {

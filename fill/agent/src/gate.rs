@@ -2,7 +2,7 @@
 //! Reads no clock; asked with the time at control.
 
 use control_types::UnixMillis;
-use control_types::fill::Window;
+use control_types::fill::{RateProfile, Window};
 use control_types::ids::WindowId;
 
 /// What the windows allow at a moment.
@@ -32,6 +32,16 @@ impl Gate {
         })
     }
 
+    /// The same under a plan's rate profile, which holds beside the window's own cap. The lower of
+    /// the rates now and a second from now counts: what is asked for before a step down arrives
+    /// after it. A rate of 0 closes the gate.
+    pub(crate) fn under(self, profile: Option<&RateProfile>, now: UnixMillis) -> Self {
+        let rate = |at| profile.and_then(|profile| profile.rate_bps_max(at));
+        let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+        let bps_max = lower(self.bps_max, lower(rate(now), rate(now.plus_millis(1_000))));
+        if bps_max == Some(0) { Self::default() } else { Self { bps_max, ..self } }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         self.window.is_some()
     }
@@ -51,6 +61,22 @@ mod tests {
             bytes_max: None,
             closed: false,
         }
+    }
+
+    #[test]
+    fn a_profile_holds_a_second_early_and_never_widens_a_window() {
+        use control_types::fill::RateStep;
+        let steps = [(10_000, 80), (20_000, 0), (30_000, 500)];
+        let steps =
+            steps.map(|(at, rate_bps_max)| RateStep { starts_at: UnixMillis(at), rate_bps_max });
+        let profile = RateProfile { steps: steps.into() };
+        let windows = [window("night", 0, 90_000, Some(100))];
+        let at = |now| {
+            let gate = Gate::at(&windows, UnixMillis(now)).under(Some(&profile), UnixMillis(now));
+            gate.window.and(gate.bps_max)
+        };
+        assert_eq!((at(0), at(9_000), at(18_999)), (Some(100), Some(80), Some(80)));
+        assert_eq!((at(19_000), at(29_999), at(30_000)), (None, None, Some(100)));
     }
 
     #[test]

@@ -2,20 +2,24 @@
 //! written, and writes it through io_uring. Decides neither order nor source; the board does.
 
 use std::ops::Range;
+use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use control_types::fill::{Pull, Source};
 use control_types::ids::ObjectId;
 use oca_store::{Seal, StoreError};
+use tokio_uring::buf::BoundedBuf;
 use tokio_uring::fs::{File, OpenOptions};
 
+use crate::block::Block;
 use crate::board::{After, Job};
 use crate::fetch::{Answer, Wires};
 use crate::gate::Gate;
 use crate::ladder::Fault;
 use crate::limits::TICK_MS;
 use crate::night::Night;
+use crate::pass::Pass;
 
 /// Why a job ended before its end.
 enum Cut {
@@ -43,12 +47,14 @@ pub(crate) async fn lane(night: Rc<Night>) {
             let _ = tokio::time::timeout(pause, night.changed.notified()).await;
             continue;
         };
+        night.lanes_busy.set(night.lanes_busy.get() + 1);
         match &job {
             Job::Start { pull, source, .. } => start(&night, &mut wires, &job, pull, source).await,
             Job::Chunks { pull, source, chunks, .. } => {
                 run(&night, &mut wires, &job, pull, source, chunks.clone()).await;
             }
         }
+        night.lanes_busy.set(night.lanes_busy.get() - 1);
         night.changed.notify_waiters();
     }
 }
@@ -85,13 +91,14 @@ async fn start_fetch(
     source: &Source,
 ) -> Result<Seal, Cut> {
     let region = Seal::region_bytes_for(pull.bytes);
-    permit(night, job, region).await?;
+    let mut pass = permit(night, job, region).await?;
     let path = format!("/t/{}/o/{}/seal", night.ticket(), pull.object);
     let halted = night.halted(job.is_repair());
     let bytes = tokio::select! {
         bytes = wires.whole(&source.media_url, &path, region) => bytes?,
         () = halted => return Err(Cut::Halt),
     };
+    pass.arrived(bytes.len() as u64);
     night.came(source.kind, bytes.len() as u64);
     let seal = Seal::decode(&bytes).map_err(|_| Fault::Lied)?;
     if seal.object() != pull.object || seal.bytes() != pull.bytes {
@@ -116,6 +123,11 @@ async fn begin(night: &Night, pull: &Pull, seal: Seal) -> Result<After, String> 
     };
     let opened = OpenOptions::new().write(true).open(incoming.path()).await;
     let file = opened.map_err(|error| format!("{}: {error}", incoming.path().display()))?;
+    // Past the page cache, which is for members; not every file system can.
+    let flags = nix::fcntl::OFlag::O_DIRECT.bits();
+    let mut past_cache = OpenOptions::new();
+    past_cache.write(true).custom_flags(flags);
+    let direct = past_cache.open(incoming.path()).await;
     let missing = incoming.missing();
     let seal = incoming.seal();
     let left: u64 = missing
@@ -124,7 +136,7 @@ async fn begin(night: &Night, pull: &Pull, seal: Seal) -> Result<After, String> 
         .filter_map(|chunk| seal.chunk_range(chunk))
         .map(|range| range.end - range.start)
         .sum();
-    night.vault.borrow_mut().keep(incoming, file);
+    night.vault.borrow_mut().keep(incoming, direct.ok(), file);
     Ok(night.board.borrow_mut().began(&pull.object, missing, left))
 }
 
@@ -162,23 +174,25 @@ async fn run_fetch(
 ) -> Result<(), Cut> {
     let object = job.object();
     let gone = || Cut::Disk("its file was let go".to_owned());
-    let (seal, file) = {
+    let (seal, files) = {
         let mut vault = night.vault.borrow_mut();
         let open = vault.opened(&object).ok_or_else(gone)?;
-        (Rc::clone(&open.seal), Rc::clone(&open.file))
+        let files = Files { direct: open.direct.clone(), file: Rc::clone(&open.file) };
+        (Rc::clone(&open.seal), files)
     };
     let span = |chunk: u32| seal.chunk_range(chunk).ok_or_else(gone);
     let (mut position, end) = (span(chunks.start)?.start, span(chunks.end - 1)?.end);
     let path = format!("/t/{}/o/{object}", night.ticket());
-    let mut chunk = Vec::new();
+    let mut chunk = Block::new();
     while position < end {
         // Never past the chunk at hand: what is asked for and not yet on disk is what a kill costs.
         let piece = night.piece_bytes(job.is_repair()).min(span(*at)?.end - position);
-        permit(night, job, piece).await?;
+        let mut pass = permit(night, job, piece).await?;
         let mut answer = begin_answer(night, wires, job, source, &path, position, piece).await?;
         let until = tokio::time::Instant::now() + wires.dialer().patience(piece);
         let mut left = piece;
         while let Some(bytes) = next_bytes(night, wires, job, &mut answer, until).await? {
+            pass.arrived(bytes.len() as u64);
             night.came(source.kind, bytes.len() as u64);
             left = left.checked_sub(bytes.len() as u64).ok_or(Fault::Lied)?;
             let mut bytes = bytes.as_ref();
@@ -186,10 +200,10 @@ async fn run_fetch(
                 let range = span(*at)?;
                 let room = (range.end - range.start) as usize - chunk.len();
                 let (now, later) = bytes.split_at(room.min(bytes.len()));
-                chunk.extend_from_slice(now);
+                chunk.extend(now);
                 bytes = later;
                 if now.len() == room {
-                    chunk = write(night, &object, source, &seal, &file, *at, chunk).await?;
+                    chunk = write(night, &object, source, &seal, &files, *at, chunk).await?;
                     *at += 1;
                 }
             }
@@ -233,23 +247,39 @@ async fn next_bytes(
     }
 }
 
+/// An unfinished object's file, opened both ways.
+struct Files {
+    direct: Option<Rc<File>>,
+    file: Rc<File>,
+}
+
 /// Checks and writes one chunk, and gives its buffer back empty.
 async fn write(
     night: &Night,
     object: &ObjectId,
     source: &Source,
     seal: &Seal,
-    file: &File,
+    files: &Files,
     index: u32,
-    chunk: Vec<u8>,
-) -> Result<Vec<u8>, Cut> {
-    if !seal.verify_chunk(index, &chunk) {
+    chunk: Block,
+) -> Result<Block, Cut> {
+    if !seal.verify_chunk(index, chunk.as_slice()) {
         return Err(Fault::Lied.into());
     }
     let bytes = chunk.len() as u64;
     let start = seal.chunk_range(index).map_or(0, |range| range.start);
-    let (written, mut chunk) = file.write_all_at(chunk, seal.payload_offset() + start).await;
-    written.map_err(|error| Cut::Disk(format!("cannot write a chunk: {error}")))?;
+    let at = seal.payload_offset() + start;
+    // The last chunk is rarely whole blocks: it goes through the page cache.
+    let direct = files.direct.as_ref().filter(|_| chunk.is_whole_blocks());
+    let (mut written, mut chunk) = write_to(direct.unwrap_or(&files.file), chunk, at).await;
+    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidInput;
+    if direct.is_some() && written.as_ref().is_err_and(refused) {
+        // It opened and cannot write so: some file systems only say it here.
+        (written, chunk) = write_to(&files.file, chunk, at).await;
+    }
+    if let Err(error) = written {
+        return Err(write_failed(night, object, &error));
+    }
     if let Some(open) = night.vault.borrow_mut().opened(object) {
         open.incoming.mark_done(index).map_err(|error| Cut::Disk(error.to_string()))?;
     }
@@ -257,6 +287,23 @@ async fn write(
     night.board.borrow_mut().chunk_done(object, &source.appliance, bytes, now);
     chunk.clear();
     Ok(chunk)
+}
+
+async fn write_to(file: &File, chunk: Block, at: u64) -> (std::io::Result<()>, Block) {
+    let (bytes, range) = chunk.into_parts();
+    let (written, bytes) = file.write_all_at(bytes.slice(range.clone()), at).await;
+    (written, Block::back(bytes.into_inner(), &range))
+}
+
+/// A full disk is met at `begin` and is no fault of the disk; anything else is, and it rests.
+fn write_failed(night: &Night, object: &ObjectId, error: &std::io::Error) -> Cut {
+    let mut vault = night.vault.borrow_mut();
+    if error.kind() != std::io::ErrorKind::StorageFull
+        && let Some(path) = vault.opened(object).map(|open| open.incoming.path().to_owned())
+    {
+        vault.rest(&path, night.clock.ticks());
+    }
+    Cut::Disk(format!("cannot write a chunk: {error}"))
 }
 
 /// Does what the board says is to be done with an object that no lane is at work on.
@@ -288,23 +335,22 @@ async fn publish(incoming: oca_store::Incoming, file: &File) -> Result<(), Strin
 }
 
 /// Waits until `bytes` may be asked for under the window's cap and budget.
-async fn permit(night: &Night, job: &Job, bytes: u64) -> Result<(), Cut> {
+async fn permit<'a>(night: &'a Night, job: &Job, bytes: u64) -> Result<Pass<'a>, Cut> {
     let repair = job.is_repair();
     loop {
         if night.must_halt(repair) {
             return Err(Cut::Halt);
         }
-        let wait_ms = night.grant(repair, bytes);
-        if wait_ms == 0 {
-            break;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
-            () = night.halted(repair) => return Err(Cut::Halt),
+        match night.pass(repair, bytes) {
+            // Repairs are not the window's: a bad object is fetched again at any time.
+            Ok(pass) if repair || night.spend(bytes) => return Ok(pass),
+            Ok(_) => return Err(Cut::Halt),
+            Err(wait_ms) => tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
+                () = night.halted(repair) => return Err(Cut::Halt),
+            },
         }
     }
-    // Repairs are not the window's: a bad object is fetched again at any time.
-    if repair || night.spend(bytes) { Ok(()) } else { Err(Cut::Halt) }
 }
 
 /// Whether `gate` stops a job.

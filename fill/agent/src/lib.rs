@@ -13,21 +13,30 @@
 
 #![forbid(unsafe_code)]
 
+mod block;
 mod board;
 mod clock;
 mod config;
+mod courier;
 mod error;
 mod fetch;
+mod foreground;
 mod gate;
 mod ladder;
 mod lane;
 mod ledger;
 mod limits;
 mod meter;
+mod mover;
 mod night;
+mod nurse;
 mod orders;
+mod pass;
+mod porter;
+mod scrubber;
 mod state_file;
 mod vault;
+mod watch;
 
 pub use config::Config;
 pub use error::AgentError;

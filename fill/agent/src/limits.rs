@@ -9,11 +9,21 @@ pub(crate) const CONNECTIONS_MAX: usize = 64;
 pub(crate) const RUN_CHUNKS_MAX: u32 = 8;
 /// Smallest piece asked for under a rate cap, bytes; its head and TLS are then under a tenth of it.
 pub(crate) const PIECE_BYTES_MIN: u64 = 4096;
-/// Counted on top of each piece: request, head, TLS and TCP.
-pub(crate) const OVERHEAD_BYTES: u64 = 512;
-/// A cap for a second is kept over this long, milliseconds: what is granted at the end of one
-/// second must not arrive in the next beside a full grant.
-pub(crate) const CAP_SPAN_MS: u64 = 1050;
+/// Counted on top of each piece: the head of its answer, bytes.
+pub(crate) const HEAD_BYTES: u64 = 400;
+/// TLS adds one byte in this many: 22 to a record of 16 KiB, and a little for small records.
+pub(crate) const TLS_ONE_IN: u64 = 500;
+/// TCP/IP headers of one segment, bytes: IPv6 and time stamps.
+pub(crate) const HEADER_BYTES: u64 = 72;
+/// Payload of a TCP segment until a connection says better, bytes: that of Ethernet.
+pub(crate) const SEGMENT_BYTES_DEFAULT: u64 = 1_428;
+/// Smallest segment believed, bytes: a source must not talk the cap away.
+pub(crate) const SEGMENT_BYTES_MIN: u64 = 500;
+/// An arrival counts under a cap for this long, milliseconds: a second, and one because clocks are
+/// read in whole milliseconds.
+pub(crate) const CAP_SPAN_MS: u64 = 1_001;
+/// Longest wait before a lane asks for its grant again, milliseconds.
+pub(crate) const GRANT_WAIT_MS_MAX: u64 = 10;
 /// Repairs outside windows go no faster than this, bits per second: a bad object is urgent, and one
 /// stream of 20 Mbit/s is what a single viewer costs the ISP.
 pub(crate) const REPAIR_BPS_MAX: u64 = 20_000_000;
@@ -33,10 +43,12 @@ pub(crate) const ASK_AGAIN_MS: (u64, u64) = (500, 5_000);
 pub(crate) const TRY_AGAIN_MS: (u64, u64) = (30_000, 600_000);
 /// An object there was no room for is tried again after this long, milliseconds.
 pub(crate) const ROOM_AGAIN_MS: u64 = 60_000;
-/// Share of a file system kept free, one in this many bytes.
-pub(crate) const KEEP_FREE_ONE_IN: u64 = 100;
+/// Share of a file system kept free, one in this many bytes: 3 %.
+pub(crate) const KEEP_FREE_ONE_IN: u64 = 33;
 /// Most failures in one report.
 pub(crate) const FAILURES_MAX: usize = 100;
+/// Most troubles in one report.
+pub(crate) const TROUBLES_MAX: usize = 100;
 /// Boxes remembered as sources for repairs.
 pub(crate) const KNOWN_SOURCES_MAX: usize = 32;
 /// Repairs waiting at once; more means a disk is dying and a plan is the better cure.
@@ -49,11 +61,56 @@ pub(crate) const TICK_MS: u64 = 100;
 pub(crate) const FILLING_POLL_MS: u64 = 1_000;
 /// How often suspect markers are looked for, milliseconds.
 pub(crate) const SUSPECTS_MS: u64 = 1_000;
+/// A disk whose write failed takes nothing new for this long, milliseconds.
+pub(crate) const DISK_REST_MS: u64 = 600_000;
+/// How often disks in use are looked for, milliseconds.
+pub(crate) const DISKS_MS: u64 = 5_000;
+/// How often a lost disk is looked for, milliseconds.
+pub(crate) const LOST_LOOK_MS: u64 = 60_000;
+/// How often `oca` is asked how members fare, milliseconds.
+pub(crate) const FOREGROUND_MS: u64 = 500;
+/// Largest `/metrics` answer read, bytes.
+pub(crate) const METRICS_BYTES_MAX: u64 = 4 << 20;
+/// Fewer disk reads between two looks than this tell nothing.
+pub(crate) const SLOW_READS_SEEN_MIN: f64 = 20.0;
+/// One slow read in this many is busy.
+pub(crate) const SLOW_READS_ONE_IN: f64 = 10.0;
+/// Calm looks in a row that give a lane back.
+pub(crate) const CALM_LOOKS: u32 = 3;
+/// Calm looks in a row after which disks are idle.
+pub(crate) const IDLE_LOOKS: u32 = 12;
+/// Least heat of an object that heat alone brings to flash.
+pub(crate) const PROMOTE_HEAT_MIN: f64 = 0.5;
+/// What leaves flash for another must be this many times colder.
+pub(crate) const HYSTERESIS: f64 = 2.0;
+/// Errands worked out at once.
+pub(crate) const ERRANDS_MAX: usize = 512;
+/// Objects of a heat file that are looked at.
+pub(crate) const HEAT_OBJECTS_MAX: usize = 1_000_000;
+/// Largest heat file read, bytes.
+pub(crate) const HEAT_FILE_BYTES_MAX: u64 = 256 << 20;
+/// An object moved by heat or plan is not moved by heat again for this long, milliseconds: 6 h.
+pub(crate) const MOVE_REST_MS: u64 = 6 * 3_600_000;
+/// Moved objects remembered.
+pub(crate) const MOVED_MAX: usize = 100_000;
+/// How often errands are looked for, milliseconds.
+pub(crate) const ERRANDS_MS: u64 = 2_000;
+/// A copy that is off the list keeps its file this long, milliseconds: readers follow journals
+/// several times a second.
+pub(crate) const RETIRE_MS: u64 = 3_000;
+/// Chunks read between two looks at whether members need the disk.
+pub(crate) const STEP_CHUNKS: u32 = 16;
+/// How often a scrub's place is kept on disk, milliseconds.
+pub(crate) const SCRUB_KEEP_MS: u64 = 10_000;
+/// Pause between two whole scrubs, milliseconds: 1 h.
+pub(crate) const SCRUB_AGAIN_MS: u64 = 3_600_000;
+/// How often quarantines are looked at, milliseconds.
+pub(crate) const QUARANTINE_MS: u64 = 60_000;
 /// Longest wait for lanes to put down their work at the end, milliseconds.
 pub(crate) const STOP_MS_MAX: u64 = 3_000;
 
 const _: () = assert!(PIECE_BYTES_MIN < CHUNK_BYTES);
-const _: () = assert!(PIECE_BYTES_MIN >= 8 * OVERHEAD_BYTES);
+const _: () = assert!(PIECE_BYTES_MIN >= 8 * HEAD_BYTES);
 const _: () = assert!(TICK_MS * 5 <= 1_000, "a closed window must stop fill within a second");
 const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);
 const _: () = assert!(CAP_SPAN_MS > 1_000);

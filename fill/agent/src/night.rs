@@ -1,11 +1,14 @@
-//! The agent at work: what its tasks share, the tick, the courier to control, the nurse for bad
-//! objects. Each task looks at what is and acts; none takes input from another but through here.
+//! The agent at work: what its tasks share, and the tick. Each task looks at what is and acts; none
+//! takes input from another but through here.
 //!
 //! ```text
-//! keeper   every tick: windows and clock -> gate and meters
+//! keeper   every tick: windows, rate profile and clock -> gate and meter
 //! courier  every poll (a second while filling): orders in, report out
 //! nurse    every second: suspect markers -> quarantine -> repairs
-//! lanes    N of them: next job -> fetch -> verify -> write -> publish
+//! lanes    N of them, fewer while members need the box: job -> fetch -> verify -> write -> publish
+//! porter   in the window or while disks are idle: objects between kinds of disk
+//! scrubber while disks are idle: every byte, again and again
+//! watch    members' counters at oca; disks that went or came; quarantines
 //! ```
 //!
 //! Repair is allowed at any time, outside windows too, at a low rate: a bad object fails members
@@ -19,7 +22,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
-use control_types::fill::{FillReport, FillStateWord, Pull, Source, SourceKind};
+use control_types::fill::{ClassMove, FillReport, FillStateWord, Pull, Source, SourceKind};
 use control_types::ids::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 use oca_store::Writer;
@@ -29,18 +32,23 @@ use tokio::sync::{Notify, watch};
 use crate::board::{Board, Job, Tally};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::courier::courier;
 use crate::error::AgentError;
 use crate::fetch::Dialer;
+use crate::foreground::Foreground;
 use crate::gate::Gate;
 use crate::ladder::Fault;
 use crate::lane::{lane, stops};
 use crate::ledger::Ledger;
-use crate::limits::{
-    FILLING_POLL_MS, REPAIR_BPS_MAX, RUNNING_PER_LANE_MAX, STOP_MS_MAX, SUSPECTS_MS, TICK_MS,
-};
+use crate::limits::{REPAIR_BPS_MAX, RUNNING_PER_LANE_MAX, STOP_MS_MAX, TICK_MS, TROUBLES_MAX};
 use crate::meter::Meter;
-use crate::orders::{Standing, Took};
+use crate::nurse::nurse;
+use crate::orders::{Refused, Standing};
+use crate::pass::{Meters, Pass};
+use crate::porter::porter;
+use crate::scrubber::scrubber;
 use crate::vault::Vault;
+use crate::watch::{watch_disks, watch_members};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +61,23 @@ pub enum Ended {
 
 /// What the tasks share; all on one thread.
 pub(crate) struct Night {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) dialer: Rc<Dialer>,
-    control: ControlClient,
+    pub(crate) control: ControlClient,
     pub(crate) board: RefCell<Board>,
     pub(crate) vault: RefCell<Vault>,
-    standing: RefCell<Standing>,
-    ledger: RefCell<Ledger>,
+    pub(crate) standing: RefCell<Standing>,
+    pub(crate) ledger: RefCell<Ledger>,
     /// Changes wake whoever must halt.
     gate: watch::Sender<Gate>,
-    meter: RefCell<Option<Meter>>,
-    repair_meter: RefCell<Meter>,
+    meters: Meters,
+    /// How members fare.
+    pub(crate) foreground: RefCell<Foreground>,
+    /// Lanes at work.
+    pub(crate) lanes_busy: Cell<usize>,
+    /// Why the last orders were refused, until some are taken.
+    pub(crate) refusing: Cell<Option<Refused>>,
     /// The window's bytes are used up.
     spent: Cell<bool>,
     stop: watch::Sender<bool>,
@@ -73,8 +86,8 @@ pub(crate) struct Night {
     /// Bytes of the last second with when they came, for the reported rate.
     lately: RefCell<VecDeque<(u64, u64)>>,
     /// Control was asked at least once, whatever it said.
-    asked: Cell<bool>,
-    away: Cell<bool>,
+    pub(crate) asked: Cell<bool>,
+    pub(crate) away: Cell<bool>,
 }
 
 /// Runs the agent until SIGTERM or SIGINT, or, with `once`, until nothing is left to do now. Must
@@ -93,6 +106,10 @@ pub async fn run(config: Config, once: bool) -> Result<Ended, AgentError> {
     let tasks = [
         tokio_uring::spawn(keeper(Rc::clone(&night))),
         tokio_uring::spawn(nurse(Rc::clone(&night))),
+        tokio_uring::spawn(porter(Rc::clone(&night))),
+        tokio_uring::spawn(scrubber(Rc::clone(&night))),
+        tokio_uring::spawn(watch_members(Rc::clone(&night))),
+        tokio_uring::spawn(watch_disks(Rc::clone(&night))),
     ];
     let courier = tokio_uring::spawn(courier(Rc::clone(&night)));
     let lanes: Vec<_> =
@@ -125,8 +142,10 @@ impl Night {
     fn open(config: Config) -> Result<Self, AgentError> {
         std::fs::create_dir_all(&config.state_dir)
             .map_err(AgentError::io(&config.state_dir, "create the state directory"))?;
-        let vault = Vault::open(&config.volumes)?;
-        let (standing, skew_ms) = Standing::open(config.state_dir.join("orders.json"))?;
+        let vault = Vault::open(&config.volumes, 0)?;
+        let (appliance, key) = (config.appliance.clone(), config.orders_key.clone());
+        let orders = config.state_dir.join("orders.json");
+        let (standing, skew_ms) = Standing::open(orders, appliance, key)?;
         let ledger = Ledger::open(config.state_dir.join("ledger.json"))?;
         let dialer = Dialer::new(&config.sources_ca, config.stall_ms)?;
         let credential = Credential::Appliance(config.control_key.clone());
@@ -143,8 +162,16 @@ impl Night {
             standing: RefCell::new(standing),
             ledger: RefCell::new(ledger),
             gate: watch::Sender::new(Gate::default()),
-            meter: RefCell::new(None),
-            repair_meter: RefCell::new(Meter::new(REPAIR_BPS_MAX)),
+            meters: Meters {
+                window: RefCell::new(Meter::open()),
+                repair: RefCell::new(Meter::new(REPAIR_BPS_MAX)),
+            },
+            foreground: RefCell::new(Foreground::new(
+                config.connections,
+                config.foreground_busy_bps,
+            )),
+            lanes_busy: Cell::new(0),
+            refusing: Cell::new(None),
             spent: Cell::new(false),
             stop: watch::Sender::new(false),
             changed: Notify::new(),
@@ -158,7 +185,7 @@ impl Night {
     }
 
     /// Puts orders and repairs on the board.
-    fn lay_out(&self) {
+    pub(crate) fn lay_out(&self) {
         let standing = self.standing.borrow();
         let work = standing.orders().and_then(|orders| orders.work.as_ref());
         let pulls = work.map_or(&[][..], |work| &work.pulls);
@@ -184,7 +211,8 @@ impl Night {
 
     pub(crate) fn next_job(&self) -> Option<Job> {
         let lanes = self.config.connections;
-        let plan_too = self.gate.borrow().is_open() && !self.spent.get();
+        let yields = self.lanes_busy.get() >= self.foreground.borrow().lanes();
+        let plan_too = self.gate.borrow().is_open() && !self.spent.get() && !yields;
         let running_max = lanes * RUNNING_PER_LANE_MAX;
         self.board.borrow_mut().next(self.clock.ticks(), plan_too, lanes, running_max)
     }
@@ -216,26 +244,43 @@ impl Night {
         let work = standing.orders().and_then(|orders| orders.work.as_ref());
         let prunes = work.map_or(&[][..], |work| &work.prunes);
         let board = self.board.borrow();
-        self.vault.borrow().place(pull, prunes, |object| board.wants(object))
+        let wanted = |object: &ObjectId| board.wants(object);
+        self.vault.borrow().place(pull, prunes, wanted, self.clock.ticks())
     }
 
-    /// Takes `bytes` from the meters, or says how long to wait.
-    pub(crate) fn grant(&self, repair: bool, bytes: u64) -> u64 {
-        let now = self.clock.ticks();
-        if repair {
-            let wait_ms = self.repair_meter.borrow_mut().grant(bytes, now);
-            if wait_ms > 0 {
-                return wait_ms;
-            }
-        }
-        self.meter.borrow_mut().as_mut().map_or(0, |meter| meter.grant(bytes, now))
+    /// The right to ask for `bytes` now, or how long to wait before asking again.
+    pub(crate) fn pass(&self, repair: bool, bytes: u64) -> Result<Pass<'_>, u64> {
+        self.meters.pass(&self.clock, self.dialer.wire(), repair, bytes)
     }
 
     /// Largest piece to ask a source for at once, bytes.
     pub(crate) fn piece_bytes(&self, repair: bool) -> u64 {
-        let window = self.meter.borrow().as_ref().map_or(CHUNK_BYTES, Meter::piece_bytes);
-        let repair = if repair { self.repair_meter.borrow().piece_bytes() } else { CHUNK_BYTES };
-        window.min(repair)
+        let window = self.meters.window.borrow().piece_bytes();
+        let repair = if repair { self.meters.repair.borrow().piece_bytes() } else { CHUNK_BYTES };
+        window.min(repair).min(CHUNK_BYTES)
+    }
+
+    /// Whether the porter may use the disks: in a window that has nothing left to pull, or while
+    /// members have long felt nothing; never while they wait.
+    pub(crate) fn may_move(&self) -> bool {
+        !self.stopping() && self.foreground.borrow().is_idle()
+    }
+
+    /// Whether the scrubber may: the same, and not beside a fill.
+    pub(crate) fn may_scrub(&self) -> bool {
+        self.may_move() && self.lanes_busy.get() == 0
+    }
+
+    /// The plan's moves between kinds of disk.
+    pub(crate) fn plan_moves(&self) -> Vec<ClassMove> {
+        let standing = self.standing.borrow();
+        let work = standing.orders().and_then(|orders| orders.work.as_ref());
+        work.map_or_else(Vec::new, |work| work.moves.clone())
+    }
+
+    /// Serial of the plan in force.
+    pub(crate) fn serial(&self) -> u64 {
+        self.standing.borrow().orders().map_or(0, |orders| orders.serial)
     }
 
     /// Takes `bytes` off the window's budget; false when it is spent.
@@ -270,10 +315,12 @@ impl Night {
     }
 
     /// Sets gate and meters by the windows and control's time.
-    fn keep_gate(&self) {
+    pub(crate) fn keep_gate(&self) {
         let standing = self.standing.borrow();
         let windows = standing.orders().map_or(&[][..], |orders| &orders.windows);
-        let gate = Gate::at(windows, self.clock.now());
+        let work = standing.orders().and_then(|orders| orders.work.as_ref());
+        let now = self.clock.now();
+        let gate = Gate::at(windows, now).under(work.and_then(|work| work.rate.as_ref()), now);
         if *self.gate.borrow() == gate {
             return;
         }
@@ -287,12 +334,7 @@ impl Night {
             tracing::info!("window closed");
         }
         self.spent.set(false);
-        let mut meter = self.meter.borrow_mut();
-        match (gate.bps_max, meter.as_mut()) {
-            (Some(bps_max), Some(meter)) => meter.retune(bps_max),
-            (Some(bps_max), None) => *meter = Some(Meter::new(bps_max)),
-            (None, _) => *meter = None,
-        }
+        self.meters.window.borrow_mut().retune(gate.bps_max);
         self.gate.send_replace(gate);
         self.changed.notify_waiters();
     }
@@ -312,7 +354,7 @@ impl Night {
         }
     }
 
-    fn report(&self) -> FillReport {
+    pub(crate) fn report(&self) -> FillReport {
         let tally = self.board.borrow().tally();
         let now = self.clock.ticks();
         let mut lately = self.lately.borrow_mut();
@@ -331,7 +373,17 @@ impl Night {
             bytes_from: self.ledger.borrow().from(),
             rate_bps: lately.iter().map(|(_, bytes)| bytes).sum::<u64>() * 8,
             failures: tally.failures,
+            orders_refused: standing.refused(),
+            troubles: self.troubles(),
         }
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        let mut troubles = self.vault.borrow().troubles();
+        let refused = self.refusing.get();
+        troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
+        troubles.truncate(TROUBLES_MAX);
+        troubles
     }
 
     /// Comes back when there is nothing left to do now.
@@ -347,7 +399,7 @@ impl Night {
     }
 
     /// Sleeps, or comes back at once when the agent stops.
-    async fn pause(&self, millis: u64) {
+    pub(crate) async fn pause(&self, millis: u64) {
         let mut stop = self.stop.subscribe();
         let _ =
             tokio::time::timeout(Duration::from_millis(millis), stop.wait_for(|stop| *stop)).await;
@@ -359,94 +411,4 @@ async fn keeper(night: Rc<Night>) {
         night.keep_gate();
         night.pause(TICK_MS).await;
     }
-}
-
-async fn nurse(night: Rc<Night>) {
-    while !night.stopping() {
-        let lost = night.vault.borrow().quarantine_suspects();
-        let mut changed = !lost.is_empty();
-        {
-            let mut ledger = night.ledger.borrow_mut();
-            for repair in lost {
-                let object = repair.object;
-                match ledger.add_repair(repair) {
-                    Ok(true) => {}
-                    Ok(false) => tracing::error!(%object, "too many repairs: is a disk dying?"),
-                    Err(error) => tracing::error!(%object, error = error.in_full(), "repair lost"),
-                }
-            }
-            let vault = night.vault.borrow();
-            let before = ledger.repairs().len();
-            if let Err(error) = ledger.close_repairs(|repair| vault.holds(&repair.object)) {
-                tracing::error!(error = error.in_full(), "cannot close repairs");
-            }
-            changed |= ledger.repairs().len() != before;
-        }
-        if changed {
-            night.lay_out();
-        }
-        night.pause(SUSPECTS_MS).await;
-    }
-}
-
-/// Orders in, report out. Control being away is normal: the last orders stand.
-async fn courier(night: Rc<Night>) {
-    let mut last = None;
-    loop {
-        let stopping = night.stopping();
-        if !stopping {
-            fetch_orders(&night).await;
-        }
-        let report = night.report();
-        let filling = report.state == FillStateWord::Filling;
-        if last != Some(report.state) {
-            tracing::info!(state = ?report.state, done = report.objects_done,
-                planned = report.objects_planned, "fill");
-            last = Some(report.state);
-        }
-        if let Err(error) = night.control.fill_report(&report).await {
-            tracing::debug!(%error, "report not taken");
-        }
-        if stopping {
-            return;
-        }
-        let poll_ms = night.config.poll_ms;
-        night.pause(if filling { poll_ms.min(FILLING_POLL_MS) } else { poll_ms }).await;
-    }
-}
-
-async fn fetch_orders(night: &Night) {
-    let answer = night.control.orders().await;
-    let orders = match answer {
-        Ok(orders) => orders,
-        Err(error) => {
-            if !night.away.replace(true) {
-                tracing::warn!(%error, "no orders from control: going on from the last ones");
-            }
-            night.asked.set(true);
-            return;
-        }
-    };
-    if night.away.replace(false) {
-        tracing::info!("control is back");
-    }
-    night.clock.learn(orders.now);
-    let pulls = orders.work.as_ref().map_or(Vec::new(), |work| work.pulls.clone());
-    let (skew_ms, ticks) = (night.clock.skew_ms(), night.clock.ticks());
-    let took = night.standing.borrow_mut().take(orders, skew_ms, ticks);
-    match took {
-        Err(error) => tracing::error!(error = error.in_full(), "orders not taken"),
-        Ok(Took::Same) => {}
-        Ok(Took::Older { offered }) => {
-            tracing::warn!(offered, "refused an older plan; remove orders.json to accept it");
-        }
-        Ok(Took::New) => {
-            if let Err(error) = night.ledger.borrow_mut().learn(&pulls) {
-                tracing::error!(error = error.in_full(), "sources not remembered");
-            }
-            night.lay_out();
-        }
-    }
-    night.keep_gate();
-    night.asked.set(true);
 }

@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use control_token::OrdersSigner;
 use control_types::UnixMillis;
 use control_types::fill::{
-    AppliancePlan, FillReport, FillStateWord, Orders, Pull, Source as From, SourceKind, Window,
-    WindowScope,
+    AppliancePlan, FillReport, FillStateWord, Orders, Pull, SignedOrders, Source as From,
+    SourceKind, Window, WindowScope,
 };
 use control_types::fleet::DiskClass;
 use control_types::ids::ObjectId;
@@ -29,10 +30,10 @@ use crate::source::{Mood, Sealed, Source};
 const SOON: Duration = Duration::from_secs(15);
 
 /// Control as the agent sees it.
-#[derive(Default)]
 struct Control {
     orders: Mutex<Option<Orders>>,
     reports: Mutex<Vec<FillReport>>,
+    signer: Mutex<OrdersSigner>,
 }
 
 /// A folder with a volume, keys, control, and the agent's configuration.
@@ -59,7 +60,11 @@ impl Bench {
             .with_no_client_auth()
             .with_single_cert(vec![key.cert.der().clone()], private.unwrap())
             .unwrap();
-        let control = Arc::new(Control::default());
+        let control = Arc::new(Control {
+            orders: Mutex::default(),
+            reports: Mutex::default(),
+            signer: Mutex::new(OrdersSigner::generate().unwrap()),
+        });
         let control_url = serve(Arc::clone(&control)).await;
         let bench = Self { folder, control, tls: Arc::new(tls), control_url, serial: 1 };
         bench.configure(&bench.volume(), "connections = 1\nstall_ms = 500\n");
@@ -103,6 +108,7 @@ impl Bench {
             rate: None,
         };
         *self.control.orders.lock().unwrap() = Some(Orders {
+            appliance: "edge-a1".parse().unwrap(),
             now: now(),
             serial: self.serial,
             plan: Some("00000000-0000-4000-8000-000000000001".parse().unwrap()),
@@ -110,6 +116,16 @@ impl Bench {
             work: Some(work),
             fill_ticket: "the-ticket".to_owned(),
         });
+    }
+
+    /// Changes the orders given last, without a new serial.
+    pub fn amend(&mut self, change: impl FnOnce(&mut Orders)) {
+        change(self.control.orders.lock().unwrap().as_mut().unwrap());
+    }
+
+    /// From now on somebody else signs as control.
+    pub fn usurp(&self) {
+        *self.control.signer.lock().unwrap() = OrdersSigner::generate().unwrap();
     }
 
     /// From now on control answers 503.
@@ -274,7 +290,11 @@ async fn answer(
                 None => reply(StatusCode::SERVICE_UNAVAILABLE, b"away".to_vec()),
                 Some(mut orders) => {
                     orders.now = now();
-                    reply(StatusCode::OK, serde_json::to_vec(&orders).unwrap())
+                    let signer = control.signer.lock().unwrap();
+                    let orders = serde_json::to_string(&orders).unwrap();
+                    let signature = signer.sign(&orders);
+                    let signed = SignedOrders { orders, signature, key: signer.public_key() };
+                    reply(StatusCode::OK, serde_json::to_vec(&signed).unwrap())
                 }
             }
         }

@@ -1,0 +1,267 @@
+//! The porter: carries objects between kinds of disk inside the box, by `mover`'s errands. Runs in
+//! an open window or while disks are idle, and never while members wait for a disk.
+//!
+//! ```text
+//! copy + verify each chunk -> publish on the new disk -> (both are listed) -> take the old one off
+//! its list -> wait until readers have followed -> take its file away
+//! ```
+//!
+//! Killed anywhere, the object is on one disk or on both: a copy begun is gone on with or discarded
+//! like any pull, and one that is on both is put in order at the next start. A reader never misses
+//! it: each list it may still go by names a file that is there.
+
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use control_types::fill::ClassMove;
+use control_types::fleet::DiskClass;
+use control_types::ids::ObjectId;
+use oca_store::{Incoming, ObjectReader, Retired, StoreError, Writer, report_bad};
+
+use crate::limits::{
+    ERRANDS_MS, HEAT_FILE_BYTES_MAX, MOVE_REST_MS, MOVED_MAX, RETIRE_MS, STEP_CHUNKS, TICK_MS,
+};
+use crate::mover::{Errand, HeatFile, Tier, errands};
+use crate::night::Night;
+use crate::vault::Shelf;
+
+/// What the porter remembers between errands.
+#[derive(Default)]
+struct Porter {
+    errands: VecDeque<Errand>,
+    /// What the errands were made from: the heat's time and the plan's serial.
+    made_from: Option<(u64, u64)>,
+    /// When each object was moved.
+    moved: HashMap<ObjectId, u64>,
+    /// Off the list, their files still there, and until when.
+    retired: VecDeque<(u64, Writer, Retired)>,
+}
+
+/// Works until the night is stopped.
+pub(crate) async fn porter(night: Rc<Night>) {
+    let mut porter = Porter::default();
+    porter.put_doubles_in_order(&night);
+    while !night.stopping() {
+        porter.finish_retired(night.clock.ticks());
+        if night.config.moves && night.may_move() {
+            porter.refresh(&night).await;
+            while let Some(errand) = porter.errands.pop_front() {
+                if night.stopping() || !night.may_move() {
+                    porter.errands.push_front(errand);
+                    break;
+                }
+                porter.carry(&night, errand).await;
+                porter.finish_retired(night.clock.ticks());
+            }
+        }
+        night.pause(ERRANDS_MS).await;
+    }
+}
+
+impl Porter {
+    /// An object on two disks is a move that was cut short: the copy on flash stays, as readers
+    /// prefer it, unless the plan wants the object on the other kind.
+    fn put_doubles_in_order(&mut self, night: &Night) {
+        let now = night.clock.ticks();
+        let shelves = night.vault.borrow().shelves(now);
+        let hints: HashMap<ObjectId, DiskClass> =
+            night.plan_moves().iter().map(|hint| (hint.object, hint.class)).collect();
+        for (at, shelf) in shelves.iter().enumerate() {
+            for entry in shelf.index.entries() {
+                let object = entry.object;
+                let other = shelves[at + 1..].iter().find(|other| other.index.has_copy(0, &object));
+                let Some(other) = other else { continue };
+                let keep = hints.get(&object).copied().unwrap_or(DiskClass::Ssd);
+                let leaves = if shelf.class == keep { other } else { shelf };
+                self.retire(&leaves.writer, &object, now);
+            }
+        }
+    }
+
+    fn retire(&mut self, writer: &Writer, object: &ObjectId, now: u64) {
+        match writer.retire(object) {
+            Ok(retired) => {
+                self.retired.push_back((now + RETIRE_MS, writer.clone(), retired));
+            }
+            Err(error) => tracing::error!(%object, %error, "the old copy stays"),
+        }
+    }
+
+    fn finish_retired(&mut self, now: u64) {
+        while self.retired.front().is_some_and(|(until, _, _)| *until <= now) {
+            let Some((_, writer, retired)) = self.retired.pop_front() else { return };
+            if let Err(error) = writer.finish(retired) {
+                tracing::warn!(%error, "the file of a moved object stays until the next start");
+            }
+        }
+    }
+
+    /// Works the errands out anew when heat or plan changed.
+    async fn refresh(&mut self, night: &Night) {
+        let heat = match &night.config.heat_file {
+            Some(path) => {
+                let path = path.clone();
+                tokio::task::spawn_blocking(move || heat_of(&path)).await.unwrap_or_default()
+            }
+            None => HeatFile::default(),
+        };
+        let from = (heat.at, night.serial());
+        if self.made_from == Some(from) {
+            return;
+        }
+        let now = night.clock.ticks();
+        self.moved.retain(|_, at| *at + MOVE_REST_MS > now);
+        let plan = night.plan_moves();
+        let shelves = night.vault.borrow().shelves(now);
+        let rested: Vec<ObjectId> = self.moved.keys().copied().collect();
+        let made = tokio::task::spawn_blocking(move || made(&shelves, &plan, &heat, &rested)).await;
+        self.errands = made.unwrap_or_default().into();
+        self.made_from = Some(from);
+        if !self.errands.is_empty() {
+            tracing::info!(errands = self.errands.len(), "objects to move between kinds of disk");
+        }
+    }
+
+    async fn carry(&mut self, night: &Rc<Night>, errand: Errand) {
+        let object = errand.object;
+        let shelves = night.vault.borrow().shelves(night.clock.ticks());
+        let from = shelves
+            .iter()
+            .find(|shelf| shelf.class != errand.to && shelf.index.has_copy(0, &object));
+        let Some(from) = from else { return };
+        let Some(entry) = from.index.find(&object) else { return };
+        let bytes = entry.file_bytes();
+        let to = shelves.iter().filter(|shelf| shelf.class == errand.to);
+        let Some(to) = to.max_by_key(|shelf| shelf.free_bytes) else { return };
+        if !to.writer.holds(&object) {
+            if to.free_bytes < bytes || night.board.borrow().wants(&object) {
+                tracing::debug!(%object, "not moved: no room, or it is being pulled");
+                return;
+            }
+            match carry_copy(night, from, to, &object).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(why) => {
+                    tracing::warn!(%object, why, "not moved");
+                    return;
+                }
+            }
+        }
+        let now = night.clock.ticks();
+        self.retire(&from.writer, &object, now);
+        if self.moved.len() < MOVED_MAX {
+            self.moved.insert(object, now);
+        }
+        tracing::info!(%object, bytes, to = ?errand.to, "moved");
+    }
+}
+
+/// Copies and publishes; false when it was put down before its end.
+async fn carry_copy(
+    night: &Rc<Night>,
+    from: &Shelf,
+    to: &Shelf,
+    object: &ObjectId,
+) -> Result<bool, String> {
+    let source = from.writer.volume().object_path(object);
+    let opened = blocking(move || ObjectReader::open(&source)).await?;
+    let reader = match opened {
+        Ok(reader) => reader,
+        Err(error) => return Err(condemn(from, object, &error)),
+    };
+    let (writer, seal) = (to.writer.clone(), reader.seal().clone());
+    let begun = blocking(move || writer.begin(seal)).await?;
+    let mut both = (reader, begun.map_err(|error| error.to_string())?);
+    loop {
+        let Some(next) = both.1.missing().first().cloned() else { break };
+        while !night.may_move() {
+            if night.stopping() {
+                return Ok(false);
+            }
+            night.pause(TICK_MS).await;
+        }
+        let chunks = next.start..next.end.min(next.start + STEP_CHUNKS);
+        let (back, copied) = blocking(move || {
+            let copied = copy_step(&both.0, &mut both.1, chunks);
+            (both, copied)
+        })
+        .await?;
+        both = back;
+        if let Err(error) = copied {
+            let incoming = both.1;
+            if let StoreError::BadChunk { .. } = error {
+                let _ = incoming.discard();
+                return Err(condemn(from, object, &error));
+            }
+            night.vault.borrow_mut().rest(incoming.path(), night.clock.ticks());
+            return Err(error.to_string());
+        }
+    }
+    let (reader, incoming) = both;
+    blocking(move || {
+        reader.forget_cached();
+        incoming.publish()
+    })
+    .await?
+    .map_err(|error| error.to_string())?;
+    Ok(true)
+}
+
+fn copy_step(
+    reader: &ObjectReader,
+    incoming: &mut Incoming,
+    chunks: std::ops::Range<u32>,
+) -> Result<(), StoreError> {
+    let mut chunk = Vec::new();
+    for index in chunks {
+        reader.read_chunk(index, &mut chunk)?;
+        incoming.write_chunk(index, &chunk)?;
+    }
+    Ok(())
+}
+
+/// A copy that cannot be read as what it is named after is bad wherever it was to go.
+fn condemn(from: &Shelf, object: &ObjectId, error: &StoreError) -> String {
+    if let Err(unmarked) = report_bad(from.writer.volume(), object) {
+        tracing::error!(%object, error = %unmarked, "cannot mark a bad object");
+    }
+    error.to_string()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string())
+}
+
+fn made(
+    shelves: &[Shelf],
+    plan: &[ClassMove],
+    heat: &HeatFile,
+    rested: &[ObjectId],
+) -> Vec<Errand> {
+    let tier = |class| {
+        let of_class = || shelves.iter().filter(move |shelf| shelf.class == class);
+        Tier {
+            class,
+            indices: of_class().map(|shelf| shelf.index.clone()).collect(),
+            free_bytes: of_class().map(|shelf| shelf.free_bytes).sum(),
+        }
+    };
+    let tiers = [tier(DiskClass::Ssd), tier(DiskClass::Hdd)];
+    let rested: std::collections::HashSet<&ObjectId> = rested.iter().collect();
+    errands(&tiers, plan, heat, |object| rested.contains(object))
+}
+
+/// What `oca` wrote last; nothing when it wrote nothing or it cannot be read.
+fn heat_of(path: &std::path::Path) -> HeatFile {
+    if std::fs::metadata(path).is_ok_and(|meta| meta.len() > HEAT_FILE_BYTES_MAX) {
+        tracing::warn!(path = %path.display(), "the heat file is too large to read");
+        return HeatFile::default();
+    }
+    let Ok(bytes) = std::fs::read(path) else { return HeatFile::default() };
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "not a heat file");
+        HeatFile::default()
+    })
+}

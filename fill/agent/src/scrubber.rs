@@ -1,0 +1,138 @@
+//! The scrubber: reads every byte of every disk again and again while nothing else needs it, and
+//! leaves a marker for what is not what it was. Quarantines nothing itself; the nurse does.
+//!
+//! It goes by object id, so its place is one id a disk, kept in `scrub.json`: a restart goes on
+//! there. It reads no faster than `store.scrub_bytes_per_s`, only while disks are idle and no
+//! window is being filled, and leaves nothing in the page cache.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use control_types::ids::ObjectId;
+use oca_store::{ObjectReader, StoreError, Writer, report_bad};
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{SCRUB_AGAIN_MS, SCRUB_KEEP_MS, STEP_CHUNKS, TICK_MS};
+use crate::night::Night;
+use crate::state_file;
+
+/// How far one disk is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Place {
+    /// The last object looked at; none at the beginning of a round.
+    after: Option<ObjectId>,
+    /// Whole rounds.
+    rounds: u64,
+    /// Objects found bad in all rounds.
+    bad: u64,
+}
+
+/// Works until the night is stopped.
+pub(crate) async fn scrubber(night: Rc<Night>) {
+    let path = night.config.state_dir.join("scrub.json");
+    let mut places: BTreeMap<PathBuf, Place> =
+        state_file::load(&path, "the places of scrubs").ok().flatten().unwrap_or_default();
+    let mut kept_at = 0;
+    let mut again_at = 0;
+    while !night.stopping() {
+        if night.config.scrub_bytes_per_s == 0 || night.clock.ticks() < again_at {
+            night.pause(1_000).await;
+            continue;
+        }
+        let writers: Vec<Writer> = night.vault.borrow().writers().cloned().collect();
+        let mut rested = true;
+        for writer in writers {
+            let place = places.entry(writer.volume().path().to_owned()).or_default();
+            let next = writer.index().entries_after(place.after).next().map(|next| next.object);
+            let Some(object) = next else {
+                if place.after.take().is_some() {
+                    place.rounds += 1;
+                }
+                continue;
+            };
+            rested = false;
+            if !scrub(&night, &writer, &object, place).await {
+                break;
+            }
+            place.after = Some(object);
+        }
+        if rested {
+            again_at = night.clock.ticks() + SCRUB_AGAIN_MS;
+        }
+        if rested || night.clock.ticks() >= kept_at + SCRUB_KEEP_MS {
+            kept_at = night.clock.ticks();
+            keep(&path, &places);
+        }
+    }
+    keep(&path, &places);
+}
+
+fn keep(path: &std::path::Path, places: &BTreeMap<PathBuf, Place>) {
+    if let Err(error) = state_file::store(path, places) {
+        tracing::warn!(error = error.in_full(), "the place of the scrub is not kept");
+    }
+}
+
+/// Looks at one object; false when the agent stops before its end.
+async fn scrub(night: &Night, writer: &Writer, object: &ObjectId, place: &mut Place) -> bool {
+    let path = writer.volume().object_path(object);
+    let opened = tokio::task::spawn_blocking(move || ObjectReader::open(&path)).await;
+    let mut next = 0;
+    let mut verdict = match opened {
+        Ok(Ok(reader)) => Ok(Some(reader)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Ok(None),
+    };
+    while let Ok(Some(reader)) = verdict {
+        let began = night.clock.ticks();
+        while !night.may_scrub() {
+            if night.stopping() {
+                return false;
+            }
+            night.pause(TICK_MS).await;
+        }
+        let chunks = next..reader.seal().chunks().min(next + STEP_CHUNKS);
+        if chunks.is_empty() {
+            reader.forget_cached();
+            return true;
+        }
+        next = chunks.end;
+        let step = tokio::task::spawn_blocking(move || {
+            let (mut chunk, mut bytes) = (Vec::new(), 0);
+            for index in chunks {
+                reader.read_chunk(index, &mut chunk)?;
+                bytes += chunk.len() as u64;
+            }
+            Ok((reader, bytes))
+        });
+        verdict = match step.await {
+            Ok(Ok((reader, bytes))) => {
+                let due_ms = bytes * 1_000 / night.config.scrub_bytes_per_s;
+                let took_ms = night.clock.ticks() - began;
+                if due_ms > took_ms {
+                    night.pause(due_ms - took_ms).await;
+                }
+                Ok(Some(reader))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Ok(None),
+        };
+    }
+    if let Err(error) = verdict {
+        found_bad(writer, object, &error, place);
+    }
+    true
+}
+
+fn found_bad(writer: &Writer, object: &ObjectId, error: &StoreError, place: &mut Place) {
+    if !writer.holds(object) {
+        // Pruned or moved while it was being read.
+        return;
+    }
+    place.bad += 1;
+    tracing::error!(%object, %error, "found bad by the scrub");
+    if let Err(error) = report_bad(writer.volume(), object) {
+        tracing::error!(%object, %error, "cannot mark a bad object");
+    }
+}

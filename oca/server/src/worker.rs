@@ -32,6 +32,8 @@ const ECANCELED: i32 = nix::errno::Errno::ECANCELED as i32;
 const STARVED_PER_TURN: usize = 64;
 /// How long a worker with starved seats sleeps at most, milliseconds.
 const STARVED_WAIT_MS: u64 = 2;
+/// How long a worker with operations that the kernel had no room for sleeps at most, milliseconds.
+const HELD_WAIT_MS: u64 = 1;
 /// How long any worker sleeps at most, milliseconds: log batches go out, CPU time is noted.
 const TICK_MS: u64 = 250;
 
@@ -147,6 +149,10 @@ impl<K: Kernel> Worker<K> {
         let mut until = now.plus_millis(TICK_MS);
         if !self.station.starved.is_empty() {
             until = until.min(now.plus_millis(STARVED_WAIT_MS));
+        }
+        if self.station.has_held() {
+            // The kernel had no room: it has as soon as it was entered, whether or not anything ends.
+            until = until.min(now.plus_millis(HELD_WAIT_MS));
         }
         for due in [self.deadlines.next(), self.station.storage_due()].into_iter().flatten() {
             until = until.min(due);

@@ -26,6 +26,11 @@ pub trait Client {
     /// Where it stands, for a run that does not come to rest.
     fn describe(&self) -> String;
 
+    /// Longest wait from the last byte of a request to the first of its answer, nanoseconds.
+    fn longest_wait(&self) -> Moment {
+        0
+    }
+
     /// Answers that came in full.
     fn answers(&self) -> usize;
 }

@@ -76,6 +76,8 @@ pub struct Disk {
     /// Files that something was wrong with at least once, lastingly or not.
     blamed: BTreeSet<PathBuf>,
     outages: Vec<Outage>,
+    /// Reads of each file so far.
+    reads: BTreeMap<PathBuf, u32>,
     /// The page cache: what was read through it, wrong bytes and all, by file and first byte.
     cache: BTreeMap<(PathBuf, u64), Vec<u8>>,
 }
@@ -148,6 +150,12 @@ impl Disk {
     #[must_use]
     pub fn is_blamed(&self, path: &Path) -> bool {
         self.blamed.contains(path)
+    }
+
+    /// How often a file was read, seal and all.
+    #[must_use]
+    pub fn reads_of(&self, path: &Path) -> u32 {
+        self.reads.get(path).copied().unwrap_or(0)
     }
 
     /// Files open now.
@@ -240,6 +248,7 @@ impl Disk {
             return (Err(io::Error::from(io::ErrorKind::InvalidInput)), takes);
         }
         let path = self.open.get(&file).expect("the server read a file it had closed").clone();
+        *self.reads.entry(path.clone()).or_default() += 1;
         let file = self.files.get(&path).expect("files stay");
         let failed = (Err(io::Error::from_raw_os_error(EIO)), takes);
         let end = match file.flaw {

@@ -12,10 +12,8 @@ use oca_sys::{
 
 use crate::network::{End, Receiving, Sending, Sent};
 use crate::weather::{Weather, happens};
-use crate::world::{Happening, World};
+use crate::world::{Happening, POISON, World};
 
-/// What is written into a buffer that the kernel owns, so that nobody relies on its old content.
-const POISON: u8 = 0xa5;
 const EBADF: i32 = 9;
 
 /// A kernel whose machine, disk and clients are simulated from one seed.
@@ -155,10 +153,7 @@ fn begin(world: &mut World, token: Token, op: Op) {
             into.fill(POISON);
             world.begin_read(token, file.0, at, into, access);
         }
-        Op::ReadMany { file, at, mut into } => {
-            into.iter_mut().for_each(|buffer| buffer.fill(POISON));
-            world.begin_read_many(token, file.0, at, into);
-        }
+        Op::ReadMany { file, at, into } => world.begin_read_many(token, file.0, at, into),
         Op::CloseFile { file } => world.soon(Happening::ClosesFile(token, file.0)),
     }
 }

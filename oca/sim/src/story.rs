@@ -5,6 +5,9 @@
 //!   expected one;
 //! * a polite client is answered in full, unless its object's disk, a standstill of the machine or
 //!   a drain excuses the server;
+//! * an object with a copy on a healthy device is served, whatever the other devices do;
+//! * every answer begins within `FIRST_BYTE_MAX`, whatever hangs, unless clients had to queue for
+//!   sockets or buffers, or the machine stood still;
 //! * when the clients are done the server comes to rest: no socket, no receive or send buffer out,
 //!   and of the chunk buffers only those it keeps on purpose;
 //! * drained, it ends; gone, it has given every buffer back.
@@ -34,8 +37,10 @@ use crate::script;
 use crate::shelf::{Shelf, VOLUMES};
 use crate::tls::Keys;
 use crate::viewer::{Manners, Pace, Viewer};
-use crate::weather::{SECOND, Weather, happens};
+use crate::weather::{MILLISECOND, SECOND, Weather, happens};
 
+/// An answer begins within this, whatever disks do.
+const FIRST_BYTE_MAX: u64 = 3 * SECOND;
 /// A run that takes more turns than this does not come to rest.
 const TURNS_MAX: u64 = 2_000_000;
 
@@ -49,6 +54,8 @@ pub struct Story {
     pub counters: Arc<Counters>,
     /// What it tells the admin thread.
     pub troubles: Receiver<Trouble>,
+    /// What it serves, and from which devices.
+    pub library: Arc<Library>,
     /// What is on its disks.
     pub shelf: Arc<Shelf>,
     commands: SyncSender<Command>,
@@ -95,8 +102,9 @@ impl Story {
         let (commands, orders) = sync_channel(8);
         let (told, troubles) = sync_channel(1024);
         let counters = Arc::new(Counters::default());
+        let library = Arc::new(Library::Sealed(Sealed::on(shelf.index.clone(), devices())));
         let shared = Shared {
-            library: Arc::new(Library::Sealed(Sealed::on(shelf.index.clone(), devices()))),
+            library: Arc::clone(&library),
             gate: Arc::new(Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys")),
             tls: keys.map(|keys| Arc::clone(&keys.server)),
             troubles: told,
@@ -120,7 +128,17 @@ impl Story {
             seed,
         });
         let shelf = Arc::clone(shelf);
-        Self { kernel, worker, counters, troubles, shelf, commands, drained: false, turns: 0 }
+        Self {
+            kernel,
+            worker,
+            counters,
+            troubles,
+            library,
+            shelf,
+            commands,
+            drained: false,
+            turns: 0,
+        }
     }
 
     /// Turns until every client is done and every socket given up.
@@ -229,11 +247,16 @@ impl Story {
             .filter_map(|(number, client)| Some((number, client.complaint()?.clone())))
             .collect();
         summary.answers = world.clients().map(|client| client.answers()).sum();
+        let waits: Vec<u64> = world.clients().map(|client| client.longest_wait()).collect();
+        let is_crowded = world.is_crowded();
         // Deadlines passed for no fault of the server, or it had to turn some away.
         let hard_times = world.stood_still() || world.is_scarce();
         let disk = world.disk();
         let healthy: Vec<bool> =
             (0..VOLUMES.len()).map(|volume| self.is_healthy(volume, disk)).collect();
+        if !hard_times && !is_crowded {
+            self.judge_waits(&waits)?;
+        }
         for (number, complaint) in complaints {
             let excused = match &complaint {
                 Complaint::Wrong(_) => false,
@@ -252,6 +275,18 @@ impl Story {
             summary.excused += 1;
         }
         Ok(summary)
+    }
+
+    /// Nobody waits longer for an answer to begin than it takes to find a disk silent, or a read
+    /// late, and to ask elsewhere: whatever hangs.
+    fn judge_waits(&self, waits: &[u64]) -> Result<(), String> {
+        let longest = waits.iter().enumerate().max_by_key(|(_, wait)| **wait);
+        match longest {
+            Some((client, wait)) if *wait > FIRST_BYTE_MAX => {
+                Err(format!("client {client} waited {} ms for an answer", wait / MILLISECOND))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether nothing was ever wrong with the device of a volume, nor with any file on it: one bad

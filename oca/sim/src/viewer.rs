@@ -93,6 +93,9 @@ pub struct Viewer {
     sent: usize,
     answers: usize,
     complaint: Option<Complaint>,
+    /// When the request whose answer is awaited was all sent; absent once the answer begins.
+    sent_at: Option<Moment>,
+    longest_wait: Moment,
     /// It said its last byte and still reads.
     finished: bool,
     done: bool,
@@ -116,6 +119,8 @@ impl Viewer {
             sent: 0,
             answers: 0,
             complaint: None,
+            sent_at: None,
+            longest_wait: 0,
             finished: false,
             done: false,
         }
@@ -144,6 +149,9 @@ impl Viewer {
         let bytes: Vec<u8> = self.outbox.drain(..piece).collect();
         self.sent += bytes.len();
         side.send(&bytes);
+        if self.outbox.is_empty() && self.awaited.len() == 1 && !self.pace.pipelines {
+            self.sent_at = Some(side.now());
+        }
         let pause = match self.manners {
             Manners::Drips => SECOND,
             _ => side.random().u64(1..=self.pace.send_pause),
@@ -162,6 +170,15 @@ impl Viewer {
         if self.manners == Manners::HalfClosed && all_out && !self.finished {
             self.finished = true;
             side.finish();
+        }
+    }
+
+    /// What arrived counts, however late it is read.
+    fn note_wait(&mut self, side: &mut ClientSide<'_>) {
+        if side.arrived() > 0
+            && let Some(sent_at) = self.sent_at.take()
+        {
+            self.longest_wait = self.longest_wait.max(side.now() - sent_at);
         }
     }
 
@@ -249,6 +266,7 @@ impl Client for Viewer {
     fn wake(&mut self, side: &mut ClientSide<'_>) {
         self.ask(side);
         self.send(side);
+        self.note_wait(side);
         self.read(side);
         self.half_close(side);
         if self.misbehave(side) {
@@ -292,6 +310,10 @@ impl Client for Viewer {
             asks.len(),
             awaited.front().map(|(reader, _)| reader.unanswered()),
         )
+    }
+
+    fn longest_wait(&self) -> Moment {
+        self.longest_wait
     }
 
     fn answers(&self) -> usize {

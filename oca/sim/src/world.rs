@@ -22,6 +22,8 @@ use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
 
 const ECANCELED: i32 = 125;
 const EIO: i32 = 5;
+/// What is written into a buffer that the kernel owns, so that nobody relies on its old content.
+pub(crate) const POISON: u8 = 0xa5;
 /// More in one wait is a client that asks to be woken over and over.
 const HAPPENINGS_MAX: u64 = 1_000_000;
 /// Where the wall clock starts: 2027-01-15, a moment like any other.
@@ -157,6 +159,12 @@ impl World {
         self.weather.scarce
     }
 
+    /// Whether clients may have to wait for others to leave before they are accepted.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.weather.sockets_max < 20
+    }
+
     /// Sockets that the server has not given up.
     #[must_use]
     pub fn sockets(&self) -> usize {
@@ -265,7 +273,7 @@ impl World {
     ) {
         let Self { disk, weather, random, .. } = self;
         self.reads += into.len();
-        let mut bytes = into.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<u8>>();
+        let mut bytes = vec![POISON; into.iter().map(|buffer| buffer.len()).sum()];
         let answer = disk.read(file, at, &mut bytes, weather, random);
         let (answer, takes) = self.with_outage(file, answer);
         let mut left = bytes.as_slice();

@@ -205,6 +205,11 @@ impl<K: Kernel> Station<K> {
         true
     }
 
+    /// Whether the last turn had to keep something.
+    pub(super) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Closes a file nobody reads.
     pub fn close_file(&mut self, file: FileId) {
         self.known.forget(file);

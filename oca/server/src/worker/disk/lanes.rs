@@ -178,12 +178,6 @@ impl Lanes {
         Ok(())
     }
 
-    /// Seats that wait for a turn on any device.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting
-    }
-
     /// Whether somebody waits for a turn that is there.
     #[must_use]
     pub fn is_idle_with_waiters(&self) -> bool {
@@ -330,7 +324,7 @@ mod tests {
         lanes.wake(&mut |seat| told.push(seat.slot));
         assert_eq!(told, [0], "one turn, one seat");
         lanes.wake_all(0, &mut |seat| told.push(seat.slot));
-        assert_eq!((told, lanes.waiting()), (vec![0, 1, 2, 3], 0));
+        assert_eq!((told, lanes.waiting), (vec![0, 1, 2, 3], 0));
     }
 
     #[test]

@@ -87,11 +87,11 @@ async fn a_night_from_window_to_progress() {
     let error = operator.put_plan(&plan).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::Conflict), "a serial counts once");
 
-    let orders = orders(&agent).await;
-    assert_eq!((orders.serial, orders.work), (7, Some(work)));
-    assert_eq!(orders.windows.len(), 1);
+    let given = orders(&agent).await;
+    assert_eq!((given.serial, given.work), (7, Some(work)));
+    assert_eq!(given.windows.len(), 1);
     let verifier = Verifier::new(&lab.nobody().ticket_keys().await.unwrap()).unwrap();
-    let claims = verifier.verify(&orders.fill_ticket, now()).unwrap();
+    let claims = verifier.verify(&given.fill_ticket, now()).unwrap();
     assert!(claims.allows_path("/o/00") && !claims.allows_path("/v/night/00"));
 
     let progress = FillReport {

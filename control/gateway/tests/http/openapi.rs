@@ -43,6 +43,7 @@ fn every_promised_route_is_described() {
         GET /v1/operator/fills|GET /v1/operator/live|GET /v1/operator/steer/explain
         POST /v1/operator/isps/{isp}/keys|GET /v1/operator/isp-keys
         DELETE /v1/operator/isp-keys/{key}
+        PUT /v1/operator/revocations/{subject}
         POST /v1/operator/tickets|POST /v1/appliance/report|GET /v1/appliance/orders
         POST /v1/appliance/fill-report|GET /v1/keys/tickets|GET /openapi.json|GET /healthz
         GET /metrics";

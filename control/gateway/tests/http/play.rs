@@ -48,7 +48,9 @@ async fn hls_has_one_pathway_an_appliance_and_declares_steering() {
     assert_eq!(fetched.headers()["access-control-allow-origin"], "*");
     let text = fetched.text().await.unwrap();
     assert!(text.starts_with("#EXTM3U\n"), "{text}");
-    let steering = format!("SERVER-URI=\"{}\"", answer.steering_url);
+    let pathways: Vec<&str> = answer.ranked.iter().map(|one| one.appliance.as_str()).collect();
+    let pathways = pathways.join(",");
+    let steering = format!("SERVER-URI=\"{}?pathways={pathways}\"", answer.steering_url);
     assert!(text.contains(&steering), "{text}");
     let first = &answer.ranked[0].appliance;
     assert!(text.contains(&format!(",PATHWAY-ID=\"{first}\"")), "{text}");
@@ -78,12 +80,7 @@ async fn dash_has_one_base_url_an_appliance_and_byte_ranges() {
             text.contains(&format!("<BaseURL serviceLocation=\"{}\">https://", place.appliance))
         );
     }
-    assert!(
-        text.contains(&format!(
-            "queryBeforeStart=\"true\">{}</ContentSteering>",
-            answer.steering_url
-        ))
-    );
+    assert!(text.contains(&format!("queryBeforeStart=\"true\">{}?pathways=", answer.steering_url)));
     for one in &night.renditions {
         assert!(text.contains(&format!("<BaseURL>{}.mp4</BaseURL>", one.media)), "{text}");
     }

@@ -1,6 +1,6 @@
 //! Content Steering of a play under way: what a player is told when the fleet changes.
 
-use control_types::play::PressPlay;
+use control_types::play::{PressPlay, SteeringManifest};
 
 use crate::lab::{Lab, Plan, title};
 
@@ -49,6 +49,53 @@ async fn the_answer_is_what_the_standard_spells() {
     for key in ["VERSION", "TTL", "RELOAD-URI", "PATHWAY-PRIORITY"] {
         assert!(json.get(key).is_some(), "{key} in {json}");
     }
+}
+
+#[tokio::test]
+async fn a_pathway_that_the_manifest_lacks_is_cloned() {
+    let lab = Lab::start().await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let (member, _, profile) = lab.member("ann@example.org").await;
+    let press = PressPlay { profile, title: night.id.clone() };
+    let answer = member.press_play(&press).await.unwrap();
+    let base = answer.ranked.last().unwrap().appliance.as_str();
+    for (dialect, whole) in [("_HLS_pathway", true), ("_DASH_pathway", false)] {
+        let url = format!("{}?pathways={base}&{dialect}={base}", answer.steering_url);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let manifest: SteeringManifest = serde_json::from_str(&text).unwrap();
+        assert!(manifest.reload_uri.ends_with(&format!("?pathways={base}")), "{text}");
+        let ids = manifest.pathway_clones.iter().map(|clone| clone.id.as_str());
+        let missing = manifest.pathway_priority.iter().map(String::as_str);
+        assert!(ids.eq(missing.filter(|id| *id != base)), "{text}");
+        for clone in &manifest.pathway_clones {
+            let place = answer.ranked.iter().find(|one| one.appliance.as_str() == clone.id);
+            let url = place.unwrap().base_url.split("/t/").next().unwrap();
+            let replaced = &clone.uri_replacement;
+            assert_eq!(clone.base_id, base);
+            assert_eq!(replaced.host.is_none(), whole, "{text}");
+            assert!(replaced.per_variant_uris.values().all(|uri| uri.starts_with(url)), "{text}");
+            assert_eq!(replaced.per_variant_uris.is_empty(), !whole, "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_play_that_was_taken_back_is_over() {
+    let lab = Lab::start().await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let (member, _, profile) = lab.member("ann@example.org").await;
+    let press = PressPlay { profile, title: night.id.clone() };
+    let answer = member.press_play(&press).await.unwrap();
+    lab.operator().revoke_tickets(&answer.play.to_string()).await.unwrap();
+    let refused = reqwest::get(&answer.hls_url).await.unwrap();
+    assert_eq!(refused.status(), 403);
+    assert!(lab.nobody().steering(answer.play, None).await.is_err());
+    let next = member.press_play(&press).await.unwrap();
+    assert_eq!(reqwest::get(&next.hls_url).await.unwrap().status(), 200);
 }
 
 #[tokio::test]

@@ -283,8 +283,23 @@ fn routes(mut bytes: Bytes<'_>, peers: &mut Peers) -> Result<BmpMessage, WireErr
         View::OutPre | View::OutPost => bgp::add_path(sent, received),
         View::InPre | View::InPost | View::LocRib => bgp::add_path(received, sent),
     };
-    let update = update(bytes.rest(), width, add, view)?;
+    let mut update = update(bytes.rest(), width, add, view)?;
+    if matches!(view, View::InPre | View::InPost) {
+        without_own_as(&mut update, sent.asn, peer.asn);
+    }
     Ok(BmpMessage::Routes { peer, view, update })
+}
+
+/// FRR writes what it received as if it sent it on, its own ASN in front. No path received from
+/// another AS begins with the router's own, or it would have been refused as a loop.
+fn without_own_as(update: &mut Update, own: u32, peer: u32) {
+    if own == peer || own == 0 {
+        return;
+    }
+    for path in update.announced.iter_mut().filter(|path| path.first_as == own) {
+        path.as_path_len = path.as_path_len.saturating_sub(1);
+        path.first_as = peer;
+    }
 }
 
 /// Some routers put path ids into their Loc-RIB without having said so. Read without them, an id

@@ -1,4 +1,4 @@
-//! OPEN messages, for the one capability that changes how updates are read: ADD-PATH (RFC 7911).
+//! OPEN messages, for what changes how updates are read: ADD-PATH (RFC 7911) and the speaker's ASN.
 //! Negotiates nothing; both messages are already sent when we see them.
 
 use super::{AddPath, Family, message_body};
@@ -8,6 +8,7 @@ use crate::wire_error::WireError;
 const TYPE_OPEN: u8 = 1;
 const PARAMETER_CAPABILITIES: u8 = 2;
 const PARAMETER_EXTENDED: u8 = 255;
+const CAPABILITY_WIDE_AS: u8 = 65;
 const CAPABILITY_ADD_PATH: u8 = 69;
 const RECEIVES: u8 = 1;
 const SENDS: u8 = 2;
@@ -15,6 +16,8 @@ const SENDS: u8 = 2;
 /// What one side of a session can do, as far as we care.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Capabilities {
+    /// 0 before its OPEN was seen.
+    pub asn: u32,
     sends: AddPath,
     receives: AddPath,
 }
@@ -34,10 +37,12 @@ pub(crate) fn capabilities(bytes: &mut Bytes<'_>) -> Result<Capabilities, WireEr
         return Err(WireError::Bad { what: "the type of an OPEN message", found: kind.into() });
     }
     let mut body = Bytes::new("a BGP open", body);
-    // Version, AS, hold time, identifier.
-    body.take(1 + 2 + 2 + 4)?;
+    body.u8()?;
+    let asn = u32::from(body.u16()?);
+    // Hold time, identifier.
+    body.take(2 + 4)?;
     let short = body.u8()?;
-    let mut found = Capabilities::default();
+    let mut found = Capabilities { asn, ..Capabilities::default() };
     let mut is_long = false;
     let mut left = body;
     // RFC 9072: 255 twice says that lengths are two bytes.
@@ -63,6 +68,9 @@ fn read(mut parameter: Bytes<'_>, found: &mut Capabilities) -> Result<(), WireEr
     while !parameter.is_empty() {
         let (kind, length) = (parameter.u8()?, parameter.u8()?);
         let mut value = parameter.part("a capability", length.into())?;
+        if kind == CAPABILITY_WIDE_AS {
+            found.asn = value.u32()?;
+        }
         if kind != CAPABILITY_ADD_PATH {
             continue;
         }

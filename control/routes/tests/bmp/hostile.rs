@@ -191,3 +191,19 @@ fn the_corpus_is_survived() {
     }
     assert!(files > 0, "the corpus is not there");
 }
+
+/// What two routers sent of one announcer: both say the same in their own way.
+#[test]
+fn real_routers_are_understood() {
+    for file in ["good-gobgp.bmp", "good-frr.bmp"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(file);
+        let mut router = Router::new(place());
+        let notes = router.say(&std::fs::read(path).unwrap());
+        let down = |note: &SessionNote| matches!(note, SessionNote::PeerDown { .. });
+        assert!(notes.iter().any(down), "{file}: {notes:?}");
+        assert_eq!(router.sees("11.1.0.1"), ["11.1.0.0/16 site/1"], "{file}: announced again");
+        assert_eq!(router.sees("2a00:1:2::1"), ["2a00:1:2::/48 site/1~"], "{file}: not yet");
+        let refused = router.routes.with(|rib| rib.refused(9));
+        assert_eq!(refused[0].prefix.to_string(), "12.5.0.0/16", "{file}");
+    }
+}

@@ -40,6 +40,9 @@ pub const HISTORY_MAX: usize = 200;
 /// Most events of one report.
 pub const EVENTS_MAX: usize = 64;
 
+/// Refused routes of one listing.
+pub const REFUSED_SHOWN_MAX: usize = 1_000;
+
 /// Shortest and longest life of a ticket the operator asks for, milliseconds.
 pub const TICKET_MS_MIN: u64 = 1_000;
 /// See [`TICKET_MS_MIN`].

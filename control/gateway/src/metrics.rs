@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
+use control_steering::Counted;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     TextEncoder,
@@ -27,6 +28,9 @@ pub(crate) struct Metrics {
     events: IntCounter,
     resume_late: IntCounter,
     live: IntGauge,
+    decisions: IntCounterVec,
+    placed: IntCounterVec,
+    complaints: IntCounterVec,
 }
 
 impl Metrics {
@@ -53,6 +57,27 @@ impl Metrics {
                 "control_resume_skipped_total",
                 "Plays that went on without their resume point because it was slow or failed.",
             )?,
+            decisions: IntCounterVec::new(
+                Opts::new(
+                    "control_steering_decisions_total",
+                    "Ranked lists, by why the first place is not the nearest appliance.",
+                ),
+                &["outcome"],
+            )?,
+            placed: IntCounterVec::new(
+                Opts::new(
+                    "control_steering_first_places_total",
+                    "Ranked lists, by the rule that placed the first.",
+                ),
+                &["rule"],
+            )?,
+            complaints: IntCounterVec::new(
+                Opts::new(
+                    "control_steering_complaints_total",
+                    "What players said of appliances: refused, or an object denied.",
+                ),
+                &["what"],
+            )?,
             live: IntGauge::new("control_live_plays", "Plays heard of in the last 30 seconds.")?,
         };
         let registry = &metrics.registry;
@@ -64,6 +89,9 @@ impl Metrics {
         registry.register(Box::new(metrics.events.clone()))?;
         registry.register(Box::new(metrics.resume_late.clone()))?;
         registry.register(Box::new(metrics.live.clone()))?;
+        registry.register(Box::new(metrics.decisions.clone()))?;
+        registry.register(Box::new(metrics.placed.clone()))?;
+        registry.register(Box::new(metrics.complaints.clone()))?;
         Ok(metrics)
     }
 
@@ -97,6 +125,24 @@ impl Metrics {
         self.live.set(count as i64);
     }
 
+    /// Steering counts for itself; a counter here only follows.
+    pub fn follow_steering(&self, counted: &Counted) {
+        let follow = |counters: &IntCounterVec, word: &str, count: u64| {
+            let counter = counters.with_label_values(&[word]);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        };
+        for (word, count) in &counted.outcomes {
+            follow(&self.decisions, word, *count);
+        }
+        follow(&self.decisions, "nobody", counted.nobody);
+        follow(&self.decisions, "last_good", counted.last_good);
+        for (word, count) in &counted.rules {
+            follow(&self.placed, word, *count);
+        }
+        follow(&self.complaints, "refused", counted.refusals);
+        follow(&self.complaints, "denied", counted.denials);
+    }
+
     fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -123,6 +169,11 @@ fn known_method(method: &Method) -> &'static str {
 pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Result<impl IntoResponse, Refusal> {
     let live = gateway.services().telemetry.live(gateway.now());
     gateway.metrics().set_live(live.sessions.len());
-    let text = gateway.metrics().text().map_err(|error| Refusal::internal(error.to_string()))?;
+    gateway.metrics().follow_steering(&gateway.services().steering.counted());
+    let mut text =
+        gateway.metrics().text().map_err(|error| Refusal::internal(error.to_string()))?;
+    let desk = gateway.services().routes.clone();
+    let routes = tokio::task::spawn_blocking(move || desk.metrics_text()).await;
+    text.extend(routes.map_err(|error| Refusal::internal(error.to_string()))?.into_bytes());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }

@@ -5,6 +5,8 @@ mod fleet;
 mod isps;
 mod live;
 mod plan;
+mod routes;
+mod steer;
 mod tickets;
 mod titles;
 mod windows;
@@ -20,6 +22,8 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(isps::routes())
         .merge(windows::routes())
         .merge(plan::routes())
+        .merge(routes::routes())
+        .merge(steer::routes())
         .merge(live::routes())
         .merge(tickets::routes())
 }

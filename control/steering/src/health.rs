@@ -179,10 +179,9 @@ fn load_per_mille(record: &ApplianceRecord, report: &ApplianceReport) -> u32 {
     let members = record.detail.connections_max;
     let members = members.map_or(0, |most| share(report.connections, most));
     let machine = report.more.machine.unwrap_or_default();
-    // A port or a processor that is full says so however few bits that is; the processor only near
-    // its end, because a busy one that keeps up is no reason to send anybody away.
-    let cpu = if machine.cpu_per_mille >= 950 { machine.cpu_per_mille } else { 0 };
-    bits.max(members).max(machine.nic_per_mille).max(cpu).min(10_000)
+    // The processor is shown and not asked: a busy one that keeps up sends nobody away, and one that
+    // does not shows in errors and in the time to the first byte.
+    bits.max(members).max(machine.nic_per_mille).min(10_000)
 }
 
 /// Until the set that was asked for comes, the last one stands: mostly right beats nothing.

@@ -419,7 +419,11 @@ fn rule_at(list: &[Verdict], at: usize, packing: &Packing, policy: &Policy) -> R
         return rule;
     }
     if at == 0 {
-        let below = list[1..].iter().find(|other| other.key >= own.key);
+        let below = |is_moved: bool| {
+            let mut others = list[1..].iter();
+            others.find(|other| other.moved.is_some() == is_moved && other.key >= own.key)
+        };
+        let below = below(false).or_else(|| below(true));
         return below.map_or(Rule::Only, |below| told_apart(own, below, packing, policy));
     }
     let before = &list[at - 1];

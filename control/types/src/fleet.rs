@@ -232,7 +232,7 @@ pub struct MachineReport {
     pub nic_per_mille: u32,
     /// Media requests answered from memory, per mille; 0 without requests.
     pub hot_per_mille: u32,
-    /// Median time to the first byte, milliseconds; 0 without requests.
+    /// Mean time to the first byte, milliseconds; 0 without requests.
     pub first_byte_ms: u32,
 }
 

@@ -1,6 +1,9 @@
 //! Tells control how this appliance is, and takes keys and the wish to drain from its answer.
 //! Woken by a timer; control may be away for as long as it likes.
 
+mod content;
+mod machine;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,6 +13,8 @@ use control_client::{ClientError, ControlClient, Credential};
 use control_types::ApplianceId;
 use control_types::fleet::{ApplianceReport, ReportAnswer, ReportDetail, VolumeReport};
 
+use self::content::{Content, ContentTeller};
+use self::machine::{Counted, MachineWatch};
 use super::Admin;
 use crate::config::Config;
 use crate::library::Library;
@@ -84,6 +89,8 @@ pub(super) struct Reporter {
     run: uuid::Uuid,
     sequence: u64,
     want_content: bool,
+    content: ContentTeller,
+    machine: MachineWatch,
     /// Bytes sent and when, at the last report.
     last: (u64, Instant),
     /// What was last said about control, so that it is said once.
@@ -98,6 +105,8 @@ impl Reporter {
             run: uuid::Uuid::new_v4(),
             sequence: 0,
             want_content: false,
+            content: ContentTeller::default(),
+            machine: MachineWatch::new(),
             last: (0, Instant::now()),
             said: String::new(),
         }
@@ -105,16 +114,19 @@ impl Reporter {
 
     /// Reports again and again.
     pub(super) async fn run(&mut self) {
-        let mut timer = tokio::time::interval(self.fleet.every);
-        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            timer.tick().await;
+            let began = Instant::now();
             let client = self.fleet.client.clone();
             self.report(&client).await;
             if self.want_content {
-                // Control waits for the list: no reason to make it wait for the timer too.
+                // Control waits for the set: no reason to make it wait for the timer too.
                 self.report(&client).await;
             }
+            if self.content.has_nameless() {
+                self.report(&client).await;
+            }
+            let pause = jittered(self.fleet.every);
+            tokio::time::sleep(pause.saturating_sub(began.elapsed())).await;
         }
     }
 
@@ -135,6 +147,7 @@ impl Reporter {
                     self.admin.found_bad.lock().expect("no holder of this lock panics");
                 found_bad.retain(|object| !told.contains(object));
                 drop(found_bad);
+                self.content.answered(answer.want_content, answer.unnamed.clone());
                 self.take(answer);
             }
             Err(error) => {
@@ -196,13 +209,16 @@ impl Reporter {
             errors_total += if is_ours(outcome, ending) { count } else { 0 };
         }
         self.sequence += 1;
-        let (content_digest, content) = match &*admin.library {
-            Library::Sealed(sealed) => {
-                let index = sealed.index();
-                (index.content_digest(), self.want_content.then(|| index.held()))
-            }
-            Library::Lab(_) => (String::new(), None),
+        let Content { digest: content_digest, held, named } = match &*admin.library {
+            Library::Sealed(sealed) if self.want_content => self.content.tell_all(&sealed.index()),
+            Library::Sealed(sealed) => self.content.tell(&sealed.index()),
+            Library::Lab(_) => Content { digest: String::new(), held: None, named: Vec::new() },
         };
+        let hits = counters().map(|c| c.hot_hits.get()).sum();
+        let misses = counters().map(|c| c.hot_misses.get()).sum();
+        let answers = counters().map(|c| c.first_byte.count()).sum();
+        let micros = counters().map(|c| c.first_byte.sum_us.get()).sum();
+        let machine = self.machine.look(&Counted { hits, misses, answers, micros });
         ApplianceReport {
             appliance: self.fleet.appliance.clone(),
             media_url: admin.media_url.clone(),
@@ -216,14 +232,31 @@ impl Reporter {
             errors_total,
             volumes: volumes(admin),
             content_digest,
-            content,
+            content: None,
             quarantined: admin.found_bad.lock().expect("no holder of this lock panics").clone(),
             more: ReportDetail {
+                held,
+                named,
+                leaving: admin.is_leaving(),
+                next_report_ms: next_report_ms(self.fleet.every),
+                machine: Some(machine),
                 revoked_digest: Some(admin.gate.revoked_digest()),
                 ..ReportDetail::default()
             },
         }
     }
+}
+
+/// Within a tenth of `every` to both sides, so that a fleet that lost control together does not come
+/// back to it together for ever.
+fn jittered(every: Duration) -> Duration {
+    let random = (uuid::Uuid::new_v4().as_u128() >> 64) as u32 % 201;
+    every * (900 + random) / 1_000
+}
+
+/// Longest pause that [`jittered`] makes.
+fn next_report_ms(every: Duration) -> u64 {
+    u64::try_from(every.as_millis()).unwrap_or(u64::MAX).saturating_mul(11) / 10
 }
 
 fn volumes(admin: &Admin) -> Vec<VolumeReport> {

@@ -26,6 +26,7 @@ impl FakeControl {
             drain: false,
             unnamed: control_types::content::HeldKeys::default(),
             ticket_keys: TicketKeys::default(),
+            revoked: None,
         };
         let answer = Arc::new(Mutex::new(answer));
         let (tell, reports) = channel();
@@ -110,16 +111,17 @@ fn control_learns_what_we_hold_and_teaches_keys_that_survive_it() {
     let first = control.report("a first report", |_| true);
     assert_eq!(first.appliance.as_str(), "edge-a1");
     assert_eq!(first.media_url, format!("http://{}", appliance.media));
-    assert!(first.content.is_none() && !first.draining && first.volumes[0].healthy);
+    assert!(first.more.held.is_none() && !first.draining && first.volumes[0].healthy);
     assert_eq!(appliance.get(&path).text(), "ticket_forged", "no keys yet");
     {
         let mut answer = control.answer.lock().unwrap();
         answer.want_content = true;
         answer.ticket_keys.keys.push(appliance.setup.signer.verification_key());
     }
-    let full = control.report("the content", |report| report.content.is_some());
-    let content = full.content.unwrap();
-    assert_eq!((content.len(), content[0].object, content[0].bytes), (1, object, 3000));
+    let full = control.report("the content", |report| report.more.held.is_some());
+    let held = full.more.held.unwrap();
+    let key = control_types::content::held_key(&object, control_types::fleet::DiskClass::Ssd);
+    assert_eq!((held.added.as_slice(), held.objects, held.bytes), (&[key][..], 1, 3000));
     assert_eq!(full.content_digest, first.content_digest);
     assert!(full.sequence > first.sequence && full.run == first.run);
     control.answer.lock().unwrap().want_content = false;

@@ -134,6 +134,25 @@ impl Incoming {
         Ok(())
     }
 
+    /// Another handle on the unfinished file.
+    pub(crate) fn opened(&self) -> Result<File, StoreError> {
+        self.file.try_clone().map_err(StoreError::io(&self.part_path, "open again"))
+    }
+
+    /// Marks chunk `index` done if the bytes that are in the file already are right.
+    pub(crate) fn confirm(&mut self, index: u32, chunk: &mut Vec<u8>) -> Result<bool, StoreError> {
+        let Some(range) = self.seal.chunk_range(index) else { return Ok(false) };
+        chunk.resize((range.end - range.start) as usize, 0);
+        self.file
+            .read_exact_at(chunk, self.seal.payload_offset() + range.start)
+            .map_err(StoreError::io(&self.part_path, "read back a chunk"))?;
+        let is_right = self.seal.verify_chunk(index, chunk);
+        if is_right {
+            self.mark_done(index)?;
+        }
+        Ok(is_right)
+    }
+
     /// Makes the object durable, gives it its place, and lists it; returns where it is. Either the
     /// whole object is published or, at a crash or error, nothing is and the next run goes on here.
     ///
@@ -250,7 +269,7 @@ fn full_or(
 }
 
 /// Makes `objects/ab/cd` durable up to `objects`, and returns it.
-fn make_object_dir(object: &Path) -> Result<&Path, StoreError> {
+pub(crate) fn make_object_dir(object: &Path) -> Result<&Path, StoreError> {
     let dir = object.parent().expect("an object's path has a directory");
     if !dir.is_dir() {
         fs::create_dir_all(dir).map_err(StoreError::io(dir, "create the directory"))?;

@@ -24,6 +24,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adopt;
 pub mod error;
 pub mod incoming;
 pub mod index;
@@ -37,12 +38,14 @@ pub mod tail;
 pub mod volume;
 pub mod writer;
 
+pub use adopt::Adopted;
 pub use error::StoreError;
 pub use incoming::Incoming;
 pub use index::{Entry, Index, Loaded};
 pub use journal::{Kind, Record};
 pub use media_type::MediaType;
 pub use quarantine::{Emptied, QuarantineBound};
+pub use scan::seal_of_file;
 pub use scrub::{CheckReport, Depth, Finding, ObjectReader, Scrub, Verdict, check};
 pub use seal::{SEAL_ALIGN_BYTES, Seal, SealError, seal_reader};
 pub use tail::{Change, Polled, Tail};

@@ -370,6 +370,13 @@ impl Writer {
         Ok(())
     }
 
+    /// Leaves the mark by which the next writer finishes a publish that is cut short.
+    pub(crate) fn mark_publishing(&self, object: &ObjectId) -> Result<PathBuf, StoreError> {
+        let mark = self.mark(object, ".part.done");
+        File::create(&mark).map_err(StoreError::io(&mark, "leave a mark"))?;
+        Ok(mark)
+    }
+
     fn mark(&self, object: &ObjectId, suffix: &str) -> PathBuf {
         self.volume().incoming_dir().join(format!("{object}{suffix}"))
     }

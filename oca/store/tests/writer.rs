@@ -7,13 +7,15 @@
 mod kit;
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use control_types::fleet::DiskClass;
 use kit::{CHUNK, payload, publish, seal, volume, write_missing};
 use oca_store::{
-    Change, Depth, Imported, Index, Kind, ObjectReader, QuarantineBound, StoreError, Verdict,
-    Volume, Writer, check, report_bad,
+    Adopted, Change, Depth, Imported, Index, Kind, ObjectReader, QuarantineBound, StoreError,
+    Verdict, Volume, Writer, check, report_bad,
 };
 
 fn text(error: &StoreError) -> String {
@@ -307,4 +309,41 @@ fn a_retired_object_is_off_the_list_and_its_file_stays_until_readers_have_follow
     drop(writer);
     let writer = Writer::open(&volume, "test").unwrap();
     assert!(!writer.holds(&object) && !volume.object_path(&object).exists());
+}
+
+#[test]
+fn files_are_adopted_without_a_copy_where_they_can_be_and_checked_wherever_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        volume(&dir.path().join(name))
+    });
+    let (first, second) =
+        (Writer::open(&one, "test").unwrap(), Writer::open(&two, "test").unwrap());
+    let bytes = payload(1, 3 * CHUNK + 5);
+    let object = publish(&first, &bytes).unwrap().object();
+    assert_eq!(second.adopt_sealed(&one.object_path(&object)).unwrap(), Adopted::Linked);
+    assert_eq!(second.adopt_sealed(&one.object_path(&object)).unwrap(), Adopted::AlreadyHeld);
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_eq!(inode(&one.object_path(&object)), inode(&two.object_path(&object)));
+
+    let plain = dir.path().join("film.mp4");
+    let bytes = payload(2, 2 * CHUNK + 77);
+    fs::write(&plain, &bytes).unwrap();
+    let adopted = second.adopt_plain(&plain, seal(&bytes)).unwrap();
+    assert!(matches!(adopted, Adopted::Shared | Adopted::Copied), "{adopted:?}");
+    assert!(second.holds(&seal(&bytes).object()));
+
+    // Changed since it was sealed, cut, or rotten: refused, and nothing is published.
+    fs::write(&plain, payload(3, 2 * CHUNK + 77)).unwrap();
+    let other = seal(&payload(4, 2 * CHUNK + 77));
+    assert!(second.adopt_plain(&plain, other.clone()).is_err());
+    let bad = publish(&first, &payload(5, CHUNK)).unwrap().object();
+    let mut rotten = fs::read(one.object_path(&bad)).unwrap();
+    *rotten.last_mut().unwrap() ^= 1;
+    fs::write(one.object_path(&bad), rotten).unwrap();
+    let refused = second.adopt_sealed(&one.object_path(&bad));
+    assert!(matches!(refused, Err(StoreError::BadChunk { chunk: 0, .. })), "{refused:?}");
+    assert_eq!(second.held().len(), 2);
+    assert!(check(&two, Depth::Payload).unwrap().bad.is_empty());
 }

@@ -1,4 +1,9 @@
-//! `ocactl store`: objects in local volumes. Needs no control plane and never writes.
+//! `ocactl store`: objects in local volumes. Needs no control plane. What writes takes the volume's
+//! lock, as the fill agent does.
+
+mod evict;
+mod import;
+mod scrub;
 
 use std::path::PathBuf;
 
@@ -23,6 +28,12 @@ pub enum Store {
         #[arg(long)]
         deep: bool,
     },
+    /// Read every byte at a bounded rate; can mark what is bad for repair. Exit code 1 if any is.
+    Scrub(scrub::ScrubVolumes),
+    /// Adopt files that are on this machine, without copying where the file system can share.
+    Import(import::Import),
+    /// Take objects away by hand.
+    Evict(evict::Evict),
     /// All objects.
     Ls {
         /// Volume folders.
@@ -46,6 +57,9 @@ pub enum Store {
 pub fn run(verb: &Store) -> Result<Shown, Failure> {
     match verb {
         Store::Check { volume, deep } => run_check(volume, *deep),
+        Store::Scrub(asked) => scrub::run(asked),
+        Store::Import(asked) => import::run(asked),
+        Store::Evict(asked) => evict::run(asked),
         Store::Ls { volume } => {
             let index = load(volume)?;
             let mut rows: Vec<Vec<String>> = index

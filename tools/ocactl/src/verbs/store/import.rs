@@ -1,0 +1,210 @@
+//! `ocactl store import`: adopts what already lies on this machine. Says of each file what it would
+//! do or did; copies only what the file system cannot share.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use control_types::TitleId;
+use control_types::fleet::DiskClass;
+use oca_store::{Adopted, MediaType, Volume, Writer, seal_of_file, seal_reader};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::quantities::show_bytes;
+use crate::shown::Shown;
+
+#[derive(Args)]
+pub struct Import {
+    /// The volume that takes them. Its fill agent must be stopped.
+    #[arg(long, value_name = "FOLDER")]
+    volume: PathBuf,
+    /// Files, or folders to look through: sealed objects, or plain files. A plain file becomes an
+    /// object of --title, or of the title its folder is called after.
+    #[arg(required = true)]
+    from: Vec<PathBuf>,
+    /// Title of plain files.
+    #[arg(long)]
+    title: Option<TitleId>,
+    /// Say what would be done and do nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Remove each file here once its object is published.
+    #[arg(long)]
+    remove: bool,
+}
+
+/// What one file is.
+enum Found {
+    Sealed(PathBuf),
+    Plain(PathBuf, TitleId),
+    Refused(PathBuf, String),
+}
+
+/// Imports.
+///
+/// # Errors
+/// When the volume is not there or is being written. Files that cannot be imported are in the
+/// answer, and make the exit code 1.
+pub fn run(import: &Import) -> Result<Shown, Failure> {
+    let volume = Volume::open(&import.volume, DiskClass::Hdd)?;
+    let mut files = Vec::new();
+    for from in &import.from {
+        list(from, &mut files)?;
+    }
+    let found = files.into_iter().map(|path| what_is(path, import.title.as_ref()));
+    let found: Vec<Found> = found.collect();
+    let writer = match import.dry_run {
+        true => None,
+        false => Some(Writer::open(&volume, "ocactl store import")?),
+    };
+    let mut rows = Vec::new();
+    let mut values = Vec::new();
+    let mut refused = 0;
+    for one in &found {
+        let (path, outcome) = import_one(one, writer.as_ref(), import.remove);
+        let bytes = path.metadata().map_or(0, |meta| meta.len());
+        refused += usize::from(outcome.is_err());
+        let said = outcome.unwrap_or_else(|why| format!("refused: {why}"));
+        values.push(json!({ "file": path, "bytes": bytes, "outcome": said }));
+        rows.push(vec![path.display().to_string(), show_bytes(bytes), said]);
+    }
+    let value = json!({ "files": values, "refused": refused, "dry_run": import.dry_run });
+    let mut shown = Shown::table(&value, &["file", "bytes", "outcome"], rows, "no files there");
+    shown.exit = u8::from(refused > 0);
+    Ok(shown)
+}
+
+/// Every regular file below `path`; links are not followed.
+fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let broken = |error| Failure(format!("cannot read {}: {error}", path.display()));
+    let kind = path.symlink_metadata().map_err(broken)?.file_type();
+    if kind.is_file() {
+        files.push(path.to_owned());
+    } else if kind.is_dir() {
+        let entries: Result<Vec<_>, _> = path.read_dir().map_err(broken)?.collect();
+        let mut paths: Vec<PathBuf> =
+            entries.map_err(broken)?.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            list(&path, files)?;
+        }
+    }
+    Ok(())
+}
+
+fn what_is(path: PathBuf, title: Option<&TitleId>) -> Found {
+    if seal_of_file(&path).is_ok() {
+        return Found::Sealed(path);
+    }
+    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    match title.cloned().or_else(|| folder.and_then(|name| name.parse().ok())) {
+        Some(title) => Found::Plain(path, title),
+        None => {
+            let why = "not a sealed object, and no title: give --title or put it into a folder \
+                       called after its title";
+            Found::Refused(path, why.to_owned())
+        }
+    }
+}
+
+fn import_one<'a>(
+    one: &'a Found,
+    writer: Option<&Writer>,
+    remove: bool,
+) -> (&'a Path, Result<String, String>) {
+    let (path, adopted) = match (one, writer) {
+        (Found::Refused(path, why), _) => return (path, Err(why.clone())),
+        (Found::Sealed(path), None) => {
+            return (path, Ok("would be linked, or copied from another disk".to_owned()));
+        }
+        (Found::Plain(path, title), None) => {
+            return (path, Ok(format!("would be sealed as {title}; blocks shared if possible")));
+        }
+        (Found::Sealed(path), Some(writer)) => (path, writer.adopt_sealed(path)),
+        (Found::Plain(path, title), Some(writer)) => (path, adopt_plain(writer, path, title)),
+    };
+    let said = match adopted {
+        Err(error) => return (path, Err(error.to_string())),
+        Ok(Adopted::AlreadyHeld) => "already here".to_owned(),
+        Ok(Adopted::Linked) => "linked: do not write to this file any more".to_owned(),
+        Ok(Adopted::Shared) => "brought over by the kernel".to_owned(),
+        Ok(Adopted::Copied) => "copied".to_owned(),
+    };
+    if remove && let Err(error) = std::fs::remove_file(path) {
+        return (path, Err(format!("{said}, and cannot be removed here: {error}")));
+    }
+    (path, Ok(said))
+}
+
+fn adopt_plain(
+    writer: &Writer,
+    path: &Path,
+    title: &TitleId,
+) -> Result<Adopted, oca_store::StoreError> {
+    let io = |source| oca_store::StoreError::Io { path: path.into(), doing: "read", source };
+    let file = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
+    let seal = seal_reader(file, title.clone(), media_type(path)).map_err(io)?;
+    writer.adopt_plain(path, seal)
+}
+
+fn media_type(path: &Path) -> MediaType {
+    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+        "mp4" | "m4s" | "cmfv" => MediaType::VideoMp4,
+        "m4a" | "cmfa" => MediaType::AudioMp4,
+        "m3u8" => MediaType::HlsPlaylist,
+        "mpd" => MediaType::DashManifest,
+        "vtt" => MediaType::WebVtt,
+        "jpg" | "jpeg" => MediaType::Jpeg,
+        "json" => MediaType::Json,
+        "txt" => MediaType::Text,
+        _ => MediaType::Octets,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_adopted_once_and_its_mistakes_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = dir.path().join("volume");
+        let films = dir.path().join("films");
+        std::fs::create_dir(&volume).unwrap();
+        std::fs::create_dir_all(films.join("harbour")).unwrap();
+        std::fs::create_dir_all(films.join("No Title")).unwrap();
+        std::fs::write(films.join("harbour/720p.mp4"), vec![7; 300_000]).unwrap();
+        std::fs::write(films.join("No Title/x.bin"), b"x").unwrap();
+        let mut import = Import {
+            volume: volume.clone(),
+            from: vec![films.clone()],
+            title: None,
+            dry_run: true,
+            remove: false,
+        };
+        let dry = run(&import).unwrap();
+        assert_eq!((dry.exit, dry.value["files"].as_array().map(Vec::len)), (1, Some(2)));
+        assert!(!volume.join("journal").exists(), "a dry run writes nothing");
+        import.dry_run = false;
+        let told = run(&import).unwrap();
+        assert!(told.text.contains("refused: not a sealed object"), "{}", told.text);
+        let again = run(&import).unwrap();
+        assert!(again.text.contains("already here"), "{}", again.text);
+        // Its own objects, adopted by another volume: linked, and then taken away here.
+        let other = dir.path().join("other");
+        std::fs::create_dir(&other).unwrap();
+        let objects = volume.join("objects");
+        let import = Import {
+            volume: other,
+            from: vec![objects],
+            title: None,
+            dry_run: false,
+            remove: true,
+        };
+        let linked = run(&import).unwrap();
+        assert_eq!(linked.exit, 0, "{}", linked.text);
+        assert!(linked.text.contains("linked"), "{}", linked.text);
+    }
+}

@@ -222,7 +222,8 @@ impl Disk {
         let before = self.cache.range(..=(path.clone(), at)).next_back();
         let Some(((name, start), kept)) = before else { return Vec::new() };
         let (name, start) = (name.clone(), *start);
-        let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+        // The entry before may be another file's, and start anywhere.
+        let from = usize::try_from(at.saturating_sub(start)).unwrap_or(usize::MAX);
         if name != path || from >= kept.len() {
             return Vec::new();
         }

@@ -26,10 +26,15 @@ pub const SLOTS_PER_DAY: usize = 288;
 
 /// Days of the past that a belief looks at: a week, so that every weekday is in it.
 const BELIEF_DAYS: usize = 7;
-/// Least believed: this share of the lowest of those days.
-const BELIEF_LOW: f64 = 0.7;
-/// Most believed: this many times the highest of those days.
-const BELIEF_HIGH: f64 = 1.15;
+/// Slots before and after the same time of day that it looks at too: bursts come at no fixed time.
+const BELIEF_SLOTS: usize = 12;
+/// Least believed: this share of the lowest of those samples.
+const BELIEF_LOW: f64 = 0.8;
+/// Most believed: this many times the highest of them.
+const BELIEF_HIGH: f64 = 1.25;
+
+/// Share of the level that is filled up to: beliefs come from a week, and a week is short.
+const LEVEL_SHARE: f64 = 0.9;
 
 /// What a slot still to come is believed to carry without fill, bits per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ impl Month<'_> {
     /// Bits per second that fill may add in each slot still to come.
     #[must_use]
     pub fn room_bps(&self) -> Vec<u64> {
-        let level = self.level_bps();
+        let level = (self.level_bps() as f64 * LEVEL_SHARE) as u64;
         self.ahead.iter().map(|belief| level.saturating_sub(belief.high_bps)).collect()
     }
 }
@@ -93,18 +98,21 @@ impl Month<'_> {
 /// reach back into earlier months.
 #[must_use]
 pub fn beliefs(history: &[u64], slots: usize) -> Vec<Belief> {
-    let same_time = |slot: usize| {
+    let around = |slot: usize| {
         let back = SLOTS_PER_DAY - slot % SLOTS_PER_DAY;
         (0..BELIEF_DAYS)
             .filter_map(move |day| history.len().checked_sub(back + day * SLOTS_PER_DAY))
-            .map(|at| history[at])
+            .flat_map(|at| {
+                let last = (at + BELIEF_SLOTS).min(history.len() - 1);
+                history[at.saturating_sub(BELIEF_SLOTS)..=last].iter().copied()
+            })
     };
     let day: Vec<Belief> = (0..SLOTS_PER_DAY.min(slots))
         .map(|slot| {
-            let Some(low) = same_time(slot).min() else {
+            let Some(low) = around(slot).min() else {
                 return Belief { low_bps: 0, high_bps: u64::MAX };
             };
-            let high = same_time(slot).max().unwrap_or(u64::MAX);
+            let high = around(slot).max().unwrap_or(u64::MAX);
             Belief {
                 low_bps: (low as f64 * BELIEF_LOW) as u64,
                 high_bps: (high as f64 * BELIEF_HIGH) as u64,

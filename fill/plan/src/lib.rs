@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod billing;
+pub mod fleet;
 pub mod forecast;
 mod hash;
 mod knobs;
@@ -34,7 +35,7 @@ mod tier;
 pub use hash::{draw, name_key};
 pub use knobs::Knobs;
 pub use library::Library;
-pub use place::{Candidate, Holdings, SEATS_MAX, Seat, Shelf, Spot, copies, place};
+pub use place::{Candidate, Holdings, SEATS_MAX, Seat, Shelf, Spot, copies, place, place_settled};
 pub use plan::plan;
 pub use room::{Room, footprint};
 pub use schedule::{Night, Nights, Schedule, ScheduleError};

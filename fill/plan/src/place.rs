@@ -7,7 +7,8 @@
 //!    where it pays back before what it brings is pushed out again (the break-even rule).
 //! 2. Bids are taken highest first while there is room. A parcel goes to the box that draws highest
 //!    for it (rendezvous, weighted by room), so that a box that joins or leaves moves its own share
-//!    only; where that box is full, to the one that has most of it already, then by draw.
+//!    only; where that box is full, or settled and a neighbour has the parcel, to the one that has
+//!    most of it already, then by draw.
 //! 3. Room that is left takes further copies, densest first, and pushes nothing out for them: a
 //!    copy costs bytes inside the site only, and lets a box fail without a trip to the origin.
 //! 4. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
@@ -32,6 +33,9 @@ use crate::room::Room;
 /// Most boxes placed together; a larger site is placed in groups of this many. A copy set is kept
 /// as one bit a box.
 pub const SEATS_MAX: usize = 128;
+
+/// Share of its room that a box holds when it is settled.
+const SETTLED_SHARE: f64 = 0.85;
 
 /// Most walks for one group. A second one is due when what fits neither kind of disk alone, while
 /// it fits both together, comes to more than a thousandth of the room.
@@ -186,6 +190,44 @@ pub fn place(
     shelves
 }
 
+/// [`place`], repeated on its own result until that adds nothing, so that planning the planned
+/// state changes nothing. For groups small enough that a second walk costs nothing; in large ones
+/// the few parcels it is about do not matter.
+#[must_use]
+pub fn place_settled(
+    library: &Library,
+    candidates: &[Candidate],
+    seats: &[Seat],
+    knobs: &Knobs,
+) -> Vec<Shelf> {
+    let mut shelves = place(library, candidates, seats, knobs);
+    for _ in 0..ROUNDS_MAX {
+        let mut then = seats.to_vec();
+        for (seat, shelf) in then.iter_mut().zip(&shelves) {
+            if !seat.lasting {
+                seat.held = Holdings::none(library.objects());
+            }
+            shelf.iter().for_each(|spot| seat.held.put(spot.object, spot.class));
+        }
+        let next = place(library, candidates, &then, knobs);
+        let mut adds = then.iter().zip(&next).flat_map(|(seat, shelf)| {
+            shelf.iter().filter(|spot| seat.held.class(spot.object).is_none())
+        });
+        let added = adds.next().is_some();
+        shelves = next;
+        if !added {
+            break;
+        }
+    }
+    // An object that a round let go and another took back is where it always was.
+    for (seat, shelf) in seats.iter().zip(&mut shelves) {
+        for spot in shelf {
+            spot.class = seat.held.class(spot.object).unwrap_or(spot.class);
+        }
+    }
+    shelves
+}
+
 /// What a copy of a parcel offers for its place.
 #[derive(Clone, Copy)]
 struct Bid {
@@ -210,6 +252,8 @@ struct Table<'a> {
     placed: Vec<u128>,
     /// Candidates of each box in the order they were taken.
     taken: Vec<Vec<u32>>,
+    /// Boxes that are full already, or nearly so.
+    settled: Vec<bool>,
     /// All boxes are equally large: draws need no weighing.
     even: bool,
 }
@@ -230,7 +274,12 @@ impl<'a> Table<'a> {
             };
             seat.room.total().saturating_sub(kept)
         });
+        let settled = seats.iter().map(|seat| {
+            let held: u64 = seat.held.iter().map(|(object, _)| library.size(object)).sum();
+            held as f64 >= SETTLED_SHARE * seat.room.total() as f64
+        });
         Self {
+            settled: settled.collect(),
             library,
             candidates,
             seats,
@@ -314,7 +363,13 @@ impl<'a> Table<'a> {
         let home = (0..self.seats.len())
             .filter(open)
             .max_by(|a, b| self.weighed(*a, candidate).total_cmp(&self.weighed(*b, candidate)))?;
-        if self.fits(home, at) {
+        // A box that is full of its own takes nothing off a neighbour that has it: only one that is
+        // new, or has lost a disk, draws its share to itself.
+        let stays = |seat: usize| {
+            seat != home && self.held_share(seat, candidate) > 0.5 && self.fits(seat, at)
+        };
+        let is_kept = self.settled[home] && (0..self.seats.len()).filter(open).any(stays);
+        if self.fits(home, at) && (!is_kept || self.held_share(home, candidate) > 0.5) {
             return Some(home);
         }
         let others = (0..self.seats.len()).filter(open).filter(|seat| *seat != home);

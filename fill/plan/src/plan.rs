@@ -164,7 +164,7 @@ impl<'a> Fleet<'a> {
         };
         let seats: Vec<Seat> = members.iter().map(|at| self.seat(*at, &parcels)).collect();
         let counts = place::copies(&candidates, members.len(), self.knobs);
-        let shelves = place::place(&library, &candidates, &seats, self.knobs);
+        let shelves = place::place_settled(&library, &candidates, &seats, self.knobs);
         for ((at, seat), shelf) in members.iter().zip(&seats).zip(&shelves) {
             let mut errand = self.errand(*at, shelf, &parcels, &counts);
             let moves = tier::moves(&library, seat, shelf, heat, self.knobs.moves_bytes_max);

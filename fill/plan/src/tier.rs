@@ -13,7 +13,7 @@ use crate::library::Library;
 use crate::place::{Seat, Spot};
 
 /// How many times hotter an object must be than what makes room for it on flash.
-const MOVE_GAIN: f64 = 1.5;
+const MOVE_GAIN: f64 = 1.25;
 
 /// One move, in the order to make them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

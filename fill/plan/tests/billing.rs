@@ -33,14 +33,14 @@ fn without_any_knowledge_nothing_is_filled() {
 
 #[test]
 fn quiet_hours_of_a_daily_rhythm_have_room_and_evenings_have_none() {
-    let day = |slot: usize| if (216..276).contains(&slot) { 10_000_000 } else { 1_000_000 };
+    let day = |slot: usize| if (200..288).contains(&slot) { 10_000_000 } else { 1_000_000 };
     let history: Vec<u64> = (0..10 * SLOTS_PER_DAY).map(|slot| day(slot % SLOTS_PER_DAY)).collect();
     let ahead = beliefs(&history, 20 * SLOTS_PER_DAY);
     let month = Month { measured: &history, ahead: &ahead, percentile: 0.95 };
     assert_eq!(month.level_bps(), 10_000_000);
     let room = month.room_bps();
     assert_eq!(room[240], 0);
-    assert!(room[24] > 8_000_000);
+    assert!(room[24] > 7_000_000);
 }
 
 #[test]

@@ -1,4 +1,33 @@
 //! A demand trace replayed through forecast, plan, windows and tiers, beside the policies of others.
-//! Pure: never reads a file or a clock.
+//! Pure: never reads a file or a clock, and a seed or a trace gives the same figures everywhere.
+//!
+//! ```text
+//! trace.rs     the line format: titles, objects, plays       generate.rs  one made from a seed
+//! setting.rs   sites, boxes, the window, the knobs           chance.rs    its random numbers
+//! demand.rs    plays cut into 5-minute reads                 report.rs    what came of it
+//! replay.rs    one policy over the whole trace
+//!   night.rs   ours: forecast -> fill_plan::place -> window -> boxes.rs
+//!   cache.rs   LRU and LFU on demand                         bound.rs     the clairvoyant bound
+//! ```
 
 #![forbid(unsafe_code)]
+
+mod bound;
+mod boxes;
+mod cache;
+mod chance;
+mod demand;
+mod error;
+mod generate;
+mod night;
+mod replay;
+mod report;
+mod setting;
+mod trace;
+
+pub use error::SimulateError;
+pub use generate::{Generator, Region, generate};
+pub use replay::{Policy, Progress, simulate};
+pub use report::{PolicyReport, SiteReport, TierShares};
+pub use setting::{BoxSetting, Setting, SiteSetting, WindowSetting};
+pub use trace::{Object, Play, Title, Trace};

@@ -1,0 +1,464 @@
+//! Our policy: every night a forecast from the days before, a plan by `fill_plan::place`, and pulls
+//! in its order inside the window, under the window's cap and at the rate that leaves the billed
+//! percentile alone. Uses nothing that a director would not know, but for `Foresight`.
+
+use std::collections::HashMap;
+
+use control_types::fleet::DiskClass;
+use fill_plan::billing::{Month, beliefs};
+use fill_plan::forecast::{Forecast, TitleShape, Tuning};
+use fill_plan::{Candidate, Library, Room, Seat, footprint, moves, name_key, place};
+
+use crate::boxes::{Served, Site};
+use crate::chance::Chance;
+use crate::demand::{Read, SLOT_SECONDS, SLOTS_PER_DAY};
+use crate::replay::{Border, Stage};
+
+/// Length of a billing month, days.
+const MONTH_DAYS: usize = 28;
+
+/// Tomorrow's bytes as they will be, by fill day, site and object.
+pub(crate) struct Foresight(pub(crate) Vec<Vec<Vec<f32>>>);
+
+/// Where a read was served.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Answer {
+    /// From the site's own boxes.
+    pub(crate) here: Served,
+    /// From another site of the ISP.
+    pub(crate) isp: u64,
+}
+
+/// Bytes of fill, measured days only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filled {
+    /// Across a border a second time.
+    pub(crate) wasted: u64,
+    /// Between boxes of an ISP.
+    pub(crate) local: u64,
+}
+
+/// What came of an errand so far, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Begun {
+    bytes: u64,
+    /// Of these, across the border.
+    crossed: u64,
+}
+
+/// One object on its way to one box.
+struct Errand {
+    site: usize,
+    cabinet: usize,
+    object: u32,
+    class: DiskClass,
+    left: u64,
+    /// Across the border; otherwise from a box of the ISP, as soon as one has it.
+    crosses: bool,
+    heat: f32,
+}
+
+/// The network under our policy.
+pub(crate) struct Night<'a> {
+    stage: &'a Stage<'a>,
+    library: Library,
+    forecast: Forecast,
+    foresight: Option<Foresight>,
+    sites: Vec<Site>,
+    /// Bytes asked since the last plan, by site and object.
+    today: Vec<Vec<f32>>,
+    /// Tomorrow's bytes as planned for, by site and object.
+    expected: Vec<Vec<f32>>,
+    /// By ISP, most worth first.
+    errands: Vec<Vec<Errand>>,
+    /// Held and not wanted, by site, box and kind of disk; least worth last.
+    prunes: Vec<Vec<[Vec<u32>; 2]>>,
+    /// Bytes that came of errands not finished, by site, box and object.
+    begun: HashMap<(usize, usize, u32), Begun>,
+    /// Bits per second that fill may add in each slot of this night, by ISP.
+    room: Vec<Vec<u64>>,
+    chance: Chance,
+    filled: Filled,
+    measured: bool,
+}
+
+impl<'a> Night<'a> {
+    pub(crate) fn new(stage: &'a Stage<'a>, foresight: Option<Foresight>) -> Self {
+        let trace = stage.trace;
+        let sizes: Vec<u64> = trace.objects.iter().map(|one| footprint(one.bytes)).collect();
+        let keys = trace.objects.iter().map(|one| name_key(&one.name)).collect();
+        let objects = trace.objects.len();
+        let none = vec![vec![0.0; objects]; stage.sites.len()];
+        let forecast = Forecast::new(
+            shapes(stage),
+            objects,
+            trace.genres.len(),
+            stage.sites.len(),
+            0,
+            Tuning::default(),
+        );
+        Self {
+            stage,
+            library: Library::of_objects(sizes, keys),
+            forecast,
+            foresight,
+            sites: stage.sites.iter().map(|site| Site::new(site, objects)).collect(),
+            today: none.clone(),
+            expected: none,
+            errands: (0..stage.isps).map(|_| Vec::new()).collect(),
+            prunes: vec![Vec::new(); stage.sites.len()],
+            begun: HashMap::new(),
+            room: vec![Vec::new(); stage.isps],
+            chance: Chance::new(stage.setting.seed, 3),
+            filled: Filled::default(),
+            measured: false,
+        }
+    }
+
+    pub(crate) fn filled(&self) -> Filled {
+        self.filled
+    }
+
+    /// Plans when the window opens and fills while it is open; answers border bytes by ISP.
+    pub(crate) fn begin_slot(
+        &mut self,
+        slot: usize,
+        borders: &[Border],
+        measured: bool,
+    ) -> Vec<u64> {
+        self.measured = measured;
+        let window = self.stage.setting.window;
+        let since = (slot + SLOTS_PER_DAY - self.stage.start_slot) % SLOTS_PER_DAY;
+        let length = window.length_minutes as usize / 5;
+        let is_first_morning = slot < self.stage.start_slot;
+        if since == 0 {
+            self.open(slot, borders);
+        }
+        if since == length / 2 && !is_first_morning {
+            self.outages();
+        }
+        if since >= length || is_first_morning {
+            return vec![0; self.stage.isps];
+        }
+        (0..self.stage.isps).map(|isp| self.fill(isp, since)).collect()
+    }
+
+    fn open(&mut self, slot: usize, borders: &[Border]) {
+        self.forecast.observe(&self.today);
+        self.today.iter_mut().for_each(|site| site.fill(0.0));
+        let tomorrow = self.stage.fill_day(slot);
+        for site in 0..self.sites.len() {
+            for cabinet in 0..self.sites[site].cabinets.len() {
+                self.sites[site].set_away(cabinet, false);
+            }
+            self.expected[site] = match &self.foresight {
+                Some(Foresight(days)) => days[tomorrow][site].clone(),
+                None => self.forecast.tomorrow(site),
+            };
+        }
+        self.errands.iter_mut().for_each(Vec::clear);
+        for site in 0..self.sites.len() {
+            self.plan(site);
+        }
+        // A pull that this plan does not go on with was for nothing.
+        let goes_on = |key: &(usize, usize, u32), errands: &[Errand]| {
+            errands.iter().any(|one| (one.site, one.cabinet, one.object) == *key)
+        };
+        let (errands, isp_of) = (&self.errands, &self.stage.isp_of);
+        let (measured, filled) = (self.measured, &mut self.filled);
+        self.begun.retain(|key, begun| {
+            let stays = goes_on(key, &errands[isp_of[key.0]]);
+            if !stays && measured {
+                filled.wasted += begun.crossed;
+            }
+            stays
+        });
+        self.room = borders.iter().map(|border| self.room_of(slot, border)).collect();
+    }
+
+    /// What the billed percentile leaves to fill from `slot` on, bits per second.
+    fn room_of(&self, slot: usize, border: &Border) -> Vec<u64> {
+        let slots = self.stage.setting.window.length_minutes as usize / 5;
+        if !self.stage.setting.spare_percentile {
+            return vec![u64::MAX; slots];
+        }
+        let month = MONTH_DAYS * SLOTS_PER_DAY;
+        let begin = slot / month * month;
+        let carried = border.misses.iter().zip(&border.fill).map(|(miss, fill)| miss + fill);
+        let measured: Vec<u64> = carried.skip(begin).collect();
+        let ahead = beliefs(&border.misses, begin + month - slot);
+        let percentile = self.stage.setting.percentile;
+        let mut room = Month { measured: &measured, ahead: &ahead, percentile }.room_bps();
+        room.resize(slots.max(room.len()), 0);
+        room
+    }
+
+    /// Plans one site and queues what it lacks.
+    fn plan(&mut self, at: usize) {
+        let knobs = &self.stage.setting.knobs;
+        let (seats, cabinets) = self.seats(at);
+        let expected = &self.expected[at];
+        let heat =
+            |object: u32| f64::from(expected[object as usize]) / self.library.size(object) as f64;
+        let candidates: Vec<Candidate> = (0..self.library.parcels() as u32)
+            .map(|parcel| Candidate { parcel, demand: f64::from(expected[parcel as usize]) })
+            .filter(|one| {
+                one.demand > 0.0 || seats.iter().any(|seat| seat.held.class(one.parcel).is_some())
+            })
+            .collect();
+        let shelves = place(&self.library, &candidates, &seats, knobs);
+        self.prunes[at] = vec![Default::default(); self.sites[at].cabinets.len()];
+        let isp = self.stage.isp_of[at];
+        for ((seat, shelf), cabinet) in seats.iter().zip(&shelves).zip(cabinets) {
+            let mut wanted = vec![false; self.library.objects()];
+            for spot in shelf {
+                wanted[spot.object as usize] = true;
+                if seat.held.class(spot.object).is_none() {
+                    let size = self.library.size(spot.object);
+                    let begun = self.begun.get(&(at, cabinet, spot.object)).copied();
+                    self.errands[isp].push(Errand {
+                        site: at,
+                        cabinet,
+                        object: spot.object,
+                        class: spot.class,
+                        left: size - begun.map_or(0, |begun| begun.bytes),
+                        crosses: false,
+                        heat: heat(spot.object) as f32,
+                    });
+                }
+            }
+            for (object, class) in seat.held.iter() {
+                if !wanted[object as usize] {
+                    self.prunes[at][cabinet][kind(class)].push(object);
+                }
+            }
+            for list in &mut self.prunes[at][cabinet] {
+                list.sort_by(|a, b| heat(*b).total_cmp(&heat(*a)).then(a.cmp(b)));
+            }
+            let steps = moves(&self.library, seat, shelf, heat, knobs.moves_bytes_max);
+            for step in steps {
+                let size = self.library.size(step.object);
+                make_room(
+                    &mut self.sites[at],
+                    &mut self.prunes[at][cabinet],
+                    cabinet,
+                    step.class,
+                    size,
+                    &self.library,
+                );
+                let from = self.sites[at].cabinets[cabinet].held.class(step.object);
+                self.sites[at].remove(cabinet, step.object, size);
+                if !self.sites[at].put(cabinet, step.object, size, step.class)
+                    && let Some(from) = from
+                {
+                    // It left that very room a moment ago.
+                    self.sites[at].put(cabinet, step.object, size, from);
+                }
+            }
+        }
+        self.elect(isp);
+    }
+
+    /// Boxes that are up, as the planner sees them, and their indices.
+    fn seats(&self, at: usize) -> (Vec<Seat>, Vec<usize>) {
+        let setting = self.stage.sites[at];
+        let headroom = self.stage.setting.knobs.headroom;
+        let up = self.sites[at].cabinets.iter().enumerate().filter(|(_, one)| !one.away);
+        up.map(|(cabinet, one)| {
+            let usable = |bytes: u64| (bytes as f64 * (1.0 - headroom)) as u64;
+            let room = Room { ssd: usable(one.capacity.ssd), hdd: usable(one.capacity.hdd) };
+            let begun = self.begun.keys();
+            let mut leaning: Vec<u32> = begun
+                .filter(|(site, other, _)| (*site, *other) == (at, cabinet))
+                .map(|(_, _, object)| *object)
+                .collect();
+            leaning.sort_unstable();
+            let seat = Seat {
+                key: name_key(&setting.boxes[cabinet].name),
+                room,
+                largest: room,
+                held: one.held.clone(),
+                leaning,
+                lasting: false,
+            };
+            (seat, cabinet)
+        })
+        .unzip()
+    }
+
+    /// Each object that no box of the ISP has is brought by one of those that lack it, the one that
+    /// began it or else the first; the others wait for it.
+    fn elect(&mut self, isp: usize) {
+        let sites: Vec<usize> =
+            (0..self.sites.len()).filter(|site| self.stage.isp_of[*site] == isp).collect();
+        let errands = &mut self.errands[isp];
+        errands.sort_by(|a, b| {
+            let key = |one: &Errand| (one.object, one.site, one.cabinet);
+            b.heat.total_cmp(&a.heat).then(key(a).cmp(&key(b)))
+        });
+        let mut masters: HashMap<u32, usize> = HashMap::new();
+        for (at, errand) in errands.iter().enumerate() {
+            if sites.iter().any(|site| self.sites[*site].holds(errand.object)) {
+                continue;
+            }
+            let begun =
+                |one: &Errand| self.begun.contains_key(&(one.site, one.cabinet, one.object));
+            let master = masters.entry(errand.object).or_insert(at);
+            if begun(errand) && !begun(&errands[*master]) {
+                *master = at;
+            }
+        }
+        for (at, errand) in errands.iter_mut().enumerate() {
+            errand.crosses = masters.get(&errand.object) == Some(&at);
+        }
+    }
+
+    /// Some boxes die in the middle of the window; their sites are planned again.
+    fn outages(&mut self) {
+        if self.stage.setting.outage <= 0.0 {
+            return;
+        }
+        for at in 0..self.sites.len() {
+            let mut touched = false;
+            for cabinet in 0..self.sites[at].cabinets.len() {
+                if self.chance.share() < self.stage.setting.outage {
+                    self.sites[at].set_away(cabinet, true);
+                    touched = true;
+                }
+            }
+            if touched {
+                let isp = self.stage.isp_of[at];
+                self.errands[isp].retain(|errand| errand.site != at);
+                self.plan(at);
+            }
+        }
+    }
+
+    /// One slot of the window for one ISP; answers bytes across its border.
+    fn fill(&mut self, isp: usize, since: usize) -> u64 {
+        let slot_bytes = |bps: u64| (bps / 8).saturating_mul(u64::from(SLOT_SECONDS));
+        let room = self.room[isp].get(since).copied().unwrap_or(0);
+        let (border_max, mut border) = (slot_bytes(room), 0);
+        let rate = slot_bytes(self.stage.setting.window.rate_bps_max);
+        let mut left: Vec<Vec<u64>> =
+            self.sites.iter().map(|site| vec![rate; site.cabinets.len()]).collect();
+        let mut errands = std::mem::take(&mut self.errands[isp]);
+        errands.retain_mut(|errand| {
+            let budget = &mut left[errand.site][errand.cabinet];
+            let mut take = errand.left.min(*budget);
+            if errand.crosses {
+                take = take.min(border_max - border);
+            } else if !self.is_inside(isp, errand.object) {
+                return true;
+            }
+            *budget -= take;
+            errand.left -= take;
+            self.account(errand, take, &mut border);
+            if errand.left > 0 {
+                return true;
+            }
+            self.finish(errand);
+            false
+        });
+        self.errands[isp] = errands;
+        border
+    }
+
+    fn is_inside(&self, isp: usize, object: u32) -> bool {
+        let mut own = self.sites.iter().zip(&self.stage.isp_of).filter(|(_, of)| **of == isp);
+        own.any(|(site, _)| site.holds(object))
+    }
+
+    fn account(&mut self, errand: &Errand, take: u64, border: &mut u64) {
+        if take == 0 {
+            return;
+        }
+        let begun = self.begun.entry((errand.site, errand.cabinet, errand.object)).or_default();
+        begun.bytes += take;
+        if errand.crosses {
+            begun.crossed += take;
+            *border += take;
+        }
+        if self.measured {
+            let again =
+                errand.crosses && self.sites.iter().any(|site| site.holds_away(errand.object));
+            self.filled.wasted += if again { take } else { 0 };
+            self.filled.local += if errand.crosses { 0 } else { take };
+        }
+    }
+
+    fn finish(&mut self, errand: &Errand) {
+        self.begun.remove(&(errand.site, errand.cabinet, errand.object));
+        let size = self.library.size(errand.object);
+        let (site, prunes) = (&mut self.sites[errand.site], &mut self.prunes[errand.site]);
+        let prunes = &mut prunes[errand.cabinet];
+        make_room(site, prunes, errand.cabinet, errand.class, size, &self.library);
+        site.put(errand.cabinet, errand.object, size, errand.class);
+    }
+
+    pub(crate) fn read(&mut self, read: &Read) -> Answer {
+        self.today[read.site][read.object as usize] += read.bytes as f32;
+        if let Some(here) = self.sites[read.site].read(read) {
+            return Answer { here, isp: 0 };
+        }
+        let isp = self.stage.isp_of[read.site];
+        let isp = if self.is_inside(isp, read.object) { read.bytes } else { 0 };
+        Answer { here: Served::default(), isp }
+    }
+
+    pub(crate) fn end_slot(&mut self) -> f64 {
+        self.sites.iter_mut().map(Site::end_slot).fold(0.0, f64::max)
+    }
+}
+
+fn kind(class: DiskClass) -> usize {
+    match class {
+        DiskClass::Ssd => 0,
+        DiskClass::Hdd => 1,
+    }
+}
+
+/// Prunes from one kind of disk until `bytes` fit, as far as there is something to prune.
+fn make_room(
+    site: &mut Site,
+    prunes: &mut [Vec<u32>; 2],
+    cabinet: usize,
+    class: DiskClass,
+    bytes: u64,
+    library: &Library,
+) {
+    let one = |site: &Site| {
+        let (mut used, mut capacity) =
+            (site.cabinets[cabinet].used, site.cabinets[cabinet].capacity);
+        *used.of(class) + bytes <= *capacity.of(class)
+    };
+    while !one(site) {
+        let Some(object) = prunes[kind(class)].pop() else { return };
+        site.remove(cabinet, object, library.size(object));
+    }
+}
+
+/// Titles as the forecast sees them. Fill days begin with the window, so a title that appears on
+/// the morning of day `d` is first asked on the fill day after it.
+fn shapes(stage: &Stage<'_>) -> Vec<TitleShape> {
+    let trace = stage.trace;
+    let mut heights: Vec<u32> = trace.objects.iter().map(|object| object.height).collect();
+    heights.sort_unstable();
+    heights.dedup();
+    let mut shapes: Vec<TitleShape> = trace
+        .titles
+        .iter()
+        .map(|title| TitleShape {
+            published_day: title.published_day.saturating_add(1),
+            genre: usize::from(title.genre),
+            objects: Vec::new(),
+        })
+        .collect();
+    for (at, object) in trace.objects.iter().enumerate() {
+        // Beyond sixteen heights neighbours share a kind.
+        let height = heights.binary_search(&object.height).unwrap_or_default();
+        let height = height * 16 / heights.len().max(16);
+        shapes[object.title as usize].objects.push((at as u32, height as u8, object.bytes));
+    }
+    shapes
+}

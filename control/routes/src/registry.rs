@@ -211,7 +211,9 @@ impl Registry {
         }
         let asns = self.asns(isp);
         let known = |asn: u32| asns.binary_search(&asn).is_ok();
-        if !asns.is_empty() && !known(peer_as) && !known(first_as) {
+        // A file or a site's record has no AS to ask about.
+        let has_as = peer_as != 0 || first_as != 0;
+        if has_as && !asns.is_empty() && !known(peer_as) && !known(first_as) {
             return Err(Refused::ForeignAs);
         }
         Ok(())

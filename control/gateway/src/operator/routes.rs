@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
+use control_steering::Reach;
 use control_types::fleet::Site;
 use control_types::routes::{
     IspNetworks, RouteCover, RouteRefused, RoutesImported, RoutesReport, RoutesStatus,
@@ -22,7 +23,7 @@ use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::limits::REFUSED_SHOWN_MAX;
 use crate::route_desk::{RouteDesk, RouteDeskError};
-use crate::who::Operator;
+use crate::who::{Operator, Steward};
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new()
@@ -93,15 +94,19 @@ async fn refused(
     Ok(Json(at_desk(&gateway, |desk| desk.refused(REFUSED_SHOWN_MAX)).await?))
 }
 
-/// What an ISP's engineer should look at, worst first.
+/// What an ISP's engineer should look at, worst first; opens with the ISP's own key too.
 #[utoipa::path(get, path = "/v1/operator/routes/doctor/{isp}", tag = "operator",
     params(("isp" = IspId, Path)),
     responses((status = 200, body = RoutesReport)), security(("operator" = [])))]
 async fn examine(
     State(gateway): State<Gateway>,
-    _: Operator,
+    Steward(by): Steward,
     Path(isp): Path<IspId>,
 ) -> Result<Json<RoutesReport>, Refusal> {
+    if matches!(&by, Reach::Isp(own) if *own != isp) {
+        let message = format!("this key is not {isp}'s");
+        return Err(Refusal::new(ErrorWord::Forbidden, message));
+    }
     let steering = &gateway.services().steering;
     let mut known = steering.sites().into_iter().map(|site| site.isp);
     if !known.any(|known| known == isp) {

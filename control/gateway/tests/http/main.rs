@@ -12,6 +12,7 @@ mod lab;
 mod openapi;
 mod operator;
 mod play;
+mod routes;
 mod steering;
 mod telemetry;
 mod web;

@@ -1,0 +1,127 @@
+//! Routes over HTTP: what an ISP may announce, files taken in, the table, an ISP examined.
+
+use control_client::Credential;
+use control_types::ErrorWord;
+use control_types::routes::{IspNetworks, RoutesReport};
+
+use crate::lab::{Lab, now};
+
+async fn lab() -> Lab {
+    let lab = Lab::start().await;
+    lab.site("lisbon", "tejo", &["11.1.0.0/16"]).await;
+    lab.site("porto", "tejo", &[]).await;
+    lab.site("braga", "douro", &["12.0.0.0/8"]).await;
+    let failed = lab.services.routes.load(&lab.services.steering.sites(), now());
+    assert!(failed.is_empty(), "{failed:?}");
+    lab
+}
+
+fn networks(isp: &str, asns: &[u32], networks: &[&str]) -> IspNetworks {
+    let networks = networks.iter().map(|text| (*text).to_owned()).collect();
+    IspNetworks { isp: isp.parse().unwrap(), asns: asns.to_vec(), networks }
+}
+
+/// `prefix site+site`, longest first.
+async fn covers(lab: &Lab, ip: &str) -> Vec<String> {
+    let covers = lab.operator().lookup_route(ip.parse().unwrap()).await.unwrap();
+    covers
+        .iter()
+        .map(|cover| {
+            let sites: Vec<&str> = cover.choices.iter().map(|offer| offer.site.as_str()).collect();
+            format!("{} {}", cover.prefix, sites.join("+"))
+        })
+        .collect()
+}
+
+fn kinds(report: &RoutesReport) -> Vec<&str> {
+    report.findings.iter().map(|finding| finding.kind.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_file_counts_where_its_isp_is_registered() {
+    let lab = lab().await;
+    let operator = lab.operator();
+    operator
+        .register_networks(&networks("tejo", &[], &["11.0.0.0/8", "2a00:1::/32"]))
+        .await
+        .unwrap();
+    let file = b"prefix,as_path_len,origin,med\n11.1.0.0/16,2,igp,10\n11.7.0.0/16\n12.5.0.0/16\n\
+                 {\"prefix\": \"2a00:1:2::/48\", \"as_path_len\": 3}\n0.0.0.0/0\n";
+    let done = operator.import_routes(&"porto".parse().unwrap(), file.to_vec()).await.unwrap();
+    assert_eq!((done.routes, done.honoured), (5, 3));
+    assert_eq!(covers(&lab, "11.1.2.3").await, ["11.1.0.0/16 lisbon+porto"]);
+    assert_eq!(covers(&lab, "2a00:1:2::9").await, ["2a00:1:2::/48 porto"]);
+    assert_eq!(covers(&lab, "12.5.0.1").await, ["12.0.0.0/8 braga"]);
+
+    let refused = operator.refused_routes().await.unwrap();
+    let shown: Vec<_> = refused.iter().map(|one| (&*one.prefix, &*one.reason)).collect();
+    assert_eq!(shown, [("0.0.0.0/0", "default_route"), ("12.5.0.0/16", "foreign")]);
+    let status = operator.routes().await.unwrap();
+    assert_eq!((status.routes, status.refused, status.prefixes), (5, 2, 4));
+    let report = operator.examine_routes(&"tejo".parse().unwrap()).await.unwrap();
+    assert!(kinds(&report).starts_with(&["leak", "leak"]), "{report:?}");
+
+    let metrics = reqwest::get(format!("{}/metrics", lab.url)).await.unwrap().text().await.unwrap();
+    for line in [
+        "control_routes_prefixes 4",
+        "control_routes_held{verdict=\"refused\"} 2",
+        "control_routes_refused_total{reason=\"foreign\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in:\n{metrics}");
+    }
+    operator.forget_routes(&"porto".parse().unwrap()).await.unwrap();
+    assert!(covers(&lab, "2a00:1:2::9").await.is_empty());
+    let of_isp = |isp: &str| operator.make_isp_key(&isp.parse().unwrap());
+    let tejo = Credential::Operator(of_isp("tejo").await.unwrap().key);
+    let douro = Credential::Operator(of_isp("douro").await.unwrap().key);
+    let isp = "tejo".parse().unwrap();
+    assert!(lab.nobody().with_credential(tejo).examine_routes(&isp).await.is_ok());
+    let error = lab.nobody().with_credential(douro).examine_routes(&isp).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Forbidden));
+    let again = operator.forget_routes(&"porto".parse().unwrap()).await.unwrap_err();
+    assert_eq!(again.word(), Some(ErrorWord::NotFound));
+}
+
+#[tokio::test]
+async fn registrations_and_files_survive_a_restart() {
+    let mut lab = lab().await;
+    let operator = lab.operator();
+    let own = networks("tejo", &[65_001], &["11.0.0.0/8"]);
+    operator.register_networks(&own).await.unwrap();
+    let site = "porto".parse().unwrap();
+    operator.import_routes(&site, b"11.9.0.0/16\n".to_vec()).await.unwrap();
+    lab.restart().await;
+    let failed = lab.services.routes.load(&lab.services.steering.sites(), now());
+    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(lab.operator().registered_networks().await.unwrap(), [own]);
+    // A text file names no AS, and the ISP registered one: an AS is asked of routers' words only.
+    let refused = lab.operator().refused_routes().await.unwrap();
+    assert!(refused.is_empty(), "{refused:?}");
+    assert_eq!(covers(&lab, "11.9.0.1").await, ["11.9.0.0/16 porto"]);
+}
+
+#[tokio::test]
+async fn mistakes_are_told_and_change_nothing() {
+    let lab = lab().await;
+    let operator = lab.operator();
+    let claimed = networks("tejo", &[], &["12.1.0.0/16"]);
+    let error = operator.register_networks(&claimed).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Conflict));
+    assert!(error.to_string().contains("registered to douro"), "{error}");
+    for bad in ["11.0.0.0", "0.0.0.0/0", "11.1.2.3/8"] {
+        let error = operator.register_networks(&networks("tejo", &[], &[bad])).await.unwrap_err();
+        assert_eq!(error.word(), Some(ErrorWord::BadRequest), "{bad}");
+    }
+    let site = "porto".parse().unwrap();
+    operator.import_routes(&site, b"11.1.9.0/24\n".to_vec()).await.unwrap();
+    let file = b"11.1.0.0/16\n11.1.0.0/40\n11.2.0.1/16\nx\n".to_vec();
+    let error = operator.import_routes(&site, file).await.unwrap_err().to_string();
+    for part in ["line 2", "line 3 11.2.0.1/16 has bits", "line 4"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(covers(&lab, "11.1.9.1").await[0], "11.1.9.0/24 porto", "the last file stays");
+    let error = operator.import_routes(&"nowhere".parse().unwrap(), vec![]).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::NotFound));
+    let error = lab.nobody().routes().await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Unauthenticated));
+}

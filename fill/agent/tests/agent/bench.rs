@@ -33,7 +33,8 @@ const SOON: Duration = Duration::from_secs(15);
 struct Control {
     orders: Mutex<Option<Orders>>,
     reports: Mutex<Vec<FillReport>>,
-    signer: Mutex<OrdersSigner>,
+    /// The last one signs.
+    signers: Mutex<Vec<OrdersSigner>>,
 }
 
 /// A folder with a volume, keys, control, and the agent's configuration.
@@ -63,7 +64,7 @@ impl Bench {
         let control = Arc::new(Control {
             orders: Mutex::default(),
             reports: Mutex::default(),
-            signer: Mutex::new(OrdersSigner::generate().unwrap()),
+            signers: Mutex::new(vec![OrdersSigner::generate().unwrap()]),
         });
         let control_url = serve(Arc::clone(&control)).await;
         let bench = Self { folder, control, tls: Arc::new(tls), control_url, serial: 1 };
@@ -91,6 +92,18 @@ impl Bench {
             folder.join("ca.pem"),
         );
         std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// An SSD and an HDD folder, and more keys at the end.
+    pub fn configure_two(&self, more: &str) -> [PathBuf; 2] {
+        let hdd = self.folder.path().join("hdd");
+        std::fs::create_dir_all(&hdd).unwrap();
+        self.configure(&self.volume(), "connections = 2\nstall_ms = 500\n");
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        let second = format!("[[volume]]\npath = {hdd:?}\nclass = \"hdd\"\n[control]\n");
+        let text = text.replacen("[control]\n", &second, 1) + more;
+        std::fs::write(self.config(), text).unwrap();
+        [self.volume(), hdd]
     }
 
     pub async fn source(&self, mood: Mood, objects: &[&Sealed]) -> Source {
@@ -123,9 +136,29 @@ impl Bench {
         change(self.control.orders.lock().unwrap().as_mut().unwrap());
     }
 
+    /// Serial of the orders given last.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
     /// From now on somebody else signs as control.
     pub fn usurp(&self) {
-        *self.control.signer.lock().unwrap() = OrdersSigner::generate().unwrap();
+        self.control.signers.lock().unwrap().push(OrdersSigner::generate().unwrap());
+    }
+
+    /// The true control signs again.
+    pub fn abdicate(&self) {
+        self.control.signers.lock().unwrap().pop();
+    }
+
+    /// Waits for a new report that is as wanted.
+    pub async fn report_where(
+        &self,
+        what: &str,
+        wanted: impl Fn(&FillReport) -> bool,
+    ) -> FillReport {
+        self.control.reports.lock().unwrap().clear();
+        until(what, || self.last_report().filter(|report| wanted(report))).await
     }
 
     /// From now on control answers 503.
@@ -154,7 +187,12 @@ impl Bench {
 
     /// The published payload of `object`, every chunk checked; `None` when it is not there.
     pub fn published(&self, object: &ObjectId) -> Option<Vec<u8>> {
-        let volume = Volume::open(self.volume(), DiskClass::Ssd).unwrap();
+        Self::published_on(&self.volume(), object)
+    }
+
+    /// The same on another volume.
+    pub fn published_on(volume: &Path, object: &ObjectId) -> Option<Vec<u8>> {
+        let volume = Volume::open(volume, DiskClass::Ssd).ok()?;
         let index = Index::load(&[volume]).index;
         let reader = ObjectReader::open(&index.find(object)?.path()).unwrap();
         let mut payload = Vec::new();
@@ -290,7 +328,8 @@ async fn answer(
                 None => reply(StatusCode::SERVICE_UNAVAILABLE, b"away".to_vec()),
                 Some(mut orders) => {
                     orders.now = now();
-                    let signer = control.signer.lock().unwrap();
+                    let signers = control.signers.lock().unwrap();
+                    let signer = signers.last().unwrap();
                     let orders = serde_json::to_string(&orders).unwrap();
                     let signature = signer.sign(&orders);
                     let signed = SignedOrders { orders, signature, key: signer.public_key() };

@@ -6,7 +6,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod bench;
+mod chaos;
 mod disk;
 mod faults;
+mod orders;
 mod source;
+mod tiers;
 mod windows;

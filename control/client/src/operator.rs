@@ -10,8 +10,9 @@ use control_types::fleet::{
 };
 use control_types::play::{NewTicket, Ticket};
 use control_types::schedule::{ScheduleStatus, WindowSchedule};
+use control_types::steering::{ReplayAnswer, ReplayRequest, SteerRecord};
 use control_types::telemetry::Live;
-use control_types::{ApplianceId, IspId, IspKeyId, TitleId, WindowId};
+use control_types::{ApplianceId, IspId, IspKeyId, TitleId, UnixMillis, WindowId};
 use reqwest::Method;
 
 use crate::{ClientError, ControlClient};
@@ -166,6 +167,33 @@ impl ControlClient {
     ) -> Result<SteerExplanation, ClientError> {
         let (ip, title) = (ip.to_string(), title.to_string());
         self.get_query("/v1/operator/steer/explain", &[("ip", &ip), ("title", &title)]).await
+    }
+
+    /// `GET /v1/operator/steer/explain?ip=&title=&at=`: the last recorded question like this one.
+    pub async fn explain_recorded(
+        &self,
+        ip: IpAddr,
+        title: &TitleId,
+        at: UnixMillis,
+    ) -> Result<SteerExplanation, ClientError> {
+        let (ip, title, at) = (ip.to_string(), title.to_string(), at.0.to_string());
+        let query = [("ip", &ip[..]), ("title", &title), ("at", &at)];
+        self.get_query("/v1/operator/steer/explain", &query).await
+    }
+
+    /// `GET /v1/operator/steer/log?from=&until=`: ask on until nothing comes.
+    pub async fn steer_log(
+        &self,
+        from: UnixMillis,
+        until: UnixMillis,
+    ) -> Result<Vec<SteerRecord>, ClientError> {
+        let (from, until) = (from.0.to_string(), until.0.to_string());
+        self.get_query("/v1/operator/steer/log", &[("from", &from), ("until", &until)]).await
+    }
+
+    /// `POST /v1/operator/steer/replay`.
+    pub async fn replay(&self, body: &ReplayRequest) -> Result<ReplayAnswer, ClientError> {
+        self.call(Method::POST, "/v1/operator/steer/replay", body).await
     }
 
     /// `POST /v1/operator/tickets`.

@@ -2,13 +2,15 @@
 
 use clap::{Subcommand, ValueEnum};
 use control_client::ControlClient;
-use control_types::fleet::{ApplianceRecord, ApplianceStatus, Link, Role};
+use control_types::fleet::{
+    ApplianceDetail, ApplianceRecord, ApplianceStatus, Link, Maintenance, Role,
+};
 use control_types::{ApplianceId, SiteId};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::quantities::{rate_bps, show_bytes, show_rate};
+use crate::quantities::{moment, rate_bps, show_bytes, show_moment, show_rate};
 use crate::shown::Shown;
 
 #[derive(Subcommand)]
@@ -36,6 +38,16 @@ pub enum Appliance {
         /// What it may send to members at once.
         #[arg(long, value_parser = rate_bps, default_value = "10Gbit", value_name = "RATE")]
         capacity: u64,
+        /// What it shares power or an uplink with, a name inside its site such as rack7.
+        #[arg(long, value_name = "NAME")]
+        failure_domain: Option<String>,
+        /// Members it may serve at once.
+        #[arg(long, value_name = "COUNT")]
+        connections: Option<u64>,
+        /// A time at which it takes nothing new, FROM/UNTIL in RFC 3339; may be given several
+        /// times, in order.
+        #[arg(long, value_parser = maintenance, value_name = "FROM/UNTIL")]
+        maintenance: Vec<Maintenance>,
     },
     /// Stop offering it to players; those on it move away, nobody is cut off.
     Drain {
@@ -90,14 +102,27 @@ pub async fn run(verb: &Appliance, control: &ControlClient) -> Result<Shown, Fai
             Ok(Shown::table(&fleet, &head, rows, "no appliances yet: `ocactl appliance put`"))
         }
         Appliance::Status { appliance } => status(appliance, control).await,
-        Appliance::Put { appliance, site, role, link, capacity } => {
+        Appliance::Put {
+            appliance,
+            site,
+            role,
+            link,
+            capacity,
+            failure_domain,
+            connections,
+            maintenance,
+        } => {
             let record = ApplianceRecord {
                 id: appliance.clone(),
                 site: site.clone(),
                 role: wire_role(*role),
                 link: wire_link(*link),
                 capacity_bps: *capacity,
-                detail: control_types::fleet::ApplianceDetail::default(),
+                detail: ApplianceDetail {
+                    failure_domain: failure_domain.clone(),
+                    connections_max: *connections,
+                    maintenance: maintenance.clone(),
+                },
             };
             let answer = control.put_appliance(&record).await?;
             let text = match &answer.key {
@@ -119,6 +144,13 @@ pub async fn run(verb: &Appliance, control: &ControlClient) -> Result<Shown, Fai
             Ok(done(appliance, "removed", "is forgotten"))
         }
     }
+}
+
+fn maintenance(text: &str) -> Result<Maintenance, String> {
+    let refuse =
+        || format!("{text:?} is not FROM/UNTIL, two RFC 3339 moments with a slash between");
+    let (from, until) = text.split_once('/').ok_or_else(refuse)?;
+    Ok(Maintenance { from: moment(from)?, until: moment(until)? })
 }
 
 fn wire_role(role: RoleName) -> Role {
@@ -178,12 +210,27 @@ async fn status(appliance: &ApplianceId, control: &ControlClient) -> Result<Show
             format!("{} objects, {}", status.objects, show_bytes(status.held_bytes)),
         ],
     ];
+    if let Some(domain) = &status.record.detail.failure_domain {
+        rows.push(vec!["fails with".to_owned(), domain.clone()]);
+    }
+    for window in &status.record.detail.maintenance {
+        let (from, until) = (show_moment(window.from), show_moment(window.until));
+        rows.push(vec!["maintenance".to_owned(), format!("{from} to {until}")]);
+    }
     if let Some(report) = &status.report {
         rows.push(vec!["members reach it at".to_owned(), report.media_url.clone()]);
         rows.push(vec!["connections".to_owned(), report.connections.to_string()]);
         rows.push(vec!["sending".to_owned(), show_rate(report.sending_bps)]);
         let answered = format!("{}, of them {} errors", report.requests_total, report.errors_total);
         rows.push(vec!["answered".to_owned(), answered]);
+        if let Some(machine) = &report.more.machine {
+            let percent = |per_mille: u32| format!("{} %", per_mille / 10);
+            rows.push(vec!["processor".to_owned(), percent(machine.cpu_per_mille)]);
+            rows.push(vec!["port".to_owned(), percent(machine.nic_per_mille)]);
+            rows.push(vec!["from memory".to_owned(), percent(machine.hot_per_mille)]);
+            let first_byte = format!("{} ms", machine.first_byte_ms);
+            rows.push(vec!["time to first byte".to_owned(), first_byte]);
+        }
         for volume in &report.volumes {
             let used = show_bytes(volume.used_bytes);
             let all = show_bytes(volume.capacity_bytes);

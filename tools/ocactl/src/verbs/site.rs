@@ -27,6 +27,9 @@ pub enum Site {
         /// A member network the site serves, CIDR; may be given several times.
         #[arg(long)]
         prefix: Vec<String>,
+        /// All its boxes fail together: no two of them are a member's first two choices.
+        #[arg(long)]
+        fails_as_one: bool,
     },
 }
 
@@ -57,7 +60,7 @@ pub async fn run(verb: &Site, control: &ControlClient) -> Result<Shown, Failure>
             let head = ["site", "isp", "name", "at", "prefixes"];
             Ok(Shown::table(&sites, &head, rows.collect(), "no sites yet: `ocactl site put`"))
         }
-        Site::Put { site, isp, name, at, prefix } => {
+        Site::Put { site, isp, name, at, prefix, fails_as_one } => {
             let record = fleet::Site {
                 id: site.clone(),
                 isp: isp.clone(),
@@ -65,7 +68,7 @@ pub async fn run(verb: &Site, control: &ControlClient) -> Result<Shown, Failure>
                 latitude: at.0,
                 longitude: at.1,
                 prefixes: prefix.clone(),
-                fails_as_one: false,
+                fails_as_one: *fails_as_one,
             };
             control.put_site(&record).await?;
             Ok(Shown::new(&record, format!("{site} is registered")))

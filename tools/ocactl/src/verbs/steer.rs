@@ -1,17 +1,28 @@
-//! `ocactl steer`: who would serve a member, and why.
+//! `ocactl steer`: who would serve a member, and why; who did, and who would have under another
+//! policy.
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use control_client::ControlClient;
-use control_types::TitleId;
+use control_types::fleet::SteerExplanation;
+use control_types::steering::{PolicyFile, ReplayAnswer, ReplayRequest, ReplayTally, SteerRecord};
+use control_types::{TitleId, UnixMillis};
+use serde_json::json;
 
 use crate::failure::Failure;
+use crate::quantities::{moment, show_moment};
 use crate::shown::Shown;
+
+/// Text of one request to control, about; its bodies end at 8 MiB.
+const REPLAY_BYTES: usize = 2 << 20;
 
 #[derive(Subcommand)]
 pub enum Steer {
-    /// Every appliance with the rule that placed or excluded it.
+    /// Every candidate with the rule that placed or excluded it.
     Explain {
         /// The member's address.
         #[arg(long)]
@@ -19,16 +30,54 @@ pub enum Steer {
         /// What they want to watch.
         #[arg(long)]
         title: TitleId,
+        /// Explain the last recorded question like this at or before this time (RFC 3339) instead
+        /// of one asked now.
+        #[arg(long, value_parser = moment, value_name = "TIME")]
+        at: Option<UnixMillis>,
+    },
+    /// Write recorded questions to a file, one record a line, for `replay`.
+    Log {
+        /// From this time on (RFC 3339).
+        #[arg(long, value_parser = moment, value_name = "TIME")]
+        from: UnixMillis,
+        /// To before this time.
+        #[arg(long, value_parser = moment, value_name = "TIME")]
+        until: UnixMillis,
+        /// Where to; replaced if it is there.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Decide recorded questions again under another policy: load, distance and misses, before and
+    /// after.
+    Replay {
+        /// What `ocactl steer log` wrote.
+        #[arg(long)]
+        log: PathBuf,
+        /// TOML: order, busy_percent, high_percent, full_percent, spill_percent, spill_power,
+        /// distance_step_km, [weights].
+        #[arg(long)]
+        policy: PathBuf,
     },
 }
 
 /// Runs one verb.
 ///
 /// # Errors
-/// What control said.
+/// What control said, or a file that cannot be used.
 pub async fn run(verb: &Steer, control: &ControlClient) -> Result<Shown, Failure> {
-    let Steer::Explain { ip, title } = verb;
-    let answer = control.explain_steering(*ip, title).await?;
+    match verb {
+        Steer::Explain { ip, title, at: None } => {
+            Ok(explained(*ip, &control.explain_steering(*ip, title).await?))
+        }
+        Steer::Explain { ip, title, at: Some(at) } => {
+            Ok(explained(*ip, &control.explain_recorded(*ip, title, *at).await?))
+        }
+        Steer::Log { from, until, out } => log(*from, *until, out, control).await,
+        Steer::Replay { log, policy } => replay(log, policy, control).await,
+    }
+}
+
+fn explained(ip: IpAddr, answer: &SteerExplanation) -> Shown {
     let rows = answer.candidates.iter().map(|candidate| {
         vec![
             candidate.rank.map_or_else(|| "-".to_owned(), |rank| rank.to_string()),
@@ -39,8 +88,106 @@ pub async fn run(verb: &Steer, control: &ControlClient) -> Result<Shown, Failure
         ]
     });
     let head = ["rank", "appliance", "site", "code", "because"];
-    let mut shown = Shown::table(&answer, &head, rows.collect(), "the fleet has no appliances");
+    let mut shown = Shown::table(answer, &head, rows.collect(), "the fleet has no appliances");
     let prefix = answer.matched_prefix.as_deref().unwrap_or("no registered prefix");
-    shown.text = format!("{ip} is in {prefix}\n{}", shown.text);
-    Ok(shown)
+    let outcome = match answer.outcome.as_str() {
+        "hit" => "the first is the nearest",
+        "content" => "the first is not the nearest, which lacks the title or a part of it",
+        "health" => "the first is not the nearest, which is not well",
+        "route" => "no edge was announced to this address",
+        "policy" => "the first is not the nearest, which has no room or stands back by policy",
+        _ => "",
+    };
+    let when = answer.decided_at.map(|at| format!("decided at {}; ", show_moment(at)));
+    let when = when.unwrap_or_default();
+    shown.text = format!("{when}{ip} is in {prefix}; {outcome}\n{}", shown.text);
+    shown
+}
+
+async fn log(
+    from: UnixMillis,
+    until: UnixMillis,
+    out: &Path,
+    control: &ControlClient,
+) -> Result<Shown, Failure> {
+    let failed = |error: std::io::Error| Failure(format!("{}: {error}", out.display()));
+    let mut file = std::io::BufWriter::new(std::fs::File::create(out).map_err(failed)?);
+    let (mut next, mut records, mut asks, mut skipped) = (from, 0u64, 0u64, 0u64);
+    loop {
+        let part = control.steer_log(next, until).await?;
+        let Some(last) = part.last() else { break };
+        // Records of one millisecond come together or not at all only if the answer was not cut
+        // between them; a question more than once is worse than one too few.
+        next = UnixMillis(last.at.0 + 1);
+        for record in &part {
+            records += 1;
+            asks += record.asks.len() as u64;
+            skipped += record.skipped;
+            let line = serde_json::to_string(record).map_err(|error| Failure(error.to_string()))?;
+            writeln!(file, "{line}").map_err(failed)?;
+        }
+    }
+    file.flush().map_err(failed)?;
+    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": out });
+    let text = format!(
+        "{asks} questions in {records} records are in {}; {skipped} were too many to be recorded",
+        out.display()
+    );
+    Ok(Shown::new(&value, text))
+}
+
+async fn replay(log: &Path, policy: &Path, control: &ControlClient) -> Result<Shown, Failure> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .map_err(|error| Failure(format!("{}: {error}", path.display())))
+    };
+    let refused = |error: toml::de::Error| Failure(format!("{}: {error}", policy.display()));
+    let policy: PolicyFile = toml::from_str(&read(policy)?).map_err(refused)?;
+    let text = read(log)?;
+    let mut answer = ReplayAnswer::default();
+    let (mut records, mut bytes): (Vec<SteerRecord>, usize) = (Vec::new(), 0);
+    for (number, line) in text.lines().enumerate() {
+        let record = serde_json::from_str(line)
+            .map_err(|error| Failure(format!("{}, line {}: {error}", log.display(), number + 1)))?;
+        records.push(record);
+        bytes += line.len();
+        if bytes >= REPLAY_BYTES {
+            let part =
+                ReplayRequest { policy: policy.clone(), records: std::mem::take(&mut records) };
+            answer.add(&control.replay(&part).await?);
+            bytes = 0;
+        }
+    }
+    // An empty log is replayed too: control then says what it thinks of the policy.
+    answer.add(&control.replay(&ReplayRequest { policy, records }).await?);
+    Ok(replayed(&answer))
+}
+
+fn replayed(answer: &ReplayAnswer) -> Shown {
+    let (before, after) = (&answer.before, &answer.after);
+    let share = |count: u64| {
+        let tenths = count * 1_000 / answer.asks.max(1);
+        format!("{count} ({}.{} %)", tenths / 10, tenths % 10)
+    };
+    let mut rows = Vec::new();
+    let ids: BTreeSet<_> = before.firsts.keys().chain(after.firsts.keys()).collect();
+    for id in ids {
+        let of = |tally: &ReplayTally| share(tally.firsts.get(id).copied().unwrap_or(0));
+        rows.push(vec![format!("first: {id}"), of(before), of(after)]);
+    }
+    for word in ["hit", "content", "health", "route", "policy"] {
+        let of = |tally: &ReplayTally| share(tally.outcomes.get(word).copied().unwrap_or(0));
+        let name = if word == "hit" { "nearest".to_owned() } else { format!("miss: {word}") };
+        rows.push(vec![name, of(before), of(after)]);
+    }
+    let far = |tally: &ReplayTally| match tally.distances {
+        0 => "unknown".to_owned(),
+        known => format!("{} km", tally.distance_km / known),
+    };
+    rows.push(vec!["mean distance".to_owned(), far(before), far(after)]);
+    rows.push(vec!["nobody".to_owned(), share(before.nobody), share(after.nobody)]);
+    let mut shown = Shown::table(answer, &["", "before", "after"], rows, "");
+    let (asks, moved) = (answer.asks, answer.moved);
+    shown.text = format!("{asks} questions, {moved} of them with another first\n{}", shown.text);
+    shown
 }

@@ -52,6 +52,8 @@ pub struct Seat {
     pub largest: Room,
     /// What it holds, by object.
     pub held: Holdings,
+    /// What is on its disks although it is not counted as held; empty but between two walks.
+    pub found: Holdings,
     /// Parcels the previous plan sent here, sorted: half a download is not thrown away.
     pub leaning: Vec<u32>,
     /// Never pushed out: what a tier holds, its edges may be counting on.
@@ -204,6 +206,8 @@ pub fn place_settled(
     for _ in 0..ROUNDS_MAX {
         let mut then = seats.to_vec();
         for (seat, shelf) in then.iter_mut().zip(&shelves) {
+            // What a round lets go is still there, and can be had back only where it is.
+            seat.found = seat.held.clone();
             if !seat.lasting {
                 seat.held = Holdings::none(library.objects());
             }
@@ -217,12 +221,6 @@ pub fn place_settled(
         shelves = next;
         if !added {
             break;
-        }
-    }
-    // An object that a round let go and another took back is where it always was.
-    for (seat, shelf) in seats.iter().zip(&mut shelves) {
-        for spot in shelf {
-            spot.class = seat.held.class(spot.object).unwrap_or(spot.class);
         }
     }
     shelves
@@ -455,9 +453,11 @@ fn shelve(
         for object in library.members(candidates[*candidate as usize].parcel) {
             let class = seat.held.class(*object).or_else(|| {
                 let bytes = library.size(*object);
+                let found = seat.found.class(*object);
                 let class = [DiskClass::Ssd, DiskClass::Hdd].into_iter().find(|class| {
                     let mut largest = seat.largest;
-                    bytes <= *room.of(*class) && bytes <= *largest.of(*class)
+                    let is_there = found.is_none_or(|found| found == *class);
+                    is_there && bytes <= *room.of(*class) && bytes <= *largest.of(*class)
                 })?;
                 *room.of(class) -= bytes;
                 Some(class)

@@ -199,6 +199,7 @@ impl<'a> Fleet<'a> {
             room,
             largest,
             held,
+            found: Holdings::default(),
             leaning: leaning.map(|(index, _)| index as u32).collect(),
             lasting: one.role != Role::Edge,
         }

@@ -279,7 +279,7 @@ impl<'a> Night<'a> {
                 largest: room,
                 held: one.held.clone(),
                 leaning,
-                lasting: false,
+                ..Seat::default()
             };
             (seat, cabinet)
         })

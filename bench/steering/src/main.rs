@@ -12,6 +12,7 @@ mod network;
 #[path = "../../../control/steering/tests/reference/mod.rs"]
 mod reference;
 mod reports;
+mod routes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ struct Line {
     #[arg(long)]
     bin_dir: Option<PathBuf>,
     /// Parts to run.
-    #[arg(long, value_delimiter = ',', default_value = "equal,decisions,reports,balance")]
+    #[arg(long, value_delimiter = ',', default_value = "equal,decisions,routes,reports,balance")]
     parts: Vec<String>,
     /// Seed of everything random.
     #[arg(long, default_value = "7")]
@@ -66,6 +67,7 @@ fn run(line: &Line) -> Result<(), String> {
         let value = match part.as_str() {
             "equal" => decisions::equal(line.seed, line.questions)?,
             "decisions" => decisions::speed(&network::Size::of(line), line.seed),
+            "routes" => routes::routes(line.prefixes, line.seed)?,
             "reports" => reports::ingest(line.appliances, line.seed)?,
             "balance" => balance::balance(line.seed)?,
             other => return Err(format!("there is no part {other:?}")),

@@ -39,6 +39,13 @@ const BROWSER: &[Tool] = &[
     Tool { programs: &["fc-list"], package: "fontconfig", purpose: "finds fonts for Chromium" },
 ];
 
+/// Real routers, for the tests of routes: they run in network namespaces, which need root.
+const ROUTERS: &[Tool] = &[
+    Tool { programs: &["ip"], package: "iproute2", purpose: "makes network namespaces" },
+    Tool { programs: &["gobgpd"], package: "gobgpd", purpose: "announces routes, speaks BMP" },
+    Tool { programs: &["vtysh"], package: "frr", purpose: "speaks BMP in another way" },
+];
+
 /// Oldest Node.js that the web workspace builds with.
 const NODE_MAJOR_MIN: u32 = 20;
 
@@ -81,6 +88,20 @@ pub fn ensure(need: Need) -> Result<(), Stop> {
         install(&packages)?;
     }
     ensure_node()
+}
+
+/// Installs real routers when this is root; otherwise says what is then not tested.
+///
+/// # Errors
+/// When they cannot be installed.
+pub fn ensure_routers() -> Result<(), Stop> {
+    if !is_root() {
+        eprintln!("    not root: the tests of routes with real routers (bgp_*) will not run");
+        return Ok(());
+    }
+    let missing = ROUTERS.iter().filter(|tool| !tool.programs.iter().any(|name| on_path(name)));
+    let packages: Vec<&str> = missing.map(|tool| tool.package).collect();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
 
 fn install(packages: &[&str]) -> Result<(), Stop> {

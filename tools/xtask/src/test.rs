@@ -22,6 +22,7 @@ pub struct TestOptions {
 /// The first check that fails.
 pub fn run(options: &TestOptions) -> Result<(), Stop> {
     setup::ensure(if options.no_browser { Need::Pages } else { Need::PagesAndBrowser })?;
+    setup::ensure_routers()?;
     steps::run("format", &mut steps::cargo(&["fmt", "--all", "--check"]))?;
     eprintln!("==> tidy");
     tidy::run()?;

@@ -14,6 +14,7 @@ mod integrity;
 mod kit;
 mod life;
 mod listings;
+mod multiplexed;
 mod serving;
 mod sessions;
 mod storage;

@@ -29,7 +29,20 @@ const fn line(before: &'static str, after: &'static str, status: u16, word: &'st
 
 const HIDDEN: &str = "GET /metrics HTTP/1.1\r\nHost: edge.example\r\n\r\n";
 
-pub const WAYS: [Way; 44] = [
+const fn method(before: &'static str, headers: &'static str, body: &'static str) -> Way {
+    let (target, after) = ("{path}", " HTTP/1.1\r\n");
+    Way { before, target, after, headers, body, status: 405, word: "method_not_allowed" }
+}
+
+pub const WAYS: [Way; 52] = [
+    method("POST ", "Host: a\r\nContent-Length: 49\r\n", HIDDEN),
+    method("PUT ", "Host: a\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+    method("TRACE ", "Host: a\r\nContent-Length: 0\r\nConnection: close\r\n", ""),
+    line("CONNECT ", " HTTP/1.1\r\n", 400, "target_form"),
+    head("Host: a:1:2\r\n", "", 400, "host_malformed"),
+    head("Host: [::1\r\n", "", 400, "host_malformed"),
+    head("Host: a:\r\n", "", 400, "host_malformed"),
+    head("Host: a\r\nIf-Match: \"a\"\r\nIf-Match: \"a\"\r\n", "", 400, "header_twice"),
     line("GET ", " HTTP/1.1\n", 400, "bare_line_feed"),
     line("\r\nGET ", " HTTP/1.1\r\n", 400, "blank_first_line"),
     line("GET ", " HTTP/1.2\r\n", 505, "version"),

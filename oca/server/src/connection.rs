@@ -378,7 +378,6 @@ pub fn arrived<K: Kernel>(
     match event {
         Event::Received(result, buffer) => {
             connection.receiving = false;
-            h2::heard(connection);
             read::received(connection, station, result, &buffer)
         }
         Event::ReceiveEnded(result) => {
@@ -398,12 +397,19 @@ pub fn arrived<K: Kernel>(
     }
 }
 
+/// Something that the connection waits for may be there: it is worth asking again.
+pub fn told(connection: &mut Connection) -> Flow {
+    h2::told(connection);
+    Flow::Again
+}
+
 /// Bytes that the connection waits for will not come.
 pub fn failed<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
     fault: Fault,
 ) -> Flow {
+    h2::told(connection);
     send::failed(connection, station, fault)
 }
 

@@ -8,6 +8,11 @@
 //!
 //! A connection has one send under way, as in HTTP/1.1; it carries frames of several streams. Bytes
 //! are copied once more than there, into the frames, which is what it costs to speak HTTP/2.
+//!
+//! One stream at a time waits for a disk, as one request does in HTTP/1.1: a client must not fill a
+//! disk's queue by itself, and a seat that is told something must know what about. Streams whose
+//! bytes are in memory go past it.
+//!
 //! The end of a connection is a GOAWAY: streams under way finish, later ones are told to go
 //! elsewhere.
 
@@ -24,8 +29,9 @@ use super::read::{self, Refusal};
 use super::send::{chunk_index, outcome_of, refused};
 use super::stream::{Stream, clear_bytes_that_fit};
 use super::{Connection, Flow, Load, More, State, finish, keys, turn};
-use crate::library::Library;
-use crate::limits::{Bounds, H2_FETCHES_MAX};
+use crate::hot_set::{ChunkKey, Lookup};
+use crate::library::{Found, Library};
+use crate::limits::Bounds;
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{Fault, Station, Wish};
 use member::{Answer, Blocked, Member};
@@ -36,7 +42,7 @@ pub struct Multiplex {
     members: Vec<Member>,
     /// Whose turn it is.
     next: usize,
-    /// Something other than the socket spoke: who waits for a disk may ask again.
+    /// The seat was told something: who waits for a disk may ask again, once.
     may_ask: bool,
     /// The peer broke a rule: nothing but our GOAWAY goes out.
     has_failed: bool,
@@ -60,7 +66,7 @@ pub fn open() -> State {
         session: Session::new(),
         members: Vec::new(),
         next: 0,
-        may_ask: true,
+        may_ask: false,
         has_failed: false,
         ending: None,
         half_since: None,
@@ -77,10 +83,10 @@ pub fn is_wanted<K: Kernel>(connection: &Connection, station: &Station<K>) -> bo
         && PREFACE.starts_with(start)
 }
 
-/// The socket spoke: that is no news of a disk.
-pub fn heard(connection: &mut Connection) {
+/// A chunk, a buffer or a turn on a device may be there.
+pub fn told(connection: &mut Connection) {
     if let State::Multiplexed(multiplex) = &mut connection.state {
-        multiplex.may_ask = false;
+        multiplex.may_ask = true;
     }
 }
 
@@ -143,7 +149,6 @@ impl Multiplex {
         }
         self.fetch(connection, station);
         let pushed = self.push(connection, station);
-        self.may_ask = true;
         match pushed {
             // Windows are opened while bytes are on their way.
             Next::Wait if connection.flight.is_some() => connection.receive(station),
@@ -219,33 +224,26 @@ impl Multiplex {
         self.members.push(Member::new(stream, head, answer, station.now()));
     }
 
-    /// Members that wait for a disk.
-    fn waiting(&self) -> usize {
-        self.members.iter().filter(|member| member.is_waiting()).count()
-    }
-
-    /// Gets first chunks, for a few streams at a time: one client must not fill a disk's queue.
+    /// Gets first chunks.
     fn fetch<K: Kernel>(&mut self, connection: &Connection, station: &mut Station<K>) {
-        let mut waiting = self.waiting();
+        let mut queue = Queue::of(&self.members, &mut self.may_ask);
         for member in &mut self.members {
-            let may_ask = if member.is_waiting() { self.may_ask } else { waiting < H2_FETCHES_MAX };
-            let Answer::Fetching(turn) = &mut member.answer else { continue };
-            if !may_ask {
+            let Answer::Fetching(turn) = &member.answer else { continue };
+            if !turn.has_body() {
+                member.start(station.now());
                 continue;
             }
-            let wish = turn
-                .has_body()
-                .then(|| chunk_index(turn.extent.start))
-                .map(|index| station.chunk(&turn.extent.found, index, connection.seat));
-            let was_waiting = member.is_waiting();
-            match wish {
-                None | Some(Wish::Ready(_)) => member.start(station.now()),
-                Some(Wish::Later) => member.waits(station.now()),
-                Some(Wish::Never(fault)) => member.refuse(outcome_of(fault), station.now()),
-                Some(Wish::OverBudget) => member.refuse(Outcome::OverBudget, station.now()),
+            let (found, index) = (turn.extent.found, chunk_index(turn.extent.start));
+            if !queue.lets(member, station, &found, index) {
+                continue;
             }
-            waiting += usize::from(member.is_waiting());
-            waiting -= usize::from(was_waiting);
+            match station.chunk(&found, index, connection.seat) {
+                Wish::Ready(_) => member.start(station.now()),
+                Wish::Later => member.waits(station.now()),
+                Wish::Never(fault) => member.refuse(outcome_of(fault), station.now()),
+                Wish::OverBudget => member.refuse(Outcome::OverBudget, station.now()),
+            }
+            queue.asked(member);
         }
     }
 
@@ -283,7 +281,8 @@ impl Multiplex {
         let cut: Vec<_> =
             self.members.iter().filter_map(|member| Some((member.stream, member.cut?))).collect();
         for (stream, ending) in &cut {
-            self.session.reset(*stream, Code::Internal);
+            let code = if *ending == Ending::Stalled { Code::Cancel } else { Code::Internal };
+            self.session.reset(*stream, code);
             self.lose(connection, station, *stream, *ending);
         }
         !cut.is_empty()
@@ -291,7 +290,6 @@ impl Multiplex {
 
     /// The last send is gone: what it carried counts.
     pub fn landed<K: Kernel>(&mut self, station: &Station<K>) {
-        self.may_ask = false;
         for member in &mut self.members {
             member.landed(station);
         }
@@ -391,6 +389,44 @@ impl Multiplex {
         }
         self.cut(connection, station);
         Next::Again
+    }
+}
+
+/// Who may ask for a chunk that is not in memory: the one that waits, when it was told something;
+/// anybody, when none waits.
+struct Queue<'m> {
+    waiting: usize,
+    may_ask: &'m mut bool,
+}
+
+impl<'m> Queue<'m> {
+    fn of(members: &[Member], may_ask: &'m mut bool) -> Self {
+        let waiting = members.iter().filter(|member| member.is_waiting()).count();
+        Self { waiting, may_ask }
+    }
+
+    fn lets<K: Kernel>(
+        &mut self,
+        member: &Member,
+        station: &Station<K>,
+        found: &Found,
+        index: u32,
+    ) -> bool {
+        let key = ChunkKey { object: found.object, view: found.view, index };
+        if matches!(station.hot.get(&key), Lookup::Ready(_)) {
+            self.waiting -= usize::from(member.is_waiting());
+            return true;
+        }
+        if member.is_waiting() {
+            self.waiting -= usize::from(*self.may_ask);
+            return std::mem::take(self.may_ask);
+        }
+        self.waiting == 0
+    }
+
+    /// The member that was let has asked.
+    fn asked(&mut self, member: &Member) {
+        self.waiting += usize::from(member.is_waiting());
     }
 }
 

@@ -93,6 +93,11 @@ impl Sending {
         self.body.as_ref().is_some_and(|body| body.waits_for_disk)
     }
 
+    /// Where the next bytes of the body are.
+    pub fn next_chunk(&self) -> Option<(Found, u32)> {
+        self.body.as_ref().map(|body| (body.found, chunk_index(body.position)))
+    }
+
     /// Whether a head, or what stands between two stretches, is to be written next.
     pub fn has_opening(&self) -> bool {
         self.opening.is_some()

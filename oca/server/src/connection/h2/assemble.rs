@@ -7,9 +7,8 @@ use oca_http::h2::FRAME_HEAD_BYTES;
 use oca_sys::Kernel;
 
 use super::member::{Answer, Member};
-use super::{Multiplex, Session};
+use super::{Multiplex, Queue, Session};
 use crate::connection::send::{Piece, Sending, next_piece, open};
-use crate::limits::H2_FETCHES_MAX;
 use crate::outcome::Ending;
 use crate::worker::{Seat, Station};
 
@@ -35,13 +34,12 @@ impl Multiplex {
         out: &mut [u8],
     ) -> (usize, u64) {
         let (mut at, mut all_media) = (0, 0);
-        let mut waiting = self.waiting();
         loop {
             at += put_control(&mut self.session, &mut out[at..]);
             if !self.session.control().is_empty() || out.len() - at < ROOM_MIN || self.has_failed {
                 break;
             }
-            match self.put_next(seat, station, &mut out[at..], &mut waiting) {
+            match self.put_next(seat, station, &mut out[at..]) {
                 Wrote::Nothing => break,
                 Wrote::Head => {}
                 Wrote::Frame { bytes, media } => {
@@ -59,16 +57,12 @@ impl Multiplex {
         seat: Seat,
         station: &mut Station<K>,
         out: &mut [u8],
-        waiting: &mut usize,
     ) -> Wrote {
+        let mut queue = Queue::of(&self.members, &mut self.may_ask);
         for step in 0..self.members.len() {
             let at = (self.next + step) % self.members.len();
             let Some(member) = self.members.get_mut(at) else { break };
-            let was_waiting = member.is_waiting();
-            let may_ask = if was_waiting { self.may_ask } else { *waiting < H2_FETCHES_MAX };
-            let wrote = member.put(&mut self.session, seat, station, out, may_ask);
-            *waiting += usize::from(member.is_waiting());
-            *waiting -= usize::from(was_waiting);
+            let wrote = member.put(&mut self.session, seat, station, out, &mut queue);
             if !matches!(wrote, Wrote::Nothing) {
                 self.next = at + 1;
                 return wrote;
@@ -85,7 +79,7 @@ impl Member {
         seat: Seat,
         station: &mut Station<K>,
         out: &mut [u8],
-        may_ask: bool,
+        queue: &mut Queue<'_>,
     ) -> Wrote {
         let now = station.now();
         let Answer::Sending(sending) = &mut self.answer else { return Wrote::Nothing };
@@ -113,9 +107,12 @@ impl Member {
         }
         let (head_place, body_place) = out.split_at_mut(FRAME_HEAD_BYTES);
         let (bytes, media) = if self.rest.is_empty() {
-            if sending.paused_until().is_some() || !may_ask {
+            let next = sending.next_chunk().filter(|_| sending.paused_until().is_none());
+            let Some((found, index)) = next else { return Wrote::Nothing };
+            if !queue.lets(self, station, &found, index) {
                 return Wrote::Nothing;
             }
+            let Answer::Sending(sending) = &mut self.answer else { return Wrote::Nothing };
             match next_piece(seat, station, sending, room) {
                 Piece::Bytes(chunk, range) => {
                     let bytes = range.len();
@@ -124,6 +121,7 @@ impl Member {
                 }
                 Piece::None => {
                     self.waits(now);
+                    queue.asked(self);
                     return Wrote::Nothing;
                 }
                 Piece::Ended(_) => {
@@ -137,6 +135,7 @@ impl Member {
             self.rest.drain(..bytes);
             (bytes, 0)
         };
+        let Answer::Sending(sending) = &self.answer else { return Wrote::Nothing };
         self.is_over = is_done(sending, &self.rest);
         head_place.copy_from_slice(&session.data_head(self.stream, bytes, self.is_over));
         self.wrote(media, now);

@@ -172,8 +172,7 @@ async fn carry_copy(
     let (writer, seal) = (to.writer.clone(), reader.seal().clone());
     let begun = blocking(move || writer.begin(seal)).await?;
     let mut both = (reader, begun.map_err(|error| error.to_string())?);
-    loop {
-        let Some(next) = both.1.missing().first().cloned() else { break };
+    while let Some(next) = both.1.missing().first().cloned() {
         while !night.may_move() {
             if night.stopping() {
                 return Ok(false);

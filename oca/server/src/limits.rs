@@ -139,10 +139,6 @@ pub const STARVED_MAX: usize = 2048;
 /// Open files of a worker, with their decoded seals.
 pub const FILES_MAX: usize = 1024;
 
-/// Streams of one HTTP/2 connection that may wait for a disk at the same time: one client must not
-/// fill a disk's queue.
-pub const H2_FETCHES_MAX: usize = 4;
-
 /// Bytes of decoded seals a worker keeps; 32 bytes a chunk, so this covers 256 GiB of objects.
 pub const SEAL_BYTES_MAX: usize = 32 << 20;
 

@@ -256,7 +256,7 @@ impl<K: Kernel> Worker<K> {
         while let Some((seat, fault)) = self.station.ready.pop_front() {
             self.step(seat, |connection, station| match fault {
                 Some(fault) => connection::failed(connection, station, fault),
-                None => Flow::Again,
+                None => connection::told(connection),
             });
         }
     }
@@ -276,7 +276,7 @@ impl<K: Kernel> Worker<K> {
         let woken = self.station.starved.len().min(STARVED_PER_TURN);
         for _ in 0..woken {
             if let Some(seat) = self.station.starved.pop_front() {
-                self.step(seat, |_, _| Flow::Again);
+                self.step(seat, |connection, _| connection::told(connection));
             }
         }
     }

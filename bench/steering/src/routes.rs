@@ -5,9 +5,7 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-use control_routes::{
-    BmpStream, IspNetworks, PrefixPath, RibSettings, RouterPlace, RouterSession, Routes,
-};
+use control_routes::{BmpStream, IspNetworks, RibSettings, RouterPlace, RouterSession, Routes};
 use control_types::UnixMillis;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};

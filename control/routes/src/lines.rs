@@ -80,7 +80,7 @@ fn parse(text: &str, number: u64) -> Result<Option<PrefixPath>, String> {
         return Ok(None);
     }
     let line = if text.starts_with('{') {
-        serde_json::from_str(text).map_err(|error| format!("is no JSON route: {error}"))?
+        serde_json::from_str(text).map_err(parse_json_mistake)?
     } else if number == 1 && text.starts_with("prefix") {
         return Ok(None);
     } else {
@@ -95,6 +95,12 @@ fn parse(text: &str, number: u64) -> Result<Option<PrefixPath>, String> {
     }
     let (as_path_len, origin, med) = (line.as_path_len, line.origin, line.med);
     Ok(Some(PrefixPath { as_path_len, origin, med, ..PrefixPath::own(prefix) }))
+}
+
+/// Without the parser's own line number, which is always 1 and would be taken for the file's.
+fn parse_json_mistake(error: serde_json::Error) -> String {
+    let text = error.to_string();
+    format!("is no JSON route: {}", text.split(" at line ").next().unwrap_or_default())
 }
 
 fn parse_csv(text: &str) -> Result<Line, String> {

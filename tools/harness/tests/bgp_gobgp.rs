@@ -74,7 +74,7 @@ async fn garbage_ends_its_own_session_only() -> Result<(), Trouble> {
     lab.kill_router();
     lab.send_bmp("r", "GET / HTTP/1.1\\r\\n\\r\\n")?;
     assert_eq!(lab.metric("control_bmp_ended_total{reason=\"garbage\"} ")?, 1);
-    assert_eq!(lab.sees("11.1.2.3")?, ["11.1.0.0/16 lisbon/1~"]);
+    lab.will_see("11.1.2.3", &["11.1.0.0/16 lisbon/1~"]).await?;
     lab.start_router()?;
     lab.will_see("11.1.2.3", &["11.1.0.0/16 lisbon/1"]).await
 }

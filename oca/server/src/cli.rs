@@ -60,8 +60,8 @@ pub struct LabArgs {
     /// Certificate chain and private key, both PEM.
     #[arg(long, num_args = 2, value_names = ["CERT", "KEY"])]
     pub tls: Option<Vec<PathBuf>>,
-    /// Protocols offered under TLS, the best first.
-    #[arg(long, value_delimiter = ',', default_value = "http/1.1")]
+    /// Protocols offered under TLS, the best first: `h2,http/1.1` puts HTTP/2 first.
+    #[arg(long, value_delimiter = ',', default_value = "http/1.1,h2")]
     pub alpn: Vec<String>,
     /// Threads, one ring each.
     #[arg(long, default_value_t = 1)]

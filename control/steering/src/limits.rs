@@ -97,7 +97,7 @@ pub const REFUSERS_MIN: usize = 2;
 /// Within this time, milliseconds.
 pub const REFUSED_MS: u64 = 10_000;
 /// Fewer answers than this prove nothing.
-pub const VOICES_MIN: u64 = 8;
+pub const VOICES_MIN: u64 = 12;
 /// Members that must complain before a box is shunned for bad answers.
 pub const COMPLAINERS_MIN: usize = 3;
 /// Share of bad answers that shuns, per cent.
@@ -107,7 +107,7 @@ pub const BAD_PERCENT_BACK: u64 = 10;
 /// Shortest time a box is shunned, milliseconds.
 pub const SHUN_MS: u64 = 10_000;
 /// A fall this long after the last is a first one, milliseconds.
-pub const SHUN_FORGIVEN_MS: u64 = 300_000;
+pub const SHUN_FORGIVEN_MS: u64 = 1_800_000;
 /// Objects denied of one box.
 pub const DENIALS_MAX: usize = 512;
 /// An object is denied this long on one member's word, milliseconds.

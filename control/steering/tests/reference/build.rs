@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use control_routes::{Feed, IspNetworks, Origin, PrefixPath, RibSettings, RouteTable, Routes, Source};
+use control_routes::{
+    Feed, IspNetworks, Origin, PrefixPath, RibSettings, RouteTable, Routes, Source,
+};
 use control_steering::ear::{Ear, Moment};
 use control_steering::fleet::{Fleet, Parts, Registry, Seen};
 use control_steering::health::{Folded, Yardstick, fold};
@@ -144,11 +146,7 @@ pub fn random_question(random: &mut fastrand::Rng, world: &World) -> PlainQuesti
 }
 
 /// The same question as the crate asks it.
-pub fn asked<T>(
-    world: &World,
-    plain: &PlainQuestion,
-    ask: impl FnOnce(&Question<'_>) -> T,
-) -> T {
+pub fn asked<T>(world: &World, plain: &PlainQuestion, ask: impl FnOnce(&Question<'_>) -> T) -> T {
     let title: TitleId = plain.title.parse().unwrap();
     let objects: Vec<ObjectId> = plain.objects.iter().map(|number| object(*number)).collect();
     let current = plain.current.map(|at| world.boxes[at].id.parse().unwrap());
@@ -192,19 +190,13 @@ pub fn fleet(world: &World) -> Fleet {
     }
     let routes = table(world);
     let ear = Ear { heard_at: NOW, steady_ms: NOW.0, interval_ms: 0 };
-    let parts = Parts {
-        registry: &registry,
-        library: &library,
-        routes: &routes,
-        ear,
-        settings: &settings,
-    };
+    let parts =
+        Parts { registry: &registry, library: &library, routes: &routes, ear, settings: &settings };
     let mut fleet = Fleet::compose(&parts, None, NOW);
     for one in &world.boxes {
         let number = registry.index.number_of(&one.id.parse().unwrap()).unwrap();
         let state = &mut fleet.states[number as usize];
-        (state.health, state.is_late, state.is_shunned) =
-            (one.health, one.is_late, one.is_shunned);
+        (state.health, state.is_late, state.is_shunned) = (one.health, one.is_late, one.is_shunned);
         let since = one.drained_for_ms.map_or(0, |ms| NOW.0 - ms);
         state.drains_since = UnixMillis(since);
     }
@@ -229,12 +221,7 @@ fn row(world: &World, number: usize, one: &PlainBox) -> ApplianceRow {
     }
 }
 
-fn seen(
-    one: &PlainBox,
-    record: &ApplianceRecord,
-    library: &Library,
-    settings: &Settings,
-) -> Seen {
+fn seen(one: &PlainBox, record: &ApplianceRecord, library: &Library, settings: &Settings) -> Seen {
     let held = |number: &u32| {
         let class = if number % 3 == 0 { DiskClass::Hdd } else { DiskClass::Ssd };
         HeldObject { object: object(*number), bytes: 100, class }
@@ -270,8 +257,7 @@ fn seen(
 pub fn table(world: &World) -> RouteTable {
     let routes = Routes::new(RibSettings { stale_ms: 1_000 });
     let isp: control_types::IspId = "isp".parse().unwrap();
-    let networks =
-        ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap()).to_vec();
+    let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap()).to_vec();
     routes.put_isp(&IspNetworks { isp: isp.clone(), asns: Vec::new(), networks }).unwrap();
     for (number, route) in world.routes.iter().enumerate() {
         if route.as_path_len == 0 {

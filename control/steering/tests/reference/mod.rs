@@ -254,7 +254,8 @@ fn spill(list: &mut Vec<Candidate<'_>>, question: &PlainQuestion) {
         let share = (mean / own).powi(12);
         own <= mean
             || own < 50.0
-            || fraction(mix(session ^ mix(name(&question.title) ^ name(&list[**at].one.id)))) < share
+            || fraction(mix(session ^ mix(name(&question.title) ^ name(&list[**at].one.id))))
+                < share
     };
     let least = equals.iter().min_by_key(|at| list[**at].one.load_per_mille);
     let chosen = equals.iter().find(keeps).or(least).copied().unwrap_or(0);
@@ -294,8 +295,7 @@ fn part(list: &mut Vec<Candidate<'_>>, world: &World, question: &PlainQuestion) 
     if domain(&list[1]) != own {
         return;
     }
-    let is_other =
-        |one: &Candidate<'_>| domain(one) != own && one.held == question.objects.len();
+    let is_other = |one: &Candidate<'_>| domain(one) != own && one.held == question.objects.len();
     let has_room = |one: &Candidate<'_>| {
         one.one.load_per_mille < 950 && !one.one.is_late && !one.one.is_shunned
     };

@@ -289,6 +289,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
     if matches!(leave, Leave::Yield) {
         // The other program answers operators, tells control and is watched from here on.
         answering.abort();
+        wished.close();
         watching.abort();
         warming.abort();
         admin.order_surely(|| Command::Yield { within_ms: upgrade_drain_ms }).await;

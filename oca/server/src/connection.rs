@@ -32,6 +32,7 @@ mod locate;
 mod read;
 mod send;
 mod stream;
+mod tempo;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -52,6 +53,10 @@ use drain_rate::DrainRate;
 pub use finish::Record;
 use send::Sending;
 use stream::Stream;
+use tempo::Tempo;
+
+/// Characters of a ticket's subject that are shown: enough to find a play, too few to be one.
+const SUBJECT_CHARS: usize = 8;
 
 /// What a step leaves to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +112,7 @@ pub struct Connection {
     /// Last time a byte moved, or the state was entered.
     progress_at: Nanos,
     drain_rate: DrainRate,
+    tempo: Tempo,
     requests: u64,
     sent_bytes: u64,
     reason: Option<CloseReason>,
@@ -182,6 +188,16 @@ impl Connection {
         Some(self.drain_rate.due(bounds).map_or(due, |slow| slow.min(due)))
     }
 
+    /// Subject of the ticket of the answer under way.
+    fn play(&self) -> Option<&str> {
+        let ticket = match &self.state {
+            State::Fetching(turn) => turn.extent.ticket.as_ref(),
+            State::Sending(sending) => sending.record.ticket.as_ref(),
+            _ => None,
+        };
+        ticket.map(|ticket| &*ticket.claims.subject)
+    }
+
     /// Where its client is counted.
     pub fn client(&self) -> Option<ClientPlace> {
         self.client
@@ -202,12 +218,16 @@ impl Connection {
             State::Parting => "parting",
             State::Closing => "closing",
         };
+        let age_ms = now.since(self.accepted_at) / 1_000_000;
         ConnectionLine {
             peer: self.peer.to_string(),
             state,
-            age_ms: now.since(self.accepted_at) / 1_000_000,
+            age_ms,
             requests: self.requests,
             sent_bytes: self.sent_bytes,
+            rate_bps: self.sent_bytes.saturating_mul(8_000) / age_ms.max(1),
+            pace_bps: self.tempo.told_bps(),
+            play: self.play().map(|play| play.chars().take(SUBJECT_CHARS).collect()),
             keys: self.stream.keys(),
             engine: self.choice.engine.word(),
             why: self.choice.why,
@@ -244,9 +264,6 @@ impl Connection {
             station.chunks_in_flight += 1;
         }
         let more = more == More::Follows;
-        if media > 0 {
-            self.drain_rate.begin(station.now());
-        }
         self.flight = Some(Flight { start: range.start, end: range.end, more, holds, media });
         let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
         station.submit(token, Op::Send { socket: self.socket, from, range, more });
@@ -327,8 +344,14 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         State::Parting => finish::part(connection, station),
         State::Closing => Flow::Wait,
     };
-    if connection.flight.is_none() {
+    let sends = matches!(connection.state, State::Sending(_)) && connection.flight.is_some();
+    if sends && !connection.tempo.is_paced() {
+        connection.drain_rate.begin(station.now());
+    } else {
         connection.drain_rate.rest();
+    }
+    if !matches!(connection.state, State::Fetching(_) | State::Sending(_)) {
+        connection.tempo.rest();
     }
     flow
 }
@@ -352,7 +375,10 @@ fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station
     connection.requests += 1;
     connection.progress_at = station.now();
     match turned {
-        Ok(turn) => connection.state = State::Fetching(Box::new(turn)),
+        Ok(mut turn) => {
+            tempo::begin(connection, station, &mut turn);
+            connection.state = State::Fetching(Box::new(turn));
+        }
         Err(refusal) => send::refuse(connection, station, *refusal),
     }
     Flow::Again
@@ -386,10 +412,12 @@ pub fn arrived<K: Kernel>(
         }
         Event::Sent(result, buffer) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
+            tempo::renew(connection, station);
             send::sent(connection, station, result, buffer)
         }
         Event::FileSent(result, head) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
+            tempo::renew(connection, station);
             send::file_sent(connection, station, result, head)
         }
         Event::ShutDown(_) => Flow::Again,

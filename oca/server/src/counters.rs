@@ -165,6 +165,8 @@ pub struct Counters {
     pub tickets_verified: Counter,
     /// See `tickets_verified`.
     pub tickets_remembered: Counter,
+    /// Times the kernel was told another pace.
+    pub paces_set: Counter,
     /// Access log lines dropped because the writer was behind.
     pub log_dropped: Counter,
     /// Messages to the admin thread dropped because it was behind.
@@ -209,6 +211,7 @@ impl Default for Counters {
             starved: Counter::default(),
             tickets_verified: Counter::default(),
             tickets_remembered: Counter::default(),
+            paces_set: Counter::default(),
             log_dropped: Counter::default(),
             troubles_dropped: Counter::default(),
             turns: Counter::default(),

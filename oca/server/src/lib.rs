@@ -6,6 +6,7 @@
 pub mod access_log;
 pub mod admin;
 pub mod clients;
+pub mod cmcd;
 pub mod config;
 pub mod connection;
 pub mod counters;
@@ -21,6 +22,7 @@ pub mod listen;
 pub mod metrics;
 pub mod notify;
 pub mod outcome;
+pub mod pacing;
 pub mod peers;
 pub mod rules;
 pub mod server;

@@ -70,10 +70,13 @@ fn run(
 /// Asks the program that runs with this config's state directory to start itself anew.
 fn upgrade(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     let config = Config::load(path)?;
-    let admin = RunNote::admin_of(&config.state_dir).map_err(|error| {
-        format!("no oca runs with state_dir {}: {error}", config.state_dir.display())
-    })?;
-    println!("{}", oca::admin::ask_to_upgrade(admin)?);
+    let find = || {
+        RunNote::admin_of(&config.state_dir).map_err(|error| {
+            let dir = config.state_dir.display();
+            std::io::Error::other(format!("no oca runs with state_dir {dir}: {error}"))
+        })
+    };
+    println!("{}", oca::admin::ask_to_upgrade(find)?);
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Tickets a worker has verified before, the keys that verify new ones, and which were taken back.
 //! Never asks another process: keys and revocations come from files and from the admin thread.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -96,10 +97,22 @@ impl Gate {
 
 /// One worker's memory of verified tickets, oldest out first.
 pub struct TicketMemory {
-    known: HashMap<Rc<str>, Rc<Claims>>,
+    known: HashMap<Rc<str>, Known>,
     order: VecDeque<Rc<str>>,
     tickets_max: usize,
     epoch: u64,
+}
+
+struct Known {
+    claims: Rc<Claims>,
+    session: Rc<Session>,
+}
+
+/// What the connections of one ticket have in common on one worker: they share its rate.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Connections that send for it now.
+    pub sending: Cell<u32>,
 }
 
 /// How a ticket was found good.
@@ -107,6 +120,8 @@ pub struct TicketMemory {
 pub struct Verified {
     /// What it says.
     pub claims: Rc<Claims>,
+    /// What it shares with other connections that carry it.
+    pub session: Rc<Session>,
     /// Whether it had been verified before.
     pub remembered: bool,
 }
@@ -140,12 +155,13 @@ impl TicketMemory {
             self.order.clear();
             self.epoch = keys.epoch;
         }
-        if let Some(claims) = self.known.get(ticket) {
+        if let Some(Known { claims, session }) = self.known.get(ticket) {
             check_time(claims, now)?;
             if gate.is_revoked(claims) {
                 return Err(TicketError::Revoked);
             }
-            return Ok(Verified { claims: Rc::clone(claims), remembered: true });
+            let (claims, session) = (Rc::clone(claims), Rc::clone(session));
+            return Ok(Verified { claims, session, remembered: true });
         }
         let claims = Rc::new(keys.verifier.verify(ticket, now)?);
         if gate.is_revoked(&claims) {
@@ -158,8 +174,10 @@ impl TicketMemory {
         }
         let text: Rc<str> = ticket.into();
         self.order.push_back(Rc::clone(&text));
-        self.known.insert(text, Rc::clone(&claims));
-        Ok(Verified { claims, remembered: false })
+        let session = Rc::<Session>::default();
+        let known = Known { claims: Rc::clone(&claims), session: Rc::clone(&session) };
+        self.known.insert(text, known);
+        Ok(Verified { claims, session, remembered: false })
     }
 }
 

@@ -305,12 +305,12 @@ impl<K: Kernel> Worker<K> {
                     // Whoever asked may have given up.
                     drop(answer.send(self.station.heat.list(now)));
                 }
-                Command::List(answer) => {
+                Command::List { lines_max, to } => {
                     let lines = self.slots.iter().filter_map(|slot| slot.connection.as_ref());
                     let now = self.station.now();
-                    let lines = lines.map(|connection| connection.line(now)).collect();
+                    let lines = lines.take(lines_max).map(|connection| connection.line(now));
                     // Whoever asked may have given up.
-                    drop(answer.send(lines));
+                    drop(to.send(lines.collect()));
                 }
             }
         }

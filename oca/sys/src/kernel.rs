@@ -208,6 +208,16 @@ pub trait Kernel {
     /// A free buffer of the send size (one batch of TLS records, or response heads), or `None`.
     fn send_buffer(&mut self) -> Option<Buffer>;
 
+    /// Sends on `socket` at most so many bytes a second from now on, as the wire carries them;
+    /// absent: as fast as it goes. At once, without a completion.
+    ///
+    /// # Errors
+    /// This kernel cannot, or the socket is gone: whoever wants a pace has to wait by himself.
+    fn pace(&mut self, socket: SocketId, bytes_per_second: Option<u64>) -> io::Result<()> {
+        let _ = (socket, bytes_per_second);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// How many buffers of each pool are out: metrics read it, and a drained server must show zero.
     fn buffers(&self) -> BufferLevels;
 

@@ -13,6 +13,7 @@
 mod accept;
 mod complete;
 mod lend;
+mod pace;
 mod pending;
 mod read_many;
 mod send_file;
@@ -32,7 +33,7 @@ use io_uring::{IoUring, opcode, squeue, types};
 use crate::buffer::{Buffer, Pool};
 use crate::config::KernelConfig;
 use crate::kernel::{
-    BufferLevels, Completion, Event, FileId, Kernel, Nanos, Op, Piece, Tallies, Token,
+    BufferLevels, Completion, Event, FileId, Kernel, Nanos, Op, Piece, SocketId, Tallies, Token,
 };
 use crate::residency::resident_bytes;
 use accept::Listener;
@@ -317,6 +318,10 @@ impl Kernel for RingKernel {
 
     fn send_buffer(&mut self) -> Option<Buffer> {
         self.send_pool.take()
+    }
+
+    fn pace(&mut self, socket: SocketId, bytes_per_second: Option<u64>) -> io::Result<()> {
+        self.set_pace(socket, bytes_per_second)
     }
 
     fn buffers(&self) -> BufferLevels {

@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{Admin, heat};
+use crate::limits::LISTED_CONNECTIONS_MAX;
 use crate::metrics;
 use crate::worker::Command;
 
@@ -134,7 +135,7 @@ fn healthz(admin: &Admin) -> Answer {
 
 async fn connections(admin: &Arc<Admin>) -> Answer {
     let (answers, heard) = sync_channel(admin.workers.len().max(1));
-    admin.order(|| Command::List(answers.clone()));
+    admin.order(|| Command::List { lines_max: LISTED_CONNECTIONS_MAX, to: answers.clone() });
     drop(answers);
     let gather = move || {
         let until = std::time::Instant::now() + LIST_TIME_MAX;
@@ -147,8 +148,10 @@ async fn connections(admin: &Arc<Admin>) -> Answer {
         }
         lines
     };
-    let lines = tokio::task::spawn_blocking(gather).await.unwrap_or_default();
-    json_reply(StatusCode::OK, &json!({ "connections": lines }))
+    let mut lines = tokio::task::spawn_blocking(gather).await.unwrap_or_default();
+    lines.truncate(LISTED_CONNECTIONS_MAX);
+    let open: u64 = admin.workers.iter().map(|worker| worker.counters.connections.get()).sum();
+    json_reply(StatusCode::OK, &json!({ "open": open, "connections": lines }))
 }
 
 /// Which way bytes go on this machine, and why not the other way.

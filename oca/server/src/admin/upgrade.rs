@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
@@ -67,11 +67,35 @@ fn with_source(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Asks the program whose admin port is at `admin` to start itself anew; answers its JSON.
+/// Asks the program whose admin port `find` finds to start itself anew; answers its JSON. A program
+/// that is just giving way to another is asked again, under whatever address `find` says then.
 ///
 /// # Errors
 /// Nobody answers there, or the upgrade failed: the message says why.
-pub fn ask_to_upgrade(admin: SocketAddr) -> io::Result<String> {
+pub fn ask_to_upgrade(find: impl Fn() -> io::Result<SocketAddr>) -> io::Result<String> {
+    let until = Instant::now() + Duration::from_millis(ANSWER_MS);
+    loop {
+        let answer = find().and_then(ask_once);
+        match answer {
+            Ok(Answer::Done(body)) => return Ok(body),
+            Ok(Answer::Failed(body)) => return Err(io::Error::other(body)),
+            Ok(Answer::GivesWay) | Err(_) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Ok(Answer::GivesWay) => return Err(io::Error::other("it is giving way to another")),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+enum Answer {
+    Done(String),
+    Failed(String),
+    /// It hands over, or ends.
+    GivesWay,
+}
+
+fn ask_once(admin: SocketAddr) -> io::Result<Answer> {
     let reachable = match admin.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -85,6 +109,10 @@ pub fn ask_to_upgrade(admin: SocketAddr) -> io::Result<String> {
     let mut answer = String::new();
     stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let body = body.trim().to_owned();
-    if head.starts_with("HTTP/1.1 200") { Ok(body) } else { Err(io::Error::other(body)) }
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    Ok(match status {
+        "200" => Answer::Done(body.trim().to_owned()),
+        "" | "409" | "503" => Answer::GivesWay,
+        _ => Answer::Failed(body.trim().to_owned()),
+    })
 }

@@ -4,6 +4,7 @@ use oca_sys::{Accepted, Kernel};
 
 use super::drain_rate::DrainRate;
 use super::stream::Stream;
+use super::tempo::Tempo;
 use super::{Connection, State};
 use crate::clients::ClientPlace;
 use crate::worker::{Seat, Station};
@@ -37,6 +38,7 @@ pub fn accept<K: Kernel>(
         shut: false,
         progress_at: station.now(),
         drain_rate: DrainRate::default(),
+        tempo: Tempo::default(),
         requests: 0,
         sent_bytes: 0,
         reason: None,

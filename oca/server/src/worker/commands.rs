@@ -24,8 +24,13 @@ pub enum Command {
     Forget(Arc<[(u16, ObjectId)]>),
     /// Say what was served.
     Heat(SyncSender<Vec<(ObjectId, f64)>>),
-    /// Say who is connected.
-    List(SyncSender<Vec<ConnectionLine>>),
+    /// Say who is connected: at most so many lines.
+    List {
+        /// The first so many of the table.
+        lines_max: usize,
+        /// Where to.
+        to: SyncSender<Vec<ConnectionLine>>,
+    },
 }
 
 /// One connection, for `/debug/connections`.
@@ -41,6 +46,14 @@ pub struct ConnectionLine {
     pub requests: u64,
     /// Bytes sent on it.
     pub sent_bytes: u64,
+    /// On average since it was accepted, bits a second.
+    pub rate_bps: u64,
+    /// What it is held to, bits a second on the wire; absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace_bps: Option<u64>,
+    /// Beginning of its ticket's subject (a play); absent between two requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub play: Option<String>,
     /// `clear`, `TLSv1_2`, `TLSv1_3`.
     pub keys: &'static str,
     /// Which way bodies go.

@@ -15,6 +15,7 @@ mod kit;
 mod life;
 mod listings;
 mod multiplexed;
+mod paced;
 mod serving;
 mod sessions;
 mod storage;

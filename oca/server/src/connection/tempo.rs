@@ -1,0 +1,131 @@
+//! The pace of one connection: told to the kernel when it changes, shared with others of its ticket.
+//! Never delays anything itself; where the kernel cannot pace, `send` does it with pauses.
+
+use std::rc::Rc;
+
+use oca_sys::Kernel;
+
+use super::Connection;
+use super::admit::Turn;
+use crate::cmcd::Player;
+use crate::limits::SMALL_BODY_BYTES_MAX;
+use crate::pacing::{pace_bps, wanted_bps, wire_bytes_per_second};
+use crate::tickets::Session;
+use crate::worker::Station;
+
+/// The pace of a connection.
+#[derive(Default)]
+pub struct Tempo {
+    /// What the kernel was told last, bytes a second; absent: no limit.
+    told: Option<u64>,
+    /// The kernel refused once: it is not asked again.
+    refused: bool,
+    /// Of the answer under way.
+    wanted_bps: Option<u64>,
+    /// Of its ticket; the place is held for as long as the answer goes.
+    share: Option<Share>,
+}
+
+struct Share {
+    place: SessionPlace,
+    cap_bps: u64,
+}
+
+/// One of the connections that send for a session.
+struct SessionPlace(Rc<Session>);
+
+impl SessionPlace {
+    fn take(session: &Rc<Session>) -> Self {
+        session.sending.set(session.sending.get() + 1);
+        Self(Rc::clone(session))
+    }
+}
+
+impl Drop for SessionPlace {
+    fn drop(&mut self) {
+        self.0.sending.set(self.0.sending.get().saturating_sub(1));
+    }
+}
+
+impl Tempo {
+    /// Whether the server holds this connection back: then it is not the client that is slow.
+    pub fn is_paced(&self) -> bool {
+        self.told.is_some() || self.share.is_some()
+    }
+
+    /// What the kernel was told, bits a second, for people.
+    pub fn told_bps(&self) -> Option<u64> {
+        self.told.map(|bytes| bytes.saturating_mul(8))
+    }
+
+    /// No answer is under way.
+    pub fn rest(&mut self) {
+        self.share = None;
+    }
+
+    fn pace_bps(&self) -> Option<u64> {
+        let cap_bps = self.share.as_ref().map(|share| share.cap_bps);
+        let sending = self.share.as_ref().map_or(1, |share| share.place.0.sending.get());
+        pace_bps(self.wanted_bps, cap_bps, sending)
+    }
+}
+
+/// Sets the pace of an answer that is about to go. What the kernel takes over is taken out of
+/// `turn`; otherwise the pace is left there for `send`.
+pub fn begin<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, turn: &mut Turn) {
+    let extent = &turn.extent;
+    let bytes = extent.end.saturating_sub(extent.start);
+    // It is gone before a pace could matter.
+    if !turn.has_body() || bytes <= SMALL_BODY_BYTES_MAX {
+        return;
+    }
+    let part = |at: usize| -> &[u8] {
+        let place = extent.note.cmcd.get(at).cloned().unwrap_or(0..0);
+        connection.plain.get(place).unwrap_or_default()
+    };
+    let player = Player::of(part(0), [part(1), part(2), part(3), part(4)]);
+    let tempo = &mut connection.tempo;
+    tempo.wanted_bps = wanted_bps(&player, &station.shared.rules.pacing);
+    tempo.share = turn.rate_bps_max.and_then(|cap_bps| {
+        let session = &extent.ticket.as_ref()?.session;
+        Some(Share { place: SessionPlace::take(session), cap_bps })
+    });
+    turn.rate_bps_max = match tell(connection, station) {
+        Told::Kernel => None,
+        Told::Nobody => connection.tempo.pace_bps(),
+    };
+}
+
+/// Looks whether the session's other connections have come or gone.
+pub fn renew<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) {
+    if connection.tempo.share.is_some() {
+        tell(connection, station);
+    }
+}
+
+enum Told {
+    Kernel,
+    Nobody,
+}
+
+fn tell<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Told {
+    let tempo = &mut connection.tempo;
+    if tempo.refused {
+        return Told::Nobody;
+    }
+    let wire = tempo.pace_bps().map(wire_bytes_per_second);
+    if wire == tempo.told {
+        return Told::Kernel;
+    }
+    match station.kernel.pace(connection.socket, wire) {
+        Ok(()) => {
+            station.counters.paces_set.add(1);
+            tempo.told = wire;
+            Told::Kernel
+        }
+        Err(_) => {
+            tempo.refused = true;
+            Told::Nobody
+        }
+    }
+}

@@ -133,6 +133,8 @@ fn whence(
     let objects: Vec<ObjectId> = offered_objects(&title.record, height_max);
     let question =
         Question::new(address.0, &title.record.id, &objects).of_session(session_of(session), None);
+    let whereabouts = gateway.services().routes.whereabouts(address.0);
+    let question = Question { whereabouts, ..question };
     let ranked = gateway.services().steering.rank(&question, gateway.now());
     if ranked.is_empty() {
         let message = format!("no appliance can serve {} to {} now", title.record.id, address.0);

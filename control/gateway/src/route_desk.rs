@@ -10,10 +10,11 @@ mod shown;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use control_routes::{Feed, Routes, RoutesError, Source, WireError};
+use control_routes::{Feed, Geo, Routes, RoutesError, Source, WireError};
 use control_types::fleet::Site;
 use control_types::routes::{IspNetworks, RoutesImported};
 use control_types::{IspId, SiteId, UnixMillis};
@@ -48,6 +49,8 @@ pub enum RouteDeskError {
 pub struct RouteDesk {
     routes: Arc<Routes>,
     dir: PathBuf,
+    /// Where addresses are; absent: nobody said.
+    geo: Option<Geo>,
     /// What routers' sessions count.
     pub bmp: BmpCounters,
     kept: Mutex<Kept>,
@@ -64,7 +67,20 @@ impl RouteDesk {
     /// A desk over these routes that keeps its files in `dir`.
     #[must_use]
     pub fn new(routes: Arc<Routes>, dir: PathBuf) -> Self {
-        Self { routes, dir, bmp: BmpCounters::default(), kept: Mutex::default() }
+        Self { routes, dir, geo: None, bmp: BmpCounters::default(), kept: Mutex::default() }
+    }
+
+    /// The same with a GeoIP database.
+    #[must_use]
+    pub fn with_geo(self, geo: Geo) -> Self {
+        Self { geo: Some(geo), ..self }
+    }
+
+    /// Where an address probably is: latitude and longitude, degrees. Waits for nobody.
+    #[must_use]
+    pub fn whereabouts(&self, address: IpAddr) -> Option<(f64, f64)> {
+        let place = self.geo.as_ref()?.locate(address)?;
+        Some((place.latitude, place.longitude))
     }
 
     /// The routes.

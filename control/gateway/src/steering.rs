@@ -62,8 +62,10 @@ async fn steering(
     let play = under_way(&gateway, &id).await?;
     let objects = offered_objects(&play.title.record, play.height_max);
     let current = asked.current();
+    let whereabouts = gateway.services().routes.whereabouts(address.0);
     let question = Question::new(address.0, &play.play.title, &objects)
         .of_session(session_of(&id), current.as_ref());
+    let question = Question { whereabouts, ..question };
     let mut manifest = gateway.services().steering.steering_manifest(
         &question,
         gateway.settings().steering_ttl_s,

@@ -2,6 +2,7 @@
 //! who answers the questions that services may not ask each other.
 //! Runs nothing; `background` and `listen` do.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use control_accounts::Accounts;
@@ -10,7 +11,7 @@ use control_catalog::Catalog;
 use control_gateway::{Gateway, RouteDesk, Services, Settings, TicketDesk};
 use control_history::History;
 use control_recommend::Recommender;
-use control_routes::{RibSettings, RouteTable, Routes};
+use control_routes::{Geo, RibSettings, RouteTable, Routes};
 use control_search::Search;
 use control_steering::{FillDesk, Steering};
 use control_store::{Ports, open_embedded};
@@ -114,7 +115,11 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
 async fn route_desk(config: &Config, steering: &Steering) -> Result<Arc<RouteDesk>, Trouble> {
     let settings = RibSettings { stale_ms: config.bgp.stale_ms };
     let routes = Arc::new(Routes::new(settings));
-    let desk = Arc::new(RouteDesk::new(routes, config.state_dir.join("routes")));
+    let mut desk = RouteDesk::new(routes, config.state_dir.join("routes"));
+    if let Some(path) = &config.bgp.geo_file {
+        desk = desk.with_geo(geo(path)?);
+    }
+    let desk = Arc::new(desk);
     let (loading, sites) = (desk.clone(), steering.sites());
     let load = tokio::task::spawn_blocking(move || loading.load(&sites, now()));
     for error in load.await.map_err(|error| Trouble::service("routes")(&error))? {
@@ -122,6 +127,14 @@ async fn route_desk(config: &Config, steering: &Steering) -> Result<Arc<RouteDes
     }
     steering.set_routes(RouteTable::clone(&desk.routes().table()));
     Ok(desk)
+}
+
+/// A database that was asked for and cannot be used stops the start: a ranking that silently lacks
+/// it would be found out by members.
+fn geo(path: &Path) -> Result<Geo, Trouble> {
+    let bytes = std::fs::read(path)
+        .map_err(|source| Trouble::Unreadable { path: path.to_owned(), source })?;
+    Geo::from_bytes(bytes).map_err(|error| Trouble::service("bgp.geo_file")(&error))
 }
 
 /// Telemetry asks where an appliance stands; steering knows.

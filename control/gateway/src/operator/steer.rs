@@ -50,7 +50,8 @@ async fn explain(
         .title(&asked.title)
         .ok_or_else(|| Refusal::not_found(format_args!("title {}", asked.title)))?;
     let objects = offered_objects(&title.record, u32::MAX);
-    let question = Question::new(asked.ip, &asked.title, &objects);
+    let whereabouts = gateway.services().routes.whereabouts(asked.ip);
+    let question = Question { whereabouts, ..Question::new(asked.ip, &asked.title, &objects) };
     Ok(Json(gateway.services().steering.explain(&question, gateway.now())))
 }
 

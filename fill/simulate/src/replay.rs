@@ -21,6 +21,8 @@ pub enum Policy {
     Foresight,
     /// Pieces on demand, least recently used leave.
     Lru,
+    /// Whole files on demand, as a proxy without slices stores them; least recently used leave.
+    LruFiles,
     /// Pieces on demand, least frequently used leave.
     Lfu,
     /// The clairvoyant bound; see `bound.rs`.
@@ -29,8 +31,8 @@ pub enum Policy {
 
 impl Policy {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Nightfill, Self::Foresight, Self::Lru, Self::Lfu, Self::Optimum];
+    pub const ALL: [Self; 6] =
+        [Self::Nightfill, Self::Foresight, Self::Lru, Self::LruFiles, Self::Lfu, Self::Optimum];
 
     /// Its word.
     #[must_use]
@@ -39,6 +41,7 @@ impl Policy {
             Self::Nightfill => "nightfill",
             Self::Foresight => "foresight",
             Self::Lru => "lru",
+            Self::LruFiles => "lru_files",
             Self::Lfu => "lfu",
             Self::Optimum => "optimum",
         }
@@ -76,7 +79,19 @@ pub fn simulate(
             let mut caches: Vec<Recent> =
                 stage.sites.iter().map(|site| Recent::new(disk_bytes(site))).collect();
             let hit = |read: &Read, _| {
-                caches[read.site].read(piece_key(read.object, read.piece), read.bytes)
+                (caches[read.site].read(piece_key(read.object, read.piece), read.bytes), 0)
+            };
+            stage.on_demand(hit, policy, &mut told)
+        }
+        Policy::LruFiles => {
+            let mut caches: Vec<Recent> =
+                stage.sites.iter().map(|site| Recent::new(disk_bytes(site))).collect();
+            let hit = |read: &Read, _| {
+                let whole = trace.objects[read.object as usize].bytes;
+                match caches[read.site].read(u64::from(read.object), whole) {
+                    0 => (0, whole.saturating_sub(read.bytes)),
+                    _ => (read.bytes, 0),
+                }
             };
             stage.on_demand(hit, policy, &mut told)
         }
@@ -84,7 +99,7 @@ pub fn simulate(
             let mut caches: Vec<Frequent> =
                 stage.sites.iter().map(|site| Frequent::new(disk_bytes(site))).collect();
             let hit = |read: &Read, day| {
-                caches[read.site].read(piece_key(read.object, read.piece), read.bytes, day)
+                (caches[read.site].read(piece_key(read.object, read.piece), read.bytes, day), 0)
             };
             stage.on_demand(hit, policy, &mut told)
         }
@@ -199,10 +214,11 @@ impl<'a> Stage<'a> {
         Sums { asked: none.clone(), inside: none.clone(), peak: none, ..Sums::default() }
     }
 
-    /// A cache that fills on demand; `hit` answers how many bytes of a read it had.
+    /// A cache that fills on demand; `hit` answers how many bytes of a read it had, and how many
+    /// beyond the read it had to fetch.
     fn on_demand(
         &self,
-        mut hit: impl FnMut(&Read, f64) -> u64,
+        mut hit: impl FnMut(&Read, f64) -> (u64, u64),
         policy: Policy,
         told: &mut impl FnMut(usize),
     ) -> PolicyReport {
@@ -211,11 +227,13 @@ impl<'a> Stage<'a> {
         for slot in 0..self.slots {
             let mut account = Account::new(self, slot);
             let day = slot as f64 / SLOTS_PER_DAY as f64;
+            let mut ahead = vec![0; self.isps];
             reads.slot(slot, |read| {
-                let had = hit(&read, day);
+                let (had, more) = hit(&read, day);
+                ahead[self.isp_of[read.site]] += more;
                 account.asked(&read, had, &mut sums);
             });
-            account.close(&mut sums, &mut borders, &vec![0; self.isps]);
+            account.close(&mut sums, &mut borders, &ahead);
             if (slot + 1) % SLOTS_PER_DAY == 0 {
                 told(slot / SLOTS_PER_DAY);
             }

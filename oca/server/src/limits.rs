@@ -59,6 +59,13 @@ pub const RECORD_BYTES_MAX: usize = 5 + RECORD_CONTENT_BYTES_MAX + 256;
 /// Largest content of a TLS record, bytes (RFC 8446 section 5.1).
 pub const RECORD_CONTENT_BYTES_MAX: usize = 16384;
 
+/// Records sealed with one key: below what AES-GCM allows (RFC 8446 section 5.5: 2^24.5), and below
+/// the library's own limit.
+pub const RECORDS_PER_KEY_MAX: u64 = 1 << 23;
+
+/// KeyUpdates that a peer may send without saying anything else: each costs us two keys.
+pub const KEY_UPDATES_MAX: u32 = 32;
+
 /// TLS bytes that wait for the rest of their record or handshake message, bytes a connection.
 pub const INCOMING_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX;
 

@@ -90,6 +90,8 @@ pub fn server_config_with(
     config.ticketer = session_keys;
     config.send_tls13_tickets = 2;
     config.max_early_data_size = 0;
+    // After the handshake its keys are ours: see `connection::stream`.
+    config.enable_secret_extraction = true;
     let config = Arc::new(config);
     // What is wrong with the settings themselves is said now, not at the first connection.
     UnbufferedServerConnection::new(Arc::clone(&config))?;

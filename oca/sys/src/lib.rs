@@ -1,6 +1,7 @@
 //! The kernel as safe types: a ring, its operations, owned buffers, files, sockets and a probe.
 //! The only crate with `unsafe`; no safe function here takes or gives an address.
 
+mod aead;
 pub mod buffer;
 pub mod config;
 pub mod handover;
@@ -11,6 +12,7 @@ mod residency;
 pub mod ring;
 mod slab;
 
+pub use aead::{AeadKey, Cipher, NONCE_BYTES, TAG_BYTES, Wrapping};
 pub use buffer::{BUFFER_ALIGN_BYTES, Buffer, Pool, PoolLevel};
 pub use config::KernelConfig;
 pub use kernel::{

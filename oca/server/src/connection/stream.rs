@@ -1,5 +1,13 @@
 //! The bytes of a connection, clear or under TLS: records in, records out, no socket.
 //! Never holds a response: it encrypts from the chunk's memory into the caller's send buffer.
+//!
+//! ```text
+//! Library (handshake, session tickets) -> Own (every record after) -> broken or closed
+//! ```
+//! The library does the handshake. Once it has nothing left to say, its keys become ours: it would
+//! copy each record twice on its way out.
+
+mod records;
 
 use std::sync::Arc;
 
@@ -8,6 +16,7 @@ use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus, WriteTr
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig};
 
 use crate::limits::{INCOMING_BYTES_MAX, RECORD_CONTENT_BYTES_MAX};
+use records::{Alert, Opened, Records};
 
 /// Bytes that a record takes besides its content, at most: header, type byte, nonce, tag.
 const RECORD_OVERHEAD_BYTES: usize = 64;
@@ -22,7 +31,8 @@ pub enum Stream {
 
 /// One TLS connection without I/O.
 pub struct Tls {
-    session: UnbufferedServerConnection,
+    keys: Keys,
+    agreed: Option<Agreed>,
     /// Received and not yet consumed: at most part of a flight or of a record, or requests that
     /// wait for the answer before them. The session is always shown all of it: it may remember
     /// places in it.
@@ -33,6 +43,36 @@ pub struct Tls {
     /// The session failed. It must not be called again: after a fatal alert it would panic.
     broken: bool,
     said_farewell: bool,
+}
+
+/// Who seals and opens.
+enum Keys {
+    /// The library, during the handshake.
+    Library(Box<UnbufferedServerConnection>),
+    /// We do, with the keys it agreed on.
+    Own(Box<Records>),
+    /// Nobody: the library would not hand over. The stream is broken.
+    Lost,
+}
+
+/// What the handshake came to.
+#[derive(Clone, Copy)]
+struct Agreed {
+    version: Option<ProtocolVersion>,
+    suite: Option<CipherSuite>,
+    is_resumed: bool,
+    is_h2: bool,
+}
+
+impl Agreed {
+    fn of(session: &UnbufferedServerConnection) -> Self {
+        Self {
+            version: session.protocol_version(),
+            suite: session.negotiated_cipher_suite().map(|suite| suite.suite()),
+            is_resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
+            is_h2: session.alpn_protocol() == Some(b"h2"),
+        }
+    }
 }
 
 /// How far the records received so far got us.
@@ -100,7 +140,7 @@ impl Stream {
     pub fn keys(&self) -> &'static str {
         match self {
             Self::Clear => "clear",
-            Self::Tls(tls) => match tls.session.protocol_version() {
+            Self::Tls(tls) => match tls.agreed().and_then(|agreed| agreed.version) {
                 Some(ProtocolVersion::TLSv1_2) => "TLSv1_2",
                 Some(ProtocolVersion::TLSv1_3) => "TLSv1_3",
                 _ => "handshake",
@@ -112,7 +152,8 @@ impl Stream {
 impl Tls {
     fn new(session: UnbufferedServerConnection) -> Self {
         Self {
-            session,
+            keys: Keys::Library(Box::new(session)),
+            agreed: None,
             incoming: Vec::new(),
             early: Vec::new(),
             peer_closed: false,
@@ -128,7 +169,7 @@ impl Tls {
 
     /// Whether both ends agreed on HTTP/2.
     pub fn speaks_h2(&self) -> bool {
-        self.session.alpn_protocol() == Some(b"h2")
+        self.agreed().is_some_and(|agreed| agreed.is_h2)
     }
 
     /// Takes in received bytes. False when they are more than any honest peer sends at once.
@@ -139,12 +180,34 @@ impl Tls {
 
     /// Whether the handshake was shortened by a session ticket.
     pub fn is_resumed(&self) -> bool {
-        self.session.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.agreed().is_some_and(|agreed| agreed.is_resumed)
     }
 
     /// What was agreed on; absent during the handshake.
     pub fn suite(&self) -> Option<CipherSuite> {
-        self.session.negotiated_cipher_suite().map(|suite| suite.suite())
+        self.agreed()?.suite
+    }
+
+    fn agreed(&self) -> Option<Agreed> {
+        match &self.keys {
+            Keys::Library(session) => Some(Agreed::of(session)),
+            Keys::Own(_) | Keys::Lost => self.agreed,
+        }
+    }
+
+    /// The library's keys become ours, as soon as it has nothing left to say.
+    fn take_over(&mut self) {
+        let Keys::Library(session) = &self.keys else { return };
+        if self.broken || session.is_handshaking() || session.wants_write() {
+            return;
+        }
+        self.agreed = Some(Agreed::of(session));
+        let Keys::Library(session) = std::mem::replace(&mut self.keys, Keys::Lost) else { return };
+        let handed = session.dangerous_into_kernel_connection().ok();
+        match handed.and_then(|(secrets, next_keys)| Records::new(&secrets, next_keys)) {
+            Some(records) => self.keys = Keys::Own(Box::new(records)),
+            None => self.broken = true,
+        }
     }
 
     /// Consumes what was received: clear bytes are added to `plain`, bytes for the peer to `out`.
@@ -152,6 +215,9 @@ impl Tls {
         if !self.early.is_empty() {
             plain.append(&mut self.early);
             return Pumped { wrote: 0, progress: Progress::Decrypted };
+        }
+        if matches!(self.keys, Keys::Own(_)) {
+            return self.pump_own(plain, out);
         }
         let mut wrote = 0;
         let progress = loop {
@@ -166,6 +232,46 @@ impl Tls {
                 Ok(Step::At(progress)) => break progress,
             }
         };
+        if progress == Progress::Established {
+            self.take_over();
+        }
+        Pumped { wrote, progress }
+    }
+
+    /// Opens records up to the first that says something.
+    fn pump_own(&mut self, plain: &mut Vec<u8>, out: &mut [u8]) -> Pumped {
+        let Keys::Own(records) = &mut self.keys else { unreachable!("the caller looked") };
+        let (mut at, mut wrote) = (0, 0);
+        let before = plain.len();
+        let progress = loop {
+            if self.broken {
+                break Progress::Failed;
+            }
+            if self.peer_closed {
+                break Progress::PeerClosed;
+            }
+            match records.open(&mut self.incoming[at..], plain) {
+                Opened::Nothing { record } => at += record,
+                Opened::Content { record } => {
+                    at += record;
+                    if plain.len() > before {
+                        break Progress::Decrypted;
+                    }
+                }
+                Opened::NeedsMore if at == self.incoming.len() => break Progress::Established,
+                Opened::NeedsMore => break Progress::NeedsMore,
+                Opened::Closed => {
+                    self.peer_closed = true;
+                    at = self.incoming.len();
+                }
+                Opened::PeerFailed => self.broken = true,
+                Opened::Failed(alert) => {
+                    self.broken = true;
+                    wrote = records.say(alert, out).unwrap_or(0);
+                }
+            }
+        };
+        self.incoming.drain(..at);
         Pumped { wrote, progress }
     }
 
@@ -176,8 +282,9 @@ impl Tls {
         if self.peer_closed {
             return Ok(Step::At(Progress::PeerClosed));
         }
+        let Keys::Library(session) = &mut self.keys else { return Err(Broken) };
         let UnbufferedStatus { mut discard, state } =
-            self.session.process_tls_records(&mut self.incoming);
+            session.process_tls_records(&mut self.incoming);
         let step = match state {
             Ok(ConnectionState::EncodeTlsData(mut record)) => match record.encode(out) {
                 Ok(bytes) => Ok(Step::Wrote(bytes)),
@@ -214,8 +321,9 @@ impl Tls {
     /// out before it looks at the bytes that broke it.
     fn alert(&mut self, out: &mut [u8]) -> usize {
         let mut wrote = 0;
-        while self.session.wants_write() {
-            let status = self.session.process_tls_records(&mut self.incoming);
+        let Keys::Library(session) = &mut self.keys else { return 0 };
+        while session.wants_write() {
+            let status = session.process_tls_records(&mut self.incoming);
             let Ok(ConnectionState::EncodeTlsData(mut record)) = status.state else { break };
             match record.encode(&mut out[wrote..]) {
                 Ok(bytes) => wrote += bytes,
@@ -230,6 +338,12 @@ impl Tls {
     /// # Errors
     /// `out` is too small, or the session cannot write any more.
     pub fn seal(&mut self, clear: &[u8], out: &mut [u8]) -> Result<usize, Broken> {
+        self.take_over();
+        if let (Keys::Own(records), false) = (&mut self.keys, self.broken) {
+            let sealed = records.seal(clear, out);
+            self.broken = sealed.is_err();
+            return sealed;
+        }
         let mut wrote = 0;
         for content in clear.chunks(RECORD_CONTENT_BYTES_MAX) {
             wrote += self.write(&mut out[wrote..], |mut traffic, out| {
@@ -242,6 +356,13 @@ impl Tls {
     /// Writes close_notify; 0 when the session cannot say it any more.
     pub fn farewell(&mut self, out: &mut [u8]) -> usize {
         self.said_farewell = true;
+        self.take_over();
+        if let Keys::Own(records) = &mut self.keys {
+            if self.broken {
+                return 0;
+            }
+            return records.say(Alert::CloseNotify, out).unwrap_or(0);
+        }
         self.write(out, |mut traffic, out| traffic.queue_close_notify(out).map_err(|_| Broken))
             .unwrap_or(0)
     }
@@ -255,8 +376,9 @@ impl Tls {
     ) -> Result<usize, Broken> {
         let mut wrote = 0;
         while !self.broken {
+            let Keys::Library(session) = &mut self.keys else { break };
             let UnbufferedStatus { mut discard, state } =
-                self.session.process_tls_records(&mut self.incoming);
+                session.process_tls_records(&mut self.incoming);
             match state {
                 Ok(ConnectionState::WriteTraffic(traffic)) => {
                     let said = say(traffic, &mut out[wrote..]);
@@ -303,115 +425,4 @@ pub fn clear_bytes_that_fit(room: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use rustls::{ClientConfig, ClientConnection, RootCertStore};
-
-    use super::*;
-    use crate::config::TlsFiles;
-    use crate::limits::SEND_BYTES;
-    use crate::tls::{Certificate, server_config};
-
-    /// Goal: whatever a peer sends, a session never takes the worker down with it. Method: a real
-    /// client, whose bytes are damaged from some point on; the server side is pumped, made to write
-    /// and said goodbye to in any order, as the connection might.
-    #[test]
-    fn damaged_bytes_at_any_point_are_survived() {
-        let (server, der) = server();
-        let mut roots = RootCertStore::empty();
-        roots.add(der).unwrap();
-        let (mut intact, mut failed) = (0, 0);
-        for seed in 0..400u64 {
-            let versions =
-                if seed % 2 == 0 { &[&rustls::version::TLS13] } else { &[&rustls::version::TLS12] };
-            let provider = Arc::new(aws_lc());
-            let client = ClientConfig::builder_with_provider(provider)
-                .with_protocol_versions(versions)
-                .unwrap()
-                .with_root_certificates(roots.clone())
-                .with_no_client_auth();
-            let progress = converse(&server, Arc::new(client), seed);
-            failed += usize::from(progress == Progress::Failed);
-            intact += usize::from(progress != Progress::Failed);
-        }
-        assert!(intact > 20 && failed > 100, "{intact} conversations survived, {failed} failed");
-    }
-
-    fn server() -> (Arc<ServerConfig>, rustls_pki_types::CertificateDer<'static>) {
-        let dir = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        let files = TlsFiles { cert: dir.path().join("c.pem"), key: dir.path().join("k.pem") };
-        std::fs::write(&files.cert, made.cert.pem()).unwrap();
-        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
-        let server = server_config(Certificate::load(files).unwrap()).unwrap();
-        (server, made.cert.der().clone())
-    }
-
-    #[test]
-    #[should_panic(expected = "nothing of it changes")]
-    fn a_session_that_cannot_be_made_is_never_a_clear_stream() {
-        let mut config = ServerConfig::clone(&server().0);
-        // Below what the library takes.
-        config.max_fragment_size = Some(1);
-        Stream::new(Some(&Arc::new(config)));
-    }
-
-    fn aws_lc() -> rustls::crypto::CryptoProvider {
-        rustls::crypto::aws_lc_rs::default_provider()
-    }
-
-    fn converse(server: &Arc<ServerConfig>, client: Arc<ClientConfig>, seed: u64) -> Progress {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut draw = |below: u64| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state % below
-        };
-        let Stream::Tls(mut tls) = Stream::new(Some(server)) else { panic!("TLS was asked for") };
-        let mut client = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
-        let damaged_round = draw(6);
-        let (mut plain, mut out) = (Vec::new(), vec![0; SEND_BYTES]);
-        let mut last = Progress::NeedsMore;
-        for round in 0..8 {
-            if !client.is_handshaking() {
-                // A client that was sent an alert writes no more.
-                let _ = std::io::Write::write_all(&mut client.writer(), b"GET / HTTP/1.1\n\n");
-            }
-            let mut bytes = Vec::new();
-            while client.wants_write() {
-                client.write_tls(&mut bytes).unwrap();
-            }
-            if round >= damaged_round && !bytes.is_empty() {
-                let at = draw(bytes.len() as u64) as usize;
-                match draw(4) {
-                    0 => bytes[at] ^= 1 << draw(8),
-                    1 => bytes.truncate(at),
-                    2 => bytes.extend_from_within(at..),
-                    _ => bytes.insert(at, 22),
-                }
-            }
-            // In pieces, with the server made to write between them.
-            for piece in bytes.chunks(1 + draw(600) as usize) {
-                if !tls.take(piece) {
-                    return Progress::Failed;
-                }
-                let pumped = tls.pump(&mut plain, &mut out);
-                last = pumped.progress;
-                let _ = client.read_tls(&mut &out[..pumped.wrote]);
-                let _ = client.process_new_packets();
-                match draw(8) {
-                    0 if last == Progress::Decrypted || last == Progress::Failed => {
-                        let _ = tls.seal(b"HTTP/1.1 200 OK", &mut out);
-                    }
-                    1 if last == Progress::Failed => {
-                        tls.farewell(&mut out);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        tls.farewell(&mut out);
-        tls.pump(&mut plain, &mut out);
-        last
-    }
-}
+mod tests;

@@ -1,0 +1,334 @@
+//! TLS records after the handshake: sealed and opened by us, with the keys that the library agreed
+//! on. Never holds a byte of a body, never allocates for a record, and never does a handshake.
+//!
+//! ```text
+//! TLS 1.3        17 03 03 len | content, type | tag            beside: the header
+//! TLS 1.2 GCM    type 03 03 len | 8 of the nonce | content | tag   beside: number, header, length
+//! TLS 1.2 ChaCha type 03 03 len | content | tag                beside: number, header, length
+//! ```
+//! A nonce is the key's own bytes xor the number of the record, so it is used once as long as the
+//! number only rises. Before a key has sealed as many records as it may, TLS 1.3 takes the next one
+//! (and says so by a KeyUpdate); TLS 1.2 has none, and the connection ends.
+
+use oca_sys::{AeadKey, Cipher, NONCE_BYTES, TAG_BYTES, Wrapping};
+use rustls::kernel::KernelConnection;
+use rustls::server::ServerConnectionData;
+use rustls::{ConnectionTrafficSecrets, ExtractedSecrets, ProtocolVersion};
+
+use super::Broken;
+use crate::limits::{KEY_UPDATES_MAX, RECORD_CONTENT_BYTES_MAX, RECORDS_PER_KEY_MAX};
+
+/// Header of a record: type, version, length.
+const HEADER_BYTES: usize = 5;
+/// Bytes of the nonce that a TLS 1.2 GCM record carries.
+const EXPLICIT_BYTES: usize = 8;
+
+/// Types of content (RFC 8446 section 5.1).
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION: u8 = 23;
+/// The one handshake message that is followed here.
+const KEY_UPDATE: u8 = 24;
+
+/// Alerts (RFC 8446 section 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Alert {
+    /// The end of what this side says.
+    CloseNotify = 0,
+    /// A record that has no place here.
+    UnexpectedMessage = 10,
+    /// Not sealed with our key.
+    BadRecordMac = 20,
+    /// Longer than a record may be.
+    RecordOverflow = 22,
+    /// A message that cannot be read.
+    DecodeError = 50,
+    /// Of ours: there is no next key.
+    InternalError = 80,
+}
+
+/// How a record looks around its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Tls13,
+    /// TLS 1.2 with part of the nonce in the record.
+    Tls12Gcm,
+    Tls12ChaCha,
+}
+
+impl Shape {
+    /// Bytes between header and content.
+    fn explicit_bytes(self) -> usize {
+        if self == Self::Tls12Gcm { EXPLICIT_BYTES } else { 0 }
+    }
+
+    /// Longest record that may come in, without its header (RFC 8446 5.2, RFC 5246 6.2.3).
+    fn sealed_bytes_max(self) -> usize {
+        match self {
+            Self::Tls13 => RECORD_CONTENT_BYTES_MAX + 256,
+            Self::Tls12Gcm | Self::Tls12ChaCha => RECORD_CONTENT_BYTES_MAX + 2048,
+        }
+    }
+}
+
+/// One direction.
+struct Direction {
+    key: AeadKey,
+    iv: [u8; NONCE_BYTES],
+    /// Number of the next record.
+    number: u64,
+}
+
+impl Direction {
+    fn new(number: u64, secrets: &ConnectionTrafficSecrets) -> Option<Self> {
+        let (cipher, key, iv) = match secrets {
+            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Cipher::Aes128Gcm, key, iv),
+            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (Cipher::Aes256Gcm, key, iv),
+            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
+                (Cipher::ChaCha20Poly1305, key, iv)
+            }
+            _ => return None,
+        };
+        let key = AeadKey::new(cipher, key.as_ref())?;
+        Some(Self { key, iv: iv.as_ref().try_into().ok()?, number })
+    }
+
+    fn nonce(&self) -> [u8; NONCE_BYTES] {
+        let mut nonce = self.iv;
+        for (byte, number) in nonce[NONCE_BYTES - 8..].iter_mut().zip(self.number.to_be_bytes()) {
+            *byte ^= number;
+        }
+        nonce
+    }
+}
+
+/// Both directions of one connection.
+pub struct Records {
+    shape: Shape,
+    sealing: Direction,
+    opening: Direction,
+    /// Knows the keys after these.
+    next_keys: KernelConnection<ServerConnectionData>,
+    /// The peer asked for a KeyUpdate; it goes before the next content.
+    owes_key_update: bool,
+    /// KeyUpdates of the peer since it last sent content.
+    key_updates: u32,
+}
+
+/// What one step of opening came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// The record is not whole yet.
+    NeedsMore,
+    /// A record of `record` bytes, whose content, perhaps none, was added to `plain`.
+    Content {
+        /// Length on the wire.
+        record: usize,
+    },
+    /// A record that was for us alone.
+    Nothing {
+        /// Length on the wire.
+        record: usize,
+    },
+    /// The peer said close_notify.
+    Closed,
+    /// It ended in an alert of the peer: there is nobody to answer.
+    PeerFailed,
+    /// A rule was broken; say this.
+    Failed(Alert),
+}
+
+impl Records {
+    /// Takes over from the library; `None` when it agreed on something that we do not seal.
+    pub fn new(
+        secrets: &ExtractedSecrets,
+        next_keys: KernelConnection<ServerConnectionData>,
+    ) -> Option<Self> {
+        let shape = match (next_keys.protocol_version(), &secrets.tx.1) {
+            (ProtocolVersion::TLSv1_3, _) => Shape::Tls13,
+            (_, ConnectionTrafficSecrets::Chacha20Poly1305 { .. }) => Shape::Tls12ChaCha,
+            _ => Shape::Tls12Gcm,
+        };
+        Some(Self {
+            shape,
+            sealing: Direction::new(secrets.tx.0, &secrets.tx.1)?,
+            opening: Direction::new(secrets.rx.0, &secrets.rx.1)?,
+            next_keys,
+            owes_key_update: false,
+            key_updates: 0,
+        })
+    }
+
+    /// Seals `clear` into records at the start of `out`; answers their length.
+    ///
+    /// # Errors
+    /// `out` is too small, or the key is at the end of its life and has no successor.
+    pub fn seal(&mut self, clear: &[u8], out: &mut [u8]) -> Result<usize, Broken> {
+        let mut wrote = 0;
+        for content in clear.chunks(RECORD_CONTENT_BYTES_MAX) {
+            wrote += self.renew_key(&mut out[wrote..])?;
+            wrote += self.seal_one(APPLICATION, content, &mut out[wrote..])?;
+        }
+        Ok(wrote)
+    }
+
+    /// Seals an alert.
+    ///
+    /// # Errors
+    /// As `seal`.
+    pub fn say(&mut self, alert: Alert, out: &mut [u8]) -> Result<usize, Broken> {
+        let level = if alert == Alert::CloseNotify { 1 } else { 2 };
+        self.seal_one(ALERT, &[level, alert as u8], out)
+    }
+
+    /// The next key, if this one was asked to go or has done its part.
+    fn renew_key(&mut self, out: &mut [u8]) -> Result<usize, Broken> {
+        if !self.owes_key_update && self.sealing.number < RECORDS_PER_KEY_MAX {
+            return Ok(0);
+        }
+        if self.shape != Shape::Tls13 {
+            return Err(Broken);
+        }
+        // update_not_requested: what the peer seals with is its own affair.
+        let wrote = self.seal_one(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], out)?;
+        let (number, secrets) = self.next_keys.update_tx_secret().map_err(|_| Broken)?;
+        self.sealing = Direction::new(number, &secrets).ok_or(Broken)?;
+        self.owes_key_update = false;
+        Ok(wrote)
+    }
+
+    fn seal_one(&mut self, kind: u8, content: &[u8], out: &mut [u8]) -> Result<usize, Broken> {
+        let explicit_bytes = self.shape.explicit_bytes();
+        let last = (self.shape == Shape::Tls13).then_some(kind);
+        let sealed_bytes = explicit_bytes + content.len() + last.as_slice().len() + TAG_BYTES;
+        let length = u16::try_from(sealed_bytes).map_err(|_| Broken)?.to_be_bytes();
+        let outer = if self.shape == Shape::Tls13 { APPLICATION } else { kind };
+        let header = [outer, 3, 3, length[0], length[1]];
+        let nonce = self.sealing.nonce();
+        let beside = self.beside(header, self.sealing.number, content.len());
+        let (start, rest) =
+            out.split_at_mut_checked(HEADER_BYTES + explicit_bytes).ok_or(Broken)?;
+        start[..HEADER_BYTES].copy_from_slice(&header);
+        start[HEADER_BYTES..].copy_from_slice(&nonce[NONCE_BYTES - explicit_bytes..]);
+        let wrapping = Wrapping { nonce: &nonce, beside: beside.as_slice() };
+        let sealed = self.sealing.key.seal(wrapping, content, last, rest).ok_or(Broken)?;
+        self.sealing.number += 1;
+        Ok(HEADER_BYTES + explicit_bytes + sealed)
+    }
+
+    fn beside(&self, header: [u8; HEADER_BYTES], number: u64, content_bytes: usize) -> Beside {
+        let mut bytes = [0; 13];
+        if self.shape == Shape::Tls13 {
+            bytes[..HEADER_BYTES].copy_from_slice(&header);
+            return Beside { bytes, count: HEADER_BYTES };
+        }
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        bytes[8..11].copy_from_slice(&header[..3]);
+        // A record's content is at most 2^14 + 2048 bytes.
+        bytes[11..].copy_from_slice(&(content_bytes as u16).to_be_bytes());
+        Beside { bytes, count: 13 }
+    }
+
+    /// Opens the first record of `incoming`, in place.
+    pub fn open(&mut self, incoming: &mut [u8], plain: &mut Vec<u8>) -> Opened {
+        let Some((header, rest)) = incoming.split_first_chunk_mut::<HEADER_BYTES>() else {
+            return Opened::NeedsMore;
+        };
+        let bytes = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        if header[1] != 3 || (self.shape == Shape::Tls13 && header[0] != APPLICATION) {
+            return Opened::Failed(Alert::UnexpectedMessage);
+        }
+        if bytes > self.shape.sealed_bytes_max() {
+            return Opened::Failed(Alert::RecordOverflow);
+        }
+        let header = *header;
+        let Some(sealed) = rest.get_mut(..bytes) else { return Opened::NeedsMore };
+        let Some((kind, content)) = self.open_one(header, sealed) else {
+            return Opened::Failed(Alert::BadRecordMac);
+        };
+        if content.len() > RECORD_CONTENT_BYTES_MAX {
+            return Opened::Failed(Alert::RecordOverflow);
+        }
+        let record = HEADER_BYTES + bytes;
+        match kind {
+            APPLICATION => {
+                if !content.is_empty() {
+                    self.key_updates = 0;
+                }
+                plain.extend_from_slice(content);
+                Opened::Content { record }
+            }
+            ALERT => match content {
+                [_, 0] => Opened::Closed,
+                // TLS 1.2 warnings: user_canceled, no_renegotiation.
+                [1, _] if self.shape != Shape::Tls13 => Opened::Nothing { record },
+                [_, _] => Opened::PeerFailed,
+                _ => Opened::Failed(Alert::DecodeError),
+            },
+            HANDSHAKE => match (self.shape, content) {
+                (Shape::Tls13, [KEY_UPDATE, 0, 0, 1, asked @ (0 | 1)]) => {
+                    let asked = *asked == 1;
+                    self.follow_key_update(asked, record)
+                }
+                _ => Opened::Failed(Alert::UnexpectedMessage),
+            },
+            _ => Opened::Failed(Alert::UnexpectedMessage),
+        }
+    }
+
+    /// A record's type and content, in place; `None` when it is not sealed for us.
+    fn open_one<'a>(
+        &mut self,
+        header: [u8; HEADER_BYTES],
+        sealed: &'a mut [u8],
+    ) -> Option<(u8, &'a [u8])> {
+        let explicit_bytes = self.shape.explicit_bytes();
+        let mut nonce = self.opening.nonce();
+        let (explicit, sealed) = sealed.split_at_mut_checked(explicit_bytes)?;
+        if self.shape == Shape::Tls12Gcm {
+            // The peer's own choice behind the first four bytes.
+            nonce = self.opening.iv;
+            nonce[NONCE_BYTES - EXPLICIT_BYTES..].copy_from_slice(explicit);
+        }
+        let content_bytes = sealed.len().checked_sub(TAG_BYTES)?;
+        let beside = self.beside(header, self.opening.number, content_bytes);
+        let wrapping = Wrapping { nonce: &nonce, beside: beside.as_slice() };
+        let bytes = self.opening.key.open(wrapping, sealed)?;
+        self.opening.number += 1;
+        if self.shape != Shape::Tls13 {
+            return Some((header[0], &sealed[..bytes]));
+        }
+        // Content, its type, and zeros that hide its length.
+        let at = sealed[..bytes].iter().rposition(|byte| *byte != 0)?;
+        Some((sealed[at], &sealed[..at]))
+    }
+
+    /// The peer seals with its next key from here on. A KeyUpdate that shares its record with more, or
+    /// is cut in two, is no honest peer's; nor are many without anything said between them.
+    fn follow_key_update(&mut self, asked: bool, record: usize) -> Opened {
+        self.key_updates += 1;
+        if self.key_updates > KEY_UPDATES_MAX {
+            return Opened::Failed(Alert::UnexpectedMessage);
+        }
+        let next = self.next_keys.update_rx_secret().ok();
+        let Some(next) = next.and_then(|(number, key)| Direction::new(number, &key)) else {
+            return Opened::Failed(Alert::InternalError);
+        };
+        self.opening = next;
+        self.owes_key_update |= asked;
+        Opened::Nothing { record }
+    }
+}
+
+/// What a record's seal vouches for besides its content.
+struct Beside {
+    bytes: [u8; 13],
+    count: usize,
+}
+
+impl Beside {
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.count]
+    }
+}

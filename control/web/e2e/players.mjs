@@ -4,10 +4,13 @@
 //
 //   NIGHTFILL_PLAYS       JSON: [{"player":"hls"|"dash"|"shaka","url":…}], played one after the other
 //   NIGHTFILL_HOSTS       JSON: {"host:port":"appliance"}
+//   NIGHTFILL_ONLY        one of the players, and not the others
+//   NIGHTFILL_TRACE       print what steering answered
 //   NIGHTFILL_SPKI, NIGHTFILL_CHROMIUM   see browser.mjs
 //
-// Prints {"event":"drain"|"kill"|"return"|"add"|"reset","appliance":…} and waits for a line on standard
-// input: JSON with the hosts as they are now. The last line printed is one JSON verdict; exit 0 only when
+// Prints {"event":"drain"|"kill"|"return"|"add"|"reset","appliance":…,"current":…} and waits for a line on
+// standard input: JSON with the hosts as they are now. A session is not torn from a box that serves it
+// well, so with "return" and "add" the current box is to be drained once the other can serve. The last line printed is one JSON verdict; exit 0 only when
 // its `ok` is true.
 
 import { createInterface } from "node:readline";
@@ -17,8 +20,9 @@ import { FILES, PAGE, start } from "./standard-players.mjs";
 
 /** What a player has ahead, seconds; the stalls are counted with that and no more. */
 const BUFFER_S = 8;
-/** How long a player may take to stream from where it should: steering's TTL, a segment, a buffer. */
-const MOVED_WITHIN_MS = 30_000;
+/** How long a player may take to stream from where it should. A crash: the request that failed, or a
+ *  buffer. Else what control takes to move sessions without a rush, steering's TTL, and a buffer. */
+const MOVED_WITHIN_MS = { kill: 20_000, drain: 55_000, return: 55_000, add: 55_000 };
 /** Film shown between two events, so that each meets a player at rest. */
 const REST_MS = 2_500;
 
@@ -33,6 +37,9 @@ class Viewing {
 
   note(response) {
     const url = new URL(response.url());
+    if (process.env.NIGHTFILL_TRACE && url.pathname.endsWith("/steering")) {
+      response.text().then((text) => console.log(`${url.search} ${text}`), () => {});
+    }
     if (!url.pathname.endsWith(".mp4") || ![200, 206].includes(response.status())) return;
     const appliance = this.hosts[url.host];
     if (!appliance) return;
@@ -55,9 +62,9 @@ class Viewing {
   }
 
   /** Waits until media comes from where `is` says, and from nowhere else for a moment. */
-  async arrives(what, is) {
+  async arrives(event, what, is) {
     const asked = Date.now();
-    await until(what, MOVED_WITHIN_MS, async () => {
+    await until(what, MOVED_WITHIN_MS[event], async () => {
       const now = await this.readings();
       if (now.fatal.length) throw new Error(`fatal while waiting for ${what}: ${now.fatal[0]}`);
       return this.last && this.last.at > asked && is(this.last.appliance);
@@ -81,9 +88,9 @@ async function play(page, { player, url }, hosts, tell) {
   const first = viewing.last?.appliance;
   const step = async (event, appliance, what, is) => {
     await viewing.rest(REST_MS);
-    const said = await tell({ event, appliance });
+    const said = await tell({ event, appliance, current: viewing.last.appliance });
     viewing.hosts = said.hosts ?? viewing.hosts;
-    const { appliance: now, ms } = await viewing.arrives(what, is(said));
+    const { appliance: now, ms } = await viewing.arrives(event, what, is(said));
     verdict.steps.push({ event, appliance, went_to: now, ms });
   };
   const gone = new Set();
@@ -134,14 +141,14 @@ async function main() {
     console.error(`players: ${cause.message}`);
     return cause instanceof NoBrowser ? EXIT.noBrowser : EXIT.failed;
   }
-  for (const each of JSON.parse(env.NIGHTFILL_PLAYS)) {
+  const { NIGHTFILL_ONLY: only } = env;
+  const plays = JSON.parse(env.NIGHTFILL_PLAYS);
+  for (const each of plays.filter(({ player }) => !only || player === only)) {
     const page = await browser.context.newPage();
     try {
-      const origin = new URL(each.url).origin;
-      await page.route(`${origin}/players`, (route) =>
-        route.fulfill({ contentType: "text/html", body: PAGE }),
-      );
-      await page.goto(`${origin}/players`);
+      // A page that a test makes up itself counts as a public one, which may not ask loopback hosts.
+      await page.goto(`${new URL(each.url).origin}/healthz`);
+      await page.setContent(PAGE);
       await page.addScriptTag({ path: FILES[each.player] });
       const verdict = await play(page, each, hosts, tell);
       verdicts.push(verdict);

@@ -73,8 +73,11 @@ export async function start({ player, url, bufferSeconds }) {
         retryAttempts: { MediaSegment: 0, InitializationSegment: 0, IndexSegment: 0 },
       },
     });
+    // A request that failed on one base URL is told as an error and then made on the next one.
+    const failedRequests = [27, 28];
     dash.on(window.dashjs.MediaPlayer.events.ERROR, (event) => {
       viewing.errors += 1;
+      if (failedRequests.includes(event.error?.code)) return;
       viewing.fatal.push(`${event.error?.code}: ${event.error?.message}`);
     });
     dash.initialize(video, url, true);

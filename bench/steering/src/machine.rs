@@ -29,3 +29,9 @@ pub fn resident_bytes() -> u64 {
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
+
+/// Nanoseconds this thread has been on a processor: what a busy machine does not lengthen.
+pub fn on_cpu_nanos() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+}

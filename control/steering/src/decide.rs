@@ -12,9 +12,9 @@ use control_types::content::fingerprint;
 use control_types::fleet::Health;
 use control_types::{ApplianceId, ObjectId, SiteId, TitleId};
 
-use crate::fleet::{Fleet, State};
+use crate::fleet::Fleet;
+use crate::held::Held;
 use crate::index::NOWHERE;
-use crate::library::Wanted;
 use crate::limits::DRAIN_SPREAD_MS;
 use crate::policy::Policy;
 use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, hash_name, mix, rank};
@@ -85,29 +85,42 @@ pub struct Decision<'a> {
 #[must_use]
 pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) -> Decision<'a> {
     let reach = Reached::of(fleet, question.ip);
-    let mut wanted = Vec::with_capacity(question.objects.len());
-    fleet.library.want(question.objects, &mut wanted);
+    let wanted = fleet.library.want_all(question.objects);
     let index = &fleet.registry.index;
     let current = question.current.and_then(|id| index.number_of(id));
-    let gather = Gather { fleet, question, reach: &reach, wanted: &wanted, policy, current };
-    let mut verdicts = Vec::with_capacity(32);
-    for (at, (site, _)) in reach.sites.iter().enumerate() {
-        if reach.sites[..at].iter().any(|(earlier, _)| earlier == site) {
-            continue;
-        }
-        for number in &index.sites[*site as usize].members {
-            verdicts.push(Verdict::of(gather.standing(*number)));
-        }
-    }
-    for number in index.spares_near(reach.anchor) {
-        let site = index.boxes[*number as usize].site;
-        if !reach.sites.iter().any(|(reached, _)| *reached == site) {
-            verdicts.push(Verdict::of(gather.standing(*number)));
-        }
-    }
+    let numbers = candidates(fleet, &reach);
+    // Three short loops rather than one long one: in each, the processor waits for the memory of
+    // all candidates at once.
+    let held: Vec<Option<&Held>> =
+        numbers.iter().map(|number| fleet.brief[*number as usize].held.as_deref()).collect();
+    let counts: Vec<usize> =
+        held.iter().map(|held| held.map_or(0, |held| held.count(&wanted))).collect();
+    let gather = Gather { fleet, question, reach: &reach, wanted: wanted.len(), policy, current };
+    let mut verdicts: Vec<Verdict> = numbers
+        .iter()
+        .zip(counts)
+        .map(|(number, held)| Verdict::of(gather.standing(*number, held)))
+        .collect();
     let mut ranking = rank(&mut verdicts, policy, question.seeds(), current);
     ranking.last_good |= fleet.is_deaf && ranking.len > 0;
     Decision { fleet, matched_prefix: reach.prefix, verdicts, ranking }
+}
+
+/// Numbers of all appliances that could be offered.
+fn candidates(fleet: &Fleet, reach: &Reached) -> Vec<u32> {
+    let index = &fleet.registry.index;
+    let mut numbers = Vec::with_capacity(32);
+    for (at, (site, _)) in reach.sites.iter().enumerate() {
+        if !reach.sites[..at].iter().any(|(earlier, _)| earlier == site) {
+            numbers.extend(&index.sites[*site as usize].members);
+        }
+    }
+    let far = index.spares_near(reach.anchor).iter().filter(|number| {
+        let site = fleet.brief[**number as usize].site;
+        !reach.sites.iter().any(|(reached, _)| *reached == site)
+    });
+    numbers.extend(far);
+    numbers
 }
 
 /// Sites and boxes that were announced to an address.
@@ -203,66 +216,67 @@ struct Gather<'a> {
     fleet: &'a Fleet,
     question: &'a Question<'a>,
     reach: &'a Reached,
-    wanted: &'a [Wanted],
+    /// How many objects.
+    wanted: usize,
     policy: &'a Policy,
     current: Option<u32>,
 }
 
 impl Gather<'_> {
-    fn standing(&self, number: u32) -> Standing {
+    fn standing(&self, number: u32, held: usize) -> Standing {
         let index = &self.fleet.registry.index;
-        let one = &index.boxes[number as usize];
-        let state = &self.fleet.states[number as usize];
-        let seen = state.seen.as_deref();
+        let one = &self.fleet.brief[number as usize];
         let distance_km = match (self.question.whereabouts, self.reach.anchor) {
             (Some(place), _) => index.distance_from_km(place, one.site),
             (None, Some(anchor)) => index.distance_km(anchor, one.site),
             (None, None) => u16::MAX,
         };
+        let held = if one.is_denied { self.believed(number, held) } else { held };
         Standing {
             place: number,
             domain: one.domain,
             role: one.role,
             link: one.link,
-            health: state.health,
-            is_doubted: state.is_doubted,
-            is_late: state.is_late,
-            is_shunned: state.is_shunned,
-            may_stay: self.current == Some(number) && self.may_stay(state),
+            health: one.health,
+            is_doubted: one.is_doubted,
+            is_late: one.is_late,
+            is_shunned: one.is_shunned,
+            may_stay: self.current == Some(number) && self.may_stay(number),
             way: self.reach.way_to(one.site, number),
-            held: self.held(state),
-            wanted: u16::try_from(self.wanted.len()).unwrap_or(u16::MAX),
-            load_per_mille: seen.map_or(0, |seen| seen.load.per_mille),
-            step: seen.map(|seen| seen.load.step),
+            held: u16::try_from(held).unwrap_or(u16::MAX),
+            wanted: u16::try_from(self.wanted).unwrap_or(u16::MAX),
+            load_per_mille: one.load_per_mille,
+            step: one.step,
             capacity_mbps: one.capacity_mbps,
-            weight: self.weight(&one.id),
+            weight: self.weight(number),
             distance_km,
             hash: one.hash,
         }
     }
 
-    fn weight(&self, id: &ApplianceId) -> f32 {
+    fn weight(&self, number: u32) -> f32 {
         if self.policy.weights.is_empty() {
             return 1.0;
         }
+        let id = &self.fleet.registry.index.boxes[number as usize].id;
         self.policy.weights.get(id).map_or(1.0, |weight| *weight as f32)
     }
 
-    fn held(&self, state: &State) -> u16 {
+    /// What is left of `held` without what players were told is there, and was not.
+    fn believed(&self, number: u32, held: usize) -> usize {
+        let state = &self.fleet.states[number as usize];
         let Some(seen) = &state.seen else { return 0 };
-        let held = |one: &&Wanted| seen.held.has(**one);
-        let mut count = self.wanted.iter().filter(held).count();
-        if !state.denied.is_empty() {
-            let denied = self.question.objects.iter().zip(self.wanted).filter(|(object, one)| {
-                state.denied.binary_search(&fingerprint(object)).is_ok() && seen.held.has(**one)
-            });
-            count -= denied.count();
-        }
-        u16::try_from(count).unwrap_or(u16::MAX)
+        let mut wanted = Vec::with_capacity(self.question.objects.len());
+        self.fleet.library.want(self.question.objects, &mut wanted);
+        let denied = self.question.objects.iter().zip(&wanted).filter(|(object, one)| {
+            state.denied.binary_search(&fingerprint(object)).is_ok() && seen.held.has(**one)
+        });
+        held.saturating_sub(denied.count())
     }
 
     /// Sessions leave a box that drains one by one, in an order of their own.
-    fn may_stay(&self, state: &State) -> bool {
+    fn may_stay(&self, number: u32) -> bool {
+        let state = &self.fleet.states[number as usize];
         if state.health != Health::Draining || state.drains_since.0 == 0 {
             return false;
         }

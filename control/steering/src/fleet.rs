@@ -34,6 +34,8 @@ pub struct Fleet {
     pub routes: RouteTable,
     /// By the registry's numbers.
     pub states: Vec<State>,
+    /// The same, for decisions: made from `states` by [`Self::warm`].
+    pub(crate) brief: Vec<Brief>,
     /// By the routes' numbers of sites: the registry's.
     pub(crate) route_sites: Arc<[u32]>,
     /// By the routes' numbers of appliances: the registry's.
@@ -209,17 +211,26 @@ impl Fleet {
             Some(before) => (Arc::clone(&before.route_sites), Arc::clone(&before.route_boxes)),
             None => registry.index.of_routes(parts.routes.names()),
         };
-        Self {
+        let mut fleet = Self {
             registry: Arc::clone(registry),
             library: Arc::clone(parts.library),
             routes: parts.routes.clone(),
             states,
+            brief: Vec::new(),
             route_sites,
             route_boxes,
             is_deaf: sight.is_deaf,
             at: now,
             version: 0,
-        }
+        };
+        fleet.warm();
+        fleet
+    }
+
+    /// Makes what decisions read from `states`; whoever changes those calls it.
+    pub fn warm(&mut self) {
+        let boxes = self.registry.index.boxes.iter().zip(&self.states);
+        self.brief = boxes.map(|(one, state)| Brief::of(one, state)).collect();
     }
 
     /// What an appliance last said.
@@ -227,6 +238,49 @@ impl Fleet {
     pub fn seen(&self, id: &ApplianceId) -> Option<&Arc<Seen>> {
         let number = self.registry.index.number_of(id)?;
         self.states.get(number as usize)?.seen.as_ref()
+    }
+}
+
+/// One appliance as a ranking reads it: a cache line or two, because a decision reads some thirty
+/// of them and waits for memory more than for anything else.
+#[derive(Clone, Debug)]
+pub(crate) struct Brief {
+    pub hash: u64,
+    pub held: Option<Arc<Held>>,
+    pub site: u32,
+    pub domain: u32,
+    pub capacity_mbps: u32,
+    pub load_per_mille: u32,
+    pub role: Role,
+    pub link: Link,
+    pub health: Health,
+    pub step: Option<u8>,
+    pub is_doubted: bool,
+    pub is_late: bool,
+    pub is_shunned: bool,
+    /// Some of what it says it holds is not believed.
+    pub is_denied: bool,
+}
+
+impl Brief {
+    fn of(one: &Boxed, state: &State) -> Self {
+        let seen = state.seen.as_deref();
+        Self {
+            hash: one.hash,
+            held: seen.map(|seen| Arc::clone(&seen.held)),
+            site: one.site,
+            domain: one.domain,
+            capacity_mbps: one.capacity_mbps,
+            load_per_mille: seen.map_or(0, |seen| seen.load.per_mille),
+            role: one.role,
+            link: one.link,
+            health: state.health,
+            step: seen.map(|seen| seen.load.step),
+            is_doubted: state.is_doubted,
+            is_late: state.is_late,
+            is_shunned: state.is_shunned,
+            is_denied: !state.denied.is_empty(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use control_types::ObjectId;
 use control_types::content::{HeldDigest, HeldKeys, fingerprint, held_key, key_class};
 use control_types::fleet::{DiskClass, HeldObject, HeldUpdate};
 
-use crate::library::{Library, Wanted};
+use crate::library::{Library, Wanted, WantedSet};
 use crate::limits::LOOSE_NAMED_MAX;
 
 /// A content set.
@@ -161,6 +161,18 @@ impl Held {
                 self.loose.get(at).is_some_and(|held| held >> 1 == key)
             }
         }
+    }
+
+    /// How many of these are held, as far as is known.
+    #[must_use]
+    pub fn count(&self, wanted: &WantedSet) -> usize {
+        let word = |bits: &[u64], number: u32| bits.get(number as usize).copied().unwrap_or(0);
+        let known = wanted.words.iter().map(|(number, mask)| {
+            let held = word(&self.flash, *number) | word(&self.rotating, *number);
+            (held & mask).count_ones() as usize
+        });
+        let loose = wanted.loose.iter().filter(|key| self.has(Wanted::Loose(**key)));
+        known.sum::<usize>() + if wanted.loose.is_empty() { 0 } else { loose.count() }
     }
 
     /// Names of keys, for those that are loose and held.

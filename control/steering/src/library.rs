@@ -31,6 +31,9 @@ pub struct LibraryObject {
     pub bytes: u64,
 }
 
+/// In the second slot of an object of two titles.
+const NOBODY: LibraryObject = LibraryObject { object: ObjectId([0; 32]), bytes: 0 };
+
 /// A title as the catalog has it.
 #[derive(Clone, Debug)]
 pub struct LibraryTitle {
@@ -81,7 +84,11 @@ impl Library {
     fn put(&mut self, title: &LibraryTitle) {
         if let Some(slots) = self.titles.get_mut(&title.title) {
             let held = &self.objects[slots.start as usize..(slots.start + slots.count) as usize];
-            if held == title.objects {
+            let is_known = |(held, object): (&LibraryObject, &LibraryObject)| {
+                held == object
+                    || (*held == NOBODY && self.slots.contains_key(&fingerprint(&object.object)))
+            };
+            if held.len() == title.objects.len() && held.iter().zip(&title.objects).all(is_known) {
                 slots.listed = true;
                 return;
             }
@@ -89,10 +96,12 @@ impl Library {
         // Fewer than 2^32: LIBRARY_OBJECTS_MAX is checked where titles come in.
         let start = self.objects.len() as u32;
         for object in &title.objects {
-            // An object of two titles keeps the slot it had; its second one is never set, so the
-            // second title finds it by fingerprint.
-            self.slots.entry(fingerprint(&object.object)).or_insert(self.objects.len() as u32);
-            self.objects.push(*object);
+            // An object of two titles keeps the slot it had; its second one is never set, and is
+            // told from the first by its empty name.
+            let slot = self.objects.len() as u32;
+            let first = *self.slots.entry(fingerprint(&object.object)).or_insert(slot);
+            let known = if first == slot { *object } else { NOBODY };
+            self.objects.push(known);
         }
         let count = title.objects.len() as u32;
         self.titles.insert(title.title.clone(), TitleSlots { start, count, listed: true });
@@ -122,12 +131,72 @@ impl Library {
         self.objects.is_empty()
     }
 
-    /// Finds what a question wants.
+    /// Finds all that a question wants. Its objects mostly stand side by side, so that one look in
+    /// the table finds them all.
+    #[must_use]
+    pub fn want_all(&self, objects: &[ObjectId]) -> WantedSet {
+        let mut wanted = WantedSet { words: Vec::with_capacity(2), loose: Vec::new() };
+        let mut next = 0u32;
+        for object in objects {
+            let beside = self.objects.get(next as usize).is_some_and(|one| one.object == *object);
+            let slot = match beside {
+                true if next > 0 => Some(next),
+                _ => self.slot_of(fingerprint(object)),
+            };
+            match slot {
+                Some(slot) => {
+                    wanted.add(slot);
+                    next = slot + 1;
+                }
+                None => {
+                    let key = fingerprint(object);
+                    if !wanted.loose.contains(&key) {
+                        wanted.loose.push(key);
+                    }
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Finds what a question wants, one by one.
     pub fn want(&self, objects: &[ObjectId], wanted: &mut Vec<Wanted>) {
         wanted.extend(objects.iter().map(|object| {
             let key = fingerprint(object);
             self.slot_of(key).map_or(Wanted::Loose(key), Wanted::Slot)
         }));
+    }
+}
+
+/// All that one question wants, each object once: bits of a few neighbouring words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedSet {
+    /// Numbers of words, and the bits wanted of each.
+    pub(crate) words: Vec<(u32, u64)>,
+    /// Fingerprints without a slot.
+    pub(crate) loose: Vec<u64>,
+}
+
+impl WantedSet {
+    /// How many objects.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        let bits = self.words.iter().map(|(_, mask)| mask.count_ones() as usize);
+        bits.sum::<usize>() + self.loose.len()
+    }
+
+    /// Whether nothing is wanted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty() && self.loose.is_empty()
+    }
+
+    fn add(&mut self, slot: u32) {
+        let (word, bit) = (slot / 64, 1u64 << (slot % 64));
+        match self.words.iter_mut().rev().find(|(number, _)| *number == word) {
+            Some((_, mask)) => *mask |= bit,
+            None => self.words.push((word, bit)),
+        }
     }
 }
 

@@ -22,9 +22,9 @@ pub const LOOSE_NAMED_MAX: usize = 100_000;
 
 /// A tier's or origin's site that was not announced to the member is asked only if it is among this
 /// many nearest.
-pub const NEAR_TIERS_MAX: usize = 12;
+pub const NEAR_TIERS_MAX: usize = 4;
 /// The same of origins.
-pub const NEAR_ORIGINS_MAX: usize = 4;
+pub const NEAR_ORIGINS_MAX: usize = 2;
 
 /// Prefixes of one site.
 pub const PREFIXES_PER_SITE_MAX: usize = 10_000;

@@ -200,6 +200,7 @@ pub fn fleet(world: &World) -> Fleet {
         let since = one.drained_for_ms.map_or(0, |ms| NOW.0 - ms);
         state.drains_since = UnixMillis(since);
     }
+    fleet.warm();
     fleet
 }
 

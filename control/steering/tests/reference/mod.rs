@@ -154,7 +154,7 @@ fn candidates<'a>(
         _ => place.map(|from| kilometres(from, world.sites[site].place).floor()),
     };
     let mut near: Vec<usize> = Vec::new();
-    for (role, max) in [(Role::Tier, 12), (Role::Origin, 4)] {
+    for (role, max) in [(Role::Tier, 4), (Role::Origin, 2)] {
         let mut all: Vec<usize> =
             (0..world.boxes.len()).filter(|at| world.boxes[*at].role == role).collect();
         all.sort_by(|a, b| {

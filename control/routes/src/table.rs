@@ -33,7 +33,9 @@ pub struct Cover<'a> {
 pub struct Covers<'a> {
     address: IpAddr,
     /// A ring: place `at % COVERS_MAX` holds the `at`th from the shortest.
-    held: [(u8, &'a [RouteChoice]); COVERS_MAX],
+    lens: [u8; COVERS_MAX],
+    /// Not looked into before somebody asks: each is a cache miss.
+    held: [Option<&'a Arc<[RouteChoice]>>; COVERS_MAX],
     seen: usize,
 }
 
@@ -63,7 +65,8 @@ impl RouteTable {
             IpAddr::V4(v4) => (&self.v4, u128::from(u32::from(v4)) << 96, 32),
             IpAddr::V6(v6) => (&self.v6, u128::from(v6), 128),
         };
-        let mut covers = Covers { address, held: [(0, &[]); COVERS_MAX], seen: 0 };
+        let (lens, held) = ([0; COVERS_MAX], [None; COVERS_MAX]);
+        let mut covers = Covers { address, lens, held, seen: 0 };
         trie.covers(bits, len, |len, choices| covers.push(len, choices));
         covers
     }
@@ -160,8 +163,9 @@ impl RouteTable {
 }
 
 impl<'a> Covers<'a> {
-    fn push(&mut self, len: u8, choices: &'a [RouteChoice]) {
-        self.held[self.seen % COVERS_MAX] = (len, choices);
+    fn push(&mut self, len: u8, choices: &'a Arc<[RouteChoice]>) {
+        self.lens[self.seen % COVERS_MAX] = len;
+        self.held[self.seen % COVERS_MAX] = Some(choices);
         self.seen += 1;
     }
 
@@ -180,8 +184,8 @@ impl<'a> Covers<'a> {
     /// Longest first.
     pub fn iter(&self) -> impl Iterator<Item = Cover<'a>> + '_ {
         (self.seen.saturating_sub(COVERS_MAX)..self.seen).rev().map(|at| {
-            let (len, choices) = self.held[at % COVERS_MAX];
-            let prefix = IpNet::new_assert(self.address, len).trunc();
+            let prefix = IpNet::new_assert(self.address, self.lens[at % COVERS_MAX]).trunc();
+            let choices = self.held[at % COVERS_MAX].map_or(&[][..], |choices| choices);
             Cover { prefix, choices }
         })
     }

@@ -131,9 +131,19 @@ fn large_journal(volume: &Volume, title: &str, objects: u32) {
     out.flush().unwrap();
 }
 
+/// Processor time of a process so far, all threads.
+fn cpu_ms(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks = |at: usize| fields.split_whitespace().nth(at).unwrap().parse::<u64>().unwrap();
+    // Hundredths of a second, in user and kernel mode.
+    (ticks(11) + ticks(12)) * 10
+}
+
 /// Goal: a large index is served soon after the start. Method: a journal with that many lines, one
 /// of them real; the time from the start of the program to the first byte is printed, not judged.
-/// `NIGHTFILL_OBJECTS=1000000 cargo test --release -p oca --test appliance large -- --nocapture`
+/// Of a release build: `NIGHTFILL_OBJECTS=1000000 NIGHTFILL_OCA=$PWD/target/release/oca cargo test
+/// -p oca --test appliance large -- --nocapture`
 #[test]
 fn a_large_index_is_served_soon_after_the_start() {
     let objects: u32 = std::env::var("NIGHTFILL_OBJECTS").map_or(50_000, |n| n.parse().unwrap());
@@ -148,7 +158,10 @@ fn a_large_index_is_served_soon_after_the_start() {
     let reply = appliance.get(&path);
     let first_byte = began.elapsed();
     assert!(reply.status == 200 && reply.body == bytes);
-    println!("{objects} objects: ready in {ready:?}, first byte in {first_byte:?}");
+    let cpu_ms = cpu_ms(appliance.child.id());
+    println!(
+        "{objects} objects: ready in {ready:?}, first byte in {first_byte:?}, CPU {cpu_ms} ms"
+    );
     appliance.counts("objects", "", f64::from(objects));
     // A change of the index later is seen as well, and what was served before still is.
     let more = payload(2000, 36);

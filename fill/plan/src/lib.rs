@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 pub mod billing;
+mod explain;
 pub mod fleet;
 pub mod forecast;
 mod hash;
@@ -32,6 +33,7 @@ mod schedule;
 mod settled;
 mod tier;
 
+pub use explain::{LIVE_COPIES, Reason, SiteLiveness, WhyNot, liveness, why_not};
 pub use hash::{draw, name_key};
 pub use knobs::Knobs;
 pub use library::Library;

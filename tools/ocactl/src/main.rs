@@ -114,7 +114,7 @@ async fn run(line: &Line) -> Result<Shown, Failure> {
         Verb::Isp(verb) => verbs::isp::run(verb, &at.operator()?).await,
         Verb::Window(verb) => verbs::window::run(verb, at).await,
         Verb::Plan(verb) => verbs::plan::run(verb, &at.operator()?).await,
-        Verb::Fill(verb) => verbs::fill::run(verb, &at.operator()?).await,
+        Verb::Fill(verb) => verbs::fill::run(verb, at).await,
         Verb::Routes(verb) => verbs::routes::run(verb, &at.operator()?).await,
         Verb::Steer(verb) => verbs::steer::run(verb, &at.operator()?).await,
         Verb::Ticket(verb) => verbs::ticket::run(verb, at).await,

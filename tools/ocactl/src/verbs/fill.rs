@@ -9,6 +9,8 @@ use control_types::ErrorWord;
 use control_types::fill::{FillProgress, FillStateWord, NightPlan};
 use serde_json::json;
 
+use super::simulate;
+use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::quantities::{duration_ms, show_bytes, show_rate};
 use crate::shown::Shown;
@@ -18,6 +20,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 #[derive(Subcommand)]
 pub enum Fill {
+    /// Replay a demand trace under one policy or all, without a control plane.
+    Simulate(simulate::Simulate),
+    /// Make a demand trace from a seed.
+    Trace(simulate::MakeTrace),
     /// One line an appliance: done of planned, from where, at what rate.
     Status,
     /// Wait until every appliance of the plan has done its part.
@@ -36,29 +42,24 @@ pub enum Fill {
 ///
 /// # Errors
 /// What control said; for `wait`, also when the time is up.
-pub async fn run(verb: &Fill, control: &ControlClient) -> Result<Shown, Failure> {
+pub async fn run(verb: &Fill, at: &Connection) -> Result<Shown, Failure> {
     match verb {
-        Fill::Status => {
-            let fills = control.fills().await?;
-            let rows = fills.iter().map(row).collect();
-            let head = [
-                "appliance",
-                "state",
-                "objects",
-                "bytes",
-                "peer",
-                "tier",
-                "origin",
-                "rate",
-                "failures",
-            ];
-            Ok(Shown::table(&fills, &head, rows, "no agent has reported yet"))
-        }
+        Fill::Simulate(line) => simulate::run(line),
+        Fill::Trace(line) => simulate::make(line),
+        Fill::Status => status(&at.operator()?).await,
         Fill::Wait { timeout, settle } => {
             let settle = Duration::from_millis(*settle);
-            wait(Duration::from_millis(*timeout), settle, control).await
+            wait(Duration::from_millis(*timeout), settle, &at.operator()?).await
         }
     }
+}
+
+async fn status(control: &ControlClient) -> Result<Shown, Failure> {
+    let fills = control.fills().await?;
+    let rows = fills.iter().map(row).collect();
+    let head =
+        ["appliance", "state", "objects", "bytes", "peer", "tier", "origin", "rate", "failures"];
+    Ok(Shown::table(&fills, &head, rows, "no agent has reported yet"))
 }
 
 fn row(progress: &FillProgress) -> Vec<String> {

@@ -5,6 +5,7 @@ pub mod fill;
 pub mod isp;
 pub mod plan;
 pub mod routes;
+pub mod simulate;
 pub mod site;
 pub mod steer;
 pub mod store;

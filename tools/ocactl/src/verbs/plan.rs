@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use control_client::ControlClient;
-use control_types::ObjectId;
 use control_types::fill::{NightPlan, Source, SourceKind};
+use control_types::{ApplianceId, ErrorWord, ObjectId};
+use fill_plan::Knobs;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -19,6 +20,14 @@ pub enum Plan {
         /// Which.
         object: ObjectId,
     },
+    /// Why an appliance does not get an object: the rule that decided, with its numbers. Judged by
+    /// the planner's usual knobs; a director with others may think otherwise.
+    WhyNot {
+        /// Which.
+        object: ObjectId,
+        /// Who.
+        appliance: ApplianceId,
+    },
 }
 
 /// Runs one verb.
@@ -26,10 +35,32 @@ pub enum Plan {
 /// # Errors
 /// What control said; no plan yet is said as such.
 pub async fn run(verb: &Plan, control: &ControlClient) -> Result<Shown, Failure> {
+    if let Plan::WhyNot { object, appliance } = verb {
+        let plan = in_force(control).await?;
+        let state = control.fill_state().await?;
+        let reason =
+            fill_plan::why_not(&state, plan.as_ref(), &Knobs::default(), object, appliance);
+        let value = json!({ "object": object, "appliance": appliance, "reason": reason });
+        let word = value["reason"]["word"].as_str().unwrap_or_default();
+        return Ok(Shown::new(&value, format!("{word}: {}", reason.because)));
+    }
     let plan = control.plan().await?;
     match verb {
         Plan::Show => Ok(show(&plan)),
-        Plan::Explain { object } => explain(&plan, object, control).await,
+        Plan::Explain { object } | Plan::WhyNot { object, .. } => {
+            explain(&plan, object, control).await
+        }
+    }
+}
+
+/// The plan in force, if there is one yet.
+///
+/// # Errors
+/// What control said.
+pub async fn in_force(control: &ControlClient) -> Result<Option<NightPlan>, Failure> {
+    match control.plan().await {
+        Err(error) if error.word() == Some(ErrorWord::NotFound) => Ok(None),
+        plan => Ok(Some(plan?)),
     }
 }
 

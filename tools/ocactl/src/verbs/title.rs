@@ -27,6 +27,11 @@ pub enum Title {
         /// The file.
         file: PathBuf,
     },
+    /// Where a title is live, and what it waits for elsewhere.
+    Status {
+        /// Which.
+        title: TitleId,
+    },
     /// Take a title out of the catalog; its objects are pruned when room is needed.
     Rm {
         /// Which.
@@ -54,6 +59,7 @@ pub async fn run(verb: &Title, control: &ControlClient) -> Result<Shown, Failure
             control.put_title(&record).await?;
             Ok(Shown::new(&json!({ "title": record.id }), format!("{} is registered", record.id)))
         }
+        Title::Status { title } => status(title, control).await,
         Title::Rm { title } => {
             control.remove_title(title).await?;
             Ok(Shown::new(&json!({ "removed": title }), format!("{title} is out of the catalog")))
@@ -95,4 +101,25 @@ async fn show(title: &TitleId, control: &ControlClient) -> Result<Shown, Failure
     });
     let head = ["track", "codecs", "average", "peak", "segments", "bytes", "object"];
     Ok(Shown::table(record, &head, rows.collect(), "this title has no renditions"))
+}
+
+/// Live when a box of the site holds all of it.
+async fn status(title: &TitleId, control: &ControlClient) -> Result<Shown, Failure> {
+    let plan = super::plan::in_force(control).await?;
+    let state = control.fill_state().await?;
+    let cure = "`ocactl title ls` lists them";
+    let sites = fill_plan::liveness(&state, plan.as_ref(), title)
+        .ok_or_else(|| Failure(format!("no title is called {title}: {cure}")))?;
+    let rows = sites.iter().map(|site| {
+        let whole: Vec<&str> = site.whole_on.iter().map(|id| id.as_str()).collect();
+        vec![
+            site.site.to_string(),
+            if site.live { "live" } else { "not yet" }.to_owned(),
+            format!("{} of {}", site.best, site.objects),
+            whole.join(" "),
+            site.because.clone(),
+        ]
+    });
+    let head = ["site", "state", "objects", "whole on", "waits for"];
+    Ok(Shown::table(&sites, &head, rows.collect(), "there are no sites with edges yet"))
 }

@@ -1,0 +1,237 @@
+//! `ocactl fill simulate` and `ocactl fill trace`: nights on paper, without a control plane.
+//! Reads and writes files; the replay is `fill-simulate`'s.
+
+use std::borrow::Cow;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use fill_simulate::{
+    BoxSetting, Generator, Policy, PolicyReport, Progress, Region, Setting, SiteSetting, Trace,
+    WindowSetting, generate, simulate,
+};
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::quantities::{rate_bps, show_bytes, show_rate};
+use crate::shown::Shown;
+
+/// Lines of a trace between two words of progress.
+const LINES_TOLD: usize = 1_000_000;
+
+#[derive(Args)]
+pub struct Simulate {
+    /// The trace, one JSON object a line; `ocactl fill trace` makes one.
+    #[arg(long, value_name = "FILE")]
+    trace: PathBuf,
+    /// Sites, boxes, window and knobs, one JSON object; `ocactl fill trace --sites` makes one.
+    #[arg(long, value_name = "FILE")]
+    sites: PathBuf,
+    /// Whose decisions.
+    #[arg(long, default_value = "all")]
+    policy: PolicyWord,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PolicyWord {
+    /// Forecast, plan, window.
+    Nightfill,
+    /// The same with tomorrow known.
+    Foresight,
+    /// 5-minute pieces on demand, least recently used leave.
+    Lru,
+    /// Whole files on demand, least recently used leave.
+    LruFiles,
+    /// 5-minute pieces on demand, least frequently used leave.
+    Lfu,
+    /// What no policy that changes whole files at night can exceed.
+    Optimum,
+    /// One after the other.
+    All,
+}
+
+impl PolicyWord {
+    fn policies(self) -> Vec<Policy> {
+        match self {
+            Self::Nightfill => vec![Policy::Nightfill],
+            Self::Foresight => vec![Policy::Foresight],
+            Self::Lru => vec![Policy::Lru],
+            Self::LruFiles => vec![Policy::LruFiles],
+            Self::Lfu => vec![Policy::Lfu],
+            Self::Optimum => vec![Policy::Optimum],
+            Self::All => Policy::ALL.to_vec(),
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct MakeTrace {
+    /// Same seed, same trace.
+    #[arg(long)]
+    seed: u64,
+    /// Where to write it.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Also write a sites file for it: one box a site with a tenth of the catalog.
+    #[arg(long, value_name = "FILE")]
+    sites: Option<PathBuf>,
+    /// Length, days.
+    #[arg(long, default_value = "56")]
+    days: u32,
+    /// Titles there are on the first day.
+    #[arg(long, default_value = "4000")]
+    titles: u32,
+    /// Titles that appear each week.
+    #[arg(long, default_value = "20")]
+    launches: u32,
+    /// Zipf exponent of the titles' popularity.
+    #[arg(long, default_value = "0.84")]
+    zipf: f64,
+    /// A site and its busiest rate, for example metro=40Gbit; may be given several times.
+    #[arg(long, value_name = "NAME=RATE", value_parser = region, default_value = "metro=10Gbit")]
+    site: Vec<(String, u64)>,
+}
+
+fn region(text: &str) -> Result<(String, u64), String> {
+    let refuse = || format!("{text:?} is not a site: write metro=40Gbit");
+    let (name, rate) = text.split_once('=').ok_or_else(refuse)?;
+    if name.is_empty() {
+        return Err(refuse());
+    }
+    Ok((name.to_owned(), rate_bps(rate)?))
+}
+
+fn at(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure + '_ {
+    move |error| Failure(format!("{}: {error}", path.display()))
+}
+
+/// Replays.
+///
+/// # Errors
+/// A file that cannot be read, with the line that is wrong.
+pub fn run(line: &Simulate) -> Result<Shown, Failure> {
+    let sites_wrong = at(&line.sites);
+    let text = std::fs::read_to_string(&line.sites).map_err(|error| sites_wrong(&error))?;
+    let setting = Setting::read(&text).map_err(|error| sites_wrong(&error))?;
+    let trace_wrong = at(&line.trace);
+    let file = std::fs::File::open(&line.trace).map_err(|error| trace_wrong(&error))?;
+    let lines = BufReader::new(file).lines().map(|line| line.map(Cow::Owned));
+    let trace = Trace::read(lines, |read| {
+        if read % LINES_TOLD == 0 {
+            eprintln!("{read} lines read");
+        }
+    })
+    .map_err(|error| trace_wrong(&error))?;
+    let told = |progress: Progress| {
+        if (progress.day + 1) % 7 == 0 {
+            let (word, day, days) = (progress.policy.word(), progress.day + 1, progress.days);
+            eprintln!("{word}: day {day} of {days}");
+        }
+    };
+    let mut reports = Vec::new();
+    for policy in line.policy.policies() {
+        reports
+            .push(simulate(&trace, &setting, policy, told).map_err(|error| sites_wrong(&error))?);
+    }
+    let head = [
+        "policy",
+        "offload",
+        "border",
+        "fill",
+        "of served",
+        "RAM",
+        "SSD",
+        "HDD",
+        "reads/s",
+        "billed",
+        "without fill",
+    ];
+    let rows = reports.iter().map(row).collect();
+    Ok(Shown::table(&json!({ "reports": reports }), &head, rows, "no policy was replayed"))
+}
+
+fn row(report: &PolicyReport) -> Vec<String> {
+    let share = |share: f64| format!("{:.1} %", 100.0 * share);
+    vec![
+        report.policy.clone(),
+        share(report.offload),
+        show_bytes(report.border_bytes),
+        show_bytes(report.fill_border_bytes),
+        share(report.fill_of_served),
+        share(report.tiers.ram),
+        share(report.tiers.ssd),
+        share(report.tiers.hdd),
+        format!("{:.0}", report.hdd_reads_p99),
+        show_rate(report.billed_bps),
+        show_rate(report.billed_without_fill_bps),
+    ]
+}
+
+/// Makes a trace.
+///
+/// # Errors
+/// Parameters out of range, a file that cannot be written.
+pub fn make(line: &MakeTrace) -> Result<Shown, Failure> {
+    let regions = line.site.iter();
+    let generator = Generator {
+        seed: line.seed,
+        days: line.days,
+        titles: line.titles,
+        launches_a_week: line.launches,
+        zipf: line.zipf,
+        regions: regions
+            .map(|(site, bps)| Region { site: site.clone(), peak_bps: *bps as f64 })
+            .collect(),
+    };
+    let trace = generate(&generator, |_| {}).map_err(|error| Failure(error.to_string()))?;
+    let wrong = at(&line.out);
+    let file = std::fs::File::create(&line.out).map_err(|error| wrong(&error))?;
+    let mut file = BufWriter::new(file);
+    trace.write(|text| file.write_all(text.as_bytes())).map_err(|error| wrong(&error))?;
+    file.flush().map_err(|error| wrong(&error))?;
+    if let Some(path) = &line.sites {
+        let text = serde_json::to_string_pretty(&sites_for(&trace))
+            .map_err(|error| Failure(error.to_string()))?;
+        std::fs::write(path, text).map_err(|error| at(path)(&error))?;
+    }
+    let (plays, catalog) = (trace.plays.len(), trace.catalog_bytes());
+    let value = json!({
+        "seed": line.seed,
+        "titles": trace.titles.len(),
+        "objects": trace.objects.len(),
+        "plays": plays,
+        "catalog_bytes": catalog,
+    });
+    let (days, size) = (trace.days(), show_bytes(catalog));
+    Ok(Shown::new(&value, format!("{plays} plays over {days} days of a catalog of {size}")))
+}
+
+/// One box a site with a tenth of the catalog, a tenth of it flash.
+fn sites_for(trace: &Trace) -> Setting {
+    let bytes = trace.catalog_bytes() / 10;
+    let site = |name: &String| SiteSetting {
+        site: name.clone(),
+        isp: format!("isp-of-{name}"),
+        boxes: vec![BoxSetting {
+            name: format!("{name}-1"),
+            ram_bytes: 64 << 30,
+            ssd_bytes: bytes / 10,
+            hdd_bytes: bytes - bytes / 10,
+            hdds: 12,
+        }],
+    };
+    Setting {
+        sites: trace.sites.iter().map(site).collect(),
+        window: WindowSetting {
+            start_minute: 120,
+            length_minutes: 360,
+            rate_bps_max: 1_200_000_000,
+        },
+        warm_up_days: trace.days() / 2,
+        percentile: 0.95,
+        spare_percentile: true,
+        outage: 0.0,
+        seed: 1,
+        knobs: fill_plan::Knobs::default(),
+    }
+}

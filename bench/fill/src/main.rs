@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod machine;
 mod nights;
 mod row;
@@ -24,7 +25,7 @@ struct Line {
     #[arg(long, value_delimiter = ',', default_value = "1,2,3")]
     seeds: Vec<u64>,
     /// Parts to run.
-    #[arg(long, value_delimiter = ',', default_value = "nights,scale")]
+    #[arg(long, value_delimiter = ',', default_value = "nights,scale,agent")]
     parts: Vec<String>,
     /// Objects and appliances of the scale part.
     #[arg(long, default_value = "1000000")]
@@ -47,6 +48,12 @@ fn main() -> std::process::ExitCode {
     }
     if has("scale") {
         rows.extend(scale::measure(line.objects, line.appliances));
+    }
+    if let (true, Some(bin_dir)) = (has("agent"), &line.bin_dir) {
+        match agent::measure(bin_dir, line.seeds.len(), &mut runs) {
+            Ok(measured) => rows.extend(measured),
+            Err(error) => eprintln!("bench-fill: the agent was not measured: {error}"),
+        }
     }
     println!("{}", row::table(&rows));
     let result = json!({

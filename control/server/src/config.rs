@@ -57,6 +57,9 @@ pub struct Config {
     /// Most of the fleet that may be left out at once for silence, per cent, 0 to 100. Default 50.
     /// Danger: at 100 a control that is cut off sends everybody to the few it still hears.
     pub silent_percent_max: u64,
+    /// A drain that was asked for moves sessions over this time, milliseconds, 0 to 5 min. Default
+    /// 30 s; 0: all at their next question.
+    pub drain_spread_ms: u64,
     /// Steering questions recorded in a second for `ocactl steer replay`, 0 to 1,000. Default 200;
     /// 0 records none.
     pub asks_per_second_max: u64,
@@ -118,6 +121,7 @@ impl Config {
                     silent_ms: fleet.silent_ms,
                     late_ms: fleet.late_ms,
                     silent_percent_max: fleet.silent_percent_max,
+                    drain_spread_ms: fleet.drain_spread_ms,
                     asks_per_second_max: fleet.asks_per_second_max,
                     bgp,
                     rates,
@@ -220,6 +224,7 @@ struct FleetKeys {
     silent_ms: u64,
     late_ms: u64,
     silent_percent_max: u64,
+    drain_spread_ms: u64,
     asks_per_second_max: u64,
 }
 
@@ -229,6 +234,7 @@ fn parse_fleet(top: &mut Section) -> FleetKeys {
         silent_ms: fleet.number("silent_ms", 100..=600_000, 3_000),
         late_ms: fleet.number("late_ms", 100..=600_000, 1_500),
         silent_percent_max: fleet.number("silent_percent_max", 0..=100, 50),
+        drain_spread_ms: fleet.number("drain_spread_ms", 0..=300_000, 30_000),
         asks_per_second_max: fleet.number("asks_per_second_max", 0..=1_000, 200),
     };
     top.close(fleet);

@@ -79,7 +79,10 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
         late_ms: config.late_ms,
         silent_percent_max: config.silent_percent_max as usize,
         asks_per_second_max: config.asks_per_second_max as usize,
-        ..control_steering::Settings::default()
+        policy: control_steering::Policy {
+            drain_spread_ms: config.drain_spread_ms,
+            ..control_steering::Policy::default()
+        },
     };
     let steering = Steering::open(ledger.clone(), settings)
         .await

@@ -15,7 +15,6 @@ use control_types::{ApplianceId, ObjectId, SiteId, TitleId};
 use crate::fleet::Fleet;
 use crate::held::Held;
 use crate::index::NOWHERE;
-use crate::limits::DRAIN_SPREAD_MS;
 use crate::policy::Policy;
 use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, hash_name, mix, rank};
 
@@ -280,7 +279,7 @@ impl Gather<'_> {
         if state.health != Health::Draining || state.drains_since.0 == 0 {
             return false;
         }
-        let leaves_after = self.question.seeds().session % DRAIN_SPREAD_MS;
+        let leaves_after = self.question.seeds().session % self.policy.drain_spread_ms.max(1);
         self.fleet.at.millis_since(state.drains_since) < leaves_after
     }
 }

@@ -7,6 +7,7 @@ use control_types::ApplianceId;
 use control_types::steering::{PolicyFile, RuleName};
 
 use crate::error::SteeringError;
+use crate::limits::DRAIN_SPREAD_MS;
 
 /// One rule; the smaller value stands first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,9 @@ pub struct Policy {
     pub spill_power: u32,
     /// Distances in one step of this many kilometres count as equal.
     pub distance_step_km: u16,
+    /// A drain that was asked for moves sessions over this time, milliseconds; 0: all at their next
+    /// question.
+    pub drain_spread_ms: u64,
     /// What a box's share is multiplied by; 1 for those not named.
     pub weights: BTreeMap<ApplianceId, f64>,
 }
@@ -100,6 +104,7 @@ impl Default for Policy {
             spill_percent: 5,
             spill_power: 12,
             distance_step_km: 50,
+            drain_spread_ms: DRAIN_SPREAD_MS,
             weights: BTreeMap::new(),
         }
     }

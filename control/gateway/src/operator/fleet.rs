@@ -4,9 +4,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use control_types::fleet::{
-    ApplianceKey, ApplianceRecord, ApplianceStatus, Site,
-};
+use control_types::fleet::{ApplianceKey, ApplianceRecord, ApplianceStatus, Site};
 use control_types::{ApplianceId, SiteId};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;

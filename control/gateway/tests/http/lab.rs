@@ -255,6 +255,7 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
         ..control_steering::Settings::default()
     };
     let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
+    steering.keep_log(events.clone());
     let sites = Arc::new(SitesOf(steering.clone()));
     Services {
         accounts: Arc::new(accounts.await.unwrap()),

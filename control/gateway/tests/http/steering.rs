@@ -1,6 +1,10 @@
 //! Content Steering of a play under way: what a player is told when the fleet changes.
 
-use control_types::play::{PressPlay, SteeringManifest};
+use control_types::UnixMillis;
+use control_types::play::{
+    PlayEvent, PlayEventKind, PlayEvents, PlayTrouble, PressPlay, SteeringManifest, TroubleKind,
+};
+use control_types::steering::{PolicyFile, ReplayRequest};
 
 use crate::lab::{Lab, Plan, title};
 
@@ -22,8 +26,9 @@ async fn a_drained_appliance_leaves_the_list_and_comes_back() {
     let ranked: Vec<&str> = answer.ranked.iter().map(|place| place.appliance.as_str()).collect();
     assert_eq!(before.pathway_priority, ranked);
 
+    // Whoever streams from it may stay for a little; nobody new is sent there.
     lab.operator().drain(&first).await.unwrap();
-    let during = player.steering(answer.play, Some(first.as_str())).await.unwrap();
+    let during = player.steering(answer.play, None).await.unwrap();
     assert!(!during.pathway_priority.contains(&first.to_string()), "{during:?}");
     assert!(!during.pathway_priority.is_empty());
 
@@ -117,4 +122,50 @@ async fn the_address_behind_a_trusted_proxy_decides() {
     };
     assert_eq!(press("203.0.113.7").await.unwrap().status(), 201);
     assert_eq!(press("192.0.2.7").await.unwrap().status(), 503, "nobody serves that network");
+}
+
+/// Goal: what players met reaches steering, and what steering decided can be asked for later.
+#[tokio::test]
+async fn a_players_404_and_the_log_of_questions_reach_steering() {
+    let lab = Lab::start().await;
+    let night = title("night", "Night", 1);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let (member, _, profile) = lab.member("ann@example.org").await;
+    let press = PressPlay { profile, title: night.id.clone() };
+    let answer = member.press_play(&press).await.unwrap();
+    let first = answer.ranked[0].appliance.clone();
+    let event = PlayEvent {
+        kind: PlayEventKind::Error,
+        position_ms: 0,
+        since_press_ms: 10,
+        appliance: Some(first.clone()),
+        height: 0,
+        buffer_ms: 0,
+        bytes: 0,
+        stall_ms: 0,
+        detail: "404".to_owned(),
+        trouble: Some(PlayTrouble {
+            kind: TroubleKind::NotFound,
+            object: Some(night.renditions[0].media),
+        }),
+        first_byte_ms: None,
+    };
+    member.play_events(answer.play, &PlayEvents { events: vec![event] }).await.unwrap();
+    let manifest = member.steering(answer.play, None).await.unwrap();
+    assert_ne!(manifest.pathway_priority[0], first.to_string(), "the object is denied of it");
+
+    lab.services.steering.write_log().await.unwrap();
+    let (from, until) = (UnixMillis(0), UnixMillis(u64::MAX / 2));
+    let records = lab.operator().steer_log(from, until).await.unwrap();
+    let asks: usize = records.iter().map(|record| record.asks.len()).sum();
+    assert!(asks >= 2, "the press and the manifest: {records:?}");
+    let again = ReplayRequest { policy: PolicyFile::default(), records };
+    let replayed = lab.operator().replay(&again).await.unwrap();
+    assert_eq!((replayed.asks, replayed.moved), (asks as u64, 0));
+    let ip = "127.0.0.1".parse().unwrap();
+    let past = lab.operator().explain_recorded(ip, &night.id, until).await.unwrap();
+    assert!(past.decided_at.is_some() && past.candidates[0].rank == Some(1));
+    let none = lab.operator().explain_recorded(ip, &night.id, UnixMillis(1)).await.unwrap_err();
+    assert!(none.to_string().contains("the log reaches back to"), "{none}");
 }

@@ -1,14 +1,20 @@
 //! The access log: one JSON object a line, gathered by workers, written by a thread of its own.
 //! Never blocks a worker: a batch that finds the channel full is dropped and counted.
 //!
+//! Good answers may be sampled; what went wrong is always there. Each sampled line says of how many
+//! it is one (`"sample":0.01`), so that sums can be made right.
+//!
 //! A ticket never appears in it: the path is logged without, and of the query only CMCD.
 
-use std::fs::OpenOptions;
+mod file;
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
+
+pub use file::Reopen;
+use file::Target;
 
 use crate::connection::Record;
 use crate::counters::Counters;
@@ -21,6 +27,29 @@ pub struct LogSink {
     batches: Option<SyncSender<Vec<u8>>>,
     batch: Vec<u8>,
     lines: u64,
+    sample: Sample,
+}
+
+/// Which good answers are logged.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// From 0 to 1.
+    share: f64,
+    /// Of the numbers that decide; it repeats itself, and that does no harm.
+    state: u64,
+}
+
+impl Sample {
+    fn takes(&mut self) -> bool {
+        if self.share >= 1.0 {
+            return true;
+        }
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        // The upper 53 bits as a number from 0 to 1.
+        ((self.state >> 11) as f64) < self.share * (1u64 << 53) as f64
+    }
 }
 
 /// One request, ready to be written.
@@ -45,13 +74,15 @@ impl LogSink {
     /// A sink that forgets.
     #[must_use]
     pub fn none() -> Self {
-        Self { batches: None, batch: Vec::new(), lines: 0 }
+        Self { sample: Sample { share: 1.0, state: 1 }, batches: None, batch: Vec::new(), lines: 0 }
     }
 
-    /// A sink that hands batches to `batches`.
+    /// A sink that hands batches to `batches`, with this share of good answers, from 0 to 1.
     #[must_use]
-    pub fn new(batches: SyncSender<Vec<u8>>) -> Self {
-        Self { batches: Some(batches), batch: Vec::with_capacity(LOG_BATCH_BYTES), lines: 0 }
+    pub fn new(batches: SyncSender<Vec<u8>>, share: f64, seed: u64) -> Self {
+        let sample = Sample { share, state: seed | 1 };
+        let batch = Vec::with_capacity(LOG_BATCH_BYTES);
+        Self { batches: Some(batches), batch, lines: 0, sample }
     }
 
     /// Adds a line; hands the batch over when it is large enough.
@@ -59,8 +90,16 @@ impl LogSink {
         if self.batches.is_none() {
             return;
         }
+        let share = if line.is_good() {
+            if !self.sample.takes() {
+                return;
+            }
+            self.sample.share
+        } else {
+            1.0
+        };
         self.lines += 1;
-        line.write(&mut self.batch);
+        line.write(share, &mut self.batch);
         if self.batch.len() + LOG_LINE_BYTES_MAX > LOG_BATCH_BYTES {
             self.flush(counters);
         }
@@ -80,30 +119,39 @@ impl LogSink {
     }
 }
 
-/// Starts the writer for `target`: a file that is appended to, or `-` for standard error. It ends
-/// when the last sink is gone, after writing what they left.
+/// A running writer.
+pub struct LogWriter {
+    /// For sinks.
+    pub batches: SyncSender<Vec<u8>>,
+    /// For whoever moves the file.
+    pub reopen: Reopen,
+    /// Ends when the last sink is gone, after writing what they left.
+    pub thread: JoinHandle<()>,
+}
+
+/// Starts the writer for `target`: `-` for standard error, or a file that is appended to until it
+/// has `bytes_max` bytes (0: for ever) and then becomes `.1`.
 ///
 /// # Errors
 /// The file cannot be opened.
-pub fn start_writer(target: &str) -> io::Result<(SyncSender<Vec<u8>>, JoinHandle<()>)> {
-    let out: Box<dyn Write + Send> = match target {
-        "-" => Box::new(io::stderr()),
-        path => Box::new(OpenOptions::new().create(true).append(true).open(Path::new(path))?),
-    };
+pub fn start_writer(target: &str, bytes_max: u64) -> io::Result<LogWriter> {
+    let target = Target::open(target, bytes_max)?;
     let (batches, receiver) = sync_channel(LOG_BATCHES_MAX);
+    let reopen = Reopen::default();
+    let asked = reopen.clone();
     let thread = std::thread::Builder::new().name("access-log".to_owned());
-    Ok((batches, thread.spawn(move || write_batches(&receiver, out))?))
-}
-
-fn write_batches(batches: &Receiver<Vec<u8>>, mut out: Box<dyn Write + Send>) {
-    while let Ok(batch) = batches.recv() {
-        // A full disk must not stop the appliance; what is lost here is lost.
-        drop(out.write_all(&batch).and_then(|()| out.flush()));
-    }
+    let thread = thread.spawn(move || target.run(&receiver, &asked))?;
+    Ok(LogWriter { batches, reopen, thread })
 }
 
 impl Line<'_> {
-    fn write(&self, to: &mut Vec<u8>) {
+    /// Nothing that an operator would look for.
+    fn is_good(&self) -> bool {
+        self.record.outcome.status() < 400
+            && matches!(self.ending, Ending::Complete | Ending::ClientGone)
+    }
+
+    fn write(&self, share: f64, to: &mut Vec<u8>) {
         let record = self.record;
         let method = match record.note.method {
             oca_http::Method::Get => "GET",
@@ -134,6 +182,10 @@ impl Line<'_> {
             }
         }
         text(to, ",\"keys\":", self.keys.as_bytes());
+        if share < 1.0 {
+            let written = write!(to, ",\"sample\":{share}");
+            debug_assert!(written.is_ok(), "a Vec takes everything");
+        }
         to.extend_from_slice(if record.is_hot {
             b",\"hot\":true}\n"
         } else {
@@ -188,9 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_is_as_large_as_asked_for() {
+        for share in [0.0, 0.01, 0.5, 1.0] {
+            let mut sample = Sample { share, state: 12_345 };
+            let taken = (0..100_000).filter(|_| sample.takes()).count() as f64;
+            assert!((taken / 100_000.0 - share).abs() < 0.01, "{share}: {taken}");
+        }
+    }
+
+    #[test]
     fn a_writer_that_is_behind_costs_lines_and_not_time() {
         let (batches, _kept) = sync_channel(1);
-        let mut sink = LogSink::new(batches);
+        let mut sink = LogSink::new(batches, 1.0, 1);
         let counters = Counters::default();
         for _ in 0..3 {
             sink.batch.extend_from_slice(b"line\n");

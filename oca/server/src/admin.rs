@@ -27,11 +27,12 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub use report::{ControlSetUpError, FleetParts};
 pub use upgrade::ask_to_upgrade;
 
+use crate::access_log::Reopen;
 use crate::engine::Engines;
 use crate::handover::{Invocation, Sockets};
 use crate::library::Library;
 use crate::limits::{Limit, VOLUME_SICK_MS};
-use crate::metrics::Standing;
+use crate::metrics::{Process, Standing};
 use crate::notify::{Notifier, watchdog_every};
 use crate::server::{Guard, WorkerHandle};
 use crate::state::RunNote;
@@ -72,6 +73,8 @@ pub struct AdminParts {
     pub upgrade_drain_ms: u64,
     /// What members and operators connect to.
     pub doors: Doors,
+    /// Absent without an access log of our own.
+    pub reopen_log: Option<Reopen>,
     /// How to start this program anew.
     pub invocation: Invocation,
     /// Absent in a lab.
@@ -139,6 +142,7 @@ impl Admin {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
                 upgrade: signal(SignalKind::user_defined2())?,
+                hang_up: signal(SignalKind::hangup())?,
             }
         };
         let thread = std::thread::Builder::new().name("admin".to_owned());
@@ -216,6 +220,7 @@ impl Admin {
             ticket_keys: self.gate.key_count() as u64,
             draining: self.is_leaving() || self.asked_to_drain.load(Ordering::Relaxed),
             volumes_sick: (0..volumes).filter(|volume| self.is_volume_sick(*volume)).count() as u64,
+            process: Process::now(),
             reports: self.reports.load(Ordering::Relaxed),
             reports_failed: self.reports_failed.load(Ordering::Relaxed),
             keys_renewed: self.keys_renewed.load(Ordering::Relaxed),
@@ -230,6 +235,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     upgrade: Signal,
+    hang_up: Signal,
 }
 
 /// Why the thread stops doing what it always does.
@@ -243,7 +249,7 @@ enum Leave {
 /// Everything the thread does. Woken by sockets, timers and signals; it ends when the workers have.
 async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
     let AdminParts { drain_ms, upgrade_drain_ms, .. } = parts;
-    let Signals { terminate, interrupt, upgrade: mut asked } = signals;
+    let Signals { terminate, interrupt, upgrade: mut asked, hang_up } = signals;
     let mut ends = (terminate, interrupt);
     let (leaving, mut left) = watch::channel(false);
     let seats = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX as usize));
@@ -275,6 +281,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
         keys_refused: AtomicU64::new(0),
     });
     let answering = tokio::spawn(http::serve(Arc::clone(&admin), listener, Arc::clone(&seats)));
+    tokio::spawn(reopen_logs(hang_up, parts.reopen_log));
     let watching = tokio::spawn(watch_workers(Arc::clone(&admin)));
     let warming = tokio::spawn(heat::keep(Arc::clone(&admin)));
     let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
@@ -332,6 +339,16 @@ impl Admin {
     async fn order_surely(&self, make: impl Fn() -> Command) {
         while !self.order(&make) {
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// SIGHUP: whoever keeps our files moved them. It must not end us, whether there are any or not.
+async fn reopen_logs(mut hang_up: Signal, log: Option<Reopen>) {
+    while hang_up.recv().await.is_some() {
+        if let Some(log) = &log {
+            log.ask();
+            tracing::info!("the access log is opened anew");
         }
     }
 }

@@ -3,6 +3,8 @@
 
 mod devices;
 
+mod process;
+
 use std::sync::Arc;
 
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
@@ -12,6 +14,7 @@ use crate::counters::{Counter, Counters, Handshakes, TIME_BOUNDS_US, Times};
 use crate::devices::DeviceStanding;
 use crate::engine::Engine;
 use crate::outcome::CloseReason;
+pub use process::Process;
 
 /// What the admin thread knows besides the workers' counters.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,8 @@ pub struct Standing {
     pub draining: bool,
     /// Volumes in trouble.
     pub volumes_sick: u64,
+    /// This process.
+    pub process: Process,
     /// Reports that control took.
     pub reports: u64,
     /// Reports that did not get through.
@@ -95,6 +100,7 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         &c.engine_bytes
     }));
     page.push(cpu(workers));
+    page.extend(standing.process.families(sum(|c| &c.sent_bytes)));
     page.push(cpu_per_gb(workers));
     page.push(times("first_byte_seconds", "From head to first byte.", "", workers, |c| {
         vec![("all", &c.first_byte)]

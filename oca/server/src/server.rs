@@ -12,13 +12,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 use control_types::fleet::DiskClass;
 use oca_store::{Index, Tail, Volume};
 
-use crate::access_log::{self, LogSink};
+use crate::access_log::{self, LogSink, LogWriter};
 use crate::admin::{self, Admin, AdminParts, Doors};
 use crate::config::{Config, LogConfig, PacingConfig, TlsConfig, TlsFiles};
 use crate::engine::{Choice, Engines, Preference};
@@ -263,7 +263,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let keeper = plan.tls.as_ref().map(KeyKeeper::load).transpose()?;
     let tls = keeper.as_ref().map(|keeper| Arc::clone(&keeper.server));
     let is_tls = tls.is_some();
-    let (log, log_thread) = start_log(plan.log.access.as_deref())?.unzip();
+    let log = start_log(&plan.log)?;
     let (troubles, troubles_out) = sync_channel::<Trouble>(TROUBLES_MAX);
     let engines = Engines::probe(plan.engine);
     let choice = engines.choose(listening, is_tls);
@@ -285,7 +285,9 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
             chunk_buffers: plan.chunk_buffers,
             workers: plan.workers,
         };
-        let sink = log.clone().map_or_else(LogSink::none, LogSink::new);
+        let sink = log.as_ref().map_or_else(LogSink::none, |log| {
+            LogSink::new(log.batches.clone(), plan.log.sample, number as u64 + 1)
+        });
         let (handle, thread) =
             start_worker(number, listeners, sizes, shared.clone(), sink, ended_in.clone())?;
         handles.push(handle);
@@ -295,6 +297,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     tracing::info!(total_bytes = memory.total(), ?memory, ring, %engines, "memory, at most");
     // For people, once, where they look when something is refused.
     eprint!("{}", limits::in_words(&limits));
+    let (reopen_log, log_thread) = log.map(|log| (log.reopen, log.thread)).unzip();
     let (workers_done, workers_done_out) = tokio::sync::watch::channel(false);
     let note = |dir: &PathBuf| RunNote::new(dir, listening, admin_addr);
     let run_note = plan.state_dir.as_ref().map(note);
@@ -313,6 +316,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         drain_ms: plan.drain_ms,
         upgrade_drain_ms: plan.upgrade_drain_ms,
         doors: Doors { sockets: Sockets { media, admin: admin_sockets }, borrowed },
+        reopen_log,
         invocation: Invocation::own().map_err(StartError::Thread)?,
         run_note,
         engines,
@@ -368,13 +372,10 @@ impl Running {
     }
 }
 
-/// Where log batches go, and the thread that writes them.
-type LogWriter = (SyncSender<Vec<u8>>, JoinHandle<()>);
-
-fn start_log(target: Option<&str>) -> Result<Option<LogWriter>, StartError> {
-    let Some(target) = target else { return Ok(None) };
-    let refused = |source| StartError::Log { path: target.to_owned(), source };
-    access_log::start_writer(target).map(Some).map_err(refused)
+fn start_log(config: &LogConfig) -> Result<Option<LogWriter>, StartError> {
+    let Some(target) = &config.access else { return Ok(None) };
+    let refused = |source| StartError::Log { path: target.clone(), source };
+    access_log::start_writer(target, config.bytes_max).map(Some).map_err(refused)
 }
 
 /// Asks for what the sizes need; what is not granted shows in the engine line and in errors later.

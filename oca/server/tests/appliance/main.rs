@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod access_log;
 mod bounds;
 mod control;
 mod crowd;

@@ -9,6 +9,7 @@ mod setup;
 mod steps;
 mod test;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 

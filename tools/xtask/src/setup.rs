@@ -1,7 +1,7 @@
 //! What the machine must have, and how it gets there: apt when root, else the exact command to
 //! type. Never removes or upgrades anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::steps::{self, Stop};
@@ -44,6 +44,20 @@ const ROUTERS: &[Tool] = &[
     Tool { programs: &["ip"], package: "iproute2", purpose: "makes network namespaces" },
     Tool { programs: &["gobgpd"], package: "gobgpd", purpose: "announces routes, speaks BMP" },
     Tool { programs: &["vtysh"], package: "frr", purpose: "speaks BMP in another way" },
+];
+
+/// For the test in a machine of its own.
+const EMULATOR: &[Tool] = &[
+    Tool {
+        programs: &["qemu-system-x86_64"],
+        package: "qemu-system-x86",
+        purpose: "boots a kernel that does TLS",
+    },
+    Tool { programs: &["busybox"], package: "busybox-static", purpose: "is the guest's userland" },
+    Tool { programs: &["cpio"], package: "cpio", purpose: "packs the guest" },
+    Tool { programs: &["curl"], package: "curl", purpose: "is the guest's player" },
+    Tool { programs: &["openssl"], package: "openssl", purpose: "makes the guest's certificate" },
+    Tool { programs: &["strip"], package: "binutils", purpose: "makes the guest smaller" },
 ];
 
 /// Oldest Node.js that the web workspace builds with.
@@ -104,6 +118,16 @@ pub fn ensure_routers() -> Result<(), Stop> {
     if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
 
+/// Installs what boots a test machine.
+///
+/// # Errors
+/// When something is missing and cannot be installed; the text is the exact command to type.
+pub fn ensure_vm() -> Result<(), Stop> {
+    let missing = EMULATOR.iter().filter(|tool| !tool.programs.iter().any(|name| on_path(name)));
+    let packages: Vec<&str> = missing.map(|tool| tool.package).collect();
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
+}
+
 fn install(packages: &[&str]) -> Result<(), Stop> {
     let list = packages.join(" ");
     if !on_path("apt-get") {
@@ -140,8 +164,14 @@ fn ensure_node() -> Result<(), Stop> {
 /// Whether PATH has an executable of that name.
 #[must_use]
 pub fn on_path(program: &str) -> bool {
+    find(program).is_some()
+}
+
+/// The first executable of that name on PATH.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 fn has_fonts() -> bool {

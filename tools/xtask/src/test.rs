@@ -6,7 +6,7 @@ use clap::Args;
 use crate::demo;
 use crate::setup::{self, Need};
 use crate::steps::{self, Stop};
-use crate::tidy;
+use crate::{tidy, vm};
 
 /// Options of `cargo xtask test`.
 #[derive(Args)]
@@ -14,6 +14,12 @@ pub struct TestOptions {
     /// Leave out the browser: no pages, no evening.
     #[arg(long)]
     no_browser: bool,
+    /// Also boot a Debian kernel in qemu with the real `oca` inside: kernel TLS (x86-64 only).
+    #[arg(long)]
+    vm: bool,
+    /// Do that and nothing else.
+    #[arg(long, requires = "vm")]
+    only: bool,
 }
 
 /// Runs all checks.
@@ -21,6 +27,9 @@ pub struct TestOptions {
 /// # Errors
 /// The first check that fails.
 pub fn run(options: &TestOptions) -> Result<(), Stop> {
+    if options.only {
+        return vm::run();
+    }
     setup::ensure(if options.no_browser { Need::Pages } else { Need::PagesAndBrowser })?;
     setup::ensure_routers()?;
     steps::run("format", &mut steps::cargo(&["fmt", "--all", "--check"]))?;
@@ -32,11 +41,15 @@ pub fn run(options: &TestOptions) -> Result<(), Stop> {
     steps::run("build the programs", bins.args(demo::PROGRAMS))?;
     let mut tests = steps::cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     steps::run("unit, simulation and integration tests", &mut tests)?;
+    if options.vm {
+        vm::run()?;
+    }
     if options.no_browser {
         return Ok(());
     }
     pages()?;
-    evening()
+    evening()?;
+    players()
 }
 
 /// Type check, lint and unit tests of the pages, then the pages in a browser against a mock server.
@@ -56,4 +69,13 @@ fn evening() -> Result<(), Stop> {
     demo.arg("--bin-dir").arg(&bins).args(["--port", "0", "--seconds", "60"]);
     demo.arg("--dir").arg(demo::target_dir().join("test-evening"));
     steps::run("one night and one evening, end to end, in a browser", &mut demo)
+}
+
+/// Players that are not ours, while their appliances come and go.
+fn players() -> Result<(), Stop> {
+    let bins = demo::target_dir().join("debug");
+    let mut demo = steps::command(&bins.join("nightfill-demo").to_string_lossy(), &["--players"]);
+    demo.arg("--bin-dir").arg(&bins).args(["--port", "0"]);
+    demo.arg("--dir").arg(demo::target_dir().join("test-players"));
+    steps::run("three standard players, steered, in a browser", &mut demo)
 }

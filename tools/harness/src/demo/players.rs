@@ -59,7 +59,8 @@ async fn start(world: &World, pages: &Path) -> Result<Child, Trouble> {
         // A member each: a plan allows two streams at once, and a play that was left counts a while.
         let member = world.member(&format!("{player}@example.org")).await?;
         let answer = member.press(TITLE).await?;
-        let url = if player == "hls" { answer.hls_url } else { answer.dash_url };
+        // Of a DASH file with one index Shaka Player reads the addresses once; of HLS, each time.
+        let url = if player == "dash" { answer.dash_url } else { answer.hls_url };
         plays.push(json!({ "player": player, "url": url }));
     }
     // One certificate is made per box, and the one that is added has not got its own yet: the

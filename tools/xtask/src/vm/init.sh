@@ -1,0 +1,88 @@
+#!/bin/busybox sh
+# The first process of the test machine: loads the kernel's TLS, serves a file with the real `oca`, and
+# reads it back with curl in every way that a player may ask. Ends with VM-OK, or names what failed.
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+ip link set lo up
+ulimit -l unlimited
+ulimit -n 4096
+failed=0
+
+say() { echo "vm: $*"; }
+fail() { say "FAILED: $*"; failed=1; }
+
+serve() { # name, expected engine
+    rm -f /tmp/ready
+    /bin/oca lab /media --listen 127.0.0.1:4433 --admin 127.0.0.1:9443 --tls /cert.pem /key.pem --json \
+        > /tmp/ready 2> /tmp/oca.log &
+    server=$!
+    for _ in $(seq 60); do [ -s /tmp/ready ] && break; sleep 0.5; done
+    [ -s /tmp/ready ] || { fail "$1: oca did not come up"; cat /tmp/oca.log; return; }
+    say "$1: $(cat /tmp/ready)"
+    grep -q "\"engine\":\"$2\"" /tmp/ready || fail "$1: the engine is not $2"
+}
+
+ask() { # name, curl's options
+    name=$1
+    shift
+    rm -f /tmp/got
+    curl -sS --http1.1 --cacert /cert.pem -o /tmp/got "$@" https://localhost:4433/film.mp4 \
+        || fail "$name: curl ended with $?"
+}
+
+whole() {
+    ask "$@"
+    cmp -s /tmp/got /media/film.mp4 && say "$1: the same bytes" || fail "$1: other bytes"
+}
+
+check() { # name
+    whole "$1, TLS 1.3 AES-128" --tls13-ciphers TLS_AES_128_GCM_SHA256
+    whole "$1, TLS 1.3 AES-256" --tls13-ciphers TLS_AES_256_GCM_SHA384
+    whole "$1, TLS 1.3 ChaCha20" --tls13-ciphers TLS_CHACHA20_POLY1305_SHA256
+    whole "$1, TLS 1.2 AES-128" --tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256
+    whole "$1, TLS 1.2 AES-256" --tls-max 1.2 --ciphers ECDHE-ECDSA-AES256-GCM-SHA384
+    ask "$1, a range" --range 70000-300000
+    dd if=/media/film.mp4 of=/tmp/part bs=1 skip=70000 count=230001 2> /dev/null
+    cmp -s /tmp/got /tmp/part && say "$1, a range: the same bytes" || fail "$1, a range: other bytes"
+    # Ten answers on one connection: keys and record numbers go on where the last answer ended.
+    for n in 1 2 3 4 5 6 7 8 9 10; do echo "url=https://localhost:4433/film.mp4"; echo "output=/tmp/many$n"; done > /tmp/many
+    curl -sS --http1.1 --cacert /cert.pem -K /tmp/many || fail "$1, keep-alive: curl ended with $?"
+    for n in 1 2 3 4 5 6 7 8 9 10; do cmp -s /tmp/many$n /media/film.mp4 || fail "$1, keep-alive: other bytes in $n"; done
+    say "$1, keep-alive: ten answers"
+    rekey "$1"
+    curl -sS http://127.0.0.1:9443/debug/datapath | head -c 2000
+    echo
+}
+
+# A client that changes its sending key between two requests (openssl's `K`): the answer is whole, or the
+# connection is closed cleanly; wrong bytes are the one thing that may not be.
+rekey() {
+    (
+        printf 'GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n'
+        sleep 1
+        printf 'K\n'
+        sleep 1
+        printf 'GET /small.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
+        sleep 2
+    ) | openssl s_client -connect 127.0.0.1:4433 -CAfile /cert.pem -tls1_3 -quiet -no_ign_eof > /tmp/rekey 2> /tmp/rekey.log
+    if [ "$(grep -c "small but whole" /tmp/rekey)" -ge 1 ]; then say "$1, KeyUpdate: $(grep -c "small but whole" /tmp/rekey) answers"; else
+        fail "$1, KeyUpdate: no answer"
+        cat /tmp/rekey /tmp/rekey.log
+    fi
+}
+
+say "kernel $(uname -r)"
+serve "without the tls module" user-tls
+check "user TLS"
+kill $server
+wait $server
+insmod /tls.ko || fail "the tls module does not load"
+serve "with the tls module" "$(cat /expected-engine)"
+check "$(cat /expected-engine)"
+kill $server
+wait $server && say "drained" || fail "the drain did not end well"
+grep -i "tls" /proc/net/tls_stat 2> /dev/null | head -20
+[ $failed = 0 ] && echo VM-OK
+poweroff -f

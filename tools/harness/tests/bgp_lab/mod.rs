@@ -210,8 +210,18 @@ impl BgpLab {
 
     /// Sends bytes to the BMP listener from a namespace of this network.
     pub fn send_bmp(&self, from: &str, bytes: &str) -> Result<(), Trouble> {
-        let script = format!("exec 3<>/dev/tcp/10.99.0.1/11019; printf '{bytes}' >&3; cat <&3");
+        let script =
+            format!("exec 3<>/dev/tcp/10.99.0.1/11019; printf '{bytes}' >&3; cat <&3 || true");
         ran(self.spaces.command(from, Path::new("bash")).args(["-c", &script])).map(|_| ())
+    }
+
+    /// Waits until a line of control's metrics has that value.
+    pub async fn will_count(&self, line: &str, wanted: u64) -> Result<(), Trouble> {
+        eventually(line, WITHIN, async || match self.metric(line)? {
+            value if value == wanted => Ok(()),
+            value => Err(Trouble(format!("it is {value}"))),
+        })
+        .await
     }
 
     /// The value of a line of control's metrics.

@@ -211,7 +211,7 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
         mistakes.push("no [[volume]]: name at least one directory with its class".to_owned());
     }
     for (at, RawVolume { path, .. }) in volume.iter().enumerate() {
-        // One disk that is gone must not keep the others from their night; all of them is a mistake.
+        // One disk that is gone must not keep the others from their night; all of them must.
         if !volume.iter().any(|volume| volume.path.is_dir()) {
             mistakes.push(format!("volume.path {}: not a directory; create it", path.display()));
         }

@@ -5,7 +5,7 @@
 //! the plan's prunes in the plan's order. When that is not enough the pull is refused and reported.
 //!
 //! ```text
-//! in use --(directory gone, cannot be asked)--> lost --(looked at every minute, there again)--> in use
+//! in use --(directory gone, cannot be asked)--> lost --(there again, a minute on)--> in use
 //!    `---(a write failed)--> resting: keeps what it has, takes nothing new for a while
 //! ```
 //!

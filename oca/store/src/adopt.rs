@@ -4,7 +4,7 @@
 //! | what lies there | same file system | elsewhere |
 //! |---|---|---|
 //! | a sealed object file, named by its 64 digits | hard link | copy |
-//! | a plain file (payload only) | its blocks are shared (btrfs, XFS), else copied in the kernel | copy |
+//! | a plain file (payload only) | blocks shared (btrfs, XFS), else copied by the kernel | copy |
 //!
 //! A plain file cannot be linked: an object's file begins with its seal. The seal's region is whole
 //! blocks, so the payload behind it can share blocks with the file it came from.
@@ -37,8 +37,8 @@ pub enum Adopted {
 }
 
 impl Writer {
-    /// Publishes the sealed object file at `path`, after every byte was checked. Linked, if it is on
-    /// the volume's file system: whoever owns the other name must not write to it any more.
+    /// Publishes the sealed object file at `path`, after every byte was checked. Linked, if it is
+    /// on the volume's file system: whoever owns the other name must not write to it any more.
     ///
     /// # Errors
     /// [`StoreError::Seal`] or [`StoreError::BadChunk`] when it is not an object, and those of
@@ -111,7 +111,7 @@ impl Writer {
         let shared = share(&from, payload_at, &incoming.opened()?, incoming.seal());
         let mut chunk = Vec::new();
         for index in incoming.missing().into_iter().flatten() {
-            // What was shared is read back where it now is; what was not is read where it came from.
+            // What was shared is read back where it now is, the rest where it came from.
             let range = incoming.seal().chunk_range(index).expect("a missing chunk is a chunk");
             if shared && incoming.confirm(index, &mut chunk)? {
                 continue;
@@ -127,8 +127,8 @@ impl Writer {
 }
 
 /// Has the kernel bring the payload over; false when it cannot or stops half way, and then the
-/// caller copies what is missing. `io::copy` between files is `copy_file_range`, which shares blocks
-/// on file systems that can, because the payload begins on a block.
+/// caller copies what is missing. `io::copy` between files is `copy_file_range`, which shares
+/// blocks on file systems that can, because the payload begins on a block.
 fn share(mut from: &File, payload_at: u64, mut to: &File, seal: &Seal) -> bool {
     let mut bring = || {
         from.seek(SeekFrom::Start(payload_at))?;

@@ -1,5 +1,5 @@
 //! Reads what volumes hold into an index: journals line by line, or seals where a journal is no
-//! use. Never fails as a whole: a sick volume is a problem in the answer, not the end of the others.
+//! use. Never fails as a whole: a sick volume is a problem in the answer, not the others' end.
 
 use std::sync::Arc;
 

@@ -79,8 +79,8 @@ proptest! {
                 }
             }
         }
-        let listed: Vec<_> =
-            index.entries().map(|entry| ((entry.object, entry.class, entry.volume), entry.bytes)).collect();
+        let line = |e: Entry<'_>| ((e.object, e.class, e.volume), e.bytes);
+        let listed: Vec<_> = index.entries().map(line).collect();
         prop_assert_eq!(&listed, &plain.clone().into_iter().collect::<Vec<_>>());
         let mut best: BTreeMap<ObjectId, (usize, u64)> = BTreeMap::new();
         for ((object, _, volume), bytes) in &plain {

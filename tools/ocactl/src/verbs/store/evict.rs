@@ -1,5 +1,5 @@
-//! `ocactl store evict`: takes objects off local volumes by hand: one, a title's, or as many as free
-//! some room. Never beside a fill agent: the lock says who is there.
+//! `ocactl store evict`: takes objects off local volumes by hand: one, a title's, or as many as
+//! free some room. Never beside a fill agent: the lock says who is there.
 
 use std::path::PathBuf;
 

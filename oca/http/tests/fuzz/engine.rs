@@ -35,7 +35,7 @@ impl Rng {
 
 /// One parser under attack.
 pub struct Target {
-    /// Folder of its corpus, and its test's name.
+    /// Folder of its corpus, and part of its test's name.
     pub name: &'static str,
     /// What to begin with besides the corpus.
     pub seeds: Vec<Vec<u8>>,
@@ -83,7 +83,8 @@ fn tried(target: &Target, bytes: &[u8], seed: u64) -> String {
     tried.unwrap_or_else(|reason| {
         let name = target.name;
         eprintln!("{}", bytes.escape_ascii());
-        eprintln!("replay: NIGHTFILL_FUZZ_SEED={seed} cargo test -p oca-http --test fuzz {name}");
+        let package = env!("CARGO_PKG_NAME");
+        eprintln!("replay: NIGHTFILL_FUZZ_SEED={seed} cargo test -p {package} {name}");
         std::panic::resume_unwind(reason)
     })
 }
@@ -128,7 +129,8 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn folder(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)
+    // Tests of the server use this file as well.
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../http/corpus").join(name)
 }
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {

@@ -29,7 +29,7 @@ const PIECES: &[&[u8]] = &[
 const BLOCK: &[u8] = b"\x82\x87\x84\x41\x01a\x00\x05range\x09bytes=0-1";
 
 #[test]
-fn frames_are_survived_and_windows_kept() {
+fn h2_frames_are_survived_and_windows_kept() {
     run(&Target { name: "h2", seeds: seeds(), pieces: PIECES, reshape, check });
 }
 

@@ -10,6 +10,7 @@ mod control;
 mod crowd;
 mod differential;
 mod encrypted;
+mod fuzz_tickets;
 mod idle_memory;
 mod integrity;
 mod kit;

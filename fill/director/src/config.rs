@@ -7,6 +7,7 @@ use fill_plan::Knobs;
 use serde::Deserialize;
 
 use crate::error::DirectorError;
+use crate::ingress::Ingress;
 
 /// A configuration that was checked.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Config {
     pub every_ms: u64,
     /// The planner's.
     pub knobs: Knobs,
+    /// Borders whose billed percentile fill must not raise; see `ingress.rs`.
+    pub ingress: Vec<Ingress>,
 }
 
 #[derive(Deserialize)]
@@ -31,6 +34,8 @@ struct Raw {
     control: RawControl,
     #[serde(default)]
     plan: Knobs,
+    #[serde(default)]
+    ingress: Vec<Ingress>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +79,7 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
         "pulls_max",
     ];
     let tables: [(&str, Option<&toml::Table>, &[&str]); 3] = [
-        ("", Some(&table), &["every_ms", "control", "plan"]),
+        ("", Some(&table), &["every_ms", "control", "plan", "ingress"]),
         (
             "control.",
             table.get("control").and_then(toml::Value::as_table),
@@ -94,7 +99,7 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
 }
 
 fn check(raw: Raw) -> Result<Config, Vec<String>> {
-    let Raw { every_ms, control: RawControl { url, key_file, ca }, plan: knobs } = raw;
+    let Raw { every_ms, control: RawControl { url, key_file, ca }, plan: knobs, ingress } = raw;
     let mut mistakes = knobs.mistakes();
     if !(100..=86_400_000).contains(&every_ms) {
         mistakes.push(format!("every_ms is {every_ms}: use a number from 100 to 86400000"));
@@ -113,11 +118,17 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     if !url.starts_with("http://") && !url.starts_with("https://") {
         mistakes.push(format!("control.url {url:?}: write it as https://host[:port]"));
     }
+    for border in &ingress {
+        let (isp, percentile) = (&border.isp, border.percentile);
+        if !(0.5..=1.0).contains(&percentile) {
+            mistakes.push(format!("ingress of {isp}: percentile is {percentile}: use 0.5 to 1"));
+        }
+    }
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
     let control_key = control_key.trim().to_owned();
-    Ok(Config { control_url: url, control_key, control_ca, every_ms, knobs })
+    Ok(Config { control_url: url, control_key, control_ca, every_ms, knobs, ingress })
 }
 
 #[cfg(test)]

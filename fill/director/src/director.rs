@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::DirectorError;
+use crate::ingress::{self, Ingress};
 
 /// How often the cheap look happens, milliseconds, unless `every_ms` is shorter.
 const GLANCE_MS: u64 = 2_000;
@@ -56,7 +57,7 @@ pub async fn run(
         ControlClient::new(&config.control_url, credential, config.control_ca.as_deref())?
             .with_call_ms_max(CALL_MS_MAX);
     if once {
-        told(look(&control, &config.knobs).await?);
+        told(look(&control, &config.knobs, &config.ingress).await?);
         return Ok(());
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(DirectorError::Signals)?;
@@ -64,7 +65,7 @@ pub async fn run(
     println!("{{\"ready\":true}}");
     let watch = async {
         loop {
-            match look(&control, &config.knobs).await {
+            match look(&control, &config.knobs, &config.ingress).await {
                 Ok(looked) => told(looked),
                 Err(error) => tracing::warn!(%error, "could not look; trying again"),
             }
@@ -84,13 +85,21 @@ pub async fn run(
 ///
 /// # Errors
 /// Control is away or refused.
-pub async fn look(control: &ControlClient, knobs: &Knobs) -> Result<Looked, DirectorError> {
+pub async fn look(
+    control: &ControlClient,
+    knobs: &Knobs,
+    borders: &[Ingress],
+) -> Result<Looked, DirectorError> {
     let state = control.fill_state().await?;
     let current = in_force(control).await?;
     let serial = current.as_ref().map_or(0, |plan| plan.serial);
     let id = PlanId(Uuid::new_v4());
-    let fresh = plan(&state, knobs, current.as_ref(), now(), id, serial + 1);
-    if current.as_ref().is_some_and(|current| is_settled(current, &fresh, &state)) {
+    let mut fresh = plan(&state, knobs, current.as_ref(), now(), id, serial + 1);
+    ingress::cap(&mut fresh, &state, borders, now());
+    let settled = |current: &NightPlan| {
+        is_settled(current, &fresh, &state) && ingress::is_current(current, &fresh, now())
+    };
+    if current.as_ref().is_some_and(settled) {
         return Ok(Looked::Settled { serial });
     }
     match control.put_plan(&fresh).await {

@@ -22,6 +22,16 @@ pub enum DirectorError {
         /// Why.
         source: std::io::Error,
     },
+    /// A line of a file of ingress samples.
+    #[error("{path}: line {line}: {why}")]
+    Sample {
+        /// Which file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Control is away or refused.
     #[error(transparent)]
     Control(#[from] control_client::ClientError),

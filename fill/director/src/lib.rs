@@ -7,7 +7,9 @@
 mod config;
 mod director;
 mod error;
+mod ingress;
 
 pub use config::Config;
 pub use director::{Looked, look, run};
 pub use error::DirectorError;
+pub use ingress::Ingress;

@@ -140,3 +140,44 @@ pub fn profile(starts_at: UnixMillis, rates_bps: &[u64]) -> RateProfile {
     }
     RateProfile { steps }
 }
+
+/// First moment of the calendar month (UTC) that holds `now`, and of the one after it.
+#[must_use]
+pub fn month_of(now: UnixMillis) -> (UnixMillis, UnixMillis) {
+    let bounds = || -> Result<(i64, i64), jiff::Error> {
+        let millis = i64::try_from(now.0).unwrap_or(i64::MAX);
+        let zoned = jiff::Timestamp::from_millisecond(millis)?.to_zoned(jiff::tz::TimeZone::UTC);
+        let first = zoned.first_of_month()?.start_of_day()?;
+        let next = first.checked_add(jiff::Span::new().months(1))?;
+        Ok((first.timestamp().as_millisecond(), next.timestamp().as_millisecond()))
+    };
+    let moment = |millis: i64| UnixMillis(u64::try_from(millis).unwrap_or(0));
+    // Beyond what a calendar knows there are no months to bill.
+    bounds().map_or((now, now), |(first, next)| (moment(first), moment(next)))
+}
+
+/// The profile from `now` on, for a day and a half: `history` are 5-minute averages without fill up
+/// to `ends_at`, oldest first, `carried` the same with fill. A month that begins meanwhile has
+/// nothing measured and is believed as a whole.
+#[must_use]
+pub fn profile_ahead(
+    history: &[u64],
+    carried: &[u64],
+    ends_at: UnixMillis,
+    now: UnixMillis,
+    percentile: f64,
+) -> RateProfile {
+    let (first, next) = month_of(now);
+    let slots = |from: UnixMillis, to: UnixMillis| (to.millis_since(from) / SLOT_MS) as usize;
+    let (of_month, left) = (slots(first, ends_at), slots(ends_at, next));
+    let measured = &carried[carried.len().saturating_sub(of_month)..];
+    // Slots of the month that nobody measured carried something: nothing is the safe reading.
+    let mut month = vec![0; of_month - measured.len()];
+    month.extend_from_slice(measured);
+    let believed = beliefs(history, left + 31 * SLOTS_PER_DAY);
+    let (ahead, after) = believed.split_at(left);
+    let mut rooms = Month { measured: &month, ahead, percentile }.room_bps();
+    rooms.extend(Month { measured: &[], ahead: after, percentile }.room_bps());
+    let passed = slots(ends_at, now).min(rooms.len());
+    profile(ends_at.plus_millis(passed as u64 * SLOT_MS), &rooms[passed..])
+}

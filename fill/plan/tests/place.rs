@@ -91,7 +91,7 @@ proptest! {
         leaves in 0_usize..9,
     ) {
         let (library, candidates) = catalog(2_000, seed);
-        let room = |at: usize| if even || at % 2 == 0 { 300 * GB } else { 400 * GB };
+        let room = |at: usize| if even || at.is_multiple_of(2) { 300 * GB } else { 400 * GB };
         let mut seats: Vec<Seat> =
             (0..=boxes).map(|at| seat(&format!("box-{seed}-{at}"), 2_000, room(at))).collect();
         let extra = seats.remove(leaves % (boxes + 1));

@@ -1,0 +1,191 @@
+//! What an ISP's border carried, from a file of its own, and the rate that leaves the bill alone.
+//! Reads files; measures nothing.
+//!
+//! One line a 5-minute sample, oldest first: `unix_seconds,bits_per_second[,fill_bits_per_second]`.
+//! The second figure is all that came in; the third, what of it was fill (0 when it is left out, and
+//! then the samples of filled nights leave less room than there is, never more). Lines that begin
+//! with `#` are passed over. Months are calendar months in UTC. A file whose last sample is older
+//! than a day tells nothing about tonight: nothing is filled across that border until it is fresh.
+
+use std::path::{Path, PathBuf};
+
+use control_types::UnixMillis;
+use control_types::fill::{FillState, NightPlan, RateProfile, RateStep};
+use control_types::ids::IspId;
+use fill_plan::billing::{SLOT_MS, profile_ahead};
+use serde::Deserialize;
+
+use crate::error::DirectorError;
+
+/// Oldest last sample that still says something, milliseconds.
+const STALE_MS: u64 = 86_400_000;
+/// Most samples kept of a file: two months and a week.
+const SAMPLES_MAX: usize = 20_000;
+/// A profile that ends sooner than this is made again, milliseconds.
+const RENEW_MS: u64 = 12 * 3_600_000;
+
+/// One border whose bill is to be spared; an `[[ingress]]` table of the configuration.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingress {
+    /// Whose border.
+    pub isp: IspId,
+    /// The samples.
+    pub file: PathBuf,
+    /// The percentile billed, 0.5 to 1. Default 0.95.
+    #[serde(default = "usual")]
+    pub percentile: f64,
+}
+
+fn usual() -> f64 {
+    0.95
+}
+
+/// Gives every appliance of the ISPs of `borders` its share of what the border's bill leaves room
+/// for. A border whose file cannot be read is shut: a bill is not risked on a guess.
+pub(crate) fn cap(plan: &mut NightPlan, state: &FillState, borders: &[Ingress], now: UnixMillis) {
+    for border in borders {
+        let of_isp = |id: &control_types::ApplianceId| {
+            state.appliances.iter().any(|one| one.appliance == *id && one.isp == border.isp)
+        };
+        let busy = plan.appliances.iter().filter(|part| of_isp(&part.appliance)).count() as u64;
+        let whole = match samples(&border.file) {
+            Ok(samples) => profile_of(&samples, border.percentile, now),
+            Err(error) => {
+                tracing::warn!(isp = %border.isp, %error, "no fill across this border");
+                shut(now)
+            }
+        };
+        for part in plan.appliances.iter_mut().filter(|part| of_isp(&part.appliance)) {
+            let mut own = whole.clone();
+            own.steps.iter_mut().for_each(|step| step.rate_bps_max /= busy.max(1));
+            part.rate = Some(own);
+        }
+    }
+}
+
+/// Whether a plan in force has rates where `fresh` has them, and for long enough.
+pub(crate) fn is_current(current: &NightPlan, fresh: &NightPlan, now: UnixMillis) -> bool {
+    fresh.appliances.iter().filter(|part| part.rate.is_some()).all(|part| {
+        let known = current.appliances.iter().find(|known| known.appliance == part.appliance);
+        let rate = known.and_then(|known| known.rate.as_ref());
+        rate.and_then(|rate| rate.steps.last())
+            .is_some_and(|last| last.starts_at > now.plus_millis(RENEW_MS))
+    })
+}
+
+fn shut(now: UnixMillis) -> RateProfile {
+    RateProfile { steps: vec![RateStep { starts_at: now, rate_bps_max: 0 }] }
+}
+
+/// Slot number, bits per second, of these fill.
+type Sample = (u64, u64, u64);
+
+fn samples(path: &Path) -> Result<Vec<Sample>, DirectorError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| DirectorError::Io { path: path.to_owned(), source })?;
+    let mut samples: Vec<Sample> = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let wrong = |why: &str| DirectorError::Sample {
+            path: path.to_owned(),
+            line: at + 1,
+            why: why.to_owned(),
+        };
+        let fields: Result<Vec<u64>, _> =
+            line.split(',').map(|field| field.trim().parse::<u64>()).collect();
+        let fields = fields.map_err(|_| wrong("write unix_seconds,bits_per_second[,fill]"))?;
+        let (seconds, bps, fill) = match fields[..] {
+            [seconds, bps] => (seconds, bps, 0),
+            [seconds, bps, fill] if fill <= bps => (seconds, bps, fill),
+            [_, _, _] => return Err(wrong("more fill than there was traffic")),
+            _ => return Err(wrong("write two or three numbers")),
+        };
+        let slot = seconds.saturating_mul(1_000) / SLOT_MS;
+        if samples.last().is_some_and(|last| last.0 >= slot) {
+            return Err(wrong("one sample for each 5 minutes, oldest first"));
+        }
+        samples.push((slot, bps, fill));
+    }
+    let old = samples.len().saturating_sub(SAMPLES_MAX);
+    Ok(samples.split_off(old))
+}
+
+fn profile_of(samples: &[Sample], percentile: f64, now: UnixMillis) -> RateProfile {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return shut(now) };
+    let ends_at = UnixMillis((last.0 + 1).saturating_mul(SLOT_MS));
+    let count = (last.0 - first.0 + 1) as usize;
+    if ends_at > now.plus_millis(SLOT_MS)
+        || now.millis_since(ends_at) > STALE_MS
+        || count > 2 * SAMPLES_MAX
+    {
+        return shut(now);
+    }
+    // A gap is read as nothing where that leaves less room, and as what came before it where that
+    // does.
+    let (mut carried, mut organic) = (vec![0; count], vec![0; count]);
+    for pair in samples.windows(2) {
+        for slot in pair[0].0..pair[1].0 {
+            organic[(slot - first.0) as usize] = pair[0].1 - pair[0].2;
+        }
+    }
+    for (slot, bps, fill) in samples {
+        let at = (slot - first.0) as usize;
+        (carried[at], organic[at]) = (*bps, bps - fill);
+    }
+    profile_ahead(&organic, &carried, ends_at, now, percentile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_S: u64 = 86_400;
+
+    fn rate_at(text: &str, now_s: u64, at_s: u64) -> Result<Option<u64>, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ingress.csv");
+        std::fs::write(&file, text).unwrap();
+        let samples = samples(&file).map_err(|error| error.to_string())?;
+        let profile = profile_of(&samples, 0.95, UnixMillis(now_s * 1_000));
+        Ok(profile.rate_bps_max(UnixMillis(at_s * 1_000)))
+    }
+
+    #[test]
+    fn quiet_hours_have_room_evenings_have_none_and_old_files_are_shut() {
+        // Twenty days of January 2026: 1 Gb/s, and 10 Gb/s from 16:00 to midnight.
+        let begin = 1_767_225_600;
+        let line = |slot: u64| {
+            let busy = slot % 288 >= 192;
+            format!(
+                "{},{}\n",
+                begin + slot * 300,
+                if busy { 10_000_000_000_u64 } else { 1_000_000_000 }
+            )
+        };
+        let text: String = (0..20 * 288).map(line).collect();
+        let now = begin + 20 * DAY_S;
+        let night = rate_at(&text, now, now + 3 * 3_600).unwrap().unwrap();
+        assert!(night > 5_000_000_000, "{night}");
+        let evening = rate_at(&text, now, now + 20 * 3_600).unwrap();
+        assert_eq!(evening, Some(0));
+        assert_eq!(rate_at(&text, now + 3 * DAY_S, now + 3 * DAY_S + 9), Ok(Some(0)));
+        assert_eq!(rate_at("# nothing yet\n", now, now), Ok(Some(0)));
+    }
+
+    #[test]
+    fn a_wrong_line_is_named() {
+        for (text, why) in [
+            ("1,2\nx,3\n", "line 2: write unix_seconds"),
+            ("300,2,3\n", "more fill"),
+            ("300,2\n310,2\n", "line 2: one sample"),
+            ("300\n", "two or three"),
+        ] {
+            let error = rate_at(text, 1_000, 1_000).unwrap_err();
+            assert!(error.contains(why), "{why} is not in {error}");
+        }
+    }
+}

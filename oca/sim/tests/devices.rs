@@ -3,8 +3,6 @@
 
 mod kit;
 
-use std::sync::Arc;
-
 use kit::{
     BRISK, DISK_AND_FLASH, FLASH_AND_FLASH, ROTATING, THREE_CHUNKS, add, add_polite, fair, finish,
     outage, refused, shelf, waits_ms, whole,

@@ -114,11 +114,11 @@ fn candidates(fleet: &Fleet, reach: &Reached) -> Vec<u32> {
             numbers.extend(&index.sites[*site as usize].members);
         }
     }
-    let far = index.spares_near(reach.anchor).iter().filter(|number| {
-        let site = fleet.brief[**number as usize].site;
+    let far = index.spares_near(reach.anchor).iter().filter(|(_, number)| {
+        let site = fleet.brief[*number as usize].site;
         !reach.sites.iter().any(|(reached, _)| *reached == site)
     });
-    numbers.extend(far);
+    numbers.extend(far.map(|(_, number)| *number));
     numbers
 }
 
@@ -227,7 +227,12 @@ impl Gather<'_> {
         let one = &self.fleet.brief[number as usize];
         let distance_km = match (self.question.whereabouts, self.reach.anchor) {
             (Some(place), _) => index.distance_from_km(place, one.site),
-            (None, Some(anchor)) => index.distance_km(anchor, one.site),
+            (None, Some(anchor)) if anchor == one.site => 0,
+            (None, Some(anchor)) => {
+                let mut near = index.spares_near(Some(anchor)).iter();
+                let known = near.find(|(_, spare)| *spare == number);
+                known.map_or_else(|| index.distance_km(anchor, one.site), |(km, _)| *km)
+            }
             (None, None) => u16::MAX,
         };
         let held = if one.is_denied { self.believed(number, held) } else { held };

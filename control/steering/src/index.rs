@@ -28,7 +28,7 @@ pub struct Index {
     /// Tiers and origins.
     spares: Vec<u32>,
     /// Spares for a member whom nobody announced.
-    anywhere: OnceLock<Box<[u32]>>,
+    anywhere: OnceLock<Near>,
 }
 
 #[derive(Debug, Default)]
@@ -38,8 +38,11 @@ pub(crate) struct SiteNumbers {
     /// Degrees.
     pub latitude: f64,
     pub longitude: f64,
-    near: OnceLock<Box<[u32]>>,
+    near: OnceLock<Near>,
 }
+
+/// Appliances by number, each behind its distance in kilometres.
+pub(crate) type Near = Box<[(u16, u32)]>;
 
 impl Index {
     /// The numbers of these; cells begin empty.
@@ -123,14 +126,14 @@ impl Index {
     }
 
     /// Tiers and origins nearest to a site, or the first by name without one.
-    pub(crate) fn spares_near(&self, site: Option<u32>) -> &[u32] {
+    pub(crate) fn spares_near(&self, site: Option<u32>) -> &[(u16, u32)] {
         match site.and_then(|site| Some((site, self.sites.get(site as usize)?))) {
             Some((number, site)) => site.near.get_or_init(|| self.nearest(Some(number))),
             None => self.anywhere.get_or_init(|| self.nearest(None)),
         }
     }
 
-    fn nearest(&self, site: Option<u32>) -> Box<[u32]> {
+    fn nearest(&self, site: Option<u32>) -> Near {
         let mut spares: Vec<(u16, u32)> = self
             .spares
             .iter()
@@ -149,7 +152,7 @@ impl Index {
             *count += 1;
             *count <= max
         });
-        spares.into_iter().map(|(_, spare)| spare).collect()
+        spares.into()
     }
 
     /// Kilometres between two sites; `u16::MAX` when one is none.

@@ -12,6 +12,8 @@ const ROUNDS: u64 = 30_000;
 const FILES_MAX: usize = 300;
 /// Longest input, bytes.
 const BYTES_MAX: usize = 24 * 1024;
+/// Longest input that is written into the corpus, bytes: a lesson should be short.
+const KEPT_BYTES_MAX: usize = 4 * 1024;
 
 /// Numbers that are the same for the same seed.
 pub struct Rng(u64);
@@ -145,7 +147,8 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 
 fn keep(name: &str, bytes: &[u8]) {
     let folder = folder(name);
-    if fs::read_dir(&folder).expect("readable").count() < FILES_MAX {
+    let is_short = bytes.len() <= KEPT_BYTES_MAX;
+    if is_short && fs::read_dir(&folder).expect("readable").count() < FILES_MAX {
         let mark = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |mark, byte| {
             (mark ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         });

@@ -314,10 +314,15 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
             note.remove();
         }
     }
-    // An error means that the sender is gone: then the process is ending anyway.
     let _ = workers_done.wait_for(|done| *done).await;
-    // An answer under way (to whoever asked for this) goes out before the runtime ends.
-    let _ = tokio::time::timeout(LAST_ANSWER_MAX, seats.acquire_many(ADMIN_CONNECTIONS_MAX)).await;
+    finish_answers(&seats).await;
+}
+
+/// An answer under way (to whoever asked for the end) goes out before the runtime ends.
+async fn finish_answers(seats: &Semaphore) {
+    let all = seats.acquire_many(ADMIN_CONNECTIONS_MAX);
+    // Whoever holds a connection open for longer is let go.
+    let _ = tokio::time::timeout(LAST_ANSWER_MAX, all).await;
 }
 
 impl Admin {
@@ -335,7 +340,7 @@ impl Admin {
         self.close_doors();
     }
 
-    /// An order that must not be lost, however full a worker's box is. Given twice it is taken once.
+    /// An order that must not be lost, however full a worker's box is. Given twice, it counts once.
     async fn order_surely(&self, make: impl Fn() -> Command) {
         while !self.order(&make) {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -12,7 +12,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use control_types::fleet::DiskClass;
@@ -22,7 +22,7 @@ use crate::access_log::{self, LogSink, LogWriter};
 use crate::admin::{self, Admin, AdminParts, Doors};
 use crate::config::{Config, LogConfig, PacingConfig, TlsConfig, TlsFiles};
 use crate::engine::{Choice, Engines, Preference};
-use crate::handover::{Invocation, Origin, Sockets};
+use crate::handover::{Invocation, Origin, Predecessor, Sockets};
 use crate::library::{Lab, LabError, Library, Sealed};
 use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
 use crate::listen::{ListenError, shares, take_or_listen};
@@ -237,6 +237,14 @@ pub fn lab(plan: &LabPlan, origin: Origin) -> Result<Running, StartError> {
 }
 
 impl Plan {
+    fn sizes(&self) -> Sizes {
+        Sizes {
+            connections: self.connections,
+            chunk_buffers: self.chunk_buffers,
+            workers: self.workers,
+        }
+    }
+
     fn limits(&self, memory_bytes: u64) -> Vec<Limit> {
         let sizes = TableSizes {
             workers: self.workers,
@@ -253,13 +261,8 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     raise_limits(&plan);
     let memory = MemorySum::of(plan.workers, plan.connections, plan.chunk_buffers);
     let limits = plan.limits(memory.total());
-    // Sockets that another process has too: shutting one down would close its door as well.
-    let borrowed = !origin.sockets.is_empty();
     let Origin { sockets, predecessor } = origin;
-    let (media, listening) =
-        take_or_listen(sockets.media, plan.media, plan.workers, "listen.media")?;
-    let (admin_sockets, admin_addr) = take_or_listen(sockets.admin, plan.admin, 1, "listen.admin")?;
-    let portions = shares(&media, plan.workers).map_err(StartError::Thread)?;
+    let Opened { doors, listening, admin: admin_addr } = open_doors(&plan, sockets)?;
     let keeper = plan.tls.as_ref().map(KeyKeeper::load).transpose()?;
     let tls = keeper.as_ref().map(|keeper| Arc::clone(&keeper.server));
     let is_tls = tls.is_some();
@@ -276,31 +279,15 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
         engines: engines.clone(),
     };
-    let (ended_in, ended) = sync_channel(plan.workers + 1);
-    let mut handles = Vec::with_capacity(plan.workers);
-    let mut threads = Vec::with_capacity(plan.workers);
-    for (number, listeners) in portions.into_iter().enumerate() {
-        let sizes = Sizes {
-            connections: plan.connections,
-            chunk_buffers: plan.chunk_buffers,
-            workers: plan.workers,
-        };
-        let sink = log.as_ref().map_or_else(LogSink::none, |log| {
-            LogSink::new(log.batches.clone(), plan.log.sample, number as u64 + 1)
-        });
-        let (handle, thread) =
-            start_worker(number, listeners, sizes, shared.clone(), sink, ended_in.clone())?;
-        handles.push(handle);
-        threads.push(thread);
-    }
+    let (sizes, sample) = (plan.sizes(), plan.log.sample);
+    let sink = |number| sink(log.as_ref(), sample, number);
+    let Crew { handles, threads, ended_in, ended } = start_crew(sizes, &doors, &shared, sink)?;
     let ring = handles.first().map_or_else(String::new, |handle| handle.engine.clone());
     tracing::info!(total_bytes = memory.total(), ?memory, ring, %engines, "memory, at most");
-    // For people, once, where they look when something is refused.
     eprint!("{}", limits::in_words(&limits));
     let (reopen_log, log_thread) = log.map(|log| (log.reopen, log.thread)).unzip();
     let (workers_done, workers_done_out) = tokio::sync::watch::channel(false);
-    let note = |dir: &PathBuf| RunNote::new(dir, listening, admin_addr);
-    let run_note = plan.state_dir.as_ref().map(note);
+    let run_note = plan.state_dir.as_ref().map(|dir| RunNote::new(dir, listening, admin_addr));
     let own_note = run_note.clone();
     let parts = AdminParts {
         library: shared.library,
@@ -315,7 +302,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         limits,
         drain_ms: plan.drain_ms,
         upgrade_drain_ms: plan.upgrade_drain_ms,
-        doors: Doors { sockets: Sockets { media, admin: admin_sockets }, borrowed },
+        doors,
         reopen_log,
         invocation: Invocation::own().map_err(StartError::Thread)?,
         run_note,
@@ -324,12 +311,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     };
     let admin_thread = Admin::start(parts, Guard::new("the admin thread", ended_in))
         .map_err(StartError::Thread)?;
-    if let Some(Err(error)) = own_note.as_ref().map(RunNote::write) {
-        tracing::warn!(%error, "running.json is not written: `oca upgrade` will not find us");
-    }
-    if let Some(predecessor) = predecessor {
-        predecessor.say_ready();
-    }
+    say_that_we_run(own_note.as_ref(), predecessor.as_ref());
     Ok(Running {
         listening,
         admin: admin_addr,
@@ -343,6 +325,67 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         workers_done,
         log_thread,
     })
+}
+
+/// Listening sockets, and where they listen.
+struct Opened {
+    doors: Doors,
+    listening: SocketAddr,
+    admin: SocketAddr,
+}
+
+fn open_doors(plan: &Plan, handed: Sockets) -> Result<Opened, StartError> {
+    // Sockets that another process has too: shutting one down would close its door as well.
+    let borrowed = !handed.is_empty();
+    let (media, listening) =
+        take_or_listen(handed.media, plan.media, plan.workers, "listen.media")?;
+    let (admin, admin_addr) = take_or_listen(handed.admin, plan.admin, 1, "listen.admin")?;
+    let doors = Doors { sockets: Sockets { media, admin }, borrowed };
+    Ok(Opened { doors, listening, admin: admin_addr })
+}
+
+/// All workers, running.
+struct Crew {
+    handles: Vec<WorkerHandle>,
+    threads: Vec<JoinHandle<()>>,
+    ended_in: SyncSender<Ended>,
+    ended: Receiver<Ended>,
+}
+
+/// One worker's end of the log.
+fn sink(log: Option<&LogWriter>, sample: f64, number: usize) -> LogSink {
+    log.map_or_else(LogSink::none, |log| {
+        LogSink::new(log.batches.clone(), sample, number as u64 + 1)
+    })
+}
+
+fn start_crew(
+    sizes: Sizes,
+    doors: &Doors,
+    shared: &Shared,
+    sink: impl Fn(usize) -> LogSink,
+) -> Result<Crew, StartError> {
+    let portions = shares(&doors.sockets.media, sizes.workers).map_err(StartError::Thread)?;
+    let (ended_in, ended) = sync_channel(sizes.workers + 1);
+    let mut crew = Crew { handles: Vec::new(), threads: Vec::new(), ended_in, ended };
+    for (number, listeners) in portions.into_iter().enumerate() {
+        let ended_in = crew.ended_in.clone();
+        let (handle, thread) =
+            start_worker(number, listeners, sizes, shared.clone(), sink(number), ended_in)?;
+        crew.handles.push(handle);
+        crew.threads.push(thread);
+    }
+    Ok(crew)
+}
+
+/// For `oca upgrade` and people first: whoever hears that we are ready may look for us at once.
+fn say_that_we_run(note: Option<&RunNote>, predecessor: Option<&Predecessor>) {
+    if let Some(Err(error)) = note.map(RunNote::write) {
+        tracing::warn!(%error, "running.json is not written: `oca upgrade` will not find us");
+    }
+    if let Some(predecessor) = predecessor {
+        predecessor.say_ready();
+    }
 }
 
 impl Running {

@@ -1,4 +1,4 @@
-//! Open sockets from one process to another: taken from systemd at start, or sent over a socket pair.
+//! Open sockets from one process to another: passed by systemd at start, or sent over a pair.
 //! It opens none and closes none but what nobody asked for.
 
 use std::env;

@@ -1,4 +1,4 @@
-//! The pace of one connection: told to the kernel when it changes, shared with others of its ticket.
+//! The pace of one connection: told to the kernel when it changes, shared within its ticket.
 //! Never delays anything itself; where the kernel cannot pace, `send` does it with pauses.
 
 use std::rc::Rc;

@@ -22,7 +22,7 @@ fn told(appliance: &Appliance) -> f64 {
 }
 
 /// Goal: 2.4 MB at 8 Mb/s take more than a second, whoever is quick. Method: the kernel lets ten
-/// packets go at once (640 KB on the loopback), so 1.8 s are left, of which two thirds are asked for.
+/// packets go at once (640 KB on the loopback): 1.8 s are left, of which two thirds are asked for.
 #[test]
 fn a_capped_answer_takes_its_time() {
     let setup = Setup::new();

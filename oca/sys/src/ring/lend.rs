@@ -1,5 +1,5 @@
-//! Receives that take a buffer only when bytes are there: the ring lends the kernel the free buffers
-//! of the receive pool, and the kernel picks one for whichever socket has something to say.
+//! Receives that take a buffer only when bytes are there: the ring lends the kernel the free
+//! buffers of the receive pool, and the kernel picks one for whichever socket has something to say.
 //! It never lends a buffer that somebody owns, and an idle connection holds none.
 //!
 //! ```text

@@ -263,6 +263,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let limits = plan.limits(memory.total());
     let Origin { sockets, predecessor } = origin;
     let Opened { doors, listening, admin: admin_addr } = open_doors(&plan, sockets)?;
+    let (sizes, sample) = (plan.sizes(), plan.log.sample);
     let keeper = plan.tls.as_ref().map(KeyKeeper::load).transpose()?;
     let tls = keeper.as_ref().map(|keeper| Arc::clone(&keeper.server));
     let is_tls = tls.is_some();
@@ -279,7 +280,6 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
         engines: engines.clone(),
     };
-    let (sizes, sample) = (plan.sizes(), plan.log.sample);
     let sink = |number| sink(log.as_ref(), sample, number);
     let Crew { handles, threads, ended_in, ended } = start_crew(sizes, &doors, &shared, sink)?;
     let ring = handles.first().map_or_else(String::new, |handle| handle.engine.clone());

@@ -260,15 +260,19 @@ impl Night {
         window.min(repair).min(CHUNK_BYTES)
     }
 
-    /// Whether the porter may use the disks: in a window that has nothing left to pull, or while
-    /// members have long felt nothing; never while they wait.
+    /// Whether the porter may use the disks: members have long felt nothing. Where nobody says how
+    /// members fare, only inside a window.
     pub(crate) fn may_move(&self) -> bool {
-        !self.stopping() && self.foreground.borrow().is_idle()
+        let is_told = self.config.foreground_metrics.is_some();
+        !self.stopping()
+            && (is_told || self.gate.borrow().is_open())
+            && self.foreground.borrow().is_idle()
     }
 
-    /// Whether the scrubber may: the same, and not beside a fill.
+    /// Whether the scrubber may: it is slow by itself, so at any time that members feel nothing,
+    /// but not beside a fill.
     pub(crate) fn may_scrub(&self) -> bool {
-        self.may_move() && self.lanes_busy.get() == 0
+        !self.stopping() && self.foreground.borrow().is_idle() && self.lanes_busy.get() == 0
     }
 
     /// The plan's moves between kinds of disk.

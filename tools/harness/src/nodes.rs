@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
@@ -120,7 +121,10 @@ pub struct ApplianceNode {
     pub spec: ApplianceSpec,
     /// Everything it owns.
     pub folder: PathBuf,
-    /// `https://127.0.0.1:port`.
+    /// The loopback address that is this box's alone: players that lose patience with a box lose it
+    /// with its address, and boxes of a real network do not share one.
+    pub host: String,
+    /// `https://host:port`.
     pub media_url: String,
     /// `127.0.0.1:port` of `/metrics` and `/healthz`.
     pub admin: String,
@@ -160,8 +164,10 @@ impl ApplianceNode {
         if let Some(key) = control.client.put_appliance(&record).await?.key {
             pki::write_private(&key_file, key.as_bytes())?;
         }
-        let tls = ca.server(spec.id.as_str(), folder)?;
+        let host = next_host();
+        let tls = ca.server_at(spec.id.as_str(), &host, folder)?;
         let mut node = Self {
+            host,
             server_binary: binaries.path("oca")?,
             agent_binary: binaries.path("fill-agent")?,
             folder: folder.to_path_buf(),
@@ -178,15 +184,15 @@ impl ApplianceNode {
     }
 
     fn write_configs(&self, control: &str, key: &Path, ca: &DemoCa) -> Result<(), Trouble> {
-        let (folder, id) = (&self.folder, &self.spec.id);
+        let (folder, id, host) = (&self.folder, &self.spec.id, &self.host);
         let volumes = format!(
             "[[volume]]\npath = {:?}\nclass = \"ssd\"\n[[volume]]\npath = {:?}\nclass = \"hdd\"\n",
             folder.join("ssd"),
             folder.join("hdd")
         );
         let server = format!(
-            "appliance = \"{id}\"\nstate_dir = {:?}\n[listen]\nmedia = \"127.0.0.1:0\"\n\
-             admin = \"127.0.0.1:0\"\nadvertise = \"https://127.0.0.1\"\n\
+            "appliance = \"{id}\"\nstate_dir = {:?}\n[listen]\nmedia = \"{host}:0\"\n\
+             admin = \"127.0.0.1:0\"\nadvertise = \"https://{host}\"\n\
              [tls]\ncert = {:?}\nkey = {:?}\n{volumes}[control]\nurl = \"{control}\"\n\
              key_file = {key:?}\nreport_ms = {REPORT_MS}\n[tickets]\nrequired = true\n\
              [workers]\ncount = 1\n[memory]\nhot_set_bytes = 67108864\n[log]\naccess = {:?}\n",
@@ -222,7 +228,8 @@ impl ApplianceNode {
         self.media_url = format!("https://{listening}");
         // A restart must come back where players and peers look for it.
         let text = std::fs::read_to_string(&config)?;
-        let text = text.replace("media = \"127.0.0.1:0\"", &format!("media = \"{listening}\""));
+        let asked = format!("media = \"{}:0\"", self.host);
+        let text = text.replace(&asked, &format!("media = \"{listening}\""));
         std::fs::write(&config, text)?;
         self.server = Some(program);
         Ok(())
@@ -324,6 +331,12 @@ impl DirectorNode {
         let log = folder.join("director.log");
         Ok(Self { _program: Program::start("fill-director", &mut command, &log)? })
     }
+}
+
+/// 127.0.1.1 to 127.0.1.250, each once a process and then again: ports tell boxes apart as well.
+fn next_host() -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    format!("127.0.1.{}", 1 + MADE.fetch_add(1, Ordering::Relaxed) % 250)
 }
 
 /// A port that was free a moment ago, for programs that cannot take 0.

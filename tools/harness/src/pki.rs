@@ -54,8 +54,16 @@ impl DemoCa {
     /// # Errors
     /// As [`DemoCa::make`].
     pub fn server(&self, name: &str, folder: &Path) -> Result<ServerFiles, Trouble> {
+        self.server_at(name, "127.0.0.1", folder)
+    }
+
+    /// Makes a certificate for a server at one of this machine's loopback addresses.
+    ///
+    /// # Errors
+    /// As [`DemoCa::make`].
+    pub fn server_at(&self, name: &str, host: &str, folder: &Path) -> Result<ServerFiles, Trouble> {
         let key = KeyPair::generate()?;
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), format!("{name}.local")];
+        let names = vec!["localhost".to_owned(), host.to_owned(), format!("{name}.local")];
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = named(name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

@@ -148,6 +148,8 @@ enum Holds {
     SendBuffer,
     /// The hot set's: the chunk cannot be evicted meanwhile.
     Chunk,
+    /// The station's, for many records; it goes back there.
+    Large,
     /// None: pages of the file at this place of `Files`, which stays open. `start` and `end` of the
     /// flight are those of the head before them.
     Pages(u32),

@@ -143,6 +143,13 @@ pub const IN_FLIGHT_SHARE: usize = 2;
 /// Connections that may wait for a buffer; past this, a new request is answered 503.
 pub const STARVED_MAX: usize = 2048;
 
+/// Chunk buffers that a worker keeps for sends of many TLS records to sockets that take them fast;
+/// a sixteenth of its chunk buffers at most, and none of a small hot set's.
+pub const LARGE_SENDS_MAX: usize = 64;
+
+/// Below this many chunk buffers none is kept for large sends.
+pub const LARGE_SENDS_CHUNKS_MIN: usize = 256;
+
 /// Open files of a worker, with their decoded seals.
 pub const FILES_MAX: usize = 1024;
 

@@ -23,13 +23,13 @@ use super::stream::Stream;
 use super::{Connection, Flow, Holds, More, State};
 use crate::counters::class_row;
 use crate::library::Found;
-use crate::limits::SMALL_BODY_BYTES_MAX;
+use crate::limits::{SEND_BYTES, SMALL_BODY_BYTES_MAX};
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::{Fault, Station, Wish};
 pub use file::{access, file_sent};
 use pace::Pace;
 pub use push::{Piece, next_piece, open};
-use push::{Pushed, push_clear, push_tls};
+use push::{Pushed, give_back, push_clear, push_tls};
 
 /// An answer on its way out.
 pub struct Sending {
@@ -112,6 +112,12 @@ impl Sending {
     fn is_small(&self) -> bool {
         let small = |body: &Body| (1..=SMALL_BODY_BYTES_MAX).contains(&(body.end - body.position));
         self.body.as_ref().is_some_and(small)
+    }
+
+    /// Whether the rest fills more than a send buffer, and nothing holds it back.
+    fn is_large(&self) -> bool {
+        let large = |body: &Body| body.end - body.position > SEND_BYTES as u64;
+        self.body.as_ref().is_some_and(|body| large(body) && body.pace.is_none())
     }
 
     /// Whether bytes follow the ones taken so far at once.
@@ -334,14 +340,19 @@ pub fn sent<K: Kernel>(
     if flight.holds == Holds::Chunk {
         station.chunks_in_flight = station.chunks_in_flight.saturating_sub(1);
     }
-    if matches!(connection.state, State::Closing) {
-        return Flow::Wait;
-    }
-    let went = match result {
-        Ok(went) if went > 0 => went,
-        _ if matches!(connection.state, State::Parting) => return Flow::Again,
-        _ => return connection.abort(station, CloseReason::PeerReset, Ending::ClientGone),
+    let went = match (&connection.state, result) {
+        (State::Closing, _) => 0,
+        (_, went) => went.unwrap_or(0),
     };
+    if went == 0 {
+        give_back(connection, station, flight.holds, buffer);
+        connection.spare = None;
+        return match connection.state {
+            State::Closing => Flow::Wait,
+            State::Parting => Flow::Again,
+            _ => connection.abort(station, CloseReason::PeerReset, Ending::ClientGone),
+        };
+    }
     connection.progress_at = station.now();
     connection.sent_bytes += went as u64;
     station.counters.sent_bytes.add(went as u64);
@@ -356,11 +367,8 @@ pub fn sent<K: Kernel>(
         multiplex.landed(station);
     }
     count_media(connection, station, flight.media);
-    if let State::Sending(_) = &connection.state {
-        // A chunk's memory is shared with the hot set; a send buffer is ours alone again.
-        if flight.holds == Holds::SendBuffer {
-            connection.spare = Some(buffer);
-        }
+    if flight.holds == Holds::Large || matches!(connection.state, State::Sending(_)) {
+        give_back(connection, station, flight.holds, buffer);
     }
     Flow::Again
 }

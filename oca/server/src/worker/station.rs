@@ -20,8 +20,8 @@ use crate::heat::HeatTable;
 use crate::hot_set::HotSet;
 use crate::library::Library;
 use crate::limits::{
-    FILES_MAX, IN_FLIGHT_SHARE, RECEIVE_BYTES, SEAL_BYTES_MAX, SPARE_HEADS_MAX, STARVED_MAX,
-    TICKETS_MAX,
+    FILES_MAX, IN_FLIGHT_SHARE, LARGE_SENDS_CHUNKS_MIN, LARGE_SENDS_MAX, RECEIVE_BYTES,
+    SEAL_BYTES_MAX, SPARE_HEADS_MAX, STARVED_MAX, TICKETS_MAX,
 };
 use crate::peers::Peers;
 use crate::rules::Rules;
@@ -121,6 +121,8 @@ pub struct Station<K> {
     pub(super) probes: Probes,
     /// Reads and probes submitted so far: their tokens.
     pub(super) submitted: u64,
+    /// Chunk buffers kept for large sends, and free now.
+    pub large: Vec<Buffer>,
     /// Sends under way straight from a chunk's memory.
     pub chunks_in_flight: usize,
     /// Beyond this, clear sends copy: readers that take little must not hold all of the memory.
@@ -140,7 +142,7 @@ pub struct OverBudget;
 
 impl<K: Kernel> Station<K> {
     pub(super) fn new(
-        kernel: K,
+        mut kernel: K,
         shared: Shared,
         counters: Arc<Counters>,
         log: LogSink,
@@ -150,7 +152,12 @@ impl<K: Kernel> Station<K> {
         let library = Arc::clone(&shared.library);
         let devices = library.devices();
         counters.set_devices(devices.list().len());
+        let large = match chunk_buffers {
+            ..LARGE_SENDS_CHUNKS_MIN => 0,
+            _ => LARGE_SENDS_MAX.min(chunk_buffers / 16),
+        };
         Self {
+            large: std::iter::from_fn(|| kernel.chunk_buffer()).take(large).collect(),
             kernel,
             engines: shared.engines.clone(),
             shared,

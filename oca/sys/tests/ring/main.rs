@@ -3,6 +3,7 @@
 
 mod files;
 mod lend;
+mod page_cache;
 mod rig;
 mod sockets;
 mod waiting;

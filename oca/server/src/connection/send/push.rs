@@ -82,17 +82,57 @@ pub fn push_tls<K: Kernel>(
     station: &mut Station<K>,
     sending: &mut Sending,
 ) -> Pushed {
-    let Some(mut out) = take_send_buffer(connection, station) else {
-        return starve(connection, station);
+    let holds = if sending.is_large() && !station.large.is_empty() {
+        Holds::Large
+    } else {
+        Holds::SendBuffer
     };
-    let Some(buffer) = Rc::get_mut(&mut out) else { return Pushed::Cut };
+    let taken = match holds {
+        Holds::Large => station.large.pop().map(Rc::new),
+        _ => take_send_buffer(connection, station),
+    };
+    let Some(mut out) = taken else { return starve(connection, station) };
+    let (wrote, media) = match fill_tls(connection, station, sending, &mut out) {
+        Ok(filled) => filled,
+        Err(pushed) => {
+            give_back(connection, station, holds, out);
+            return pushed;
+        }
+    };
+    connection.launch(station, out, 0..wrote, More::Last, Load { holds, media });
+    Pushed::Launched
+}
+
+/// A buffer that nothing is sent from any more.
+pub fn give_back<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    holds: Holds,
+    buffer: Rc<Buffer>,
+) {
+    match holds {
+        Holds::Large => station.large.extend(Rc::into_inner(buffer)),
+        // A chunk's memory is shared with the hot set; a send buffer is ours alone again.
+        Holds::SendBuffer => connection.spare = Some(buffer),
+        Holds::Chunk | Holds::Pages(_) => {}
+    }
+}
+
+/// Records for `out`: how many bytes they take, and how many of them are media.
+fn fill_tls<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    sending: &mut Sending,
+    out: &mut Rc<Buffer>,
+) -> Result<(usize, u64), Pushed> {
+    let Some(buffer) = Rc::get_mut(out) else { return Err(Pushed::Cut) };
     let mut wrote = 0;
     if sending.opening.is_some() {
         let mut head = [0u8; ANSWER_BYTES_MAX + PART_BYTES_MAX];
         let head_bytes = open(station, sending, &mut head);
         match seal(connection, &head[..head_bytes], buffer) {
             Some(bytes) => wrote = bytes,
-            None => return Pushed::Cut,
+            None => return Err(Pushed::Cut),
         }
     }
     let mut media = 0;
@@ -105,21 +145,16 @@ pub fn push_tls<K: Kernel>(
             Piece::Bytes(chunk, range) => (chunk, range),
             // What is sealed already goes out; this is asked for again after.
             Piece::None | Piece::Ended(_) if wrote > 0 => break,
-            Piece::None => {
-                connection.spare = Some(out);
-                return Pushed::Waits;
-            }
-            Piece::Ended(pushed) => return pushed,
+            Piece::None => return Err(Pushed::Waits),
+            Piece::Ended(pushed) => return Err(pushed),
         };
         media += range.len() as u64;
         match seal(connection, &chunk.buffer[range], &mut buffer[wrote..]) {
             Some(bytes) => wrote += bytes,
-            None => return Pushed::Cut,
+            None => return Err(Pushed::Cut),
         }
     }
-    let load = Load { holds: Holds::SendBuffer, media };
-    connection.launch(station, out, 0..wrote, More::Last, load);
-    Pushed::Launched
+    Ok((wrote, media))
 }
 
 fn seal(connection: &mut Connection, clear: &[u8], out: &mut [u8]) -> Option<usize> {

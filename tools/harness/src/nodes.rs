@@ -48,7 +48,7 @@ impl ControlNode {
         let operator_key = folder.join("operator.key");
         let mut config = format!(
             "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:PORT\"\n[operator]\nkey_file = {:?}\n\
-             [fleet]\nsilent_ms = {SILENT_MS}\n[plays]\nsteering_ttl_s = 5\nreport_ms = 2000\n",
+             [fleet]\nsilent_ms = {SILENT_MS}\ndrain_spread_ms = 5000\n[plays]\nsteering_ttl_s = 5\nreport_ms = 2000\n",
             folder.join("state"),
             operator_key
         );

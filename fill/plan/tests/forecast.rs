@@ -80,7 +80,7 @@ fn a_launch_is_expected_before_anyone_watched_and_fades_into_what_it_is() {
         if day < days[title] {
             return 0.0;
         }
-        if title % 2 == 0 { 100.0 * RUNG as f64 } else { RUNG as f64 }
+        if title.is_multiple_of(2) { 100.0 * RUNG as f64 } else { RUNG as f64 }
     };
     let before = observed(&published, 1, 40, law.clone()).tomorrow(0);
     assert!(before[40] > 5.0 * before[42], "{} and {}", before[40], before[42]);

@@ -21,7 +21,8 @@ pub enum Policy {
     Foresight,
     /// Pieces on demand, least recently used leave.
     Lru,
-    /// Whole files on demand, as a proxy without slices stores them; least recently used leave.
+    /// Whole files on demand, as a proxy without slices stores them; least recently used leave. Its
+    /// offload counts as served what a play's own first miss fetched ahead: compare border bytes.
     LruFiles,
     /// Pieces on demand, least frequently used leave.
     Lfu,

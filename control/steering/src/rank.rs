@@ -164,7 +164,7 @@ enum Trust {
 /// Ranks `verdicts`: the list first, in order, the others behind it. `current` is where the session
 /// streams from.
 pub fn rank(
-    verdicts: &mut Vec<Verdict>,
+    verdicts: &mut [Verdict],
     policy: &Policy,
     seeds: Seeds,
     current: Option<u32>,

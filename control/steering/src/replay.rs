@@ -66,7 +66,7 @@ fn again(
 pub(crate) fn ranked_again(
     record: &SteerRecord,
     ask: &SteerAsk,
-    verdicts: &mut Vec<Verdict>,
+    verdicts: &mut [Verdict],
     policy: &Policy,
 ) -> Ranking {
     let is_usual = Policy::default().busy_percent == policy.busy_percent

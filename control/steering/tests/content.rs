@@ -140,7 +140,7 @@ async fn the_planner_sees_names_whether_the_catalog_or_the_box_has_them() {
     wanted.sort_by_key(|one| one.object);
     assert_eq!(listed(), wanted);
     // A title that is taken down leaves objects that the planner still has to name.
-    learn(&steering, &[0..10]);
+    learn(&steering, std::slice::from_ref(&(0..10)));
     assert_eq!(listed(), wanted);
 }
 

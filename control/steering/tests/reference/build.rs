@@ -224,7 +224,7 @@ fn row(world: &World, number: usize, one: &PlainBox) -> ApplianceRow {
 
 fn seen(one: &PlainBox, record: &ApplianceRecord, library: &Library, settings: &Settings) -> Seen {
     let held = |number: &u32| {
-        let class = if number % 3 == 0 { DiskClass::Hdd } else { DiskClass::Ssd };
+        let class = if number.is_multiple_of(3) { DiskClass::Hdd } else { DiskClass::Ssd };
         HeldObject { object: object(*number), bytes: 100, class }
     };
     let report = ApplianceReport {

@@ -184,8 +184,8 @@ fn lookups(routes: &Routes, nets: &[IpNet], random: &mut fastrand::Rng) -> Value
     })
 }
 
-/// Nanoseconds of one lookup, as means of 10,000 in a row, sorted: a moment in which the machine did
-/// something else is one bad mean, not a bad figure.
+/// Nanoseconds of one lookup, as means of 10,000 in a row, sorted: a moment in which the machine
+/// did something else is one bad mean, not a bad figure.
 fn chunks(addresses: &[IpAddr], mut each: impl FnMut(IpAddr)) -> Vec<u64> {
     let mut means: Vec<u64> = addresses
         .chunks(10_000)

@@ -1,12 +1,12 @@
-//! What is wrong with an ISP's announcements, for its engineer: leaks, lost sessions, more-specifics
-//! that pull the wrong way, uneven sites, prefixes with a single box.
+//! What is wrong with an ISP's announcements, for its engineer: leaks, lost sessions,
+//! more-specifics that pull the wrong way, uneven sites, prefixes with a single box.
 //! Changes nothing; the same routes always give the same report.
 //!
 //! | kind | finds |
 //! |---|---|
-//! | `leak` | routes refused: not registered, another ISP's, default, too wide, bogon, foreign ASN |
+//! | `leak` | routes refused: not registered, foreign, default, too wide, bogon, foreign ASN |
 //! | `stale` | peers whose session is lost: their routes are held, and will go |
-//! | `wrong_way` | a more-specific that takes members away from a better site of its covering prefix |
+//! | `wrong_way` | a more-specific that takes members from a better site of its covering prefix |
 //! | `uneven` | announced to some boxes of a site and not to others: the others idle, silently |
 //! | `single` | one box only: when it drains or dies, these members leave the ISP's network |
 
@@ -151,8 +151,8 @@ impl Case<'_> {
             }
             let (feed, held) = (&peer.feed, peer.prefixes);
             let what = format!(
-                "site {}: the session of {}, peer {}, is lost; {held} prefixes are held and will be \
-                 dropped",
+                "site {}: the session of {}, peer {}, is lost; {held} prefixes are held and \
+                 will be dropped",
                 feed.site, feed.name, feed.peer
             );
             let cure = "bring the session back, or announce elsewhere".to_owned();

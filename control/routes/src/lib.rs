@@ -1,4 +1,5 @@
-//! What the internet announces, and where a member's address is: routes by BMP, MRT and file, and GeoIP.
+//! What the internet announces, and where a member's address is: routes by BMP, MRT and file, and
+//! GeoIP.
 //! Never opens a socket; never decides who serves whom.
 //!
 //! A route's way: bytes → [`Rib`] (who said what) → [`Registry`] (may they) → [`RouteTable`] (one

@@ -174,8 +174,8 @@ impl Rib {
         self.peers.get(&key).map_or(0, |peer| peer.epoch)
     }
 
-    /// The peer has said all it had (End-of-RIB) in one family, or in both: what its session did not
-    /// repeat is dropped.
+    /// The peer has said all it had (End-of-RIB) in one family, or in both: what its session did
+    /// not repeat is dropped.
     pub fn refreshed(&mut self, key: PeerKey, is_v6: Option<bool>) {
         let Some(peer) = self.peers.get(&key) else { return };
         let epoch = peer.epoch;

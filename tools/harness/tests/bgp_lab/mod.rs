@@ -86,7 +86,8 @@ impl BgpLab {
     fn start_control(&mut self) -> Result<(), Trouble> {
         let key_file = self.path("operator.key");
         let config = format!(
-            "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:0\"\n[operator]\nkey_file = {key_file:?}\n\
+            "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:0\"\n[operator]\n\
+             key_file = {key_file:?}\n\
              [bgp]\nbmp_listen = \"10.99.0.1:11019\"\nstale_ms = {STALE_MS}\n\
              [[bgp.router]]\naddress = \"10.99.0.2\"\nsite = \"lisbon\"\n",
             self.path("state")

@@ -30,8 +30,8 @@ pub enum Routes {
         /// Whose routes.
         isp: IspId,
     },
-    /// Register what an ISP may announce beyond its sites' own prefixes; with neither option, forget
-    /// it.
+    /// Register what an ISP may announce beyond its sites' own prefixes; with neither option,
+    /// forget it.
     Register {
         /// Which.
         isp: IspId,

@@ -71,7 +71,7 @@ async fn a_file_counts_where_its_isp_is_registered() {
     }
     operator.forget_routes(&"porto".parse().unwrap()).await.unwrap();
     assert!(covers(&lab, "2a00:1:2::9").await.is_empty());
-    let of_isp = |isp: &str| operator.make_isp_key(&isp.parse().unwrap());
+    let of_isp = async |isp: &str| operator.make_isp_key(&isp.parse().unwrap()).await;
     let tejo = Credential::Operator(of_isp("tejo").await.unwrap().key);
     let douro = Credential::Operator(of_isp("douro").await.unwrap().key);
     let isp = "tejo".parse().unwrap();

@@ -2,10 +2,11 @@
 //! Reads files; measures nothing.
 //!
 //! One line a 5-minute sample, oldest first: `unix_seconds,bits_per_second[,fill_bits_per_second]`.
-//! The second figure is all that came in; the third, what of it was fill (0 when it is left out, and
-//! then the samples of filled nights leave less room than there is, never more). Lines that begin
-//! with `#` are passed over. Months are calendar months in UTC. A file whose last sample is older
-//! than a day tells nothing about tonight: nothing is filled across that border until it is fresh.
+//! The second figure is all that came in; the third, what of it was fill (0 when it is left out,
+//! and then the samples of filled nights leave less room than there is, never more). Lines that
+//! begin with `#` are passed over. Months are calendar months in UTC. A file whose last sample is
+//! older than a day tells nothing about tonight: nothing is filled across that border until it is
+//! fresh.
 
 use std::path::{Path, PathBuf};
 

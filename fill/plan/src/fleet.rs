@@ -195,8 +195,8 @@ impl FleetPlanner {
         Seat { key: one.key, room: one.room, largest: one.room, held, ..Seat::default() }
     }
 
-    /// Finds every fetch of an ISP its way: one box brings a byte across the border, one box of each
-    /// other site brings it from there, the rest of a site waits for its neighbour.
+    /// Finds every fetch of an ISP its way: one box brings a byte across the border, one box of
+    /// each other site brings it from there, the rest of a site waits for its neighbour.
     fn route_isp(&mut self, isp: u32) {
         let of_isp: Vec<usize> =
             (0..self.sites.len()).filter(|site| self.sites[*site].isp == isp).collect();

@@ -1,5 +1,6 @@
-//! A demand trace replayed through forecast, plan, windows and tiers, beside the policies of others.
-//! Pure: never reads a file or a clock, and a seed or a trace gives the same figures everywhere.
+//! A demand trace replayed through forecast, plan, windows and tiers, beside the policies of
+//! others. Pure: never reads a file or a clock, and a seed or a trace gives the same figures
+//! everywhere.
 //!
 //! ```text
 //! trace.rs     the line format: titles, objects, plays       generate.rs  one made from a seed

@@ -1,5 +1,6 @@
 //! The servers under measurement, one worker each, on the same core, with the same files and the
-//! same certificate: `oca lab`, nginx, and the bare sendfile loop. Starts and stops; measures nothing.
+//! same certificate: `oca lab`, nginx, and the bare sendfile loop. Starts and stops; measures
+//! nothing.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

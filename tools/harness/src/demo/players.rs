@@ -56,7 +56,8 @@ pub async fn run(world: &mut World, pages: &Path, steps: &Progress) -> Result<()
 async fn start(world: &World, pages: &Path) -> Result<Child, Trouble> {
     let mut plays = Vec::new();
     for player in PLAYERS {
-        // A member each: a plan allows two streams at once, and a play that was left counts a while.
+        // A member each: a plan allows two streams at once, and a play that was left counts a
+        // while.
         let member = world.member(&format!("{player}@example.org")).await?;
         let answer = member.press(TITLE).await?;
         // Of a DASH file with one index Shaka Player reads the addresses once; of HLS, each time.
@@ -74,13 +75,14 @@ async fn start(world: &World, pages: &Path) -> Result<Child, Trouble> {
     started.map_err(|error| Trouble(format!("cannot start node, install Node.js 20: {error}")))
 }
 
-/// `host:port` of every edge, and whose it is.
+/// `host:port` of every box, and whose it is.
 fn hosts(world: &World) -> Value {
     let host = |edge: &ApplianceNode| {
         let host = edge.media_url.split("://").nth(1).unwrap_or_default().to_owned();
         (host, edge.spec.id.to_string())
     };
-    json!(world.edges.iter().map(host).collect::<BTreeMap<_, _>>())
+    let boxes = world.edges.iter().chain(std::iter::once(&world.origin));
+    json!(boxes.map(host).collect::<BTreeMap<_, _>>())
 }
 
 async fn follow(world: &mut World, browser: &mut Child) -> Result<Value, Trouble> {
@@ -127,7 +129,10 @@ async fn act(
         "kill" => world.edge(appliance)?.kill_server(),
         "return" => {
             world.ocactl(&["appliance", "undrain", appliance])?;
-            world.ocactl(&["appliance", "drain", current])?;
+            // From the origin, which serves when nobody nearer does, they go by themselves.
+            if world.edge(current).is_ok() {
+                world.ocactl(&["appliance", "drain", current])?;
+            }
         }
         // Whoever streams from the others has to go to the new one.
         "add" => {

@@ -1,5 +1,5 @@
-//! HTTP/2 without I/O: bytes to requests, answers to frames, windows, limits on both sides. It knows
-//! no file and no socket, and what a request means is judged by the same parser as HTTP/1.1.
+//! HTTP/2 without I/O: bytes to requests, answers to frames, windows, limits on both sides. It
+//! knows no file and no socket, and what a request means is judged by the same parser as HTTP/1.1.
 //!
 //! ```text
 //! bytes -> frame -> decode (HPACK) -> draft (a head as HTTP/1.1 text) -> session -> Event::Request

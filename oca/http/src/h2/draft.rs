@@ -1,5 +1,6 @@
-//! The fields of an HTTP/2 request become the head that HTTP/1.1 would have sent, so that one parser
-//! judges both. It decides only what that parser cannot see: form that HTTP/2 alone has rules for.
+//! The fields of an HTTP/2 request become the head that HTTP/1.1 would have sent, so that one
+//! parser judges both. It decides only what that parser cannot see: form that HTTP/2 alone has
+//! rules for.
 
 use crate::head::HEAD_BYTES_MAX;
 

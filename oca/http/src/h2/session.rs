@@ -1,12 +1,13 @@
-//! One HTTP/2 connection, the server's end (RFC 9113): frames in, requests and resets out; heads and
-//! bytes of answers in, frames out. It never does I/O, reads no clock and keeps no answer.
+//! One HTTP/2 connection, the server's end (RFC 9113): frames in, requests and resets out; heads
+//! and bytes of answers in, frames out. It never does I/O, reads no clock and keeps no answer.
 //!
 //! Limits, all of them on what a peer can make us hold or do:
 //! * a header block is at most [`HEADER_BLOCK_BYTES_MAX`] in [`CONTINUATIONS_MAX`] + 1 frames;
 //! * frames that we owe (acknowledgements, resets) are at most [`CONTROL_BYTES_MAX`]: a peer that
 //!   asks and does not read is let go;
 //! * streams that end without an answer may outnumber answers by [`RESETS_MAX`];
-//! * at most [`IDLE_FRAMES_MAX`] frames in a row that neither ask for anything nor follow an answer.
+//! * at most [`IDLE_FRAMES_MAX`] frames in a row that neither ask for anything nor follow an
+//! answer.
 //!
 //! Priorities are read and ignored (section 5.3.2 took them back); bodies are read and thrown away.
 
@@ -204,7 +205,7 @@ impl Session {
             return Err(Code::Protocol);
         }
         match head.kind {
-            frame::DATA => self.data(head, payload),
+            frame::DATA => self.body(head, payload),
             frame::HEADERS => self.headers(head, payload),
             frame::PRIORITY => self.priority(head, payload),
             frame::RST_STREAM => self.reset_by_peer(head, payload),
@@ -290,9 +291,9 @@ impl Session {
         usize::try_from(window).unwrap_or(0).min(FRAME_BYTES_MAX)
     }
 
-    /// The nine bytes before `bytes` bytes of a body, at most [`Session::room`]; they count as sent.
-    /// With `ends`, nothing follows them.
-    pub fn data_head(&mut self, stream: u32, bytes: usize, ends: bool) -> [u8; FRAME_HEAD_BYTES] {
+    /// The nine bytes before `bytes` bytes of a body, at most [`Session::room`]; they count as
+    /// sent. With `ends`, nothing follows them.
+    pub fn body_head(&mut self, stream: u32, bytes: usize, ends: bool) -> [u8; FRAME_HEAD_BYTES] {
         debug_assert!(bytes <= self.room(stream) || bytes == 0);
         self.window -= bytes as i64;
         if let Some(stream) = self.streams.find_mut(stream) {

@@ -57,7 +57,8 @@ fn seeds() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Takes a frame out, doubles it, moves it, or changes one of its fields with its length kept right.
+/// Takes a frame out, doubles it, moves it, or changes one of its fields with its length kept
+/// right.
 fn reshape(bytes: &mut Vec<u8>, rng: &mut Rng) -> bool {
     let mut frames: Vec<Vec<u8>> = Vec::new();
     let mut left = bytes.strip_prefix(&PREFACE[..]).unwrap_or(bytes);
@@ -154,12 +155,12 @@ impl Peer {
         let room = self.session.room(stream);
         assert!(room <= FRAME_BYTES_MAX);
         let sent = room.min(5);
-        self.session.data_head(stream, sent, false);
+        self.session.body_head(stream, sent, false);
         assert!(self.session.room(stream) <= FRAME_BYTES_MAX);
         if sent < 5 {
             assert_eq!(self.session.room(stream), 0, "past a window");
         } else {
-            self.session.data_head(stream, 0, true);
+            self.session.body_head(stream, 0, true);
         }
         self.owes(&format!("{stream} {word} {}", sent == 5));
     }

@@ -176,7 +176,7 @@ fn windows_of_stream_and_connection_both_bound_what_is_sent() {
     let mut sent = 0;
     while session.room(1) > 0 {
         let bytes = session.room(1);
-        session.data_head(1, bytes, false);
+        session.body_head(1, bytes, false);
         sent += bytes;
     }
     assert_eq!(sent, 65_535, "the connection's window");
@@ -198,7 +198,7 @@ fn after_leaving_the_old_streams_finish_and_new_ones_go_elsewhere() {
     assert_eq!(hear(&mut session, &frame(HEADERS, 5, 3, BLOCK)), Ok(None));
     assert_eq!(owed(&mut session), [(RST_STREAM, 3)]);
     session.head(1, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", false);
-    session.data_head(1, 1, true);
+    session.body_head(1, 1, true);
     assert_eq!((owed(&mut session), session.streams()), (vec![(HEADERS, 1)], 0));
 }
 

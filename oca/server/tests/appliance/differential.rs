@@ -1,7 +1,7 @@
-//! Goal: no request gets an answer that a small model of the rules would not give. Method: a hundred
-//! thousand seeded requests, sound and broken, pipelined and cut anywhere, over plain HTTP, TLS and
-//! HTTP/2, on the real program; each answer is compared with the model's, byte by byte, and the
-//! program's own counts with ours. `NIGHTFILL_SEED` replays a run.
+//! Goal: no request gets an answer that a small model of the rules would not give. Method: a
+//! hundred thousand seeded requests, sound and broken, pipelined and cut anywhere, over plain HTTP,
+//! TLS and HTTP/2, on the real program; each answer is compared with the model's, byte by byte, and
+//! the program's own counts with ours. `NIGHTFILL_SEED` replays a run.
 
 mod ask;
 mod check;

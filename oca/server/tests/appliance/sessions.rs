@@ -138,7 +138,7 @@ fn a_certificate_for_another_name_is_refused_at_boot() {
 }
 
 #[test]
-fn early_data_is_not_taken() {
+fn early_requests_are_not_taken() {
     // A replayed request would be answered twice; nothing is saved that a resumed session lacks.
     let one = boxed(None);
     let client = certificate(one.dir.path(), &TLS13);

@@ -11,7 +11,7 @@ use super::{Block, CONTINUATIONS_MAX, Event, HEADER_BLOCK_BYTES_MAX, Session, WI
 type Came = Result<Option<Event>, Code>;
 
 impl Session {
-    pub(super) fn data(&mut self, head: FrameHead, payload: &[u8]) -> Came {
+    pub(super) fn body(&mut self, head: FrameHead, payload: &[u8]) -> Came {
         if head.stream == 0 {
             return Err(Code::Protocol);
         }

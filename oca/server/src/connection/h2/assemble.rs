@@ -12,7 +12,8 @@ use crate::connection::send::{Piece, Sending, next_piece, open};
 use crate::outcome::Ending;
 use crate::worker::{Seat, Station};
 
-/// Less room than this is left for the next buffer: frames of a few bytes cost more than they bring.
+/// Less room than this is left for the next buffer: frames of a few bytes cost more than they
+/// bring.
 const ROOM_MIN: usize = 512;
 
 /// What a member wrote.
@@ -137,7 +138,7 @@ impl Member {
         };
         let Answer::Sending(sending) = &self.answer else { return Wrote::Nothing };
         self.is_over = is_done(sending, &self.rest);
-        head_place.copy_from_slice(&session.data_head(self.stream, bytes, self.is_over));
+        head_place.copy_from_slice(&session.body_head(self.stream, bytes, self.is_over));
         self.wrote(media, now);
         Wrote::Frame { bytes: FRAME_HEAD_BYTES + bytes, media }
     }

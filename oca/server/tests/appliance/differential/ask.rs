@@ -1,5 +1,5 @@
-//! Random requests: sound ones with whatever path, ticket and conditions, ones with one thing wrong,
-//! and ones that nobody could have meant. Which answer each gets, `world` knows.
+//! Random requests: sound ones with whatever path, ticket and conditions, ones with one thing
+//! wrong, and ones that nobody could have meant. Which answer each gets, `world` knows.
 
 use std::fmt::Write;
 

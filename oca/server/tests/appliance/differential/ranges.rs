@@ -1,5 +1,5 @@
-//! `Range` headers and what they mean, decided here once more: a set of stretches is put together by
-//! sorting, where the program adds them one by one.
+//! `Range` headers and what they mean, decided here once more: a set of stretches is put together
+//! by sorting, where the program adds them one by one.
 
 use std::ops::Range;
 

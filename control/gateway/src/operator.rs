@@ -1,5 +1,6 @@
 //! `/v1/operator/…`: what the operator and `ocactl` do. One file a subject, all behind the
-//! operator's key; what an ISP may do for its own sites opens with the ISP's key too. Plans nothing and places nothing: the director does.
+//! operator's key; what an ISP may do for its own sites opens with the ISP's key too. Plans nothing
+//! and places nothing: the director does.
 
 mod fleet;
 mod isps;

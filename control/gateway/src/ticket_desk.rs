@@ -49,8 +49,8 @@ impl TicketDesk {
         true
     }
 
-    /// Takes back every ticket of `subject`; none of them lives longer than `until`. Appliances hear
-    /// of it with their next report.
+    /// Takes back every ticket of `subject`; none of them lives longer than `until`. Appliances
+    /// hear of it with their next report.
     ///
     /// # Errors
     /// When the ledger cannot keep it; the tickets stay good then.

@@ -139,8 +139,8 @@ impl BmpStream {
         Self::default()
     }
 
-    /// Takes in bytes as they come. Call [`Self::next_message`] until it gives none before the next,
-    /// so that at most one message and these bytes are held.
+    /// Takes in bytes as they come. Call [`Self::next_message`] until it gives none before the
+    /// next, so that at most one message and these bytes are held.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.read > 0 {
             self.held.drain(..self.read);

@@ -52,7 +52,8 @@ pub struct Config {
     /// 10 min. Default 3 s.
     pub silent_ms: u64,
     /// One whose report is overdue this long stands behind all others, milliseconds, 100 ms to
-    /// 10 min. Default 1.5 s; half as much again as the interval that it announces, if that is more.
+    /// 10 min. Default 1.5 s; half as much again as the interval that it announces, if that is
+    /// more.
     pub late_ms: u64,
     /// Most of the fleet that may be left out at once for silence, per cent, 0 to 100. Default 50.
     /// Danger: at 100 a control that is cut off sends everybody to the few it still hears.

@@ -1,6 +1,6 @@
-//! Which ticket key signs, which ones verify, and when a new one is made. A key is made known before
-//! it signs and stays known after it signed last, so that no appliance meets a ticket of a key it has
-//! not heard of, and no ticket dies before its end. Never logs a key.
+//! Which ticket key signs, which ones verify, and when a new one is made. A key is made known
+//! before it signs and stays known after it signed last, so that no appliance meets a ticket of a
+//! key it has not heard of, and no ticket dies before its end. Never logs a key.
 
 use std::sync::Arc;
 

@@ -7,7 +7,8 @@
 //! - *Shunned* (offered behind all others) at once when `REFUSERS_MIN` members were refused within
 //!   `REFUSED_MS`, or one while its report is overdue; and when `BAD_PERCENT_SHUN` of at least
 //!   `VOICES_MIN` answers were bad by the word of `COMPLAINERS_MIN` members.
-//! - Back after `SHUN_MS`, if bad answers are below `BAD_PERCENT_BACK`; each fall soon after another
+//! - Back after `SHUN_MS`, if bad answers are below `BAD_PERCENT_BACK`; each fall soon after
+//!   another
 //!   doubles the time, so that a box that is well only while nobody asks does not go to and fro.
 //! - An object it was asked for and did not have is *denied* for `DENIED_ALONE_MS` on one member's
 //!   word, for `DENIED_MS` on two members', and the box is asked for its whole set.

@@ -179,8 +179,8 @@ fn load_per_mille(record: &ApplianceRecord, report: &ApplianceReport) -> u32 {
     let members = record.detail.connections_max;
     let members = members.map_or(0, |most| share(report.connections, most));
     let machine = report.more.machine.unwrap_or_default();
-    // The processor is shown and not asked: a busy one that keeps up sends nobody away, and one that
-    // does not shows in errors and in the time to the first byte.
+    // The processor is shown and not asked: a busy one that keeps up sends nobody away, and one
+    // that does not shows in errors and in the time to the first byte.
     bits.max(members).max(machine.nic_per_mille).min(10_000)
 }
 

@@ -86,8 +86,8 @@ pub const SILENCE_BELIEVED_MS: u64 = 3_600_000;
 
 /// Load must fall this far below a step before the step is left, per cent of capacity.
 pub const LOAD_BACK_PERCENT: u64 = 5;
-/// A drain that was asked for moves sessions over this time unless set otherwise, milliseconds: with a TTL of 10 s all
-/// are elsewhere in 40 s, and never all at once.
+/// A drain that was asked for moves sessions over this time unless set otherwise, milliseconds:
+/// with a TTL of 10 s all are elsewhere in 40 s, and never all at once.
 pub const DRAIN_SPREAD_MS: u64 = 30_000;
 
 /// One span of counting what players say, milliseconds.

@@ -1,5 +1,6 @@
 //! Goal: the decision that follows numbers and packs rules is the decision of the plain reference.
-//! Method: random worlds and questions, both asked, lists compared. `bench/steering` asks a million.
+//! Method: random worlds and questions, both asked, lists compared. `bench/steering` asks a
+//! million.
 
 #![allow(clippy::unwrap_used)] // In tests a panic is the report.
 

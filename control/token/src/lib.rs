@@ -13,8 +13,8 @@
 //! | catr | 323 | `{0 (type): 1 (cookie) or 2 (header), 1 (expadd): s, 2 (deadline): s}` |
 //! | rate cap | -70001 | bits per second; ours, from the private range |
 //!
-//! Read as well: `iat`, `cti` (which narrow nothing), `catreplay` 0, and a `catm` that names GET and
-//! HEAD. Any other claim is refused, because it may be the one that narrows the ticket.
+//! Read as well: `iat`, `cti` (which narrow nothing), `catreplay` 0, and a `catm` that names GET
+//! and HEAD. Any other claim is refused, because it may be the one that narrows the ticket.
 
 #![forbid(unsafe_code)]
 

@@ -94,8 +94,9 @@ pub struct PathwayClone {
     pub uri_replacement: UriReplacement,
 }
 
-/// What differs between a cloned pathway's URIs and its base's. Players disagree on HOST: to hls.js it
-/// is a host name without a port, to dash.js host and port; so HLS gets whole URIs and DASH a HOST.
+/// What differs between a cloned pathway's URIs and its base's. Players disagree on HOST: to hls.js
+/// it is a host name without a port, to dash.js host and port; so HLS gets whole URIs and DASH a
+/// HOST.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UriReplacement {

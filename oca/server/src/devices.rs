@@ -1,5 +1,6 @@
-//! The block devices behind the volumes, as all workers see them: which are in rotation, and why not.
-//! Never reads one: workers do, and a worker that finds a device silent or failing says so here.
+//! The block devices behind the volumes, as all workers see them: which are in rotation, and why
+//! not. Never reads one: workers do, and a worker that finds a device silent or failing says so
+//! here.
 //!
 //! A device is what `st_dev` says lies under a volume; several volumes may share one. A worker that
 //! gets no answer from a device for its `silent_ms`, or an error that speaks of the device and not

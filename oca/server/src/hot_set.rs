@@ -144,8 +144,8 @@ impl HotSet {
         }
     }
 
-    /// Counts a use: a reader that did not wait for it wants this chunk. Answers whether it was one:
-    /// the first to come for a chunk that was read ahead is whom it was read for.
+    /// Counts a use: a reader that did not wait for it wants this chunk. Answers whether it was
+    /// one: the first to come for a chunk that was read ahead is whom it was read for.
     pub fn count_use(&mut self, key: &ChunkKey) -> bool {
         let Some(at) = self.map.get(key) else { return false };
         let place = &mut self.places[*at as usize];
@@ -203,8 +203,8 @@ impl HotSet {
         Arrival::New
     }
 
-    /// The read at `spot` failed or was given up. Hands out everyone who joined; the chunk is absent
-    /// again, and what the disk may still answer finds nobody here.
+    /// The read at `spot` failed or was given up. Hands out everyone who joined; the chunk is
+    /// absent again, and what the disk may still answer finds nobody here.
     pub fn fail(&mut self, spot: Spot, told: &mut impl FnMut(Seat)) {
         if self.reading(spot).is_some() {
             self.places[spot.at as usize].joined.drain(..).for_each(told);

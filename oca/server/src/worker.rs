@@ -151,7 +151,8 @@ impl<K: Kernel> Worker<K> {
             until = until.min(now.plus_millis(STARVED_WAIT_MS));
         }
         if self.station.has_held() {
-            // The kernel had no room: it has as soon as it was entered, whether or not anything ends.
+            // The kernel had no room: it has as soon as it was entered, whether or not anything
+            // ends.
             until = until.min(now.plus_millis(HELD_WAIT_MS));
         }
         for due in [self.deadlines.next(), self.station.storage_due()].into_iter().flatten() {

@@ -81,8 +81,8 @@ fn a_body_under_way_goes_on_from_another_copy() {
     }
 }
 
-/// Goal: two hung devices of three hold none of the third's buffers, places and turns. Method: forty
-/// members ask the hung ones, and then one member asks the healthy one.
+/// Goal: two hung devices of three hold none of the third's buffers, places and turns. Method:
+/// forty members ask the hung ones, and then one member asks the healthy one.
 #[test]
 fn two_devices_that_hang_are_not_noticed_on_the_third() {
     let waits = |hung: bool| {

@@ -77,8 +77,8 @@ impl AeadKey {
         NonNull::new(context).map(|context| Self { context })
     }
 
-    /// Seals `clear`, and behind it `last` if there is one, into the start of `out`; answers how long
-    /// that is. `None`: `out` is too short by the tag, or the library refused.
+    /// Seals `clear`, and behind it `last` if there is one, into the start of `out`; answers how
+    /// long that is. `None`: `out` is too short by the tag, or the library refused.
     #[must_use]
     pub fn seal(
         &self,
@@ -123,10 +123,10 @@ impl AeadKey {
         let clear_max = sealed.len().checked_sub(TAG_BYTES)?;
         let mut clear_bytes = 0;
         let start = sealed.as_mut_ptr();
-        // SAFETY: needed to open without a copy. The context is live and only read. Input and output
-        // are the same slice, ours alone, which the library allows when both start at one address;
-        // it writes at most the length it is told. All other pointers are of live slices with their
-        // own lengths, only read, and nothing is kept after the call.
+        // SAFETY: needed to open without a copy. The context is live and only read. Input and
+        // output are the same slice, ours alone, which the library allows when both start at one
+        // address; it writes at most the length it is told. All other pointers are of live slices
+        // with their own lengths, only read, and nothing is kept after the call.
         let opened = unsafe {
             EVP_AEAD_CTX_open(
                 self.context.as_ptr(),

@@ -221,8 +221,8 @@ pub trait Kernel {
     /// How many buffers of each pool are out: metrics read it, and a drained server must show zero.
     fn buffers(&self) -> BufferLevels;
 
-    /// How many bytes of `piece`, from its first on, are in the page cache: what `Op::SendFile` could
-    /// send without a disk. 0 when that cannot be known.
+    /// How many bytes of `piece`, from its first on, are in the page cache: what `Op::SendFile`
+    /// could send without a disk. 0 when that cannot be known.
     fn resident(&mut self, file: FileId, piece: Piece) -> usize;
 
     /// What it has done so far.

@@ -30,8 +30,8 @@ struct Counts {
     recently_evicted: u64,
 }
 
-/// How many bytes from `at` on are in the page cache, at most `bytes`, cut to whole spans of 256 KiB
-/// when not all are.
+/// How many bytes from `at` on are in the page cache, at most `bytes`, cut to whole spans of 256
+/// KiB when not all are.
 ///
 /// # Errors
 /// The kernel has no cachestat, or forbids it for this file: it wants its owner, or one who may

@@ -240,8 +240,9 @@ impl RingKernel {
         }
     }
 
-    /// Whether an enter that waits for nothing would do anything: entries to take, or completions to
-    /// bring. A kernel that does not say so (no set-up with task work of its own) is always asked.
+    /// Whether an enter that waits for nothing would do anything: entries to take, or completions
+    /// to bring. A kernel that does not say so (no set-up with task work of its own) is always
+    /// asked.
     fn has_work(&mut self) -> bool {
         let says_so = self.says_so;
         let queue = self.ring.submission();

@@ -1,5 +1,6 @@
 //! Story: an ISP's announcements reach decisions through a real GoBGP router and BMP, change as
-//! the ISP changes them, outlive a lost session for a while, and are refused where they are not its own.
+//! the ISP changes them, outlive a lost session for a while, and are refused where they are not its
+//! own.
 
 mod bgp_lab;
 

@@ -72,7 +72,8 @@ fn serve(stream: TcpStream, title_status: u16, send: &Sender<Asked>) {
             format!("Content-Length: {}\r\n", answer.len())
         };
         let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{length}\r\n");
-        // Told before it is answered: the caller may be gone, and its asker looking, by the next line.
+        // Told before it is answered: the caller may be gone, and its asker looking, by the next
+        // line.
         send.send(Asked { line: line.trim().to_owned(), bearer, body }).unwrap();
         writer.write_all(head.as_bytes()).unwrap();
         writer.write_all(answer.as_bytes()).unwrap();

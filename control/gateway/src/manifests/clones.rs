@@ -1,5 +1,5 @@
-//! Pathway clones: how a player under way comes to stream from an appliance that its manifest did not
-//! name. Pure: ranks nothing; the order of pathways is the caller's.
+//! Pathway clones: how a player under way comes to stream from an appliance that its manifest did
+//! not name. Pure: ranks nothing; the order of pathways is the caller's.
 
 use control_types::ApplianceId;
 use control_types::limits::RANKED_MAX;

@@ -31,8 +31,8 @@ struct ExplainQuery {
     at: Option<u64>,
 }
 
-/// Why a member would be sent where: every appliance, with the rule that placed or excluded it. With
-/// `at`, the last recorded question like this one, decided again by what was known then.
+/// Why a member would be sent where: every appliance, with the rule that placed or excluded it.
+/// With `at`, the last recorded question like this one, decided again by what was known then.
 #[utoipa::path(get, path = "/v1/operator/steer/explain", tag = "operator",
     params(("ip" = String, Query), ("title" = TitleId, Query),
         ("at" = Option<u64>, Query, description = "milliseconds since 1970, UTC")),

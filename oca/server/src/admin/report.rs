@@ -247,8 +247,8 @@ impl Reporter {
     }
 }
 
-/// Within a tenth of `every` to both sides, so that a fleet that lost control together does not come
-/// back to it together for ever.
+/// Within a tenth of `every` to both sides, so that a fleet that lost control together does not
+/// come back to it together for ever.
 fn jittered(every: Duration) -> Duration {
     let random = (uuid::Uuid::new_v4().as_u128() >> 64) as u32 % 201;
     every * (900 + random) / 1_000

@@ -1,5 +1,5 @@
-//! The sections of a config about what may fail: how long disks may be silent, and where clients are
-//! sent then. Never asks a disk or a peer.
+//! The sections of a config about what may fail: how long disks may be silent, and where clients
+//! are sent then. Never asks a disk or a peer.
 //!
 //! ```toml
 //! [devices]

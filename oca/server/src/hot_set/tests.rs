@@ -152,7 +152,8 @@ fn trace(seed: u64) -> Vec<u32> {
 }
 
 /// Goal: admission is worth its code. Method: hit ratios of both on the same seeded traces, at a
-/// tenth of what is asked for; the sum over the seeds must be a good deal better, and no seed worse.
+/// tenth of what is asked for; the sum over the seeds must be a good deal better, and no seed
+/// worse.
 #[test]
 fn it_keeps_more_of_a_skewed_evening_than_lru() {
     let (mut ours, mut theirs, mut asked, mut back) = (0, 0, 0, 0);

@@ -1,5 +1,5 @@
-//! Plain files below a directory or several, for trying the server without objects, tickets or a fleet.
-//! Never follows a link out of the directory and never looks at the disk while answering.
+//! Plain files below a directory or several, for trying the server without objects, tickets or a
+//! fleet. Never follows a link out of the directory and never looks at the disk while answering.
 
 use std::collections::HashMap;
 use std::fs;

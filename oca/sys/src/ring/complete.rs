@@ -73,8 +73,8 @@ impl RingKernel {
         }
     }
 
-    /// Whether an operation found its socket switched to non-blocking by a sendfile that came between
-    /// its submission and the enter: it is tried again.
+    /// Whether an operation found its socket switched to non-blocking by a sendfile that came
+    /// between its submission and the enter: it is tried again.
     pub(super) fn meant_to_wait(&mut self, id: SocketId, result: i32) -> bool {
         result == -libc::EAGAIN
             && !self.ending
@@ -177,9 +177,10 @@ impl RingKernel {
 }
 
 impl OpenFile {
-    /// The file through the page cache, opened on first use: its inode is in memory because the file
-    /// is open, so this waits for no disk. It is told that reads are random, so that nothing comes
-    /// in that nobody asked for: a page that was never checked must not look like one that was.
+    /// The file through the page cache, opened on first use: its inode is in memory because the
+    /// file is open, so this waits for no disk. It is told that reads are random, so that nothing
+    /// comes in that nobody asked for: a page that was never checked must not look like one that
+    /// was.
     pub(super) fn cached(&mut self) -> io::Result<BorrowedFd<'_>> {
         if self.cached.is_none() {
             let again = File::open(format!("/proc/self/fd/{}", self.file.as_raw_fd()))?;

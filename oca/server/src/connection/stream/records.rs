@@ -304,8 +304,8 @@ impl Records {
         Some((sealed[at], &sealed[..at]))
     }
 
-    /// The peer seals with its next key from here on. A KeyUpdate that shares its record with more, or
-    /// is cut in two, is no honest peer's; nor are many without anything said between them.
+    /// The peer seals with its next key from here on. A KeyUpdate that shares its record with more,
+    /// or is cut in two, is no honest peer's; nor are many without anything said between them.
     fn follow_key_update(&mut self, asked: bool, record: usize) -> Opened {
         self.key_updates += 1;
         if self.key_updates > KEY_UPDATES_MAX {

@@ -1,5 +1,5 @@
-//! What goes wrong with devices and copies, and what follows from it. Never decides what a client is
-//! told: seats ask again, and `route` says whether a copy is left.
+//! What goes wrong with devices and copies, and what follows from it. Never decides what a client
+//! is told: seats ask again, and `route` says whether a copy is left.
 //!
 //! | what | consequence |
 //! |---|---|

@@ -38,7 +38,10 @@ class Viewing {
   note(response) {
     const url = new URL(response.url());
     if (process.env.NIGHTFILL_TRACE && url.pathname.endsWith("/steering")) {
-      response.text().then((text) => console.log(`${url.search} ${text}`), () => {});
+      response.text().then(
+        (text) => console.log(`${url.search} ${text}`),
+        () => {},
+      );
     }
     if (!url.pathname.endsWith(".mp4") || ![200, 206].includes(response.status())) return;
     const appliance = this.hosts[url.host];
@@ -70,7 +73,9 @@ class Viewing {
       return this.last && this.last.at > asked && is(this.last.appliance);
     }).catch(async (cause) => {
       const now = await this.readings();
-      throw new Error(`${cause.message}; came from ${this.path.join(" > ")}; ${JSON.stringify(now)}`);
+      throw new Error(
+        `${cause.message}; came from ${this.path.join(" > ")}; ${JSON.stringify(now)}`,
+      );
     });
     return { appliance: this.last.appliance, ms: Date.now() - asked };
   }
@@ -127,7 +132,9 @@ function teller() {
 async function main() {
   const { env } = process;
   if (!env.NIGHTFILL_PLAYS || !env.NIGHTFILL_HOSTS) {
-    console.error("players: set NIGHTFILL_PLAYS and NIGHTFILL_HOSTS; the head of the file says how");
+    console.error(
+      "players: set NIGHTFILL_PLAYS and NIGHTFILL_HOSTS; the head of the file says how",
+    );
     return EXIT.usage;
   }
   let hosts = JSON.parse(env.NIGHTFILL_HOSTS);
@@ -152,7 +159,8 @@ async function main() {
       await page.addScriptTag({ path: FILES[each.player] });
       const verdict = await play(page, each, hosts, tell);
       verdicts.push(verdict);
-      if (verdict.stalls) problems.push(`${each.player}: ${verdict.stalls} stalls, ${verdict.stall_ms} ms`);
+      if (verdict.stalls)
+        problems.push(`${each.player}: ${verdict.stalls} stalls, ${verdict.stall_ms} ms`);
       if (verdict.fatal.length) problems.push(`${each.player}: ${verdict.fatal[0]}`);
     } catch (cause) {
       problems.push(`${each.player}: ${cause.message}`);

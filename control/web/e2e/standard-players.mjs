@@ -41,7 +41,12 @@ export async function start({ player, url, bufferSeconds }) {
   if (player === "hls") {
     const none = { maxNumRetry: 0, retryDelayMs: 0, maxRetryDelayMs: 0 };
     const impatient = (load) => ({
-      default: { maxTimeToFirstByteMs: 2000, maxLoadTimeMs: load, timeoutRetry: none, errorRetry: none },
+      default: {
+        maxTimeToFirstByteMs: 2000,
+        maxLoadTimeMs: load,
+        timeoutRetry: none,
+        errorRetry: none,
+      },
     });
     const hls = new window.Hls({
       maxBufferLength: bufferSeconds,

@@ -238,7 +238,7 @@ fn decode_prefixes(value: Value) -> Option<Vec<String>> {
 fn decode_methods(value: Value) -> Option<()> {
     let methods = value.into_array().ok()?;
     let has = |wanted: &&str| methods.iter().any(|method| method.as_text() == Some(*wanted));
-    METHODS.iter().all(|wanted| has(&wanted)).then_some(())
+    METHODS.iter().all(has).then_some(())
 }
 
 /// `{type, expadd, deadline}`, in any order; a deadline may be absent and is a minute then. What a

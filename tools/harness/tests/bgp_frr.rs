@@ -1,6 +1,7 @@
 //! Story: the same announcements through a real FRR router, which writes BMP in its own way: the
 //! same routes, the same lengths, and a flap that loses nothing.
 
+#[allow(dead_code, reason = "the story of the other router uses all of it")]
 mod bgp_lab;
 
 use bgp_lab::{BgpLab, RouterKind, missing};

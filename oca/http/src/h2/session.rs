@@ -6,8 +6,7 @@
 //! * frames that we owe (acknowledgements, resets) are at most [`CONTROL_BYTES_MAX`]: a peer that
 //!   asks and does not read is let go;
 //! * streams that end without an answer may outnumber answers by [`RESETS_MAX`];
-//! * at most [`IDLE_FRAMES_MAX`] frames in a row that neither ask for anything nor follow an
-//! answer.
+//! * at most [`IDLE_FRAMES_MAX`] frames in a row that neither ask nor follow an answer.
 //!
 //! Priorities are read and ignored (section 5.3.2 took them back); bodies are read and thrown away.
 

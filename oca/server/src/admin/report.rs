@@ -241,7 +241,6 @@ impl Reporter {
                 next_report_ms: next_report_ms(self.fleet.every),
                 machine: Some(machine),
                 revoked_digest: Some(admin.gate.revoked_digest()),
-                ..ReportDetail::default()
             },
         }
     }

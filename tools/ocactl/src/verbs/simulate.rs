@@ -123,7 +123,7 @@ pub fn run(line: &Simulate) -> Result<Shown, Failure> {
     })
     .map_err(|error| trace_wrong(&error))?;
     let told = |progress: Progress| {
-        if (progress.day + 1) % 7 == 0 {
+        if (progress.day + 1).is_multiple_of(7) {
             let (word, day, days) = (progress.policy.word(), progress.day + 1, progress.days);
             eprintln!("{word}: day {day} of {days}");
         }

@@ -6,8 +6,8 @@
 //! worth by orders of magnitude. All estimates are in *plays*: bytes over what one play takes.
 //!
 //! ```text
-//! y(site, title, day)   plays of the day ÷ weekday(site) ÷ launch curve(age)           week.rs, launch.rs
-//! x(site, title)        y smoothed over days, damped bounded trend                     level.rs
+//! y(site, title, day)   plays of the day ÷ weekday(site) ÷ launch curve(age)  week.rs, launch.rs
+//! x(site, title)        y smoothed over days, damped bounded trend            level.rs
 //! X(title)              the same over all sites together
 //! M(title)   = (κ + E·X) ÷ (κ ÷ m(genre) + E)      m: what launches of the genre came to
 //! m(site)    = M · share of the genre's plays that are this site's

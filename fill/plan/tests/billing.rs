@@ -109,7 +109,7 @@ proptest! {
     }
 
     #[test]
-    fn a_finished_month_has_no_room_to_ask_for(measured in prop::collection::vec(0_u64..99, 0..99)) {
+    fn a_finished_month_has_no_room(measured in prop::collection::vec(0_u64..99, 0..99)) {
         let month = Month { measured: &measured, ahead: &[], percentile: 0.95 };
         prop_assert!(month.room_bps().is_empty());
         prop_assert_eq!(month.level_bps(), billed_bps(&measured, 0.95));

@@ -106,7 +106,8 @@ proptest! {
         let mut more = seats.clone();
         more.push(extra);
         let large = place(&library, &candidates, &more, &knobs);
-        let was_on = |object: u32| small.iter().position(|shelf| shelf.iter().any(|s| s.object == object));
+        let holds = |shelf: &Shelf, object: u32| shelf.iter().any(|spot| spot.object == object);
+        let was_on = |object: u32| small.iter().position(|shelf| holds(shelf, object));
         let moved = large.iter().enumerate().flat_map(|(at, shelf)| {
             let elsewhere = move |object: &u32| was_on(*object).is_some_and(|was| was != at);
             shelf.iter().map(|spot| spot.object).filter(elsewhere)

@@ -1,20 +1,23 @@
 //! A trace made from a seed: who would press play on what, where and when. Every parameter says
 //! where its default comes from; none is fitted to what a policy does with it.
 //!
-//! | what | default | from |
-//! |---|---|---|
-//! | popularity of old titles | Zipf, exponent 0.84 | MovieLens ml-latest-small, least squares over ranks 10 to 3000 of ratings a title |
-//! | drift | a step of 3 % a day in the logarithm | titles keep their rank for weeks, not for years |
-//! | launches | 20 a week, Thursday and Friday, 08:00 | a large service's weekly slate, for 4,000 titles |
-//! | launch strength | drawn as an old title's, times 2 | a slate is chosen to be watched |
-//! | launch boost | 6 at first, halving in 2 to 10 days, lognormal 0.5 | half of a launch's month falls in its first week or so |
-//! | taste of a region | lognormal 0.35 by genre, 0.35 by title | as genres differ between countries' top tens |
-//! | length | 70 % episodes of 42 min, 30 % films of 105 min, lognormal 0.2 | usual catalogs |
-//! | ladder | 0.4, 1, 2.5, 5, 12 Mbit/s, audio counted in | usual ladders up to 2160 lines |
-//! | rung of a play | 5, 10, 20, 45, 20 %, tilted by title | screens: half televisions, a fifth of all in 4K |
-//! | watched | 25 % leave at 2 to 20 %, the others stay 70 to 100 % | usual abandonment |
-//! | day | lowest at 05:00, highest at 21:00, eight to one | residential evening peak |
-//! | week | Mon to Thu 0.94, Fri 1, Sat 1.13, Sun 1.11 | the same |
+//! * popularity of old titles: Zipf, exponent 0.84 (MovieLens ml-latest-small, least squares over
+//!   ranks 10 to 3000 of ratings a title).
+//! * drift: a step of 3 % a day in the logarithm (titles keep their rank for weeks, not for years).
+//! * launches: 20 a week, Thursday and Friday, 08:00 (a large service's weekly slate, for 4,000
+//!   titles).
+//! * launch strength: drawn as an old title's, times 2 (a slate is chosen to be watched).
+//! * launch boost: 6 at first, halving in 2 to 10 days, lognormal 0.5 (half of a launch's month
+//!   falls in its first week or so).
+//! * taste of a region: lognormal 0.35 by genre, 0.35 by title (as genres differ between countries'
+//!   top tens).
+//! * length: 70 % episodes of 42 min, 30 % films of 105 min, lognormal 0.2 (usual catalogs).
+//! * ladder: 0.4, 1, 2.5, 5, 12 Mbit/s, audio counted in (usual ladders up to 2160 lines).
+//! * rung of a play: 5, 10, 20, 45, 20 %, tilted by title (screens: half televisions, a fifth of
+//!   all in 4K).
+//! * watched: 25 % leave at 2 to 20 %, the others stay 70 to 100 % (usual abandonment).
+//! * day: lowest at 05:00, highest at 21:00, eight to one (residential evening peak).
+//! * week: Mon to Thu 0.94, Fri 1, Sat 1.13, Sun 1.11 (the same).
 
 use crate::chance::Chance;
 use crate::error::SimulateError;

@@ -69,7 +69,9 @@ fn judge(found: &Metadata) -> Vec<String> {
             let enters = edge.path.as_ref().is_some_and(|path| path.contains("/control/"));
             if enters && !in_control && !CONTROL_OPEN.contains(&to.as_str()) {
                 let open = CONTROL_OPEN.join(", ");
-                offences.push(format!("{name} -> {to}: outside control/ and bench/ only {open} may be used"));
+                offences.push(format!(
+                    "{name} -> {to}: outside control/ and bench/ only {open} may be used"
+                ));
             }
         }
     }

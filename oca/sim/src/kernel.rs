@@ -6,8 +6,8 @@ use std::io;
 use std::rc::Rc;
 
 use oca_sys::{
-    Buffer, BufferLevels, Completion, Event, FileId, Head, Kernel, Nanos, Op, Piece, SocketId,
-    Tallies, Token,
+    Buffer, BufferLevels, Completion, Event, FileId, Head, Kernel, Nanos, Op, Piece, SendKeys,
+    SocketId, Tallies, Token,
 };
 
 use crate::network::{End, Receiving, Sending, Sent};
@@ -67,6 +67,11 @@ impl Kernel for SimKernel {
 
     fn send_buffer(&mut self) -> Option<Buffer> {
         self.world.borrow().send_pool.take()
+    }
+
+    fn seal_from_here(&mut self, _: SocketId, _: &SendKeys<'_>) -> io::Result<()> {
+        let why = "the simulated kernel seals nothing: its clients read what the server sealed";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
     }
 
     fn buffers(&self) -> BufferLevels {
@@ -138,6 +143,9 @@ fn begin(world: &mut World, token: Token, op: Op) {
         }
         Op::SendFile { socket, head, file, piece, .. } => {
             begin_send_file(world, token, socket, head, (file.0, piece));
+        }
+        Op::SendRecord { socket, .. } => {
+            unreachable!("no socket has keys, and the server sent a record on {socket:?}")
         }
         Op::Shutdown { socket } => {
             let Some(wire) = world.socket(socket) else {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::buffer::{Buffer, PoolLevel};
+use crate::ktls::SendKeys;
 
 /// Given at `submit`, handed back by the completion. The server packs a slot and a generation in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,6 +66,9 @@ pub enum Op {
     /// Send `head`, if there is one, and then bytes of a file straight from the page cache. May be
     /// short, and ends where the page cache does: it never waits for a disk.
     SendFile { socket: SocketId, head: Option<Head>, file: FileId, piece: Piece, more: bool },
+    /// Send `range` of `from` as one TLS record of type `kind`, on a socket that the kernel seals for
+    /// (`Kernel::seal_from_here`). All of it or nothing, behind everything sent before.
+    SendRecord { socket: SocketId, kind: u8, from: Rc<Buffer>, range: Range<usize> },
     /// End the sending side (FIN), after all sends completed.
     Shutdown { socket: SocketId },
     /// Give the socket up. Its other operations complete first, with an error if they must.
@@ -115,7 +119,7 @@ pub struct Completion {
     pub event: Event,
 }
 
-/// How an operation ended: a closed set, one arm per `Op` and one for `Waker::wake`.
+/// How an operation ended: a closed set of arms for each `Op` and one for `Waker::wake`.
 #[derive(Debug)]
 pub enum Event {
     /// A connection came in.
@@ -217,6 +221,14 @@ pub trait Kernel {
         let _ = (socket, bytes_per_second);
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    /// From here on the kernel seals what is sent on `socket`, as TLS records with `keys`. No send may
+    /// be under way. At once, without a completion; what is received stays as it comes.
+    ///
+    /// # Errors
+    /// This kernel cannot, or not with this cipher, or the socket is gone or going: it is as it was,
+    /// and whoever sends seals by himself.
+    fn seal_from_here(&mut self, socket: SocketId, keys: &SendKeys<'_>) -> io::Result<()>;
 
     /// How many buffers of each pool are out: metrics read it, and a drained server must show zero.
     fn buffers(&self) -> BufferLevels;

@@ -6,6 +6,7 @@ pub mod buffer;
 pub mod config;
 pub mod handover;
 pub mod kernel;
+mod ktls;
 pub mod machine;
 pub mod probe;
 mod residency;
@@ -19,6 +20,7 @@ pub use kernel::{
     Accepted, Access, BufferLevels, Completion, Event, FileId, Head, Kernel, ListenerId, Nanos, Op,
     Piece, SocketId, Tallies, Token, Waker,
 };
+pub use ktls::{SendKeys, TlsVersion, kernel_seals};
 pub use machine::{free_bytes, pin_to_core, raise_memlock, raise_open_files};
 pub use probe::{Probe, probe};
 pub use residency::residency_known;

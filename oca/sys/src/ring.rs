@@ -17,6 +17,7 @@ mod pace;
 mod pending;
 mod read_many;
 mod send_file;
+mod send_record;
 mod setup;
 mod start;
 mod table;
@@ -25,7 +26,7 @@ mod waker;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use io_uring::{IoUring, opcode, squeue, types};
@@ -35,6 +36,7 @@ use crate::config::KernelConfig;
 use crate::kernel::{
     BufferLevels, Completion, Event, FileId, Kernel, Nanos, Op, Piece, SocketId, Tallies, Token,
 };
+use crate::ktls::{self, SendKeys};
 use crate::residency::resident_bytes;
 use accept::Listener;
 use lend::Lent;
@@ -323,6 +325,10 @@ impl Kernel for RingKernel {
 
     fn pace(&mut self, socket: SocketId, bytes_per_second: Option<u64>) -> io::Result<()> {
         self.set_pace(socket, bytes_per_second)
+    }
+
+    fn seal_from_here(&mut self, socket: SocketId, keys: &SendKeys<'_>) -> io::Result<()> {
+        ktls::seal_from_here(self.usable(socket)?.stream.as_fd(), keys)
     }
 
     fn buffers(&self) -> BufferLevels {

@@ -51,6 +51,7 @@ impl RingKernel {
                 self.leave_socket(socket);
             }
             Work::SendFile(send) => self.room_for_file(token, *send, result),
+            Work::SendRecord(send) => self.room_for_record(token, *send, result),
             Work::Shutdown { socket } => {
                 self.ready(token, Event::ShutDown(outcome(result).map(drop)));
                 self.leave_socket(socket);

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::read_many::ManyUnread;
 use super::send_file::FileSend;
+use super::send_record::RecordSend;
 use super::table::Table;
 use crate::buffer::Buffer;
 use crate::kernel::{Access, FileId, SocketId, Token};
@@ -23,6 +24,8 @@ pub(super) enum Work {
     Send { socket: SocketId, from: Rc<Buffer> },
     /// The kernel says when the socket has room; the sending is ours.
     SendFile(Box<FileSend>),
+    /// The same, for a record that is not content.
+    SendRecord(Box<RecordSend>),
     /// The kernel touches nothing of ours.
     Shutdown { socket: SocketId },
     /// Waits for the socket's other operations, then closes it.

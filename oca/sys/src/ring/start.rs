@@ -13,6 +13,7 @@ use io_uring::{opcode, squeue, types};
 
 use super::pending::Work;
 use super::send_file::FileSend;
+use super::send_record::RecordSend;
 use super::{RingKernel, Socket, UNATTENDED};
 use crate::buffer::{BUFFER_ALIGN_BYTES, Buffer};
 use crate::kernel::{Access, Event, FileId, Op, SocketId, Token};
@@ -30,6 +31,9 @@ impl RingKernel {
             }
             Op::SendFile { socket, head, file, piece, more } => {
                 self.start_send_file(token, FileSend { socket, head, file, piece, more });
+            }
+            Op::SendRecord { socket, kind, from, range } => {
+                self.start_send_record(token, RecordSend { socket, kind, from, range });
             }
             Op::Shutdown { socket } => self.start_shutdown(token, socket),
             Op::CloseSocket { socket } => self.start_close_socket(token, socket),

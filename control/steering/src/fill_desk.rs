@@ -266,6 +266,7 @@ impl FillDesk {
             objects,
             appliances: steering.fill_appliances(now),
             windows: self.windows_ahead(now, |_| true),
+            history: Vec::new(),
         }
     }
 }

@@ -83,6 +83,35 @@ pub struct FillState {
     pub appliances: Vec<FillAppliance>,
     /// Windows not yet over.
     pub windows: Vec<Window>,
+    /// What was watched of each published title, day by day; empty from a control that keeps none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<TitleHistory>,
+}
+
+/// What was watched of one title on the days that control remembers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TitleHistory {
+    /// Which.
+    pub title: TitleId,
+    /// When members could first see it.
+    pub published_at: UnixMillis,
+    /// One entry for each day, site and picture height that had any; in no order.
+    pub watched: Vec<WatchedDay>,
+}
+
+/// Bytes of one title watched at one site, at one picture height, on one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WatchedDay {
+    /// Days since 1970-01-01, in UTC.
+    pub day: u32,
+    /// Whose members watched.
+    pub site: SiteId,
+    /// Height of the picture, pixels; 0 when the player did not say.
+    pub height: u32,
+    /// Bytes.
+    pub bytes: u64,
 }
 
 /// One object of a published title.
@@ -95,6 +124,9 @@ pub struct PlaceableObject {
     pub bytes: u64,
     /// Whose.
     pub title: TitleId,
+    /// Height of its picture, pixels; absent for what goes with every rung.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub height: Option<u32>,
     /// Bytes expected to be asked of it tomorrow, by site (regional taste); a site not listed
     /// expects `demand_bytes_elsewhere`.
     pub demand_bytes: Vec<SiteDemand>,

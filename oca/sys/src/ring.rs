@@ -26,6 +26,7 @@ mod waker;
 use std::collections::VecDeque;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,7 +38,6 @@ use crate::kernel::{
     BufferLevels, Completion, Event, FileId, Kernel, Nanos, Op, Piece, SocketId, Tallies, Token,
 };
 use crate::ktls::{self, SendKeys};
-use crate::residency::resident_bytes;
 use accept::Listener;
 use lend::Lent;
 use pending::{Pending, Work};
@@ -84,6 +84,8 @@ pub struct RingKernel {
     report: RingReport,
     /// The ring flags that it has task work to do.
     says_so: bool,
+    /// Its receives and sends do not wait on sockets that are switched to non-blocking.
+    minds_non_blocking: bool,
     tallies: Tallies,
     waker: RingWaker,
     /// The moment that `Nanos(0)` means.
@@ -116,6 +118,8 @@ struct OpenFile {
     direct: bool,
     /// The same file through the page cache, once that was asked for.
     cached: Option<OwnedFd>,
+    /// Bytes last found in the page cache, and when that was asked.
+    resident_run: Option<(Range<u64>, Nanos)>,
     /// Reads the kernel has on it, and sends from it.
     under_way: u32,
     /// The close that waits, as a key into `pending`.
@@ -160,6 +164,7 @@ impl RingKernel {
             lent,
             fixed_reads,
             says_so: setup != "plain",
+            minds_non_blocking: false,
             report,
             tallies: Tallies::default(),
             waker: waker.clone(),
@@ -339,8 +344,9 @@ impl Kernel for RingKernel {
     }
 
     fn resident(&mut self, file: FileId, piece: Piece) -> usize {
-        let Some(Ok(cached)) = self.files.get_mut(file.0).map(OpenFile::cached) else { return 0 };
-        resident_bytes(cached, piece.at, piece.bytes).unwrap_or(0)
+        let now = self.now;
+        let Some(file) = self.files.get_mut(file.0) else { return 0 };
+        file.resident(piece, now).unwrap_or(0)
     }
 
     fn tallies(&self) -> Tallies {

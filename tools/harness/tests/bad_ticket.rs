@@ -1,4 +1,4 @@
-//! Story: tickets that are absent, forged, expired or for another title open nothing.
+//! Story: tickets that are absent, forged, expired, taken back or for another title open nothing.
 //! Each refusal says its word; a good ticket beside them still works.
 
 use std::time::Duration;
@@ -45,6 +45,16 @@ async fn only_a_good_ticket_opens_a_title() -> Result<(), Trouble> {
     })
     .await?;
     assert_eq!(status(&format!("/t/{good}")).await?, 200, "the good one still works");
+
+    // What `ticket issue` made has one subject; the appliance hears of it with its next report.
+    world.ocactl(&["ticket", "revoke", "operator"])?;
+    eventually("a ticket that was taken back is refused", Duration::from_secs(20), async || {
+        match status(&format!("/t/{good}")).await? {
+            403 => Ok(()),
+            status => Err(Trouble(format!("still {status}"))),
+        }
+    })
+    .await?;
 
     let borrowed = format!("/t/{other}/v/lighthouse/{object}.mp4");
     let status = world.get_path(&world.origin, &borrowed).await?;

@@ -119,6 +119,17 @@ export interface PlayEvent {
   bytes: number;
   stall_ms: number;
   detail: string;
+  /** For `error`: what `appliance` did wrong. */
+  trouble?: PlayTrouble;
+  /** Longest time to `appliance`'s first byte since the last event. */
+  first_byte_ms?: number;
+}
+
+export type TroubleKind = "refused" | "timeout" | "not_found" | "failed" | "corrupt";
+
+export interface PlayTrouble {
+  kind: TroubleKind;
+  object: string | null;
 }
 
 export type Role = "edge" | "tier" | "origin";

@@ -11,11 +11,48 @@ import {
   PENALTY_MS,
   START_BPS_MAX,
 } from "./engine";
+import type { Failure } from "./troubles";
+
+interface SegmentRequest {
+  url?: string;
+  serviceLocation?: string | null;
+  bytesLoaded?: number;
+  startDate?: Date | null;
+  firstByteDate?: Date | null;
+  endDate?: Date | null;
+}
 
 interface SegmentLoaded {
-  request?: { serviceLocation?: string; bytesLoaded?: number; bytesTotal?: number };
+  request?: SegmentRequest;
   response?: ArrayBuffer;
   mediaType?: string;
+}
+
+interface PlayerError {
+  message?: string;
+  code?: number;
+  data?: { request?: SegmentRequest; response?: { status?: number } } | null;
+}
+
+/** Milliseconds between two moments of one request; `null` unless both are known. */
+function between(from: Date | null | undefined, to: Date | null | undefined): number | null {
+  return from && to ? to.getTime() - from.getTime() : null;
+}
+
+/** dash.js takes the start for the first byte of what came in one piece; then its end is as good. */
+function firstByteMs(request: SegmentRequest): number | null {
+  const ms = between(request.startDate, request.firstByteDate);
+  return ms === null || ms > 0 ? ms : between(request.startDate, request.endDate);
+}
+
+/** dash.js tells a silence from a refusal only by how long it lasted. */
+function failureOf(error: PlayerError): Failure | null {
+  const request = error.data?.request;
+  const status = error.data?.response?.status;
+  if (!request?.url || status === undefined) return null;
+  const lasted = between(request.startDate, request.endDate) ?? 0;
+  const timedOut = status === 0 && lasted >= FIRST_BYTE_MS_MAX;
+  return { appliance: request.serviceLocation ?? null, url: request.url, status, timedOut };
 }
 
 export class DashEngine implements Engine {
@@ -106,17 +143,24 @@ export class DashEngine implements Engine {
       // Index requests answer neither bytes nor a count that is a number.
       if (!bytes || !Number.isSafeInteger(bytes)) return;
       const kind = event.mediaType === "audio" ? "audio" : "video";
-      signals.fetched(event.request?.serviceLocation ?? null, bytes, kind);
+      const request = event.request ?? {};
+      signals.fetched({
+        appliance: request.serviceLocation ?? null,
+        url: request.url ?? "",
+        bytes,
+        kind,
+        firstByteMs: firstByteMs(request),
+      });
     });
     player.on(names.STREAM_INITIALIZED, () => {
       signals.ladder(
         this.representations().map((each) => ({ height: each.height, bps: each.bandwidth })),
       );
     });
-    player.on(names.ERROR, (event: { error?: { message?: string; code?: number } | string }) => {
-      const error = event.error;
-      const detail = typeof error === "string" ? error : `${error?.code}: ${error?.message}`;
-      signals.exhausted(detail.slice(0, 200));
+    player.on(names.ERROR, (event: { error?: PlayerError | string }) => {
+      const { error } = event;
+      if (typeof error === "string") return signals.exhausted(error, null);
+      signals.exhausted(`${error?.code}: ${error?.message}`, error ? failureOf(error) : null);
     });
   }
 }

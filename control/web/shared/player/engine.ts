@@ -1,6 +1,8 @@
 // What a playback engine is to the rest of the player: hls.js and dash.js behind one small surface.
 // Not a player: it fetches and appends; pressing, measuring and reporting live elsewhere.
 
+import type { Failure } from "./troubles";
+
 /** One quality a member may pick. */
 export interface Rung {
   /** Pixels. */
@@ -9,16 +11,27 @@ export interface Rung {
   bps: number;
 }
 
+/** One piece of media as it came in. */
+export interface Fetched {
+  /** Pathway it came from; `null` when the engine does not know. */
+  appliance: string | null;
+  url: string;
+  bytes: number;
+  kind: "video" | "audio";
+  /** From the request to its first byte; `null` when not measured. */
+  firstByteMs: number | null;
+}
+
 /** What an engine tells, as it happens. */
 export interface EngineSignals {
-  /** Media arrived: `appliance` is the pathway it came from. */
-  fetched(appliance: string | null, bytes: number, kind: "video" | "audio"): void;
+  /** Media arrived. */
+  fetched(media: Fetched): void;
   /** The ladder is known, or changed. */
   ladder(rungs: Rung[]): void;
-  /** Something failed that the engine is dealing with itself. */
-  troubled(detail: string): void;
+  /** Something failed that the engine is dealing with itself; `failure` when it was a request. */
+  troubled(detail: string, failure: Failure | null): void;
   /** Every pathway failed or the engine gave up; it needs `reload`. */
-  exhausted(detail: string): void;
+  exhausted(detail: string, failure: Failure | null): void;
 }
 
 export interface Engine {

@@ -26,6 +26,7 @@ import {
   startingRung,
 } from "./engine";
 import { Pathways } from "./pathways";
+import type { Failure } from "./troubles";
 
 // Values of hls.js's NetworkErrorAction and ErrorActionFlags, which it declares as const enums.
 const SEND_TO_PENALTY_BOX = 2;
@@ -40,6 +41,12 @@ const HOST_FAILURES = new Set<string>([
   ErrorDetails.LEVEL_LOAD_ERROR,
   ErrorDetails.LEVEL_LOAD_TIMEOUT,
   ErrorDetails.AUDIO_TRACK_LOAD_ERROR,
+  ErrorDetails.AUDIO_TRACK_LOAD_TIMEOUT,
+]);
+
+const TIMEOUTS = new Set<string>([
+  ErrorDetails.FRAG_LOAD_TIMEOUT,
+  ErrorDetails.LEVEL_LOAD_TIMEOUT,
   ErrorDetails.AUDIO_TRACK_LOAD_TIMEOUT,
 ]);
 
@@ -206,28 +213,48 @@ export class HlsEngine implements Engine {
       signals.ladder(rungsOf(manifest.levels));
     });
     hls.on(Events.LEVELS_UPDATED, (_event, { levels }) => {
+      // Pathways that steering cloned are not in the manifest.
+      for (const level of levels) this.pathways.learn(level.pathwayId, level.uri);
       signals.ladder(rungsOf(levels));
       if (this.pinned !== null) this.choose(this.pinned);
     });
     hls.on(Events.FRAG_LOADED, (_event, { frag }) => {
       const appliance = this.pathways.of(frag.url);
       if (appliance) this.pathways.recover(appliance);
-      signals.fetched(appliance, frag.stats.loaded, frag.type === "audio" ? "audio" : "video");
+      const { loaded, loading } = frag.stats;
+      signals.fetched({
+        appliance,
+        url: frag.url,
+        bytes: loaded,
+        kind: frag.type === "audio" ? "audio" : "video",
+        firstByteMs: loading.first > 0 ? loading.first - loading.start : null,
+      });
     });
     hls.on(Events.ERROR, (_event, failure) => this.onFailure(failure));
   }
 
   private onFailure(failure: ErrorData): void {
-    const detail = `${failure.details}: ${failure.error?.message ?? ""}`.slice(0, 200);
+    const detail = `${failure.details}: ${failure.error?.message ?? ""}`;
+    const request = this.requestOf(failure);
     if (!failure.fatal) {
-      if (HOST_FAILURES.has(failure.details)) this.signals.troubled(detail);
+      if (HOST_FAILURES.has(failure.details)) this.signals.troubled(detail, request);
       return;
     }
     if (failure.type === "mediaError") {
-      this.signals.troubled(detail);
+      this.signals.troubled(detail, null);
       this.hls.recoverMediaError();
       return;
     }
-    this.signals.exhausted(detail);
+    this.signals.exhausted(detail, request);
+  }
+
+  /** The request that failed, if it was one for a playlist or for media. */
+  private requestOf(failure: ErrorData): Failure | null {
+    if (!HOST_FAILURES.has(failure.details)) return null;
+    const url = failure.frag?.url ?? failure.context?.url ?? failure.url;
+    const timedOut = TIMEOUTS.has(failure.details);
+    const status = failure.response?.code ?? (timedOut ? 0 : undefined);
+    if (url === undefined || status === undefined) return null;
+    return { appliance: this.pathways.of(url), url, status, timedOut };
   }
 }

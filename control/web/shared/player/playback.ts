@@ -5,46 +5,13 @@
 //        \________________________________________________-> failed
 
 import type { PlayAnswer, PlayEvent, PlayEventKind } from "../api/types";
-import type { Engine, EngineName, EngineSignals, Rung } from "./engine";
+import type { Engine, EngineName, EngineSignals, Fetched, Rung } from "./engine";
+import { Pathways } from "./pathways";
 import { loadDash, loadHls, type Press } from "./press";
+import { newReadings, type PlaybackState, type Readings } from "./readings";
 import { Reporter } from "./reporter";
 import { StallMeter } from "./stall-meter";
-
-export type PlaybackState =
-  | "idle"
-  | "starting"
-  | "playing"
-  | "paused"
-  | "seeking"
-  | "stalled"
-  | "ended"
-  | "failed";
-
-/** What tests read as `window.__nightfill`, and what the stats overlay shows. */
-export interface Readings {
-  state: PlaybackState;
-  engine: EngineName;
-  startupMs: number | null;
-  stalls: number;
-  stallMs: number;
-  watchedMs: number;
-  appliance: string | null;
-  switches: number;
-  bytesByAppliance: Record<string, number>;
-  positionMs: number;
-  durationMs: number;
-  bufferMs: number;
-  height: number;
-  droppedFrames: number;
-  /** Newest trouble the engine dealt with itself; empty when there was none. */
-  trouble: string;
-}
-
-declare global {
-  interface Window {
-    __nightfill?: Readings;
-  }
-}
+import { type Failure, FirstBytes, plainDetail, type Told, Troubles, troubleOf } from "./troubles";
 
 const TICK_MS = 100;
 /** With less than this ahead there is nothing left to save by waiting. */
@@ -69,6 +36,10 @@ export class Playback {
   private readonly press: Press;
   private readonly changed: () => void;
   private readonly meter = new StallMeter();
+  private readonly troubles = new Troubles();
+  private readonly firstBytes = new FirstBytes();
+  /** Where the answer to the press said its appliances are. */
+  private readonly offered = new Pathways();
   private readonly unlisten = new AbortController();
   private engine: Engine | null = null;
   private answer: PlayAnswer | null = null;
@@ -90,23 +61,7 @@ export class Playback {
     this.video = video;
     this.press = press;
     this.changed = changed;
-    this.readings = {
-      state: "starting",
-      engine,
-      startupMs: null,
-      stalls: 0,
-      stallMs: 0,
-      watchedMs: 0,
-      appliance: null,
-      switches: 0,
-      bytesByAppliance: {},
-      positionMs: 0,
-      durationMs: 0,
-      bufferMs: 0,
-      height: 0,
-      droppedFrames: 0,
-      trouble: "",
-    };
+    this.readings = newReadings(engine);
     window.__nightfill = this.readings;
     this.listen();
     this.timer = window.setInterval(() => this.tick(), TICK_MS);
@@ -176,6 +131,7 @@ export class Playback {
       const answer = await this.press.answer;
       if (this.closed) return;
       this.answer = answer;
+      for (const each of answer.ranked) this.offered.learn(each.appliance, each.base_url);
       this.reporter = new Reporter(answer.play);
       this.readings.durationMs = answer.duration_ms;
       const start = this.press.fromStart ? 0 : answer.resume_ms;
@@ -197,30 +153,46 @@ export class Playback {
 
   private signals(): EngineSignals {
     return {
-      fetched: (appliance, bytes, kind) => this.onFetched(appliance, bytes, kind),
+      fetched: (media) => this.onFetched(media),
       ladder: (rungs) => {
         const byHeight = new Map<number, Rung>();
         for (const rung of rungs) byHeight.set(rung.height, rung);
         this.rungs = [...byHeight.values()].sort((a, b) => b.height - a.height);
         this.changed();
       },
-      troubled: (detail) => {
-        this.readings.trouble = detail;
-        this.tell("error", detail);
-      },
-      exhausted: (detail) => {
-        this.readings.trouble = detail;
+      troubled: (detail, failure) => this.onTrouble(detail, failure),
+      exhausted: (detail, failure) => {
         this.exhaustedAt ??= performance.now();
-        this.tell("error", detail);
+        this.onTrouble(detail, failure);
       },
     };
   }
 
-  private onFetched(appliance: string | null, bytes: number, kind: "video" | "audio"): void {
+  private onTrouble(words: string, failure: Failure | null): void {
+    const detail = plainDetail(words);
+    this.readings.trouble = detail;
+    const trouble = failure && troubleOf(failure);
+    const appliance = failure && this.applianceOf(failure);
+    // Without a line of its own the member has nothing to hold against anybody.
+    if (!trouble || !appliance || !navigator.onLine) return this.tell("error", detail);
+    const now = performance.now();
+    if (!this.troubles.note({ appliance, trouble, detail }, now)) return;
+    this.tellTroubles(this.troubles.takeDue(now));
+  }
+
+  private applianceOf({ appliance, url }: { appliance: string | null; url: string }) {
+    const named = appliance ?? this.offered.of(url);
+    return named && SLUG.test(named) ? named : null;
+  }
+
+  private onFetched(media: Fetched): void {
     const { readings } = this;
+    const { bytes, kind } = media;
+    const appliance = this.applianceOf(media);
     this.exhaustedAt = null;
     this.unreportedBytes += bytes;
-    if (!appliance || !SLUG.test(appliance)) return;
+    if (!appliance) return;
+    this.firstBytes.note(appliance, media.firstByteMs);
     readings.bytesByAppliance[appliance] = (readings.bytesByAppliance[appliance] ?? 0) + bytes;
     if (appliance === readings.appliance) return;
     // Sound may lag a pathway behind the picture for one segment; that is not a switch back.
@@ -280,6 +252,7 @@ export class Playback {
     const now = performance.now();
     const due = this.answer?.report_ms ?? Number.POSITIVE_INFINITY;
     if (this.firstFrame && now - this.reportedAt >= due) this.tell("heartbeat");
+    this.tellTroubles(this.troubles.takeDue(now));
     if (this.exhaustedAt !== null) this.rescue(now, this.exhaustedAt);
     // Measured ten times a second, drawn three times: software decoding needs the rest.
     this.ticks += 1;
@@ -352,33 +325,55 @@ export class Playback {
   }
 
   private event(kind: PlayEventKind, detail: string): PlayEvent {
-    const { readings } = this;
+    const { appliance } = this.readings;
     const bytes = this.unreportedBytes;
     this.unreportedBytes = 0;
+    const measured = this.firstBytes.take(appliance);
+    const event = { ...this.stateAs(kind), appliance, bytes, detail };
+    return measured === undefined ? event : { ...event, first_byte_ms: measured };
+  }
+
+  /** Says whom the trouble was with; bytes and times stay for the event of who brought them. */
+  private troubleEvent({ appliance, trouble, detail }: Told): PlayEvent {
+    return { ...this.stateAs("error"), appliance, detail, trouble };
+  }
+
+  private stateAs(kind: PlayEventKind): PlayEvent {
+    const { readings } = this;
     return {
       kind,
       position_ms: Math.max(0, Math.round(this.positionNow())),
       since_press_ms: Math.max(0, Math.round(performance.now() - this.press.at)),
-      appliance: readings.appliance,
+      appliance: null,
       height: this.firstFrame ? readings.height : 0,
       buffer_ms: Math.max(0, readings.bufferMs),
-      bytes,
+      bytes: 0,
       stall_ms: Math.max(0, readings.stallMs),
-      detail,
+      detail: "",
     };
   }
 
   private tell(kind: PlayEventKind, detail = ""): void {
     if (!this.reporter || this.closed) return;
-    this.reportedAt = performance.now();
-    this.reporter.tell(this.event(kind, detail));
+    const now = performance.now();
+    this.reportedAt = now;
+    const before = this.troubles.takeAll(now).map((each) => this.troubleEvent(each));
+    this.reporter.tell(...before, this.event(kind, detail));
+    this.changed();
+  }
+
+  /** A report of nothing but troubles; it does not put the next heartbeat off. */
+  private tellTroubles(told: Told[]): void {
+    if (told.length === 0 || !this.reporter || this.closed || this.gone) return;
+    this.reporter.tell(...told.map((each) => this.troubleEvent(each)));
     this.changed();
   }
 
   private leave(): void {
     if (this.gone || !this.reporter) return;
     this.gone = true;
-    this.reporter.tellLast(this.event("stopped", ""));
+    const before = this.troubles.takeAll(performance.now()).map((each) => this.troubleEvent(each));
+    this.reporter.tellLast(...before, this.event("stopped", ""));
   }
 
   private fail(message: string): void {

@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! Library (handshake, session tickets) -> Own (every record after) -> broken or closed
+//!                                         '-> the kernel seals, we open
 //! ```
 //! The library does the handshake. Once it has nothing left to say, its keys become ours: it would
-//! copy each record twice on its way out.
+//! copy each record twice on its way out. From then on the kernel may be handed the one that seals.
 
 mod records;
 
@@ -16,7 +17,10 @@ use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus, WriteTr
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig};
 
 use crate::limits::{INCOMING_BYTES_MAX, RECORD_CONTENT_BYTES_MAX};
-use records::{Alert, Opened, Records};
+use oca_sys::SendKeys;
+use records::{Opened, Records};
+
+pub use records::{ALERT, Alert};
 
 /// Bytes that a record takes besides its content, at most: header, type byte, nonce, tag.
 const RECORD_OVERHEAD_BYTES: usize = 64;
@@ -43,6 +47,8 @@ pub struct Tls {
     /// The session failed. It must not be called again: after a fatal alert it would panic.
     broken: bool,
     said_farewell: bool,
+    /// Left to say by whoever can send a record through the kernel.
+    unsaid: Option<Alert>,
 }
 
 /// Who seals and opens.
@@ -159,6 +165,7 @@ impl Tls {
             peer_closed: false,
             broken: false,
             said_farewell: false,
+            unsaid: None,
         }
     }
 
@@ -170,6 +177,43 @@ impl Tls {
     /// Whether both ends agreed on HTTP/2.
     pub fn speaks_h2(&self) -> bool {
         self.agreed().is_some_and(|agreed| agreed.is_h2)
+    }
+
+    /// Offers the sealing key to `take`; `None`: not yet, or it was offered before. Nothing of what was
+    /// sealed so far may still wait to be sent.
+    pub fn hand_over<E>(
+        &mut self,
+        take: impl FnOnce(&SendKeys<'_>) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        self.take_over();
+        match &mut self.keys {
+            Keys::Own(records) if !self.broken => records.hand_over(take),
+            _ => None,
+        }
+    }
+
+    /// Whether the kernel seals: what is sent goes to the socket in clear.
+    pub fn kernel_seals(&self) -> bool {
+        matches!(&self.keys, Keys::Own(records) if records.kernel_seals())
+    }
+
+    /// Whether the kernel's key must not seal another answer.
+    pub fn must_end(&self) -> bool {
+        matches!(&self.keys, Keys::Own(records) if records.must_end())
+    }
+
+    /// Counts what the kernel was given to seal; false when its key must not seal any more.
+    #[must_use]
+    pub fn count_sealed(&mut self, bytes: u64) -> bool {
+        match &mut self.keys {
+            Keys::Own(records) => records.count_sealed(bytes),
+            Keys::Library(_) | Keys::Lost => true,
+        }
+    }
+
+    /// The alert that the kernel has to seal, once.
+    pub fn take_unsaid(&mut self) -> Option<Alert> {
+        self.unsaid.take()
     }
 
     /// Takes in received bytes. False when they are more than any honest peer sends at once.
@@ -204,7 +248,7 @@ impl Tls {
         self.agreed = Some(Agreed::of(session));
         let Keys::Library(session) = std::mem::replace(&mut self.keys, Keys::Lost) else { return };
         let handed = session.dangerous_into_kernel_connection().ok();
-        match handed.and_then(|(secrets, next_keys)| Records::new(&secrets, next_keys)) {
+        match handed.and_then(|(secrets, next_keys)| Records::new(secrets, next_keys)) {
             Some(records) => self.keys = Keys::Own(Box::new(records)),
             None => self.broken = true,
         }
@@ -267,7 +311,11 @@ impl Tls {
                 Opened::PeerFailed => self.broken = true,
                 Opened::Failed(alert) => {
                     self.broken = true;
-                    wrote = records.say(alert, out).unwrap_or(0);
+                    if records.kernel_seals() {
+                        self.unsaid = Some(alert);
+                    } else {
+                        wrote = records.say(alert, out).unwrap_or(0);
+                    }
                 }
             }
         };
@@ -353,12 +401,16 @@ impl Tls {
         Ok(wrote)
     }
 
-    /// Writes close_notify; 0 when the session cannot say it any more.
+    /// Writes close_notify; 0 when the session cannot say it any more, or leaves it to `take_unsaid`.
     pub fn farewell(&mut self, out: &mut [u8]) -> usize {
         self.said_farewell = true;
         self.take_over();
         if let Keys::Own(records) = &mut self.keys {
             if self.broken {
+                return 0;
+            }
+            if records.kernel_seals() {
+                self.unsaid = Some(Alert::CloseNotify);
                 return 0;
             }
             return records.say(Alert::CloseNotify, out).unwrap_or(0);

@@ -12,7 +12,11 @@ use super::pending::{Operation, Work};
 use super::start::open_entry;
 use super::{OpenFile, RingKernel};
 use crate::buffer::{BUFFER_ALIGN_BYTES, Buffer};
-use crate::kernel::{Access, Event, FileId, SocketId, Token};
+use crate::kernel::{Access, Event, FileId, Nanos, Piece, SocketId, Token};
+use crate::residency::resident_bytes;
+
+/// For how long an answer about the page cache is taken as true.
+const RESIDENT_NS: u64 = 20_000_000;
 
 /// A read that may go on.
 struct Unread {
@@ -46,7 +50,11 @@ impl RingKernel {
             Work::ReceiveAny { socket } => {
                 self.complete_receive_any(token, socket, result, flags);
             }
-            Work::Send { socket, from } => {
+            Work::Send { socket, from, range } if self.meant_to_wait(socket, result) => {
+                self.start_send(token, socket, from, range, libc::MSG_NOSIGNAL);
+                self.leave_socket(socket);
+            }
+            Work::Send { socket, from, .. } => {
                 self.ready(token, Event::Sent(outcome(result), from));
                 self.leave_socket(socket);
             }
@@ -74,12 +82,14 @@ impl RingKernel {
         }
     }
 
-    /// Whether an operation found its socket switched to non-blocking by a sendfile that came
-    /// between its submission and the enter: it is tried again.
+    /// Whether an operation found its socket switched to non-blocking by a sendfile, and minded: it
+    /// is tried again, and this kernel is known.
     pub(super) fn meant_to_wait(&mut self, id: SocketId, result: i32) -> bool {
-        result == -libc::EAGAIN
+        let meant = result == -libc::EAGAIN
             && !self.ending
-            && self.sockets.get_mut(id.0).is_some_and(|it| it.closing.is_none() && it.non_blocking)
+            && self.sockets.get_mut(id.0).is_some_and(|it| it.closing.is_none() && it.non_blocking);
+        self.minds_non_blocking |= meant;
+        meant
     }
 
     pub(super) fn leave_socket(&mut self, id: SocketId) {
@@ -126,7 +136,14 @@ impl RingKernel {
         // SAFETY: needed to own what the kernel opened for us. `result` is the non-negative result
         // of an open, reported once, and nothing else in this process has been told of it.
         let file = unsafe { OwnedFd::from_raw_fd(result) };
-        let opened = OpenFile { file, direct, cached: None, under_way: 0, closing: None };
+        let opened = OpenFile {
+            file,
+            direct,
+            cached: None,
+            resident_run: None,
+            under_way: 0,
+            closing: None,
+        };
         let answer = self.files.insert(opened).map(FileId);
         let answer = answer.map_err(|_| io::Error::from_raw_os_error(libc::EMFILE));
         self.ready(token, Event::Opened(answer));
@@ -178,6 +195,22 @@ impl RingKernel {
 }
 
 impl OpenFile {
+    /// How many bytes of `piece`, from its first on, are in the page cache. A run that was there
+    /// a moment ago is not asked for again: reclaim takes what was used last at the very end.
+    pub(super) fn resident(&mut self, piece: Piece, now: Nanos) -> io::Result<usize> {
+        let end = piece.at.saturating_add(piece.bytes as u64);
+        if let Some((run, asked_at)) = &self.resident_run
+            && now.since(*asked_at) <= RESIDENT_NS
+            && run.start <= piece.at
+            && end <= run.end
+        {
+            return Ok(piece.bytes);
+        }
+        let bytes = resident_bytes(self.cached()?, piece.at, piece.bytes)?;
+        self.resident_run = Some((piece.at..piece.at.saturating_add(bytes as u64), now));
+        Ok(bytes)
+    }
+
     /// The file through the page cache, opened on first use: its inode is in memory because the
     /// file is open, so this waits for no disk. It is told that reads are random, so that nothing
     /// comes in that nobody asked for: a page that was never checked must not look like one that

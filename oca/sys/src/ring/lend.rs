@@ -135,9 +135,10 @@ impl Shared {
 
 impl RingKernel {
     pub(super) fn start_receive_any(&mut self, token: Token, id: SocketId) {
+        let mind = self.minds_non_blocking;
         let descriptor = match self.usable(id) {
             Ok(socket) => {
-                socket.be_blocking();
+                socket.be_blocking(mind);
                 types::Fd(socket.stream.as_raw_fd())
             }
             Err(error) => return self.ready(token, Event::ReceiveEnded(Err(error))),

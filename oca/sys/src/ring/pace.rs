@@ -13,7 +13,7 @@ use crate::kernel::SocketId;
 /// Bytes that may wait unsent, at least and at most.
 const UNSENT_BYTES: std::ops::RangeInclusive<u64> = 16 * 1024..=512 * 1024;
 /// How much of a paced body may wait unsent, seconds.
-const UNSENT_S: u64 = 2;
+const UNSENT_S: u64 = 4;
 
 impl RingKernel {
     pub(super) fn set_pace(&mut self, id: SocketId, rate: Option<u64>) -> io::Result<()> {

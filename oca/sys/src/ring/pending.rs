@@ -2,6 +2,7 @@
 //! Nothing leaves here before its completion has come.
 
 use std::ffi::CString;
+use std::ops::Range;
 use std::rc::Rc;
 
 use super::read_many::ManyUnread;
@@ -21,7 +22,7 @@ pub(super) enum Work {
     /// The kernel writes to a buffer that it picks when bytes are there.
     ReceiveAny { socket: SocketId },
     /// The kernel reads from `from`.
-    Send { socket: SocketId, from: Rc<Buffer> },
+    Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize> },
     /// The kernel says when the socket has room; the sending is ours.
     SendFile(Box<FileSend>),
     /// The same, for a record that is not content.

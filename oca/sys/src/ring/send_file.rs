@@ -13,8 +13,8 @@
 //! keeps the others waiting.
 //!
 //! sendfile(2) asks the descriptor, not its caller, whether it may wait, so the socket is switched
-//! to non-blocking for it; the ring's own operations want it blocking, or they would end with
-//! EAGAIN instead of waiting in the ring. Both switches happen only when needed.
+//! to non-blocking for it. On some kernels the ring's own operations then end with EAGAIN instead
+//! of waiting in the ring: from the first time that one does, sockets are switched back for them.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -25,7 +25,6 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use super::pending::Work;
 use super::{RingKernel, Socket};
 use crate::kernel::{Event, FileId, Head, Piece, SocketId, Token};
-use crate::residency::resident_bytes;
 
 /// Most bytes of a file in one system call: what a fast socket takes before the next connection's
 /// turn. A whole segment, as a rule: its pages and its reader's cache are then used once, together.
@@ -95,9 +94,9 @@ impl RingKernel {
     fn send_file_once(&mut self, send: &mut FileSend) -> io::Result<Tried> {
         let gone = || io::Error::from_raw_os_error(libc::EBADF);
         let file = self.files.get_mut(send.file.0).ok_or_else(gone)?;
-        let cached = file.cached()?;
         let wanted = send.piece.bytes.min(BYTES_PER_CALL_MAX);
-        let resident = resident_bytes(cached, send.piece.at, wanted)?;
+        let resident = file.resident(Piece { at: send.piece.at, bytes: wanted }, self.now)?;
+        let cached = file.cached()?;
         let socket = self.sockets.get_mut(send.socket.0).ok_or_else(gone)?;
         let mut went = 0;
         if let Some(head) = send.head.as_ref().filter(|head| !head.range.is_empty()) {
@@ -161,9 +160,10 @@ impl Socket {
         Ok(())
     }
 
-    /// For the ring's own operations. A socket that cannot be switched is broken, and they say so.
-    pub(super) fn be_blocking(&mut self) {
-        if self.non_blocking && self.set_flags(OFlag::empty()).is_ok() {
+    /// For the ring's own operations, on kernels where these `mind`. A socket that cannot be
+    /// switched is broken, and they say so.
+    pub(super) fn be_blocking(&mut self, mind: bool) {
+        if mind && self.non_blocking && self.set_flags(OFlag::empty()).is_ok() {
             self.non_blocking = false;
         }
     }

@@ -55,19 +55,20 @@ impl RingKernel {
     }
 
     pub(super) fn start_receive(&mut self, token: Token, id: SocketId, mut into: Buffer) {
+        let mind = self.minds_non_blocking;
         let socket = match self.usable(id) {
             Ok(socket) => socket,
             Err(error) => return self.ready(token, Event::Received(Err(error), into)),
         };
         socket.under_way += 1;
-        socket.be_blocking();
+        socket.be_blocking(mind);
         let descriptor = types::Fd(socket.stream.as_raw_fd());
         let bytes = length(into.len());
         let entry = opcode::Recv::new(descriptor, into.start_mut(), bytes).build();
         self.begin(token, Work::Receive { socket: id, into }, entry);
     }
 
-    fn start_send(
+    pub(super) fn start_send(
         &mut self,
         token: Token,
         id: SocketId,
@@ -75,19 +76,21 @@ impl RingKernel {
         range: Range<usize>,
         flags: i32,
     ) {
-        let Some(bytes) = from.get(range).map(|part| (part.as_ptr(), length(part.len()))) else {
+        let Some(bytes) = from.get(range.clone()).map(|part| (part.as_ptr(), length(part.len())))
+        else {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "range outside the buffer");
             return self.ready(token, Event::Sent(Err(error), from));
         };
+        let mind = self.minds_non_blocking;
         let socket = match self.usable(id) {
             Ok(socket) => socket,
             Err(error) => return self.ready(token, Event::Sent(Err(error), from)),
         };
         socket.under_way += 1;
-        socket.be_blocking();
+        socket.be_blocking(mind);
         let descriptor = types::Fd(socket.stream.as_raw_fd());
         let entry = opcode::Send::new(descriptor, bytes.0, bytes.1).flags(flags).build();
-        self.begin(token, Work::Send { socket: id, from }, entry);
+        self.begin(token, Work::Send { socket: id, from, range }, entry);
     }
 
     fn start_shutdown(&mut self, token: Token, id: SocketId) {

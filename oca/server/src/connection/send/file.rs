@@ -88,7 +88,7 @@ pub fn push<K: Kernel>(
     }
     let key = ChunkKey { object: body.found.object, view: body.found.view, index };
     let is_object_small = body.found.bytes <= CHUNK_BYTES;
-    if is_small && sending.opening.is_some() && (is_object_small || station.hot.knows(&key)) {
+    if is_small && (is_object_small || station.hot.knows(&key)) {
         // In one piece with its head, which costs less than a second call. An object of one chunk
         // is worth a place in memory for that.
         return None;

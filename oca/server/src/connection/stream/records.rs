@@ -9,8 +9,12 @@
 //! A nonce is the key's own bytes xor the number of the record, so it is used once as long as the
 //! number only rises. Before a key has sealed as many records as it may, TLS 1.3 takes the next one
 //! (and says so by a KeyUpdate); TLS 1.2 has none, and the connection ends.
+//!
+//! The sealing may be handed over to the kernel, which then has the only key that seals; opening
+//! stays here. It is given no next key: when one is due, the connection ends after the answer under
+//! way (`must_end`).
 
-use oca_sys::{AeadKey, Cipher, NONCE_BYTES, TAG_BYTES, Wrapping};
+use oca_sys::{AeadKey, Cipher, NONCE_BYTES, SendKeys, TAG_BYTES, TlsVersion, Wrapping};
 use rustls::kernel::KernelConnection;
 use rustls::server::ServerConnectionData;
 use rustls::{ConnectionTrafficSecrets, ExtractedSecrets, ProtocolVersion};
@@ -24,7 +28,7 @@ const HEADER_BYTES: usize = 5;
 const EXPLICIT_BYTES: usize = 8;
 
 /// Types of content (RFC 8446 section 5.1).
-const ALERT: u8 = 21;
+pub const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION: u8 = 23;
 /// The one handshake message that is followed here.
@@ -46,6 +50,13 @@ pub enum Alert {
     DecodeError = 50,
     /// Of ours: there is no next key.
     InternalError = 80,
+}
+
+impl Alert {
+    /// What its record holds: how bad, and what.
+    pub fn content(self) -> [u8; 2] {
+        [if self == Self::CloseNotify { 1 } else { 2 }, self as u8]
+    }
 }
 
 /// How a record looks around its content.
@@ -82,16 +93,8 @@ struct Direction {
 
 impl Direction {
     fn new(number: u64, secrets: &ConnectionTrafficSecrets) -> Option<Self> {
-        let (cipher, key, iv) = match secrets {
-            ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Cipher::Aes128Gcm, key, iv),
-            ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (Cipher::Aes256Gcm, key, iv),
-            ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
-                (Cipher::ChaCha20Poly1305, key, iv)
-            }
-            _ => return None,
-        };
-        let key = AeadKey::new(cipher, key.as_ref())?;
-        Some(Self { key, iv: iv.as_ref().try_into().ok()?, number })
+        let (cipher, key, iv) = parts(secrets)?;
+        Some(Self { key: AeadKey::new(cipher, key)?, iv: *iv, number })
     }
 
     fn nonce(&self) -> [u8; NONCE_BYTES] {
@@ -103,10 +106,38 @@ impl Direction {
     }
 }
 
+/// A key as bytes: cipher, key, nonce.
+fn parts(secrets: &ConnectionTrafficSecrets) -> Option<(Cipher, &[u8], &[u8; NONCE_BYTES])> {
+    let (cipher, key, iv) = match secrets {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Cipher::Aes128Gcm, key, iv),
+        ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (Cipher::Aes256Gcm, key, iv),
+        ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => {
+            (Cipher::ChaCha20Poly1305, key, iv)
+        }
+        _ => return None,
+    };
+    Some((cipher, key.as_ref(), iv.as_ref().try_into().ok()?))
+}
+
+/// Who seals.
+enum Sealing {
+    /// We do.
+    Ours {
+        key: Direction,
+        /// The same key as bytes, for the kernel; absent once it is settled that we keep it.
+        spare: Option<Box<ConnectionTrafficSecrets>>,
+    },
+    /// The kernel does.
+    Kernel {
+        /// Records sealed with the key, at most.
+        records: u64,
+    },
+}
+
 /// Both directions of one connection.
 pub struct Records {
     shape: Shape,
-    sealing: Direction,
+    sealing: Sealing,
     opening: Direction,
     /// Knows the keys after these.
     next_keys: KernelConnection<ServerConnectionData>,
@@ -142,7 +173,7 @@ pub enum Opened {
 impl Records {
     /// Takes over from the library; `None` when it agreed on something that we do not seal.
     pub fn new(
-        secrets: &ExtractedSecrets,
+        secrets: ExtractedSecrets,
         next_keys: KernelConnection<ServerConnectionData>,
     ) -> Option<Self> {
         let shape = match (next_keys.protocol_version(), &secrets.tx.1) {
@@ -152,12 +183,57 @@ impl Records {
         };
         Some(Self {
             shape,
-            sealing: Direction::new(secrets.tx.0, &secrets.tx.1)?,
+            sealing: Sealing::Ours {
+                key: Direction::new(secrets.tx.0, &secrets.tx.1)?,
+                spare: Some(Box::new(secrets.tx.1)),
+            },
             opening: Direction::new(secrets.rx.0, &secrets.rx.1)?,
             next_keys,
             owes_key_update: false,
             key_updates: 0,
         })
+    }
+
+    /// Offers the sealing key to `take`, once. When it takes the key, nothing is sealed here any more;
+    /// otherwise everything goes on as it was. `None`: it was offered before.
+    pub fn hand_over<E>(
+        &mut self,
+        take: impl FnOnce(&SendKeys<'_>) -> Result<(), E>,
+    ) -> Option<Result<(), E>> {
+        let version =
+            if self.shape == Shape::Tls13 { TlsVersion::Tls13 } else { TlsVersion::Tls12 };
+        let Sealing::Ours { key: Direction { number, .. }, spare } = &mut self.sealing else {
+            return None;
+        };
+        let (number, secrets) = (*number, spare.take()?);
+        let (cipher, key, nonce) = parts(&secrets)?;
+        let taken = take(&SendKeys { version, cipher, key, nonce, number });
+        if taken.is_ok() {
+            self.sealing = Sealing::Kernel { records: number };
+        }
+        Some(taken)
+    }
+
+    /// Whether the kernel has the sealing key.
+    pub fn kernel_seals(&self) -> bool {
+        matches!(self.sealing, Sealing::Kernel { .. })
+    }
+
+    /// Whether the kernel would need a key that it cannot be given: no more answers may begin.
+    pub fn must_end(&self) -> bool {
+        match self.sealing {
+            Sealing::Ours { .. } => false,
+            Sealing::Kernel { records } => self.owes_key_update || records >= RECORDS_PER_KEY_MAX,
+        }
+    }
+
+    /// The kernel was given `bytes` to seal, and perhaps ended a record before and behind them.
+    /// False when its key has sealed twice what it may: not even the answer under way may go on.
+    #[must_use]
+    pub fn count_sealed(&mut self, bytes: u64) -> bool {
+        let Sealing::Kernel { records } = &mut self.sealing else { return true };
+        *records += bytes / RECORD_CONTENT_BYTES_MAX as u64 + 2;
+        *records < 2 * RECORDS_PER_KEY_MAX
     }
 
     /// Seals `clear` into records at the start of `out`; answers their length.
@@ -178,13 +254,13 @@ impl Records {
     /// # Errors
     /// As `seal`.
     pub fn say(&mut self, alert: Alert, out: &mut [u8]) -> Result<usize, Broken> {
-        let level = if alert == Alert::CloseNotify { 1 } else { 2 };
-        self.seal_one(ALERT, &[level, alert as u8], out)
+        self.seal_one(ALERT, &alert.content(), out)
     }
 
     /// The next key, if this one was asked to go or has done its part.
     fn renew_key(&mut self, out: &mut [u8]) -> Result<usize, Broken> {
-        if !self.owes_key_update && self.sealing.number < RECORDS_PER_KEY_MAX {
+        let Sealing::Ours { key, .. } = &self.sealing else { return Err(Broken) };
+        if !self.owes_key_update && key.number < RECORDS_PER_KEY_MAX {
             return Ok(0);
         }
         if self.shape != Shape::Tls13 {
@@ -193,7 +269,8 @@ impl Records {
         // update_not_requested: what the peer seals with is its own affair.
         let wrote = self.seal_one(HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, 0], out)?;
         let (number, secrets) = self.next_keys.update_tx_secret().map_err(|_| Broken)?;
-        self.sealing = Direction::new(number, &secrets).ok_or(Broken)?;
+        let key = Direction::new(number, &secrets).ok_or(Broken)?;
+        self.sealing = Sealing::Ours { key, spare: None };
         self.owes_key_update = false;
         Ok(wrote)
     }
@@ -205,29 +282,17 @@ impl Records {
         let length = u16::try_from(sealed_bytes).map_err(|_| Broken)?.to_be_bytes();
         let outer = if self.shape == Shape::Tls13 { APPLICATION } else { kind };
         let header = [outer, 3, 3, length[0], length[1]];
-        let nonce = self.sealing.nonce();
-        let beside = self.beside(header, self.sealing.number, content.len());
+        let Sealing::Ours { key, .. } = &mut self.sealing else { return Err(Broken) };
+        let nonce = key.nonce();
+        let beside = beside(self.shape, header, key.number, content.len());
         let (start, rest) =
             out.split_at_mut_checked(HEADER_BYTES + explicit_bytes).ok_or(Broken)?;
         start[..HEADER_BYTES].copy_from_slice(&header);
         start[HEADER_BYTES..].copy_from_slice(&nonce[NONCE_BYTES - explicit_bytes..]);
         let wrapping = Wrapping { nonce: &nonce, beside: beside.as_slice() };
-        let sealed = self.sealing.key.seal(wrapping, content, last, rest).ok_or(Broken)?;
-        self.sealing.number += 1;
+        let sealed = key.key.seal(wrapping, content, last, rest).ok_or(Broken)?;
+        key.number += 1;
         Ok(HEADER_BYTES + explicit_bytes + sealed)
-    }
-
-    fn beside(&self, header: [u8; HEADER_BYTES], number: u64, content_bytes: usize) -> Beside {
-        let mut bytes = [0; 13];
-        if self.shape == Shape::Tls13 {
-            bytes[..HEADER_BYTES].copy_from_slice(&header);
-            return Beside { bytes, count: HEADER_BYTES };
-        }
-        bytes[..8].copy_from_slice(&number.to_be_bytes());
-        bytes[8..11].copy_from_slice(&header[..3]);
-        // A record's content is at most 2^14 + 2048 bytes.
-        bytes[11..].copy_from_slice(&(content_bytes as u16).to_be_bytes());
-        Beside { bytes, count: 13 }
     }
 
     /// Opens the first record of `incoming`, in place.
@@ -292,7 +357,7 @@ impl Records {
             nonce[NONCE_BYTES - EXPLICIT_BYTES..].copy_from_slice(explicit);
         }
         let content_bytes = sealed.len().checked_sub(TAG_BYTES)?;
-        let beside = self.beside(header, self.opening.number, content_bytes);
+        let beside = beside(self.shape, header, self.opening.number, content_bytes);
         let wrapping = Wrapping { nonce: &nonce, beside: beside.as_slice() };
         let bytes = self.opening.key.open(wrapping, sealed)?;
         self.opening.number += 1;
@@ -319,6 +384,25 @@ impl Records {
         self.owes_key_update |= asked;
         Opened::Nothing { record }
     }
+}
+
+/// What the seal of record `number` vouches for.
+fn beside(
+    shape: Shape,
+    header: [u8; HEADER_BYTES],
+    number: u64,
+    content_bytes: usize,
+) -> Beside {
+    let mut bytes = [0; 13];
+    if shape == Shape::Tls13 {
+        bytes[..HEADER_BYTES].copy_from_slice(&header);
+        return Beside { bytes, count: HEADER_BYTES };
+    }
+    bytes[..8].copy_from_slice(&number.to_be_bytes());
+    bytes[8..11].copy_from_slice(&header[..3]);
+    // A record's content is at most 2^14 + 2048 bytes.
+    bytes[11..].copy_from_slice(&(content_bytes as u16).to_be_bytes());
+    Beside { bytes, count: 13 }
 }
 
 /// What a record's seal vouches for besides its content.

@@ -1,5 +1,6 @@
-// The mock's appliances: byte ranges over HTTP, and two ways to die.
-// `kill` is a crash (sockets reset, port closed); `freeze` is a power cut (sockets open, silence).
+// The mock's appliances: byte ranges over HTTP, two ways to die and one to be wrong.
+// `kill` is a crash (sockets reset, port closed); `freeze` is a power cut (sockets open, silence);
+// `forget` is a lost disk (404 for everything).
 
 import { createServer } from "node:http";
 
@@ -11,6 +12,7 @@ const MEDIA_PATH = /^\/t\/[\w.-]+\/v\/([a-z0-9-]+)\/([0-9a-f]{64})(?:\.(mp4|m3u8
 
 export async function startAppliance(id, objects) {
   let frozen = false;
+  let forgetful = false;
   let sent = 0;
   let requests = 0;
   const sockets = new Set();
@@ -22,7 +24,7 @@ export async function startAppliance(id, objects) {
       return;
     }
     const match = MEDIA_PATH.exec(new URL(request.url, "http://here").pathname);
-    const bytes = match && objects.get(match[2]);
+    const bytes = match && !forgetful && objects.get(match[2]);
     if (!bytes) {
       response.writeHead(404, { ...CORS, "content-type": "text/plain" }).end("unknown");
       return;
@@ -59,6 +61,9 @@ export async function startAppliance(id, objects) {
       this.diedAt ??= Date.now();
       server.close();
       for (const socket of sockets) socket.resetAndDestroy?.();
+    },
+    forget(now = true) {
+      forgetful = now;
     },
     /** Comes back on the same port, as a restarted process would. */
     async revive() {

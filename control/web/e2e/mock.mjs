@@ -48,6 +48,10 @@ export async function startMock({ dist, port = 0 }) {
     drained: world.drained,
     kill: (id) => named(id).kill(),
     freeze: (id) => named(id).freeze(),
+    /** It answers 404 to everything until told otherwise. */
+    forget: (id, now) => named(id).forget(now),
+    /** Whether any appliance could hold an object of that name. */
+    isObject: (name) => media.objects.has(name),
     revive: (id) => named(id).revive(),
     /** Control gone: connections are refused in the middle of whatever they were doing. */
     goAway() {
@@ -372,6 +376,9 @@ function playRoute(world, verb, path, body) {
         head,
       };
     case "POST /v1/plays/ID/events":
+      if (body.events.length > EVENTS_MAX) {
+        world.refused.push(`${body.events.length} events in one report`);
+      }
       for (const event of body.events) takeEvent(world, play, event);
       return { status: 204, head };
     default:
@@ -392,17 +399,21 @@ function takeEvent(world, play, event) {
   world.positions.set(`${play.profile} ${play.title}`, event.position_ms);
 }
 
+const EVENTS_MAX = 64;
 const EVENT_FIELDS = [
   "appliance",
   "buffer_ms",
   "bytes",
   "detail",
+  "first_byte_ms",
   "height",
   "kind",
   "position_ms",
   "since_press_ms",
   "stall_ms",
+  "trouble",
 ];
+const TROUBLE_KINDS = ["refused", "timeout", "not_found", "failed", "corrupt"];
 
 /** The real server refuses unknown fields and fractions, so the mock does too. */
 function checkEvent(event) {
@@ -425,6 +436,22 @@ function checkEvent(event) {
       );
     }
   }
+  const { first_byte_ms: late, trouble } = event;
+  if (late !== undefined && !(Number.isSafeInteger(late) && late >= 0 && late < 2 ** 32)) {
+    throw new Refusal(400, "bad_request", `first_byte_ms must not be ${late}.`);
+  }
+  if (trouble !== undefined) checkTrouble(event, trouble);
+}
+
+function checkTrouble({ kind, appliance, detail }, trouble) {
+  const wrong = Object.keys(trouble).filter((field) => !["kind", "object"].includes(field));
+  const object = trouble.object ?? "0".repeat(64);
+  const isRight =
+    wrong.length === 0 && TROUBLE_KINDS.includes(trouble.kind) && /^[0-9a-f]{64}$/.test(object);
+  if (!isRight || kind !== "error" || !APPLIANCES.includes(appliance)) {
+    throw new Refusal(400, "bad_request", `Not a trouble: ${JSON.stringify(trouble)}.`);
+  }
+  if (detail.includes("/t/")) throw new Refusal(400, "bad_request", "A ticket was told.");
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -32,6 +32,16 @@ async function step(name, work) {
   console.log(`ok   ${name} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
 }
 
+/** Waits until control was told that `appliance` met its members with `kind`; the event. */
+async function toldOf(mock, appliance, kind, from = 0) {
+  const named = (each) => each.appliance === appliance && each.trouble?.kind === kind;
+  const event = await until(`control to be told "${kind}" of ${appliance}`, 10_000, () =>
+    mock.events.slice(from).find(named),
+  );
+  expect("the object is one of the film's", mock.isObject(event.trouble.object), event);
+  return event;
+}
+
 /** The whole evening, with a crash in the middle of the film. */
 async function anEvening(mock, shots) {
   const verdict = await evening({
@@ -59,6 +69,12 @@ async function anEvening(mock, shots) {
   expect("every byte was reported", Math.abs(bytes - counted) < 1, { bytes, counted });
   const moved = told.find((each) => each.kind === "switched");
   expect("the switch names the new appliance", moved.appliance === verdict.appliances[1], moved);
+  const dead = await toldOf(mock, verdict.appliances[0], "refused");
+  expect("it was told before the switch", mock.events.indexOf(dead) < mock.events.indexOf(moved));
+  const timed = told.filter((each) => each.kind === "heartbeat" && each.first_byte_ms >= 0);
+  expect("heartbeats say when the first byte came", timed.length > 0, kinds);
+  const accused = told.filter((each) => each.trouble && each.appliance !== dead.appliance);
+  expect("nobody else is accused", accused.length === 0, accused);
 }
 
 /** A power cut: the sockets stay open and nothing comes. Needs the timeouts, not the errors. */
@@ -74,6 +90,7 @@ async function aSilentAppliance(mock, page) {
     return now.appliance !== before.appliance && now;
   });
   expect("silence was not seen", after.stallMs === 0, after);
+  await toldOf(mock, before.appliance, "timeout");
   await page.keyboard.press("ArrowRight");
   await watch(page, 1, "after a jump");
 }
@@ -112,6 +129,23 @@ async function anOutage(mock, page) {
   expect("the outage was not seen", after.stallMs === 0 && after.state === "playing", after);
 }
 
+/** An appliance without the objects control believes in: only players can tell. */
+async function aForgetfulAppliance(mock, page) {
+  await page.evaluate(() => window.location.assign("#/watch/paper-moons"));
+  await page.getByRole("button", { name: "Play" }).click();
+  await until("the first frame", 15_000, async () => (await readings(page)).startupMs);
+  const before = await readings(page);
+  const from = mock.events.length;
+  mock.forget(before.appliance);
+  await toldOf(mock, before.appliance, "not_found", from);
+  const after = await until("another appliance", 15_000, async () => {
+    const now = await readings(page);
+    return now.appliance !== before.appliance && now;
+  });
+  expect("the 404s were not seen", after.stallMs === 0, after);
+  mock.forget(before.appliance, false);
+}
+
 /** The same through dash.js, on what is left of the fleet. */
 async function byDash(mock, page) {
   await page.evaluate(() => {
@@ -122,7 +156,9 @@ async function byDash(mock, page) {
   await until("the first DASH frame", 15_000, async () => (await readings(page)).startupMs);
   await watch(page, 1, "through dash.js");
   const before = await readings(page);
+  const from = mock.events.length;
   mock.kill(before.appliance);
+  await toldOf(mock, before.appliance, "refused", from);
   const now = await until("another appliance", 15_000, async () => {
     const seen = await readings(page);
     return seen.appliance !== before.appliance && seen;
@@ -245,6 +281,7 @@ async function main() {
     await step("an appliance falls silent", () => aSilentAppliance(mock, page));
     await step("control gone for a while", () => withoutControl(mock, page));
     await step("all appliances gone for a while", () => anOutage(mock, page));
+    await step("an appliance answers 404", () => aForgetfulAppliance(mock, page));
     await step("DASH, and its first appliance dead", () => byDash(mock, page));
     await step("phone width and names", () => atPhoneWidth(page, shot));
     await step("profiles", async () => {

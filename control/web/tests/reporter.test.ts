@@ -2,7 +2,7 @@
 
 import { expect, test } from "vitest";
 import type { PlayEvent, PlayEventKind } from "../shared/api/types";
-import { EVENTS_MAX, Reporter, type Wire } from "../shared/player/reporter";
+import { EVENTS_MAX, NEWS_MS, Reporter, type Wire } from "../shared/player/reporter";
 
 function event(kind: PlayEventKind, position_ms = 0): PlayEvent {
   return {
@@ -73,4 +73,42 @@ test("the last word leaves by beacon together with what was waiting", async () =
   await settled();
   reporter.tellLast(event("stopped", 3));
   expect(wire.heard.map((each) => each.kind)).toEqual(["paused", "stopped"]);
+});
+
+test("what was wrong is told while it is news, and the event without it later", async () => {
+  const wire = new Listener();
+  let now = 0;
+  const reporter = new Reporter("p1", wire, () => now);
+  const accused: PlayEvent = { ...event("error"), trouble: { kind: "refused", object: null } };
+  wire.up = false;
+  reporter.tell(accused, { ...event("switched"), first_byte_ms: 2_400 });
+  await settled();
+  now = NEWS_MS - 1;
+  reporter.tell(accused);
+  await settled();
+  wire.up = true;
+  now = NEWS_MS;
+  reporter.tell(event("paused"));
+  await settled();
+  expect(wire.heard.map((each) => each.kind)).toEqual(["switched", "error", "paused"]);
+  expect(wire.heard[0]).not.toHaveProperty("first_byte_ms");
+  expect(wire.heard[1]?.trouble?.kind).toBe("refused");
+});
+
+test("troubles make room for what the play was", async () => {
+  const wire = new Listener();
+  wire.up = false;
+  const reporter = new Reporter("p1", wire, () => 0);
+  reporter.tell(event("started"));
+  await settled();
+  for (let i = 0; i < 2 * EVENTS_MAX; i += 1) {
+    reporter.tell({ ...event("error"), trouble: { kind: "timeout", object: null } });
+  }
+  wire.up = true;
+  await settled();
+  reporter.tell(event("paused"));
+  await settled();
+  await settled();
+  expect(wire.heard[0]?.kind).toBe("started");
+  expect(Math.max(...wire.batches)).toBeLessThanOrEqual(EVENTS_MAX);
 });

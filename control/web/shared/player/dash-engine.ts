@@ -2,6 +2,7 @@
 // Loaded only when asked for; nothing on the usual path imports this file statically.
 
 import { MediaPlayer, type MediaPlayerClass, type Representation } from "dashjs";
+import { failureOf, firstByteMs, type PlayerError, type SegmentRequest } from "./dash-requests";
 import {
   BUFFER_SECONDS,
   BUFFER_SECONDS_MAX,
@@ -11,48 +12,11 @@ import {
   PENALTY_MS,
   START_BPS_MAX,
 } from "./engine";
-import type { Failure } from "./troubles";
-
-interface SegmentRequest {
-  url?: string;
-  serviceLocation?: string | null;
-  bytesLoaded?: number;
-  startDate?: Date | null;
-  firstByteDate?: Date | null;
-  endDate?: Date | null;
-}
 
 interface SegmentLoaded {
   request?: SegmentRequest;
   response?: ArrayBuffer;
   mediaType?: string;
-}
-
-interface PlayerError {
-  message?: string;
-  code?: number;
-  data?: { request?: SegmentRequest; response?: { status?: number } } | null;
-}
-
-/** Milliseconds between two moments of one request; `null` unless both are known. */
-function between(from: Date | null | undefined, to: Date | null | undefined): number | null {
-  return from && to ? to.getTime() - from.getTime() : null;
-}
-
-/** dash.js takes the start for the first byte of what came in one piece; then its end is as good. */
-function firstByteMs(request: SegmentRequest): number | null {
-  const ms = between(request.startDate, request.firstByteDate);
-  return ms === null || ms > 0 ? ms : between(request.startDate, request.endDate);
-}
-
-/** dash.js tells a silence from a refusal only by how long it lasted. */
-function failureOf(error: PlayerError): Failure | null {
-  const request = error.data?.request;
-  const status = error.data?.response?.status;
-  if (!request?.url || status === undefined) return null;
-  const lasted = between(request.startDate, request.endDate) ?? 0;
-  const timedOut = status === 0 && lasted >= FIRST_BYTE_MS_MAX;
-  return { appliance: request.serviceLocation ?? null, url: request.url, status, timedOut };
 }
 
 export class DashEngine implements Engine {

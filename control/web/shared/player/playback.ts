@@ -174,15 +174,17 @@ export class Playback {
     const trouble = failure && troubleOf(failure);
     const appliance = failure && this.applianceOf(failure);
     // Without a line of its own the member has nothing to hold against anybody.
-    if (!trouble || !appliance || !navigator.onLine) return this.tell("error", detail);
+    if (!trouble || !appliance || !navigator.onLine) {
+      this.tell("error", detail);
+      return;
+    }
     const now = performance.now();
     if (!this.troubles.note({ appliance, trouble, detail }, now)) return;
     this.tellTroubles(this.troubles.takeDue(now));
   }
 
   private applianceOf({ appliance, url }: { appliance: string | null; url: string }) {
-    const named = appliance ?? this.offered.of(url);
-    return named && SLUG.test(named) ? named : null;
+    return appliance !== null && SLUG.test(appliance) ? appliance : this.offered.of(url);
   }
 
   private onFetched(media: Fetched): void {

@@ -73,20 +73,24 @@ export class Reporter {
   /** Queues events and sends what is queued, unless a report is on its way already. */
   tell(...events: PlayEvent[]): void {
     this.add(events);
-    while (this.queue.length > EVENTS_MAX) this.queue.splice(leastMissed(this.queue), 1);
     void this.send();
   }
 
   /** The page is going: the last events leave by beacon. */
   tellLast(...events: PlayEvent[]): void {
     this.add(events);
-    const last = this.timely(this.queue).slice(-EVENTS_MAX);
+    const last = this.timely(this.queue);
     if (this.wire.beacon(this.url, body(last))) this.queue = [];
   }
 
   private add(events: PlayEvent[]): void {
     const at = this.clock();
     for (const event of events) this.queue.push({ event, at });
+    this.trim();
+  }
+
+  private trim(): void {
+    while (this.queue.length > EVENTS_MAX) this.queue.splice(leastMissed(this.queue), 1);
   }
 
   /** Without what only mattered while it was new. */
@@ -110,7 +114,8 @@ export class Reporter {
     const taken = await this.wire.post(this.url, body(batch));
     this.sending = false;
     if (!taken) {
-      this.queue = [...batch, ...this.queue].slice(-EVENTS_MAX);
+      this.queue = [...batch, ...this.queue];
+      this.trim();
       return;
     }
     if (this.queue.length > 0) void this.send();

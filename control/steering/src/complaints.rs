@@ -5,21 +5,25 @@
 //! told apart by where they are, so that one member is one voice.
 //! Policy:
 //! - *Shunned* (offered behind all others) at once when `REFUSERS_MIN` members were refused within
-//!   `REFUSED_MS`, or one while its report is overdue; and when `BAD_PERCENT_SHUN` of at least
-//!   `VOICES_MIN` answers were bad by the word of `COMPLAINERS_MIN` members.
+//!   `REFUSED_MS`, or one while its report is overdue, until that report comes; and when
+//!   `BAD_PERCENT_SHUN` of at least `VOICES_MIN` answers were bad by the word of `COMPLAINERS_MIN`
+//!   members, of whom each counts `BAD_PER_VOICE_MAX` times in a span.
 //! - Back after `SHUN_MS`, if bad answers are below `BAD_PERCENT_BACK`; each fall soon after
 //!   another
 //!   doubles the time, so that a box that is well only while nobody asks does not go to and fro.
 //! - An object it was asked for and did not have is *denied* for `DENIED_ALONE_MS` on one member's
-//!   word, for `DENIED_MS` on two members', and the box is asked for its whole set.
+//!   word, for `DENIED_MS` on two members', and the box is asked for its whole set. A member whom
+//!   nobody bore out is not believed of that object again for `DENIED_MS`, and may deny no more
+//!   than `DENIALS_PER_VOICE_MAX` objects of a box.
+//! - A clock set back by more than a span takes everything that was to end at a time back with it.
 
 use ahash::AHashMap;
 use control_types::UnixMillis;
 
 use crate::limits::{
-    BAD_PERCENT_BACK, BAD_PERCENT_SHUN, BUCKET_MS, COMPLAINERS_MIN, DENIALS_MAX, DENIED_ALONE_MS,
-    DENIED_MS, FALLS_DOUBLING_MAX, REFUSED_MS, REFUSERS_MIN, RESYNC_MS, SHUN_FORGIVEN_MS, SHUN_MS,
-    VOICES_MIN,
+    BAD_PER_VOICE_MAX, BAD_PERCENT_BACK, BAD_PERCENT_SHUN, BUCKET_MS, COMPLAINERS_MIN, DENIALS_MAX,
+    DENIALS_PER_VOICE_MAX, DENIED_ALONE_MS, DENIED_MS, FALLS_DOUBLING_MAX, REFUSED_MS,
+    REFUSERS_MIN, RESYNC_MS, SHUN_FORGIVEN_MS, SHUN_MS, VOICES_MIN,
 };
 
 /// Spans that are looked at together: half a minute.
@@ -43,7 +47,8 @@ struct Bucket {
     began: u64,
     good: u32,
     bad: u32,
-    complainers: Vec<u64>,
+    /// Who, and how many of their bad answers were counted.
+    complainers: Vec<(u64, u32)>,
 }
 
 /// What is held against one appliance.
@@ -53,22 +58,28 @@ pub struct Complaints {
     refusals: Vec<(u64, u64)>,
     shunned_until: u64,
     is_shunned: bool,
+    /// Shunned on one member's word, because a report was overdue.
+    is_lone: bool,
     falls: u32,
     fell_at: u64,
     denied: AHashMap<u64, Denial>,
     resync_at: u64,
     wants_resync: bool,
+    latest: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Denial {
     by: u64,
     until: u64,
+    /// Until then the same member alone is not believed again.
+    spent_until: u64,
 }
 
 impl Complaints {
     /// Takes in one word of the member at `voice`.
     pub fn hear(&mut self, word: Word, voice: u64, is_overdue: bool, now: UnixMillis) {
+        self.follow(now);
         let began = now.0 / BUCKET_MS;
         let bucket = &mut self.buckets[(began % BUCKETS as u64) as usize];
         if bucket.began != began {
@@ -78,17 +89,32 @@ impl Complaints {
             bucket.good = bucket.good.saturating_add(1);
             return;
         }
-        bucket.bad = bucket.bad.saturating_add(1);
-        if bucket.complainers.len() < COMPLAINERS_KEPT && !bucket.complainers.contains(&voice) {
-            bucket.complainers.push(voice);
+        match bucket.complainers.iter_mut().find(|(by, _)| *by == voice) {
+            // Still a refusal, if it is one; but no crowd.
+            Some((_, counted)) if *counted >= BAD_PER_VOICE_MAX => {}
+            Some((_, counted)) => {
+                *counted += 1;
+                bucket.bad = bucket.bad.saturating_add(1);
+            }
+            None => {
+                if bucket.complainers.len() < COMPLAINERS_KEPT {
+                    bucket.complainers.push((voice, 1));
+                }
+                bucket.bad = bucket.bad.saturating_add(1);
+            }
         }
         if word == Word::Refused {
             self.refusals.retain(|(by, at)| *by != voice && now.0.saturating_sub(*at) < REFUSED_MS);
             if self.refusals.len() < COMPLAINERS_KEPT {
                 self.refusals.push((voice, now.0));
             }
-            if self.refusals.len() >= REFUSERS_MIN || is_overdue {
+            if self.refusals.len() >= REFUSERS_MIN {
                 return self.shun(now);
+            }
+            if is_overdue && !self.is_shunned {
+                self.shun(now);
+                self.is_lone = true;
+                return;
             }
         }
         let (good, bad, complainers) = self.window(now);
@@ -101,14 +127,20 @@ impl Complaints {
 
     /// Takes in that it did not have an object, by the word of the member at `voice`.
     pub fn deny(&mut self, fingerprint: u64, voice: u64, now: UnixMillis) {
-        self.denied.retain(|_, denial| denial.until > now.0);
-        let is_full = self.denied.len() >= DENIALS_MAX;
+        self.follow(now);
+        self.denied.retain(|_, denial| denial.spent_until > now.0);
+        let own = self.denied.values().filter(|denial| denial.by == voice).count();
+        let is_full = self.denied.len() >= DENIALS_MAX || own >= DENIALS_PER_VOICE_MAX;
         match self.denied.get_mut(&fingerprint) {
-            Some(denial) if denial.by == voice => {}
-            Some(denial) => denial.until = now.0 + DENIED_MS,
+            Some(denial) if denial.by == voice => return,
+            Some(denial) => {
+                denial.until = now.0 + DENIED_MS;
+                denial.spent_until = denial.until;
+            }
             None if is_full => return,
             None => {
-                let denial = Denial { by: voice, until: now.0 + DENIED_ALONE_MS };
+                let until = now.0 + DENIED_ALONE_MS;
+                let denial = Denial { by: voice, until, spent_until: until + DENIED_MS };
                 self.denied.insert(fingerprint, denial);
             }
         }
@@ -119,6 +151,7 @@ impl Complaints {
 
     /// Whether it stands behind all others; lifts what has lasted long enough.
     pub fn is_shunned(&mut self, now: UnixMillis) -> bool {
+        self.follow(now);
         if self.is_shunned && now.0 >= self.shunned_until {
             let (good, bad, _) = self.window(now);
             let is_bad = bad * 100 > (good + bad) * BAD_PERCENT_BACK;
@@ -153,7 +186,36 @@ impl Complaints {
         !self.is_shunned && self.denied.is_empty()
     }
 
+    /// Its report came: what one member alone said because it had not is taken back.
+    pub fn reported(&mut self) {
+        if self.is_shunned && self.is_lone {
+            (self.is_shunned, self.is_lone) = (false, false);
+            self.falls = self.falls.saturating_sub(1);
+        }
+    }
+
+    /// Follows a clock that was set back, or what is to end would end as much later. Words that
+    /// overtake each other are no such clock.
+    fn follow(&mut self, now: UnixMillis) {
+        let back = self.latest.saturating_sub(now.0);
+        if back <= BUCKET_MS {
+            self.latest = self.latest.max(now.0);
+            return;
+        }
+        self.latest = now.0;
+        self.buckets = Default::default();
+        self.refusals.clear();
+        let times = [&mut self.shunned_until, &mut self.fell_at, &mut self.resync_at];
+        times.into_iter().for_each(|at| *at = at.saturating_sub(back));
+        for denial in self.denied.values_mut() {
+            denial.until = denial.until.saturating_sub(back);
+            denial.spent_until = denial.spent_until.saturating_sub(back);
+        }
+    }
+
     fn shun(&mut self, now: UnixMillis) {
+        // Others say so too by now: its report does not lift it any more.
+        self.is_lone = false;
         if self.is_shunned {
             return;
         }
@@ -174,7 +236,7 @@ impl Complaints {
         for bucket in live {
             good += u64::from(bucket.good);
             bad += u64::from(bucket.bad);
-            voices.extend(&bucket.complainers);
+            voices.extend(bucket.complainers.iter().map(|(by, _)| *by));
         }
         voices.sort_unstable();
         voices.dedup();

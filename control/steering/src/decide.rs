@@ -122,6 +122,11 @@ fn candidates(fleet: &Fleet, reach: &Reached) -> Vec<u32> {
     numbers
 }
 
+/// Whether a member at `ip` could be offered this appliance at all.
+pub(crate) fn is_candidate(fleet: &Fleet, ip: IpAddr, number: u32) -> bool {
+    candidates(fleet, &Reached::of(fleet, ip)).contains(&number)
+}
+
 /// Sites and boxes that were announced to an address.
 #[derive(Debug, Default)]
 struct Reached {

@@ -100,6 +100,8 @@ pub const REFUSED_MS: u64 = 10_000;
 pub const VOICES_MIN: u64 = 12;
 /// Members that must complain before a box is shunned for bad answers.
 pub const COMPLAINERS_MIN: usize = 3;
+/// Bad answers of one member that count in one span: three who lie must not outvote a thousand.
+pub const BAD_PER_VOICE_MAX: u32 = 4;
 /// Share of bad answers that shuns, per cent.
 pub const BAD_PERCENT_SHUN: u64 = 25;
 /// Share of bad answers under which it is taken back, per cent.
@@ -110,6 +112,8 @@ pub const SHUN_MS: u64 = 10_000;
 pub const SHUN_FORGIVEN_MS: u64 = 1_800_000;
 /// Objects denied of one box.
 pub const DENIALS_MAX: usize = 512;
+/// Of these, by one member alone: a title or two, and room for others to be heard.
+pub const DENIALS_PER_VOICE_MAX: usize = 64;
 /// An object is denied this long on one member's word, milliseconds.
 pub const DENIED_ALONE_MS: u64 = 60_000;
 /// On two members' word, milliseconds.

@@ -13,7 +13,7 @@ use control_types::{ApplianceId, ObjectId, UnixMillis};
 
 use crate::checks::report_check;
 use crate::complaints::Word;
-use crate::decide::hash_address;
+use crate::decide::{hash_address, is_candidate};
 use crate::ear::{Ear, late_by};
 use crate::error::SteeringError;
 use crate::fleet::{Fleet, Parts, Registry};
@@ -57,7 +57,11 @@ impl Steering {
                 let unnamed = seen.held.unnamed(NAMED_MAX);
                 cell.seen.store(Some(Arc::new(*seen)));
                 self.changes.fetch_add(1, Ordering::Release);
-                let want_content = cell.complaints(|one| one.take_resync()) || want_content;
+                let is_doubted = cell.complaints(|one| {
+                    one.reported();
+                    one.take_resync()
+                });
+                let want_content = is_doubted || want_content;
                 Ok(Heard { want_content, drain, unnamed })
             }
         }
@@ -75,6 +79,10 @@ impl Steering {
         let Some(id) = &event.appliance else { return };
         let fleet = self.fleet.load();
         let Some(number) = fleet.registry.index.number_of(id) else { return };
+        // Whom no list from there would name is nothing a member there can speak of.
+        if !is_candidate(&fleet, from, number) {
+            return;
+        }
         let cell = &fleet.registry.index.boxes[number as usize].cell;
         let voice = hash_address(from);
         let is_slow = event.first_byte_ms.is_some_and(|ms| ms >= FIRST_BYTE_MS_BAD);

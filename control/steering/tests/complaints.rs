@@ -93,3 +93,65 @@ fn noise_around_the_threshold_does_not_make_it_go_to_and_fro() {
         }
     }
 }
+
+/// Goal: a member who can wait for a late report demotes a box only until it comes, however often.
+#[test]
+fn one_voice_is_believed_only_until_the_overdue_report_comes() {
+    let mut one = Complaints::default();
+    for minute in 0..20 {
+        let now = minute * 60_000;
+        one.hear(Word::Refused, 1, true, at(now));
+        assert!(one.is_shunned(at(now + 1)), "minute {minute}");
+        one.reported();
+        assert!(!one.is_shunned(at(now + 200)), "minute {minute}: its report came");
+    }
+    one.hear(Word::Refused, 1, true, at(2_000_000));
+    one.hear(Word::Refused, 2, true, at(2_000_100));
+    one.reported();
+    assert!(one.is_shunned(at(2_000_200)), "two members say so: a report does not answer them");
+    assert!(!one.is_shunned(at(2_010_200)), "and the lone words before did not double its time");
+}
+
+#[test]
+fn three_members_who_lie_all_the_time_do_not_outvote_a_thousand() {
+    let mut one = Complaints::default();
+    for second in 0..120u64 {
+        for honest in 0..100 {
+            one.hear(Word::Good, 1_000 + honest, false, at(second * 1_000));
+        }
+        for lie in 0..300 {
+            one.hear(Word::Bad, lie % 3, false, at(second * 1_000));
+        }
+        assert!(!one.is_shunned(at(second * 1_000)), "after {second} s");
+    }
+}
+
+#[test]
+fn one_member_keeps_no_object_denied_and_leaves_room_for_others() {
+    let mut one = Complaints::default();
+    let denied = (0..600).filter(|second| {
+        let now = at(second * 1_000);
+        one.deny(7, 1, now);
+        !one.denied(now).is_empty()
+    });
+    assert!(denied.count() <= 60, "a minute in ten, not all of them");
+    for number in 0..10_000 {
+        one.deny(number, 1, at(600_000));
+    }
+    one.deny(20_000, 2, at(600_001));
+    assert!(one.denied(at(600_001)).contains(&20_000), "the other member is heard");
+}
+
+#[test]
+fn a_clock_set_back_prolongs_nothing() {
+    const DAY_MS: u64 = 86_400_000;
+    let mut one = Complaints::default();
+    let later = |ms: u64| at(DAY_MS + ms);
+    one.hear(Word::Refused, 1, false, later(0));
+    one.hear(Word::Refused, 2, false, later(0));
+    one.deny(7, 1, later(0));
+    assert!(one.is_shunned(later(1)));
+    assert!(one.is_shunned(at(0)), "the same moment by another clock");
+    assert!(!one.is_shunned(at(11_000)), "ten seconds are ten seconds");
+    assert!(one.denied(at(61_000)).is_empty(), "and a minute is a minute");
+}

@@ -180,6 +180,8 @@ async fn a_404_takes_a_box_off_the_lists_of_that_title() {
     };
     complain(object(200), "10.9.9.9", NOW);
     assert_eq!(first(NOW.plus_millis(1)).0, liar, "an object that nobody offered changes nothing");
+    complain(all[0], "192.0.2.9", NOW);
+    assert_eq!(first(NOW.plus_millis(1)).0, liar, "nobody there could have been sent to it");
     complain(all[0], "10.9.9.9", NOW);
     let (other, len) = first(NOW.plus_millis(2));
     assert_ne!(other, liar, "it holds a part of the title now");

@@ -66,7 +66,7 @@ pub struct LabArgs {
     /// Threads, one ring each.
     #[arg(long, default_value_t = 1)]
     pub workers: usize,
-    /// How bodies go to clear sockets: auto, owned or page-cache.
+    /// How bodies go: auto, owned, page-cache, kernel-tls or user-tls.
     #[arg(long, default_value = "auto")]
     pub engine: Preference,
     /// Memory for hot chunks, bytes, all threads together.

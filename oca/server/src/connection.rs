@@ -271,6 +271,21 @@ impl Connection {
         station.submit(token, Op::Send { socket: self.socket, from, range, more });
     }
 
+    /// Sends the first `bytes` of `from` as an alert that the kernel seals.
+    fn launch_alert<K: Kernel>(
+        &mut self,
+        station: &mut Station<K>,
+        from: Rc<Buffer>,
+        bytes: usize,
+    ) {
+        debug_assert!(self.flight.is_none());
+        let Load { holds, media } = Load::NO_MEDIA;
+        self.flight = Some(Flight { start: 0, end: bytes, more: false, holds, media });
+        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
+        let (socket, range) = (self.socket, 0..bytes);
+        station.submit(token, Op::SendRecord { socket, kind: stream::ALERT, from, range });
+    }
+
     /// Sends `head`, if there is one, and then `pages`.
     fn launch_file<K: Kernel>(
         &mut self,
@@ -360,10 +375,18 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
 
 /// The life of a request, in order.
 fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    if connection.stream.is_encrypted()
-        && keys::decrypt(connection, station, read::has_head) == Flow::Wait
-    {
-        return Flow::Wait;
+    if let Stream::Tls(_) = connection.stream {
+        keys::offer(connection, station);
+        if keys::decrypt(connection, station, read::has_head) == Flow::Wait {
+            return Flow::Wait;
+        }
+        if !matches!(connection.state, State::Reading) {
+            // It failed, and what is left to do is said or on its way.
+            return Flow::Again;
+        }
+        if matches!(&connection.stream, Stream::Tls(tls) if tls.must_end()) {
+            return connection.part(CloseReason::KeySpent);
+        }
     }
     let turned = match read::next(connection, station) {
         Ok(None) => return read::more(connection, station),

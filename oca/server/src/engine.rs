@@ -332,9 +332,8 @@ mod tests {
 
     #[test]
     fn what_the_kernel_seals_comes_from_where_a_clear_socket_would_take_it() {
-        let source = |engines: &Engines, peer: &str| {
-            engines.choose(peer.parse().unwrap(), true).source
-        };
+        let source =
+            |engines: &Engines, peer: &str| engines.choose(peer.parse().unwrap(), true).source;
         let mut auto = Engines::able(Preference::Auto);
         assert_eq!(source(&auto, "127.0.0.1:1"), Source::Pages);
         assert_eq!(source(&auto, "192.0.2.1:1"), Source::Buffers);

@@ -63,6 +63,9 @@ pub const RECORD_CONTENT_BYTES_MAX: usize = 16384;
 /// the library's own limit.
 pub const RECORDS_PER_KEY_MAX: u64 = 1 << 23;
 
+/// Keys that the kernel may refuse to take over before a worker stops offering them.
+pub const HAND_OVERS_FAILED_MAX: u32 = 16;
+
 /// KeyUpdates that a peer may send without saying anything else: each costs us two keys.
 pub const KEY_UPDATES_MAX: u32 = 32;
 

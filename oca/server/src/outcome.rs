@@ -53,6 +53,8 @@ words! {
         HandshakeDeadline = "handshake_deadline",
         /// TLS failed: no shared version or cipher, or not TLS at all.
         HandshakeFailed = "handshake_failed",
+        /// The kernel's sealing key has to be renewed, which it cannot be.
+        KeySpent = "key_spent",
         /// No request for `IDLE_MS_MAX`.
         IdleDeadline = "idle_deadline",
         /// A request head was not complete in `HEAD_MS_MAX`.

@@ -19,8 +19,13 @@ pub fn accept<K: Kernel>(
     station.counters.accepted.add(1);
     let stream = Stream::new(station.shared.tls.as_ref());
     let choice = station.engines.choose(accepted.peer, stream.is_encrypted());
-    station.counters.engine_sockets[choice.engine.index()].add(1);
-    let state = if stream.is_encrypted() { State::Keys } else { State::Reading };
+    let state = if stream.is_encrypted() {
+        // Counted when it is known who seals.
+        State::Keys
+    } else {
+        station.counters.engine_sockets[choice.engine.index()].add(1);
+        State::Reading
+    };
     Connection {
         seat,
         socket: accepted.socket,

@@ -8,7 +8,7 @@ use oca_sys::{Kernel, Op};
 
 use super::read::Note;
 use super::stream::Stream;
-use super::{Connection, Flow, Load, More, State};
+use super::{Connection, Flow, Load, More, State, keys};
 use crate::access_log::Line;
 use crate::library::{Found, View};
 use crate::outcome::{CloseReason, Ending};
@@ -140,6 +140,11 @@ fn farewell<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     let Stream::Tls(tls) = &mut connection.stream else { return Flow::Again };
     if tls.said_farewell() {
         return Flow::Again;
+    }
+    if tls.kernel_seals() {
+        tls.farewell(&mut []);
+        let said = keys::say_by_kernel(connection, station);
+        return if said { Flow::Wait } else { Flow::Again };
     }
     // Without a buffer the peer has to do without.
     let Some(mut out) = station.send_buffer() else { return Flow::Again };

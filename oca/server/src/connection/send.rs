@@ -1,8 +1,9 @@
 //! Step 7: a `Turn` becomes bytes gone: head first, then chunk after chunk, one send at a time.
 //! Never reads a disk itself and never holds more than one chunk for itself.
 //!
-//! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing. TLS: a
-//! batch of records is encrypted from the chunk's memory into a send buffer. Between two sends
+//! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing; the same where
+//! the kernel seals. TLS in user space: a batch of records is encrypted from the chunk's memory into a
+//! send buffer. Between two sends
 //! nothing is pinned: a slow reader keeps a place in a socket's queue, not a chunk in memory.
 
 mod file;
@@ -319,6 +320,7 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     let pushed = match connection.stream {
         _ if sending.rest.is_some() => file::push_rest(connection, station, &mut sending),
         Stream::Clear => push_clear(connection, station, &mut sending),
+        Stream::Tls(ref tls) if tls.kernel_seals() => push_clear(connection, station, &mut sending),
         Stream::Tls(_) => push_tls(connection, station, &mut sending),
     };
     connection.state = State::Sending(sending);
@@ -357,6 +359,10 @@ pub fn sent<K: Kernel>(
     connection.sent_bytes += went as u64;
     station.counters.sent_bytes.add(went as u64);
     count_first_byte(connection, station);
+    if !connection.stream.count_sealed(went as u64) {
+        give_back(connection, station, flight.holds, buffer);
+        return connection.abort(station, CloseReason::KeySpent, Ending::Cut);
+    }
     let start = flight.start + went;
     if start < flight.end {
         let more = if flight.more { More::Follows } else { More::Last };

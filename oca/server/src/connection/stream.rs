@@ -142,6 +142,15 @@ impl Stream {
         }
     }
 
+    /// Counts what went out for the kernel to seal, if it does; false when nothing more may.
+    #[must_use]
+    pub fn count_sealed(&mut self, bytes: u64) -> bool {
+        match self {
+            Self::Clear => true,
+            Self::Tls(tls) => tls.count_sealed(bytes),
+        }
+    }
+
     /// `clear` or the protocol version, for people.
     pub fn keys(&self) -> &'static str {
         match self {
@@ -189,6 +198,14 @@ impl Tls {
         match &mut self.keys {
             Keys::Own(records) if !self.broken => records.hand_over(take),
             _ => None,
+        }
+    }
+
+    /// The key will not be offered to anybody.
+    pub fn keep_key(&mut self) {
+        self.take_over();
+        if let Keys::Own(records) = &mut self.keys {
+            records.keep_key();
         }
     }
 

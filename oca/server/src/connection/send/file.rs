@@ -12,7 +12,7 @@ use oca_sys::{Access, Buffer, Head, Kernel, Piece};
 use super::push::{Pushed, open, starve, take_send_buffer};
 use super::{Sending, chunk_index, count_first_byte, count_media};
 use crate::connection::{Connection, Flow, Holds, Load, More, Resident, State};
-use crate::engine::{Choice, Engine, Why};
+use crate::engine::{Choice, Source};
 use crate::files::FileLookup;
 use crate::hot_set::ChunkKey;
 use crate::library::{Found, View};
@@ -22,9 +22,9 @@ use crate::worker::Station;
 
 /// Which way a socket's chunks are read when they have to be.
 pub fn access(choice: Choice) -> Access {
-    match choice.engine {
-        Engine::PageCache => Access::Cached,
-        Engine::Owned | Engine::UserTls | Engine::KernelTls => Access::Direct,
+    match choice.source {
+        Source::Pages => Access::Cached,
+        Source::Buffers => Access::Direct,
     }
 }
 
@@ -35,7 +35,7 @@ pub fn is_resident<K: Kernel>(
     found: &Found,
     range: Range<u64>,
 ) -> bool {
-    if choice.engine != Engine::PageCache || found.view != View::Payload {
+    if choice.source != Source::Pages || found.view != View::Payload {
         return false;
     }
     let end = range.end.min((range.start / CHUNK_BYTES + 1) * CHUNK_BYTES);
@@ -73,7 +73,7 @@ pub fn push<K: Kernel>(
     station: &mut Station<K>,
     sending: &mut Sending,
 ) -> Option<Pushed> {
-    if connection.choice.engine != Engine::PageCache {
+    if connection.choice.source != Source::Pages {
         return None;
     }
     if sending.pages.is_some() {
@@ -88,7 +88,7 @@ pub fn push<K: Kernel>(
     }
     let key = ChunkKey { object: body.found.object, view: body.found.view, index };
     let is_object_small = body.found.bytes <= CHUNK_BYTES;
-    if is_small && (is_object_small || station.hot.knows(&key)) {
+    if is_small && sending.opening.is_some() && (is_object_small || station.hot.knows(&key)) {
         // In one piece with its head, which costs less than a second call. An object of one chunk
         // is worth a place in memory for that.
         return None;
@@ -143,7 +143,7 @@ pub fn file_sent<K: Kernel>(
         Ok(went) => went,
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             station.engines.refuse_page_cache(error.to_string());
-            connection.choice = Choice { engine: Engine::Owned, why: Why::NoResidency };
+            connection.choice = connection.choice.without_pages();
             0
         }
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -170,6 +170,9 @@ pub fn file_sent<K: Kernel>(
     station.counters.sent_bytes.add(went as u64);
     count_first_byte(connection, station);
     count_media(connection, station, media);
+    if !connection.stream.count_sealed(went as u64) {
+        return connection.abort(station, CloseReason::KeySpent, Ending::Cut);
+    }
     Flow::Again
 }
 

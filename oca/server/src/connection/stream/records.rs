@@ -214,6 +214,13 @@ impl Records {
         Some(taken)
     }
 
+    /// It will not be offered: the key stays here, as bytes nowhere.
+    pub fn keep_key(&mut self) {
+        if let Sealing::Ours { spare, .. } = &mut self.sealing {
+            *spare = None;
+        }
+    }
+
     /// Whether the kernel has the sealing key.
     pub fn kernel_seals(&self) -> bool {
         matches!(self.sealing, Sealing::Kernel { .. })
@@ -387,12 +394,7 @@ impl Records {
 }
 
 /// What the seal of record `number` vouches for.
-fn beside(
-    shape: Shape,
-    header: [u8; HEADER_BYTES],
-    number: u64,
-    content_bytes: usize,
-) -> Beside {
+fn beside(shape: Shape, header: [u8; HEADER_BYTES], number: u64, content_bytes: usize) -> Beside {
     let mut bytes = [0; 13];
     if shape == Shape::Tls13 {
         bytes[..HEADER_BYTES].copy_from_slice(&header);

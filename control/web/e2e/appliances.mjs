@@ -1,6 +1,6 @@
-// The mock's appliances: byte ranges over HTTP, two ways to die and one to be wrong.
+// The mock's appliances: byte ranges over HTTP, two ways to die and two to be unwell.
 // `kill` is a crash (sockets reset, port closed); `freeze` is a power cut (sockets open, silence);
-// `forget` is a lost disk (404 for everything).
+// `forget` is a lost disk (404 for everything), `delay` a busy one (each answer that much later).
 
 import { createServer } from "node:http";
 
@@ -13,6 +13,7 @@ const MEDIA_PATH = /^\/t\/[\w.-]+\/v\/([a-z0-9-]+)\/([0-9a-f]{64})(?:\.(mp4|m3u8
 export async function startAppliance(id, objects) {
   let frozen = false;
   let forgetful = false;
+  let delayMs = 0;
   let sent = 0;
   let requests = 0;
   const sockets = new Set();
@@ -40,7 +41,9 @@ export async function startAppliance(id, objects) {
     head["content-length"] = end - start;
     if (range) head["content-range"] = `bytes ${start}-${end - 1}/${bytes.length}`;
     sent += end - start;
-    response.writeHead(range ? 206 : 200, head).end(bytes.subarray(start, end));
+    setTimeout(() => {
+      response.writeHead(range ? 206 : 200, head).end(bytes.subarray(start, end));
+    }, delayMs);
   });
   server.on("connection", (socket) => {
     sockets.add(socket);
@@ -64,6 +67,9 @@ export async function startAppliance(id, objects) {
     },
     forget(now = true) {
       forgetful = now;
+    },
+    delay(ms) {
+      delayMs = ms;
     },
     /** Comes back on the same port, as a restarted process would. */
     async revive() {

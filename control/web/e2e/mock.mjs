@@ -50,6 +50,7 @@ export async function startMock({ dist, port = 0 }) {
     freeze: (id) => named(id).freeze(),
     /** It answers 404 to everything until told otherwise. */
     forget: (id, now) => named(id).forget(now),
+    delay: (id, ms) => named(id).delay(ms),
     /** Whether any appliance could hold an object of that name. */
     isObject: (name) => media.objects.has(name),
     revive: (id) => named(id).revive(),

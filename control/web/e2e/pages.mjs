@@ -129,8 +129,8 @@ async function anOutage(mock, page) {
   expect("the outage was not seen", after.stallMs === 0 && after.state === "playing", after);
 }
 
-/** An appliance without the objects control believes in: only players can tell. */
-async function aForgetfulAppliance(mock, page) {
+/** An appliance without the objects control believes in, then a late one: only players can tell. */
+async function anUnwellAppliance(mock, page) {
   await page.evaluate(() => window.location.assign("#/watch/paper-moons"));
   await page.getByRole("button", { name: "Play" }).click();
   await until("the first frame", 15_000, async () => (await readings(page)).startupMs);
@@ -144,6 +144,11 @@ async function aForgetfulAppliance(mock, page) {
   });
   expect("the 404s were not seen", after.stallMs === 0, after);
   mock.forget(before.appliance, false);
+  mock.delay(after.appliance, 700);
+  await until("control to be told how late it is", 15_000, () =>
+    mock.events.find((each) => each.appliance === after.appliance && each.first_byte_ms >= 700),
+  );
+  mock.delay(after.appliance, 0);
 }
 
 /** The same through dash.js, on what is left of the fleet. */
@@ -281,7 +286,7 @@ async function main() {
     await step("an appliance falls silent", () => aSilentAppliance(mock, page));
     await step("control gone for a while", () => withoutControl(mock, page));
     await step("all appliances gone for a while", () => anOutage(mock, page));
-    await step("an appliance answers 404", () => aForgetfulAppliance(mock, page));
+    await step("an appliance answers 404, another late", () => anUnwellAppliance(mock, page));
     await step("DASH, and its first appliance dead", () => byDash(mock, page));
     await step("phone width and names", () => atPhoneWidth(page, shot));
     await step("profiles", async () => {

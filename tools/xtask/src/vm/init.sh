@@ -13,15 +13,17 @@ failed=0
 say() { echo "vm: $*"; }
 fail() { say "FAILED: $*"; failed=1; }
 
-serve() { # name, expected engine
+serve() { # name, expected engine, options of oca
+    name=$1 expected=$2
+    shift 2
     rm -f /tmp/ready
-    /bin/oca lab /media --listen 127.0.0.1:4433 --admin 127.0.0.1:9443 --tls /cert.pem /key.pem --json \
+    /bin/oca lab /media --listen 127.0.0.1:4433 --admin 127.0.0.1:9443 --tls /cert.pem /key.pem --json "$@" \
         > /tmp/ready 2> /tmp/oca.log &
     server=$!
     for _ in $(seq 60); do [ -s /tmp/ready ] && break; sleep 0.5; done
-    [ -s /tmp/ready ] || { fail "$1: oca did not come up"; cat /tmp/oca.log; return; }
-    say "$1: $(cat /tmp/ready)"
-    grep -q "\"engine\":\"$2\"" /tmp/ready || fail "$1: the engine is not $2"
+    [ -s /tmp/ready ] || { fail "$name: oca did not come up"; cat /tmp/oca.log; return; }
+    say "$name: $(cat /tmp/ready)"
+    grep -q "\"engine\":\"$expected\"" /tmp/ready || fail "$name: the engine is not $expected"
 }
 
 ask() { # name, curl's options
@@ -56,6 +58,11 @@ check() { # name
     echo
 }
 
+count() { # a line of the kernel's own numbers
+    n=$(grep "^$1[[:space:]]" /proc/net/tls_stat 2> /dev/null | tr -dc 0-9)
+    echo "${n:-0}"
+}
+
 # A client that changes its sending key between two requests (openssl's `K`): the answer is whole, or the
 # connection is closed cleanly; wrong bytes are the one thing that may not be.
 rekey() {
@@ -66,7 +73,8 @@ rekey() {
         sleep 1
         printf 'GET /small.txt HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
         sleep 2
-    ) | openssl s_client -connect 127.0.0.1:4433 -CAfile /cert.pem -tls1_3 -quiet -no_ign_eof > /tmp/rekey 2> /tmp/rekey.log
+    ) | openssl s_client -connect 127.0.0.1:4433 -CAfile /cert.pem -tls1_3 -quiet -no_ign_eof -msg -msgfile /tmp/rekey.msg > /tmp/rekey 2> /tmp/rekey.log
+    grep -q "<<<.*close_notify" /tmp/rekey.msg || { fail "$1, KeyUpdate: no close_notify"; tail -5 /tmp/rekey.msg; }
     if [ "$(grep -c "small but whole" /tmp/rekey)" -ge 1 ]; then say "$1, KeyUpdate: $(grep -c "small but whole" /tmp/rekey) answers"; else
         fail "$1, KeyUpdate: no answer"
         cat /tmp/rekey /tmp/rekey.log
@@ -78,9 +86,28 @@ serve "without the tls module" user-tls
 check "user TLS"
 kill $server
 wait $server
-insmod /tls.ko || fail "the tls module does not load"
-serve "with the tls module" "$(cat /expected-engine)"
-check "$(cat /expected-engine)"
+while read -r module; do
+    [ ! -f "/$module.ko" ] || insmod "/$module.ko" || fail "the module $module does not load"
+done < /modules
+engine=$(cat /expected-engine)
+serve "with the tls module" "$engine"
+check "$engine"
+sealed=$(count TlsTxSw)
+say "the kernel sealed for $sealed sockets"
+[ "$engine" != kernel-tls ] || [ "$sealed" -gt 0 ] || fail "the kernel sealed for no socket"
+# A client that asks for a new key of the kernel's gets an end instead, which is counted.
+spent=$(curl -sS http://127.0.0.1:9443/metrics | grep key_spent)
+say "$spent"
+case "$engine $spent" in
+    "kernel-tls "*" 0" | "kernel-tls ") fail "the end for want of a key was not counted" ;;
+esac
+kill $server
+wait $server && say "drained" || fail "the drain did not end well"
+# The same from our own buffers, whatever this kernel can say of its page cache.
+serve "from buffers" "$engine" --engine owned
+whole "from buffers, TLS 1.3" --tls13-ciphers TLS_AES_128_GCM_SHA256
+whole "from buffers, TLS 1.2" --tls-max 1.2 --ciphers ECDHE-ECDSA-AES256-GCM-SHA384
+[ "$engine" != kernel-tls ] || [ "$(count TlsTxSw)" -gt "$sealed" ] || fail "from buffers: the kernel sealed for no socket"
 kill $server
 wait $server && say "drained" || fail "the drain did not end well"
 grep -i "tls" /proc/net/tls_stat 2> /dev/null | head -20

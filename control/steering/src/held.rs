@@ -82,6 +82,7 @@ impl Held {
             return Err(Mismatch);
         }
         let mut held = self.clone();
+        held.loose = held.changed_loose(update, library)?;
         for key in update.removed.as_slice() {
             held.take(*key, library)?;
         }
@@ -93,24 +94,47 @@ impl Held {
         if held.digest.is_empty() { Err(Mismatch) } else { Ok(held) }
     }
 
+    /// The loose keys after a change, in one pass over both: key by key, a change of a million
+    /// would move a million keys a million times.
+    fn changed_loose(&self, update: &HeldUpdate, library: &Library) -> Result<Vec<u64>, Mismatch> {
+        let loose = |key: &u64| library.slot_of(*key >> 1).is_none();
+        let mut removed = update.removed.as_slice().iter().copied().filter(loose).peekable();
+        let mut added = update.added.as_slice().iter().copied().filter(loose).peekable();
+        let mut next = Vec::with_capacity(self.loose.len());
+        for key in &self.loose {
+            while let Some(new) = added.next_if(|new| new < key) {
+                next.push(new);
+            }
+            if removed.next_if_eq(key).is_some() {
+                continue;
+            }
+            if added.peek() == Some(key) {
+                return Err(Mismatch);
+            }
+            next.push(*key);
+        }
+        next.extend(added);
+        // What is left was to be removed and is not there.
+        if removed.peek().is_some() { Err(Mismatch) } else { Ok(next) }
+    }
+
     /// The digest stands only for the set it is of.
     fn seal(&mut self, digest: String) {
         self.digest = if self.running.to_string() == digest { digest } else { String::new() };
     }
 
+    /// Loose keys are counted here and kept by `changed_loose`.
     fn put(&mut self, key: u64, library: &Library) -> Result<(), Mismatch> {
         match library.slot_of(key >> 1) {
             Some(slot) if has(self.bits(key_class(key)), slot) => return Err(Mismatch),
             Some(slot) => set(self.bits_mut(key_class(key)), slot),
-            None => match self.loose.binary_search(&key) {
-                Ok(_) => return Err(Mismatch),
-                Err(at) => self.loose.insert(at, key),
-            },
+            None => {}
         }
         self.running.toggle(key);
         Ok(())
     }
 
+    /// As `put`.
     fn take(&mut self, key: u64, library: &Library) -> Result<(), Mismatch> {
         match library.slot_of(key >> 1) {
             Some(slot) if has(self.bits(key_class(key)), slot) => {
@@ -118,10 +142,7 @@ impl Held {
                 bits[slot as usize / 64] &= !(1 << (slot % 64));
             }
             Some(_) => return Err(Mismatch),
-            None => {
-                let at = self.loose.binary_search(&key).map_err(|_| Mismatch)?;
-                self.loose.remove(at);
-            }
+            None => {}
         }
         self.running.toggle(key);
         Ok(())
@@ -132,12 +153,34 @@ impl Held {
     #[must_use]
     pub fn without(&self, lost: &[ObjectId], library: &Library) -> Self {
         let mut held = self.clone();
+        let mut loose: Vec<u64> = Vec::new();
         for object in lost {
+            let fingerprint = fingerprint(object);
+            if library.slot_of(fingerprint).is_none() {
+                loose.push(fingerprint);
+                continue;
+            }
             let mut gone = 0;
             for class in [DiskClass::Ssd, DiskClass::Hdd] {
                 gone |= u64::from(held.take(held_key(object, class), library).is_ok());
             }
             held.objects = held.objects.saturating_sub(gone);
+        }
+        loose.sort_unstable();
+        let (mut running, mut last) = (held.running, None);
+        held.loose.retain(|key| {
+            let stays = loose.binary_search(&(key >> 1)).is_err();
+            if !stays {
+                running.toggle(*key);
+                // On both kinds of disk it is one object.
+                if last.replace(key >> 1) != Some(key >> 1) {
+                    held.objects = held.objects.saturating_sub(1);
+                }
+            }
+            stays
+        });
+        held.running = running;
+        if !lost.is_empty() {
             held.digest.clear();
         }
         held

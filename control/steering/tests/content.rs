@@ -8,7 +8,8 @@ mod lab;
 
 use std::collections::BTreeSet;
 
-use control_steering::library::Wanted;
+use control_steering::held::Held;
+use control_steering::library::{Library, Wanted};
 use control_steering::{LibraryObject, LibraryTitle, Question, Settings, Steering};
 use control_store::open_embedded;
 use control_types::content::{HeldDigest, HeldKeys, fingerprint};
@@ -189,4 +190,35 @@ async fn a_404_takes_a_box_off_the_lists_of_that_title() {
     let heard = steering.report(report(&liar, 2), NOW.plus_millis(3)).unwrap();
     assert!(heard.want_content, "asked for the whole set");
     assert_eq!(first(NOW.plus_millis(61_000)).0, liar, "one voice is believed for a minute");
+}
+
+/// Goal: a box that changes everything at once, of objects nobody has a title for, costs a pass
+/// over both sets: key by key this takes minutes, with every other report waiting.
+#[test]
+fn a_change_of_everything_unknown_is_one_pass() {
+    const COUNT: u64 = 800_000;
+    let library = Library::default();
+    let keys = |from: u64| -> HeldKeys { (from..from + COUNT).map(|n| n * 2).collect() };
+    let update = |base: &str, added: HeldKeys, removed: HeldKeys| HeldUpdate {
+        base: base.to_owned(),
+        added,
+        removed,
+        objects: COUNT,
+        bytes: COUNT,
+    };
+    let digest = |keys: &HeldKeys| HeldDigest::of(keys).to_string();
+    let (high, low) = (keys(COUNT), keys(0));
+    let none = HeldKeys::default;
+    let whole = Held::whole(&update("", high.clone(), none()), digest(&high), &library);
+    let all: HeldKeys = low.as_slice().iter().chain(high.as_slice()).copied().collect();
+    let base = digest(&high);
+    let grown = whole.changed(&update(&base, low.clone(), none()), digest(&all), &library);
+    let grown = grown.unwrap();
+    let shrunk = grown.changed(&update(&digest(&all), none(), high), digest(&low), &library);
+    assert_eq!(shrunk.unwrap().digest, digest(&low));
+    let twice = update(&digest(&all), low.clone(), none());
+    assert!(grown.changed(&twice, digest(&all), &library).is_err(), "they are there already");
+    let absent: HeldKeys = [1].into_iter().collect();
+    let absent = update(&digest(&all), none(), absent);
+    assert!(grown.changed(&absent, digest(&all), &library).is_err(), "it never was there");
 }

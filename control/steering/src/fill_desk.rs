@@ -25,7 +25,7 @@ use crate::fleet::Fleet;
 use crate::isp::Reach;
 use crate::limits::{
     FILL_FAILURES_MAX, FILL_WHY_BYTES_MAX, WINDOW_KEPT_MS, WINDOW_MS_MAX, WINDOW_MS_MIN,
-    WINDOWS_OPEN_MAX,
+    WINDOWS_OPEN_MAX, WINDOWS_PER_ISP_MAX,
 };
 use crate::service::Steering;
 use schedules::Rules;
@@ -103,9 +103,15 @@ impl FillDesk {
         if self.rules.load().claim(&window.id) {
             return Err(SteeringError::WindowTaken(window.id));
         }
-        let pending = self.windows.load().iter().filter(|other| !is_over(other, now)).count();
-        if pending >= WINDOWS_OPEN_MAX {
+        let written = self.windows.load();
+        let pending = || written.iter().filter(|other| !is_over(other, now));
+        if pending().count() >= WINDOWS_OPEN_MAX {
             let why = format!("{WINDOWS_OPEN_MAX} windows are not over yet: close some first");
+            return Err(SteeringError::BadWindow { window: window.id, why });
+        }
+        let own = || pending().filter(|other| by.has_scope(&other.scope, &fleet)).count();
+        if *by != Reach::Everything && own() >= WINDOWS_PER_ISP_MAX {
+            let why = format!("{WINDOWS_PER_ISP_MAX} of your windows are not over: close some");
             return Err(SteeringError::BadWindow { window: window.id, why });
         }
         match self.ledger.add_window(&window).await {

@@ -50,6 +50,12 @@ pub const ASKS_PER_RECORD_MAX: usize = 200;
 pub const RECORDS_READ_MAX: usize = 500;
 /// Records before a moment in which a question is looked for: at one a second, an hour.
 pub const RECORDS_SEARCHED_MAX: usize = 3_600;
+/// Of these, held in memory at once.
+pub const RECORDS_SEARCHED_AT_ONCE: usize = 60;
+/// Windows not over that reach one ISP alone: no ISP's key fills the desk for all others.
+pub const WINDOWS_PER_ISP_MAX: usize = 100;
+/// Schedules of one ISP's own, for the same reason.
+pub const SCHEDULES_PER_ISP_MAX: usize = 20;
 /// Candidates kept of one question.
 pub const CANDIDATES_RECORDED_MAX: usize = 24;
 /// Questions that wait to be taken for the log, at most.

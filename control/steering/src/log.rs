@@ -9,7 +9,7 @@ use control_types::steering::{SteerAsk, SteerRecord};
 use control_types::{TitleId, UnixMillis};
 
 use crate::error::SteeringError;
-use crate::limits::{RECORDS_READ_MAX, RECORDS_SEARCHED_MAX};
+use crate::limits::{RECORDS_READ_MAX, RECORDS_SEARCHED_AT_ONCE, RECORDS_SEARCHED_MAX};
 use crate::service::Steering;
 
 /// Topic of [`SteerRecord`]s.
@@ -89,20 +89,25 @@ impl Steering {
         at: UnixMillis,
     ) -> Result<Option<Found>, SteeringError> {
         let end = self.log_place(UnixMillis(at.0.saturating_add(1))).await?;
-        let start = Offset(end.saturating_sub(RECORDS_SEARCHED_MAX as u64));
-        let read = self.log_read(start, RECORDS_SEARCHED_MAX).await?;
-        let mut best = None;
-        for (offset, record) in read {
-            if offset.0 > end || record.at > at {
-                break;
+        let first = end.saturating_sub(RECORDS_SEARCHED_MAX as u64);
+        // From the newest backwards, a few at a time: an hour of full records is a gigabyte.
+        let mut until = end.saturating_add(1);
+        while until > first {
+            let from = until.saturating_sub(RECORDS_SEARCHED_AT_ONCE as u64).max(first);
+            let read = self.log_read(Offset(from), (until - from) as usize).await?;
+            for (offset, record) in read.into_iter().rev() {
+                if offset.0 >= until || record.at > at {
+                    continue;
+                }
+                let span = u32::try_from(at.millis_since(record.at)).unwrap_or(u32::MAX);
+                let like = |ask: &SteerAsk| ask.after_ms <= span && Self::is_like(ask, ip, title);
+                if let Some(at) = record.asks.iter().rposition(like) {
+                    return Ok(Some(Found { record, at }));
+                }
             }
-            let until = u32::try_from(at.millis_since(record.at)).unwrap_or(u32::MAX);
-            let like = |ask: &SteerAsk| ask.after_ms <= until && Self::is_like(ask, ip, title);
-            if let Some(at) = record.asks.iter().rposition(like) {
-                best = Some(Found { record, at });
-            }
+            until = from;
         }
-        Ok(best)
+        Ok(None)
     }
 
     /// Offset of the first record at or after `at`, by halving.

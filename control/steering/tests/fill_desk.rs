@@ -217,3 +217,27 @@ async fn progress_is_the_last_report_of_each() {
     let healthy: Vec<bool> = state.appliances.iter().map(|one| one.healthy).collect();
     assert_eq!(healthy, [true, false, false, false]);
 }
+
+/// Goal: what one ISP's key opens leaves room for every other's and for the operator's.
+#[tokio::test]
+async fn one_isps_key_does_not_fill_the_desk() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    let scope = |site: &str| WindowScope::Site(site.parse().unwrap());
+    let (one, two) = (Reach::Isp("one".parse().unwrap()), Reach::Isp("two".parse().unwrap()));
+    let mut opened = 0;
+    let refused = loop {
+        let new = window(&format!("w{opened}"), scope("a"));
+        match desk.open_window(new, &one, &steering, NOW).await {
+            Ok(_) => opened += 1,
+            Err(error) => break error,
+        }
+        assert!(opened <= 100, "and no more");
+    };
+    assert!(refused.to_string().contains("close some"), "{refused}");
+    desk.open_window(window("theirs", scope("c")), &two, &steering, NOW).await.unwrap();
+    let all = WindowScope::Everyone;
+    desk.open_window(window("all", all), &Reach::Everything, &steering, NOW).await.unwrap();
+    desk.close_window(&"w0".parse().unwrap(), &one, &steering, NOW).await.unwrap();
+    desk.open_window(window("again", scope("b")), &one, &steering, NOW).await.unwrap();
+}

@@ -11,7 +11,7 @@ use fill_plan::Schedule;
 use super::{FillDesk, is_over, reaches_nobody};
 use crate::error::SteeringError;
 use crate::isp::Reach;
-use crate::limits::{NIGHT_CLOSED_AHEAD_MS, NIGHTS_AHEAD_MS, SCHEDULES_MAX};
+use crate::limits::{NIGHT_CLOSED_AHEAD_MS, NIGHTS_AHEAD_MS, SCHEDULES_MAX, SCHEDULES_PER_ISP_MAX};
 use crate::service::Steering;
 
 /// All schedules, by id.
@@ -135,6 +135,11 @@ impl FillDesk {
         let others = || rules.0.iter().filter(|rule| rule.written.id != id);
         if others().count() >= SCHEDULES_MAX {
             return Err(refused(format!("there are {SCHEDULES_MAX} schedules: remove some first")));
+        }
+        let own = || others().filter(|rule| by.has_scope(&rule.written.scope, &fleet)).count();
+        if *by != Reach::Everything && own() >= SCHEDULES_PER_ISP_MAX {
+            let why = format!("{SCHEDULES_PER_ISP_MAX} schedules are yours: remove some first");
+            return Err(refused(why));
         }
         let clash = others().any(|rule| {
             sound.names(&rule.written.id)

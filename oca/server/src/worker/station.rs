@@ -153,6 +153,8 @@ impl<K: Kernel> Station<K> {
         let devices = library.devices();
         counters.set_devices(devices.list().len());
         let large = match chunk_buffers {
+            // Only records are sent from them.
+            _ if shared.tls.is_none() => 0,
             ..LARGE_SENDS_CHUNKS_MIN => 0,
             _ => LARGE_SENDS_MAX.min(chunk_buffers / 16),
         };

@@ -113,6 +113,8 @@ pub struct ApplianceSpec {
     pub site: SiteId,
     /// What it is for.
     pub role: Role,
+    /// Port of its media; 0 takes a free one.
+    pub port: u16,
 }
 
 /// One box: `oca`, its fill agent, one SSD and one HDD folder.
@@ -185,13 +187,14 @@ impl ApplianceNode {
 
     fn write_configs(&self, control: &str, key: &Path, ca: &DemoCa) -> Result<(), Trouble> {
         let (folder, id, host) = (&self.folder, &self.spec.id, &self.host);
+        let port = self.spec.port;
         let volumes = format!(
             "[[volume]]\npath = {:?}\nclass = \"ssd\"\n[[volume]]\npath = {:?}\nclass = \"hdd\"\n",
             folder.join("ssd"),
             folder.join("hdd")
         );
         let server = format!(
-            "appliance = \"{id}\"\nstate_dir = {:?}\n[listen]\nmedia = \"{host}:0\"\n\
+            "appliance = \"{id}\"\nstate_dir = {:?}\n[listen]\nmedia = \"{host}:{port}\"\n\
              admin = \"127.0.0.1:0\"\nadvertise = \"https://{host}\"\n\
              [tls]\ncert = {:?}\nkey = {:?}\n{volumes}[control]\nurl = \"{control}\"\n\
              key_file = {key:?}\nreport_ms = {REPORT_MS}\n[tickets]\nrequired = true\n\

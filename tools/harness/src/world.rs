@@ -30,11 +30,13 @@ pub struct WorldPlan {
     pub port: u16,
     /// Pages that control serves.
     pub pages: Option<PathBuf>,
+    /// Port of all edges, each on an address of its own; 0 takes free ones.
+    pub edge_port: u16,
 }
 
 impl Default for WorldPlan {
     fn default() -> Self {
-        Self { boxes: vec![1, 1], port: 0, pages: None }
+        Self { boxes: vec![1, 1], port: 0, pages: None, edge_port: 0 }
     }
 }
 
@@ -83,7 +85,8 @@ impl World {
         let control = ControlNode::start(&binaries, &folder.join("control"), plan.port, pages)?;
         put_site(&control, "core", "nightfill", &[]).await?;
         let start = async |id: &str, site: &str, role| {
-            let spec = ApplianceSpec { id: id.parse()?, site: site.parse()?, role };
+            let port = if role == Role::Edge { plan.edge_port } else { 0 };
+            let spec = ApplianceSpec { id: id.parse()?, site: site.parse()?, role, port };
             ApplianceNode::start(&binaries, &folder.join(id), spec, &control, &ca).await
         };
         let origin = start("origin-1", "core", Role::Origin).await?;
@@ -244,7 +247,9 @@ impl World {
     /// # Errors
     /// When it does not come up.
     pub async fn add_edge(&mut self, id: &str, site: &str) -> Result<(), Trouble> {
-        let spec = ApplianceSpec { id: id.parse()?, site: site.parse()?, role: Role::Edge };
+        let port = self.edges.first().map_or(0, |edge| edge.spec.port);
+        let (name, site, role) = (id.parse()?, site.parse()?, Role::Edge);
+        let spec = ApplianceSpec { id: name, site, role, port };
         let folder = self.folder.join(id);
         let node =
             ApplianceNode::start(&self.binaries, &folder, spec, &self.control, &self.ca).await?;

@@ -44,7 +44,12 @@ pub(crate) fn clones(
         base_id: base.to_string(),
         id: ranked.appliance.to_string(),
         uri_replacement: match dialect {
-            Dialect::Hls => whole_uris(stage, &ranked.base_url),
+            Dialect::Hls => UriReplacement {
+                // For Shaka Player, which knows no whole URIs and takes a host name without a port:
+                // right for all boxes that listen on one port, as boxes of a real network do.
+                host: authority(&ranked.base_url).map(|host| without_port(&host).to_owned()),
+                ..whole_uris(stage, &ranked.base_url)
+            },
             Dialect::Dash => {
                 UriReplacement { host: authority(&ranked.base_url), ..UriReplacement::default() }
             }
@@ -75,6 +80,13 @@ fn whole_uris(stage: &Stage<'_>, base_url: &str) -> UriReplacement {
 fn authority(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     rest.split('/').next().map(str::to_owned)
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +133,7 @@ mod tests {
             assert_eq!((seen, uris.per_variant_uris.len()), (6, 6));
             assert_eq!(uris.per_rendition_uris.len(), 3);
             assert!(uris.per_rendition_uris.values().all(|uri| text.contains(uri)));
-            assert_eq!(uris.host, None);
+            assert_eq!(uris.host.as_deref(), Some("edge-a1.example"));
         });
     }
 
@@ -133,6 +145,9 @@ mod tests {
             assert!(made[0].uri_replacement.per_variant_uris.is_empty());
         });
         assert_eq!(authority("https://[::1]:9443/t/x/").as_deref(), Some("[::1]:9443"));
+        for (given, host) in [("[::1]:9443", "[::1]"), ("[::1]", "[::1]"), ("a.b:1", "a.b")] {
+            assert_eq!(without_port(given), host);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod titles;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use nightfill_harness::nodes::free_port;
 use nightfill_harness::{Binaries, Trouble, World, WorldPlan};
 
 use progress::Progress;
@@ -57,7 +58,7 @@ pub async fn run(options: &Options) -> Result<(), Trouble> {
         return standard_players(options, binaries, &run, &pages, &steps).await;
     }
     let titles = steps.step("videos", titles::choose(options, &binaries, &dir))?;
-    let plan = WorldPlan { boxes: vec![1, 1], port: options.port, pages: Some(pages.clone()) };
+    let plan = WorldPlan { port: options.port, pages: Some(pages.clone()), ..WorldPlan::default() };
     let started = World::start_in(plan, binaries, &run).await;
     let mut world = steps.step("control, an origin and two edges in two sites", started)?;
     for title in &titles {
@@ -80,7 +81,9 @@ async fn standard_players(
     pages: &Path,
     steps: &Progress,
 ) -> Result<(), Trouble> {
-    let plan = WorldPlan { boxes: vec![4], port: options.port, pages: None };
+    // One port, as in a real network: a clone's HOST is a name without a port to some players.
+    let edge_port = free_port()?;
+    let plan = WorldPlan { boxes: vec![4], port: options.port, pages: None, edge_port };
     let started = World::start_in(plan, binaries, run).await;
     let mut world = steps.step("control, an origin and four edges in one site", started)?;
     players::run(&mut world, pages, steps).await

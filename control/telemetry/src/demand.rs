@@ -15,9 +15,10 @@
 //!   used.
 
 use ahash::AHashMap;
-use control_types::fill::{PlaceableObject, SiteDemand};
+use control_types::fill::{PlaceableObject, SiteDemand, TitleHistory};
 use control_types::{ObjectId, SiteId, TitleId, UnixMillis};
 
+use crate::history::History;
 use crate::limits::{DEMAND_CELLS_MAX, EVENT_BYTES_MAX, HEIGHTS_PER_SITE_MAX};
 
 const DAY_MS: f64 = 86_400_000.0;
@@ -55,6 +56,7 @@ pub struct ObjectShape {
 pub struct Demand {
     titles: AHashMap<TitleId, AHashMap<SiteId, Heights>>,
     cells: usize,
+    history: History,
 }
 
 /// By height of the picture, pixels; few, so a list.
@@ -101,6 +103,7 @@ impl Demand {
         if bytes == 0 {
             return;
         }
+        self.history.watch(title, site, height, bytes, now);
         if self.cells >= DEMAND_CELLS_MAX {
             self.watch_make_room(now);
         }
@@ -140,6 +143,17 @@ impl Demand {
         heights.map(|(_, fading)| fading)
     }
 
+    /// The same watching day by day, of each of `titles`.
+    #[must_use]
+    pub fn history(&self, titles: &[TitleObjects], now: UnixMillis) -> Vec<TitleHistory> {
+        let of_title = |title: &TitleObjects| TitleHistory {
+            title: title.title.clone(),
+            published_at: title.published_at,
+            watched: self.history.of_title(&title.title, now),
+        };
+        titles.iter().map(of_title).collect()
+    }
+
     /// Tomorrow's bytes of every object of `titles`, at each of `sites`.
     #[must_use]
     pub fn placeable(
@@ -177,6 +191,7 @@ impl Demand {
                 object: shape.object,
                 bytes: shape.bytes,
                 title: title.title.clone(),
+                height: shape.height,
                 demand_bytes: demand_bytes.collect(),
                 demand_bytes_elsewhere: ELSEWHERE_SHARE * sum[at] / site_count + unseen,
             }

@@ -9,6 +9,7 @@
 
 pub mod demand;
 mod error;
+mod history;
 pub mod limits;
 mod service;
 pub mod sessions;

@@ -48,3 +48,11 @@ pub const PLAY_BYTES_AHEAD_MAX: u64 = 256 << 20;
 /// Most bytes one event may add to demand: an hour of a very good picture between two reports is
 /// already a lie.
 pub const EVENT_BYTES_MAX: u64 = 16 << 30;
+
+/// Days of watching told to the planner, before today: four weeks, so that each weekday was there
+/// four times.
+pub const HISTORY_DAYS: u32 = 28;
+
+/// Cells of the table of days (title, site, day, height); 24 bytes each. Those out of date leave
+/// first, then the smallest.
+pub const HISTORY_CELLS_MAX: usize = 200_000;

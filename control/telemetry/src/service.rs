@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use control_store::{EventRow, Events, Offset, StoreError};
-use control_types::fill::PlaceableObject;
+use control_types::fill::{PlaceableObject, TitleHistory};
 use control_types::play::{PlayEvent, PlayEvents};
 use control_types::telemetry::Live;
 use control_types::{AccountId, PlayId, SiteId, TitleId, UnixMillis};
@@ -147,6 +147,12 @@ impl Telemetry {
         now: UnixMillis,
     ) -> Vec<PlaceableObject> {
         self.demand().placeable(titles, sites, now)
+    }
+
+    /// What was watched of each of `titles` on the days that are remembered.
+    #[must_use]
+    pub fn history(&self, titles: &[TitleObjects], now: UnixMillis) -> Vec<TitleHistory> {
+        self.demand().history(titles, now)
     }
 
     /// Reports that found the log's queue full, or the log closed, since the start.

@@ -75,6 +75,20 @@ fn demand(telemetry: &Telemetry) -> Vec<(String, u64)> {
     bytes.map(|demand| (demand.site.to_string(), demand.bytes.round() as u64)).collect()
 }
 
+/// Days of the one title: day, site, height and bytes.
+fn days(telemetry: &Telemetry) -> Vec<(u32, String, u32, u64)> {
+    let title = "night".parse().unwrap();
+    let title = TitleObjects { title, published_at: UnixMillis(0), objects: Vec::new() };
+    let history = telemetry.history(&[title], NOW);
+    let mut days: Vec<_> = history[0]
+        .watched
+        .iter()
+        .map(|one| (one.day, one.site.to_string(), one.height, one.bytes))
+        .collect();
+    days.sort();
+    days
+}
+
 #[tokio::test]
 async fn demand_belongs_to_the_members_sites_and_outlives_a_restart() {
     let directory = tempfile::tempdir().unwrap();
@@ -88,11 +102,18 @@ async fn demand_belongs_to_the_members_sites_and_outlives_a_restart() {
     let sites: Vec<&str> = learned.iter().map(|(site, _)| site.as_str()).collect();
     assert_eq!(sites, ["far", "home", "twin"]);
     assert!(learned[0].1 > learned[1].1 && learned[1].1 == learned[2].1, "{learned:?}");
+    let days_learned = days(&before);
+    let day = u32::try_from(NOW.0 / 86_400_000).unwrap();
+    let home: Vec<_> =
+        ["far", "home", "twin"].iter().zip([2_000_000, 1_000_000, 1_000_000]).collect();
+    let expected: Vec<_> = home.iter().map(|(s, b)| (day, (*s).to_string(), 720, *b)).collect();
+    assert_eq!(days_learned, expected);
     before.flush().await;
     assert_eq!(before.dropped_total(), 0);
     drop(before);
     let after = telemetry(directory.path()).await;
     assert_eq!(demand(&after), learned);
+    assert_eq!(days(&after), days_learned);
     assert_eq!(after.live(NOW).plays_total, 0, "sessions begin empty");
     let unknown = after.record(&PlayId(Uuid::from_u128(1)), &report(1, 1), NOW).unwrap_err();
     assert_eq!(unknown.word(), ErrorWord::NotFound);

@@ -66,6 +66,7 @@ async fn control(objects: &[ObjectId]) -> (Arc<Control>, String) {
         object: *object,
         bytes: 1 << 20,
         title: "t".parse().unwrap(),
+        height: None,
         demand_bytes: Vec::new(),
         demand_bytes_elsewhere: 1e9,
     };
@@ -78,6 +79,7 @@ async fn control(objects: &[ObjectId]) -> (Arc<Control>, String) {
             box_of("a-2", Role::Edge, &[]),
         ],
         windows: Vec::new(),
+        history: Vec::new(),
     };
     let control = Arc::new(Control { state: Mutex::new(state_of), plan: Mutex::default() });
     let app = Router::new()

@@ -129,6 +129,7 @@ mod tests {
             object: ObjectId([tag; 32]),
             bytes,
             title: "t".parse().unwrap(),
+            height: None,
             demand_bytes: Vec::new(),
             demand_bytes_elsewhere,
         }

@@ -28,6 +28,7 @@ fn object(tag: u16, bytes: u64, title: &str, demand: f64) -> PlaceableObject {
         object: ObjectId(id),
         bytes,
         title: title.parse().unwrap(),
+        height: None,
         demand_bytes: Vec::new(),
         demand_bytes_elsewhere: demand,
     }
@@ -60,7 +61,7 @@ fn give(to: &mut FillAppliance, object: &PlaceableObject, class: DiskClass) {
 }
 
 fn state(objects: Vec<PlaceableObject>, appliances: Vec<FillAppliance>) -> FillState {
-    FillState { now: UnixMillis(1), objects, appliances, windows: Vec::new() }
+    FillState { now: UnixMillis(1), objects, appliances, windows: Vec::new(), history: Vec::new() }
 }
 
 /// An origin that holds everything.

@@ -32,7 +32,9 @@ async fn fill_state(State(gateway): State<Gateway>, _: Operator) -> Json<FillSta
     let titles: Vec<TitleObjects> = snapshot.titles().map(|listed| shape(listed)).collect();
     let sites: Vec<_> = services.steering.sites().into_iter().map(|site| site.id).collect();
     let objects = services.telemetry.placeable(&titles, &sites, now);
-    Json(services.fill_desk.fill_state(&services.steering, objects, now))
+    let mut state = services.fill_desk.fill_state(&services.steering, objects, now);
+    state.history = services.telemetry.history(&titles, now);
+    Json(state)
 }
 
 fn shape(listed: &Listed) -> TitleObjects {

@@ -132,6 +132,31 @@ fn routes_of_a_lost_session_are_held_and_then_dropped() {
     assert_eq!((counts.lost_total, counts.expired_total, counts.routes), (1, 1, 0));
 }
 
+/// Goal: a route that was withdrawn while the session was away goes within the hold, though the
+/// session flaps ever after and no End-of-RIB ever comes.
+#[test]
+fn a_session_that_flaps_does_not_hold_old_routes_for_ever() {
+    let routes = routes();
+    let key = routes.with(|rib| {
+        let key = rib.up(&feed("r1", "lisbon"), UnixMillis(0)).unwrap();
+        rib.announce(key, &path("11.1.0.0/16", 1));
+        rib.announce(key, &path("11.2.0.0/16", 1));
+        key
+    });
+    for flap in 1..=10 {
+        let at = flap * HOLD_MS / 4;
+        routes.with(|rib| {
+            rib.lost(key, UnixMillis(at));
+            rib.up(&feed("r1", "lisbon"), UnixMillis(at + 1)).unwrap();
+            rib.announce(key, &path("11.2.0.0/16", 1));
+            assert!(rib.expire(UnixMillis(at + 2)).is_empty(), "the peer is up");
+        });
+        let held = usize::from(at < HOLD_MS / 4 + HOLD_MS);
+        assert_eq!(seen(&routes, "11.1.0.1").len(), held, "flap {flap}");
+        assert_eq!(seen(&routes, "11.2.0.1"), ["11.2.0.0/16 lisbon/1"], "flap {flap}");
+    }
+}
+
 #[test]
 fn a_session_that_comes_back_freshens_what_it_repeats_and_loses_the_rest() {
     let routes = routes();

@@ -77,6 +77,9 @@ pub(crate) struct Peer {
     /// Prefixes this peer has a path of.
     pub prefixes: AHashSet<IpNet>,
     pub lost_total: u32,
+    /// When paths of earlier sessions that were not repeated are dropped, End-of-RIB or not: a
+    /// session that flaps must not hold them for ever.
+    pub sweep_at: Option<UnixMillis>,
 }
 
 /// One peer, for listings.
@@ -118,6 +121,12 @@ impl Rib {
                 peer.site == site && peer.appliance == appliance && peer.isp == isp
             });
             if same_place && let Some(peer) = self.peers.get_mut(&key) {
+                let until = UnixMillis(now.0.saturating_add(self.settings.stale_ms));
+                let held = match peer.state {
+                    PeerState::Held { until } => until,
+                    PeerState::Up => until,
+                };
+                peer.sweep_at = Some(peer.sweep_at.map_or(held, |earlier| earlier.min(held)));
                 peer.feed = feed.clone();
                 peer.epoch = peer.epoch.saturating_add(1);
                 (peer.state, peer.since) = (PeerState::Up, now);
@@ -141,6 +150,7 @@ impl Rib {
             epoch: 1,
             prefixes: AHashSet::new(),
             lost_total: 0,
+            sweep_at: None,
         };
         self.peers.insert(key, peer);
         self.peer_keys.insert(identity, key);
@@ -189,8 +199,16 @@ impl Rib {
         }
     }
 
-    /// Drops the routes of every peer whose hold ended; returns who they were.
+    /// Drops the routes of every peer whose hold ended, and those of earlier sessions that were not
+    /// repeated in time; returns the peers whose hold ended.
     pub fn expire(&mut self, now: UnixMillis) -> Vec<Feed> {
+        let swept = self.peers.iter_mut().filter_map(|(key, peer)| {
+            peer.sweep_at.filter(|at| *at <= now)?;
+            peer.sweep_at = None;
+            Some(*key)
+        });
+        let swept: Vec<PeerKey> = swept.collect();
+        swept.into_iter().for_each(|key| self.refreshed(key, None));
         let over: Vec<PeerKey> = self
             .peers
             .iter()

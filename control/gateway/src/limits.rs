@@ -1,6 +1,7 @@
 //! Every maximum of the HTTP surface, in one place, each tied to its neighbours.
 //! Bounds that both ends of a wire share live in `control_types::limits`.
 
+use control_token::CLOCK_LEEWAY_MS;
 use control_types::limits::BODY_BYTES_MAX;
 
 /// Largest body of a member's request, bytes: a password, a profile name, a report of 64 events.
@@ -52,6 +53,11 @@ pub const TICKET_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// day without control, on its last orders.
 pub const FILL_TICKET_MS: u64 = 36 * 60 * 60 * 1_000;
 
+/// Longest life of any ticket made here, milliseconds, with what verifiers' clocks may be off: a
+/// key verifies and a revocation counts for as long.
+pub const TICKET_LIFE_MS_MAX: u64 = FILL_TICKET_MS + CLOCK_LEEWAY_MS;
+
+const _: () = assert!(TICKET_MS_MAX <= FILL_TICKET_MS);
 const _: () = assert!(MEMBER_BODY_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(ARTWORK_BYTES_MAX <= BODY_BYTES_MAX);
 const _: () = assert!(RESUME_MS_MAX < REQUEST_MS_MAX);

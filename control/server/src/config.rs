@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use control_gateway::RateSettings;
+use control_gateway::limits::TICKET_LIFE_MS_MAX;
 use ipnet::IpNet;
 
 use self::bgp::parse_bgp;
@@ -133,9 +134,10 @@ impl Config {
         }
     }
 
-    /// How long ticket keys live.
+    /// How long ticket keys live: tickets of fill outlive those of plays.
     pub(crate) fn rotation(&self) -> Rotation {
-        Rotation { every_ms: self.key_days * 86_400_000, ticket_ms: self.ticket_ms }
+        let ticket_ms = self.ticket_ms.max(TICKET_LIFE_MS_MAX);
+        Rotation { every_ms: self.key_days * 86_400_000, ticket_ms }
     }
 }
 
@@ -281,6 +283,8 @@ mod tests {
         let config = Config::parse(LEAST).unwrap();
         assert_eq!((config.ticket_ms, config.steering_ttl_s), (21_600_000, 10));
         assert_eq!(config.silent_ms, 3_000);
+        // A key that verifies for a day only would end the 36 hours of an agent's orders early.
+        assert!(config.rotation().ticket_ms >= control_gateway::limits::FILL_TICKET_MS);
         assert!(config.tls.is_none() && config.web_dir.is_none() && config.public_url.is_none());
     }
 

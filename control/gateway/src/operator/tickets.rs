@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::body::Sent;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
-use crate::limits::{TICKET_MS_MAX, TICKET_MS_MIN};
+use crate::limits::{TICKET_LIFE_MS_MAX, TICKET_MS_MAX, TICKET_MS_MIN};
 use crate::who::Operator;
 
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
@@ -58,7 +58,7 @@ async fn revoke(
     }
     let now = gateway.now();
     // No ticket of ours lives longer than that.
-    let until = now.plus_millis(TICKET_MS_MAX);
+    let until = now.plus_millis(TICKET_LIFE_MS_MAX);
     gateway.services().tickets.revoke(subject, until, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }

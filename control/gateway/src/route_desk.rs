@@ -215,6 +215,8 @@ impl RouteDesk {
         now: UnixMillis,
     ) -> Result<RoutesImported, RouteDeskError> {
         let loaded = control_routes::load(file)?;
+        // One after the other: two files of a site would be written into one.
+        let _importing = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         self.write(&self.import_path(&site.id), file)?;
         let imported = self.announce(site, &loaded, now)?;
         self.routes.publish();
@@ -227,6 +229,7 @@ impl RouteDesk {
     /// When the file cannot be removed.
     pub fn forget_import(&self, site: &SiteId) -> Result<bool, RouteDeskError> {
         let path = self.import_path(site);
+        let _importing = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match std::fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),

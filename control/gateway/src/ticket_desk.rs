@@ -17,6 +17,9 @@ pub struct TicketDesk {
     ledger: Arc<dyn Ledger>,
     keys: ArcSwap<Keys>,
     revoked: ArcSwap<Revoked>,
+    /// Held over "ask the ledger, change memory": what was read before a revocation must not be
+    /// stored after it, or its tickets would be good again until the next reading.
+    change: tokio::sync::Mutex<()>,
 }
 
 struct Keys {
@@ -36,7 +39,7 @@ impl TicketDesk {
     #[must_use]
     pub fn new(ledger: Arc<dyn Ledger>, signer: Arc<TicketSigner>, public: TicketKeys) -> Self {
         let keys = ArcSwap::from_pointee(Keys { signer, public });
-        Self { ledger, keys, revoked: ArcSwap::default() }
+        Self { ledger, keys, revoked: ArcSwap::default(), change: tokio::sync::Mutex::default() }
     }
 
     /// Goes over to other keys. Says whether anything changed.
@@ -60,8 +63,9 @@ impl TicketDesk {
         until: UnixMillis,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
+        let _changing = self.change.lock().await;
         self.ledger.revoke(&RevocationRow { subject, until }).await?;
-        self.refresh(now).await
+        self.reread(now).await
     }
 
     /// Reads revocations again: another process may have made one, and some have ended.
@@ -69,6 +73,12 @@ impl TicketDesk {
     /// # Errors
     /// When the ledger is away; what is known stays in force.
     pub async fn refresh(&self, now: UnixMillis) -> Result<(), StoreError> {
+        let _changing = self.change.lock().await;
+        self.reread(now).await
+    }
+
+    /// The caller holds `change`.
+    async fn reread(&self, now: UnixMillis) -> Result<(), StoreError> {
         let rows = self.ledger.revocations(now, REVOCATIONS_MAX).await?;
         self.swap_revocations(rows);
         Ok(())

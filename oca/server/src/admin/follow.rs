@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ahash::HashSet;
 use control_types::ObjectId;
@@ -18,6 +18,11 @@ use crate::worker::{Command, Trouble};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Looks between two looks at slower things: certificates, a lab's directory.
 const SLOW_EVERY: u32 = 5;
+/// A lab's directory is listed again after so many times as long as that took last: it may take a
+/// thousandth of a core, not a tenth of what the answers cost.
+const LIST_REST_TIMES: u32 = 1000;
+/// New files of a lab are found within this, however many there are.
+const LIST_REST_MAX: Duration = Duration::from_secs(30);
 /// Copies found bad that are kept for the next report.
 const FOUND_BAD_MAX: usize = 1024;
 
@@ -31,6 +36,7 @@ pub(super) async fn run(admin: Arc<Admin>, mut tail: Option<Tail>, troubles: Rec
     let mut gone = Copies::new();
     let mut said = String::new();
     let mut looks = 0u32;
+    let mut list_at = Instant::now();
     if let Library::Sealed(sealed) = &*admin.library {
         note_used(&admin, &sealed.index());
     }
@@ -48,6 +54,7 @@ pub(super) async fn run(admin: Arc<Admin>, mut tail: Option<Tail>, troubles: Rec
         looks = looks.wrapping_add(1);
         if looks.is_multiple_of(SLOW_EVERY) {
             look_slowly(&admin);
+            list_again(&admin, &mut list_at);
         }
     }
 }
@@ -175,11 +182,19 @@ fn look_slowly(admin: &Admin) {
         admin.keys_renewed.fetch_add(renewed, Ordering::Relaxed);
         admin.keys_refused.fetch_add(wrong.len() as u64, Ordering::Relaxed);
     }
-    if let Library::Lab(lab) = &*admin.library
-        && let Err(error) = lab.rescan()
-    {
+}
+
+/// Finds new files of a lab, at `list_at` or later; that moves on.
+fn list_again(admin: &Admin, list_at: &mut Instant) {
+    let Library::Lab(lab) = &*admin.library else { return };
+    let began = Instant::now();
+    if began < *list_at {
+        return;
+    }
+    if let Err(error) = lab.rescan() {
         tracing::warn!(%error, "the old list of files stays in use");
     }
+    *list_at = began + (began.elapsed() * LIST_REST_TIMES).min(LIST_REST_MAX);
 }
 
 fn note_used(admin: &Admin, index: &Index) {

@@ -220,7 +220,14 @@ impl Writer {
     /// [`StoreError::Io`].
     pub fn finish(&self, retired: Retired) -> Result<(), StoreError> {
         let object = &retired.object;
-        if !self.holds(object) {
+        // Held to the end, so that no pull of it begins meanwhile.
+        let state = self.shared.state();
+        if state.busy.contains(object) {
+            // It is coming anew and its file may already have its place: the publish takes the mark
+            // away, or else the next writer does what the mark says.
+            return Ok(());
+        }
+        if !state.index.has_copy(0, object) {
             self.take_away_file(object, Kind::Removed)?;
         }
         unlink(&self.mark(object, ".remove"))
@@ -288,7 +295,11 @@ impl Writer {
             return Err(StoreError::NotHeld { object: *object, path });
         };
         File::create(&mark).map_err(StoreError::io(&mark, "leave a mark"))?;
-        state.append(self.volume(), &record.now(kind))?;
+        if let Err(error) = state.append(self.volume(), &record.now(kind)) {
+            // What was refused must not happen at the next start, when it may be the last copy.
+            unlink(&mark)?;
+            return Err(error);
+        }
         Ok(mark)
     }
 
@@ -404,6 +415,9 @@ impl State {
     /// lines is written anew, so that it does not grow for ever; when that fails, the long one is
     /// as good.
     fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
+        if self.journal.is_doubtful() {
+            self.journal = compacted(volume, &self.index)?;
+        }
         self.journal.append(record)?;
         match record.kind {
             Kind::Published => self.index.insert(0, record),

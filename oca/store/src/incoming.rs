@@ -47,10 +47,19 @@ impl Incoming {
             map.set_len(0).map_err(StoreError::io(&done_path, "clear the map"))?;
             file.set_len(0).map_err(StoreError::io(&part_path, "start over"))?;
         }
-        reserve(&shared, &file, &part_path, seal.file_bytes())?;
-        file.write_all_at(&seal.encode(), 0).map_err(|e| {
-            full_or(&shared, &part_path, "write the seal", seal.payload_offset(), e)
-        })?;
+        let room = reserve(&shared, &file, &part_path, seal.file_bytes()).and_then(|()| {
+            file.write_all_at(&seal.encode(), 0).map_err(|e| {
+                full_or(&shared, &part_path, "write the seal", seal.payload_offset(), e)
+            })
+        });
+        if let Err(error) = room {
+            if fresh {
+                // It would tie the object to a disk that has no room for it, and keep it full.
+                unlink(&part_path)?;
+                unlink(&done_path)?;
+            }
+            return Err(error);
+        }
         let chunks = seal.chunks();
         let done = claimed(&mut map, &done_path, chunks)?;
         map.set_len(u64::from(chunks)).map_err(StoreError::io(&done_path, "size the map"))?;
@@ -164,9 +173,12 @@ impl Incoming {
             let (missing, chunks) = (self.missing, self.seal.chunks());
             return Err(StoreError::Incomplete { object, missing, chunks });
         }
-        self.file.sync_all().map_err(|e| {
-            full_or(&self.shared, &self.part_path, "make durable", self.seal.bytes(), e)
-        })?;
+        if let Err(e) = self.file.sync_all() {
+            let bytes = self.seal.bytes();
+            let error = full_or(&self.shared, &self.part_path, "make durable", bytes, e);
+            self.distrust()?;
+            return Err(error);
+        }
         let to = self.shared.volume.object_path(&object);
         let dir = make_object_dir(&to)?;
         fs::rename(&self.part_path, &to).map_err(StoreError::io(&to, "give its place to"))?;
@@ -174,6 +186,16 @@ impl Incoming {
         self.shared.publish(&self.seal)?;
         unlink(&self.done_path)?;
         Ok(to)
+    }
+
+    /// Takes back what is said of every chunk, for when making the file durable failed: the cache
+    /// then holds bytes that the disk does not have and that will not be written again, so reading
+    /// them back proves nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn distrust(self) -> Result<(), StoreError> {
+        self.map.set_len(0).map_err(StoreError::io(&self.done_path, "clear the map"))
     }
 
     /// Gives the pull up and frees its room.
@@ -193,10 +215,11 @@ impl Incoming {
             }
             let range = self.seal.chunk_range(index).expect("the loop ends at the last chunk");
             chunk.resize((range.end - range.start) as usize, 0);
-            self.file
-                .read_exact_at(&mut chunk, self.seal.payload_offset() + range.start)
-                .map_err(StoreError::io(&self.part_path, "read back a chunk"))?;
-            if self.seal.verify_chunk(index, &chunk) {
+            // A chunk that cannot be read back is one that is not there: it is written again, and
+            // the disk says then whether it can.
+            let at = self.seal.payload_offset() + range.start;
+            let is_read = self.file.read_exact_at(&mut chunk, at).is_ok();
+            if is_read && self.seal.verify_chunk(index, &chunk) {
                 self.missing -= 1;
             } else {
                 self.done[index as usize] = false;

@@ -89,12 +89,9 @@ impl Writer {
         }
         let dir = make_object_dir(&to)?;
         let mark = self.mark_publishing(&seal.object())?;
-        match fs::hard_link(path, &to) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                crate::writer::unlink(&mark)?;
-                return Err(StoreError::io(path, "link")(error));
-            }
-            _ => {}
+        if let Err(error) = link_whole(path, &to) {
+            crate::writer::unlink(&mark)?;
+            return Err(error);
         }
         sync_dir(dir)?;
         self.shared.publish(seal)?;
@@ -108,7 +105,9 @@ impl Writer {
             Err(StoreError::AlreadyHeld { .. }) => return Ok(Adopted::AlreadyHeld),
             begun => begun?,
         };
-        let shared = share(&from, payload_at, &incoming.opened()?, incoming.seal());
+        // Never over chunks that an earlier run wrote and checked: nobody looks at them again.
+        let is_fresh = incoming.missing_chunks() == incoming.seal().chunks();
+        let shared = is_fresh && share(&from, payload_at, &incoming.opened()?, incoming.seal());
         let mut chunk = Vec::new();
         for index in incoming.missing().into_iter().flatten() {
             // What was shared is read back where it now is, the rest where it came from.
@@ -124,6 +123,22 @@ impl Writer {
         incoming.publish()?;
         Ok(if shared { Adopted::Shared } else { Adopted::Copied })
     }
+}
+
+/// Makes the checked file at `path` durable and gives it the name `to` as well. What lay there is
+/// not listed, so it is nothing: an orphan, or the rest of a bad object.
+fn link_whole(path: &Path, to: &Path) -> Result<(), StoreError> {
+    let io = |doing| StoreError::io(path, doing);
+    File::open(path).and_then(|file| file.sync_all()).map_err(io("make durable"))?;
+    let is_same = |other: &fs::Metadata| {
+        fs::metadata(path).is_ok_and(|one| (one.dev(), one.ino()) == (other.dev(), other.ino()))
+    };
+    match fs::symlink_metadata(to) {
+        Ok(there) if is_same(&there) => return Ok(()),
+        Ok(_) => crate::writer::unlink(to)?,
+        Err(_) => {}
+    }
+    fs::hard_link(path, to).map_err(io("link"))
 }
 
 /// Has the kernel bring the payload over; false when it cannot or stops half way, and then the

@@ -42,13 +42,16 @@ pub(crate) fn object_files(volume: &Volume) -> Result<Vec<PathBuf>, StoreError> 
     if !level[0].is_dir() {
         return Ok(Vec::new());
     }
-    for _ in 0..3 {
+    for depth in 0..3 {
         let mut next = Vec::new();
         for dir in &level {
             let listing = fs::read_dir(dir).map_err(StoreError::io(dir, "list the directory"))?;
             for entry in listing {
                 let entry = entry.map_err(StoreError::io(dir, "list the directory"))?;
-                next.push(entry.path());
+                // What is no directory here is not ours and hides nothing.
+                if depth == 2 || entry.path().is_dir() {
+                    next.push(entry.path());
+                }
             }
         }
         level = next;

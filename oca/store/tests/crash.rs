@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kit::{CHUNK, chunk_of, payload, publish, seal, volume, write_missing};
+use kit::{CHUNK, chunk_of, open, payload, publish, seal, volume, write_missing};
 use oca_store::{Depth, Index, StoreError, Verdict, Writer, check};
 
 const CHILD_DIR: &str = "OCA_STORE_TEST_DIR";
@@ -33,7 +33,7 @@ fn assert_sound(dir: &Path) {
 fn a_journal_cut_at_any_byte_replays_a_prefix_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let volume = volume(dir.path());
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     let objects: Vec<_> =
         (0..4).map(|seed| publish(&writer, &payload(seed, 50)).unwrap().object()).collect();
     drop(writer);
@@ -53,7 +53,7 @@ fn a_journal_cut_at_any_byte_replays_a_prefix_and_goes_on() {
     for length in whole.len() - 127..whole.len() {
         fs::write(&journal, &whole[..length]).unwrap();
         let mut loaded = Index::load(std::slice::from_ref(&volume));
-        let writer = Writer::open(&volume, "test").unwrap();
+        let writer = open(&volume);
         assert!(objects.iter().all(|object| writer.holds(object)), "cut at {length}");
         assert_eq!(loaded.tail.poll().changes.len(), 1, "cut at {length}");
         assert_eq!(fs::metadata(&journal).unwrap().len(), 128 * 5);
@@ -66,7 +66,7 @@ fn a_journal_cut_at_any_byte_replays_a_prefix_and_goes_on() {
 fn a_journal_garbled_at_any_byte_is_made_good_by_the_next_writer() {
     let dir = tempfile::tempdir().unwrap();
     let volume = volume(dir.path());
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     let removed = publish(&writer, &payload(0, 50)).unwrap().object();
     let kept: Vec<_> =
         (1..3).map(|seed| publish(&writer, &payload(seed, 50)).unwrap().object()).collect();
@@ -77,7 +77,7 @@ fn a_journal_garbled_at_any_byte_is_made_good_by_the_next_writer() {
                 let mut bad = whole.to_vec();
                 bad[at] = garbage;
                 fs::write(&journal, &bad).unwrap();
-                let writer = Writer::open(&volume, "test").unwrap();
+                let writer = open(&volume);
                 let held: Vec<_> = kept.iter().filter(|object| writer.holds(object)).collect();
                 assert_eq!(held.len(), 2, "byte {at} as {garbage:#x}");
                 assert_eq!(writer.held().len(), 2, "byte {at} as {garbage:#x}");
@@ -89,7 +89,7 @@ fn a_journal_garbled_at_any_byte_is_made_good_by_the_next_writer() {
     // Once with the removal as the last line, once with a publication.
     check_all(&fs::read(&journal).unwrap());
     fs::remove_file(&journal).unwrap();
-    drop(Writer::open(&volume, "test").unwrap());
+    drop(open(&volume));
     check_all(&fs::read(&journal).unwrap());
     assert_sound(dir.path());
 }
@@ -98,7 +98,7 @@ fn a_journal_garbled_at_any_byte_is_made_good_by_the_next_writer() {
 fn a_journal_damaged_at_any_byte_never_lists_what_is_not_there() {
     let dir = tempfile::tempdir().unwrap();
     let volume = volume(dir.path());
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     (0..3).for_each(|seed| drop(publish(&writer, &payload(seed, 50)).unwrap()));
     let removed = publish(&writer, &payload(3, 50)).unwrap().object();
     writer.remove(&removed).unwrap();
@@ -120,7 +120,7 @@ fn a_journal_damaged_at_any_byte_never_lists_what_is_not_there() {
     let mut bad = whole;
     bad[200] ^= 1;
     fs::write(&journal, &bad).unwrap();
-    assert_eq!(Writer::open(&volume, "test").unwrap().held().len(), 3);
+    assert_eq!(open(&volume).held().len(), 3);
     assert!(Index::load(&[volume]).problems.is_empty(), "the writer did not rebuild the journal");
 }
 
@@ -128,7 +128,7 @@ fn a_journal_damaged_at_any_byte_never_lists_what_is_not_there() {
 fn a_publish_cut_short_before_the_journal_is_finished_by_the_next_writer() {
     let dir = tempfile::tempdir().unwrap();
     let volume = volume(dir.path());
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     let object = publish(&writer, &payload(1, CHUNK + 1)).unwrap().object();
     drop(writer);
     // Take the last record away and put the map of chunks back: as after the rename.
@@ -137,7 +137,7 @@ fn a_publish_cut_short_before_the_journal_is_finished_by_the_next_writer() {
     fs::write(dir.path().join(format!("incoming/{object}.part.done")), [1, 1]).unwrap();
     assert!(Index::load(std::slice::from_ref(&volume)).index.is_empty());
     assert_eq!(check(&volume, Depth::Names).unwrap().bad[0].verdict, Verdict::Orphan);
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     assert!(writer.holds(&object));
     assert_eq!(fs::read_dir(dir.path().join("incoming")).unwrap().count(), 0);
     assert_sound(dir.path());
@@ -150,7 +150,7 @@ fn a_removal_or_quarantine_cut_short_anywhere_is_finished_by_the_next_writer() {
     {
         let dir = tempfile::tempdir().unwrap();
         let volume = volume(dir.path());
-        let writer = Writer::open(&volume, "test").unwrap();
+        let writer = open(&volume);
         let object = publish(&writer, &payload(1, 77)).unwrap().object();
         let file = volume.object_path(&object);
         let bytes = fs::read(&file).unwrap();
@@ -161,7 +161,7 @@ fn a_removal_or_quarantine_cut_short_anywhere_is_finished_by_the_next_writer() {
         }
         drop(writer);
         fs::write(dir.path().join(format!("incoming/{object}.{suffix}")), b"").unwrap();
-        let writer = Writer::open(&volume, "test").unwrap();
+        let writer = open(&volume);
         assert!(!writer.holds(&object) && !file.exists(), "{suffix} {journaled}");
         assert_eq!(fs::read_dir(dir.path().join("incoming")).unwrap().count(), 0);
         let kept = dir.path().join("quarantine").join(object.to_string()).exists();
@@ -173,7 +173,7 @@ fn a_removal_or_quarantine_cut_short_anywhere_is_finished_by_the_next_writer() {
 #[test]
 fn claims_that_outlived_their_bytes_are_fetched_again() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = Writer::open(&volume(dir.path()), "test").unwrap();
+    let writer = open(&volume(dir.path()));
     let bytes = payload(5, 4 * CHUNK);
     let mut incoming = writer.begin(seal(&bytes)).unwrap();
     write_missing(&mut incoming, &bytes);
@@ -195,7 +195,7 @@ fn an_unfinished_file_that_is_cut_or_damaged_starts_over_or_goes_on_but_never_li
     let bytes = payload(6, 3 * CHUNK);
     for keep in [0, 100, 4095, 4096, 4096 + CHUNK, 4096 + 2 * CHUNK - 1] {
         let dir = tempfile::tempdir().unwrap();
-        let writer = Writer::open(&volume(dir.path()), "test").unwrap();
+        let writer = open(&volume(dir.path()));
         let mut incoming = writer.begin(seal(&bytes)).unwrap();
         write_missing(&mut incoming, &bytes);
         OpenOptions::new().write(true).open(incoming.path()).unwrap().set_len(keep as u64).unwrap();

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use control_types::ObjectId;
-use kit::{CHUNK, payload, publish, seal, volume};
+use kit::{CHUNK, open, payload, publish, seal, volume};
 use oca_store::{Depth, Index, Verdict, Writer, check};
 
 const CHILD_DIR: &str = "OCA_STORE_KILL_DIR";
@@ -181,7 +181,7 @@ fn a_journal_of_dead_lines_is_written_anew_while_the_writer_runs() {
     let dir = tempfile::tempdir().unwrap();
     let volume = volume(dir.path());
     // The lines of a long life, without its fsyncs: removed and published again and again.
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     let kept = publish(&writer, &payload(1, 10)).unwrap().object();
     drop(writer);
     let journal = dir.path().join("journal");
@@ -197,7 +197,7 @@ fn a_journal_of_dead_lines_is_written_anew_while_the_writer_runs() {
     }
     std::fs::write(&journal, &long).unwrap();
     let mut loaded = Index::load(std::slice::from_ref(&volume));
-    let writer = Writer::open(&volume, "test").unwrap();
+    let writer = open(&volume);
     let mut longest = 0;
     for seed in 0..20 {
         let object = publish(&writer, &payload(seed + 2, 10)).unwrap().object();

@@ -27,6 +27,20 @@ pub fn volume(path: &Path) -> Volume {
     Volume::open(path, DiskClass::Ssd).unwrap()
 }
 
+/// Opens a writer in a program whose other tests start processes: until one of these has become
+/// what it is to be, it has every open file of ours, locks too.
+pub fn open(volume: &Volume) -> Writer {
+    let began = std::time::Instant::now();
+    loop {
+        match Writer::open(volume, "test") {
+            Err(StoreError::Locked { .. }) if began.elapsed().as_secs() < 20 => {
+                std::thread::yield_now();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 pub fn chunk_of(payload: &[u8], index: u32) -> &[u8] {
     let start = index as usize * CHUNK;
     &payload[start..(start + CHUNK).min(payload.len())]

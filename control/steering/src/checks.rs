@@ -55,6 +55,7 @@ pub(crate) fn report_check(report: &ApplianceReport) -> Result<(), SteeringError
     }
     let paths = report.volumes.iter().map(|volume| &volume.path);
     let texts = [&report.content_digest, &report.media_url];
+    let texts = texts.into_iter().chain(&report.more.revoked_digest);
     if paths.chain(texts).any(|text| text.len() > REPORT_TEXT_BYTES_MAX) {
         let what = "a path, digest or URL it reports";
         return refused(format!("{what} is longer than {REPORT_TEXT_BYTES_MAX} bytes"));

@@ -289,6 +289,10 @@ impl Gather<'_> {
         if state.health != Health::Draining || state.drains_since.0 == 0 {
             return false;
         }
+        // A drain of tomorrow is one whose clock was set back: they would stay until it is tomorrow.
+        if state.drains_since.millis_since(self.fleet.at) > self.policy.drain_spread_ms {
+            return false;
+        }
         let leaves_after = self.question.seeds().session % self.policy.drain_spread_ms.max(1);
         self.fleet.at.millis_since(state.drains_since) < leaves_after
     }

@@ -33,7 +33,8 @@ use crate::held::Held;
 use crate::library::Library;
 use crate::limits::{
     BAD_REPORTS_TO_SICK, ERRORS_PER_MILLE_BAD, FALLS_DOUBLING_MAX, GOOD_REPORTS_TO_WELL,
-    LOAD_BACK_PERCENT, REPORTS_TO_FORGIVE, REPORTS_TO_RETURN, REQUESTS_JUDGED_MIN,
+    LOAD_BACK_PERCENT, QUARANTINED_KEPT_MAX, REPORTS_TO_FORGIVE, REPORTS_TO_RETURN,
+    REQUESTS_JUDGED_MIN,
 };
 use crate::policy::Policy;
 use crate::service::Settings;
@@ -161,6 +162,9 @@ pub fn fold(before: Option<&Seen>, mut report: ApplianceReport, by: &Yardstick<'
         }
     }
     let held = fold_content(before, &mut report, by.library);
+    // Folded in by now; a copy of the report is kept, and made again for whoever looks.
+    report.quarantined.truncate(QUARANTINED_KEPT_MAX);
+    report.quarantined.shrink_to_fit();
     let want_content = held.digest != report.content_digest;
     let silent_ms = before.map_or(0, |before| silent_ms_of(before, by.settings.silent_ms));
     let conduct = fold_conduct(before, &report, silent_ms, by.now);

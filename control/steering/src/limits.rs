@@ -152,7 +152,9 @@ pub const FILL_WHY_BYTES_MAX: usize = 512;
 
 /// Volumes of one appliance.
 pub const VOLUMES_MAX: usize = 128;
-/// Longest text in a report (a volume's path, the content digest), bytes.
+/// Objects in quarantine that are kept of a report, to be shown; all of them count.
+pub const QUARANTINED_KEPT_MAX: usize = 1_000;
+/// Longest text in a report (a volume's path, a digest), bytes.
 pub const REPORT_TEXT_BYTES_MAX: usize = 1_024;
 
 const _: () = assert!(RANKED_MAX >= 2, "a list must have room for a choice and the origin");

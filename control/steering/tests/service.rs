@@ -288,7 +288,12 @@ async fn a_report_says_no_more_than_is_kept() {
     steering.report(hostile, NOW).unwrap();
     // Each against each would be nearly two thousand million comparisons.
     assert!(begin.elapsed().as_secs() < 5, "it took {:?}", begin.elapsed());
-    assert_eq!(steering.appliances(NOW)[0].objects, 30_000);
+    let kept = &steering.appliances(NOW)[0];
+    assert_eq!(kept.objects, 30_000);
+    assert!(kept.report.as_ref().unwrap().quarantined.len() <= 1_000, "copied each second");
+    let mut digest = report("e1", 3);
+    digest.more.revoked_digest = Some("x".repeat(1_025));
+    assert_eq!(steering.report(digest, NOW).unwrap_err().word(), ErrorWord::BadRequest);
 }
 
 #[tokio::test]

@@ -96,6 +96,18 @@ async fn a_drain_moves_everybody_within_a_minute_and_nobody_at_once() {
 }
 
 #[tokio::test]
+async fn a_drain_ends_though_the_clock_is_set_back() {
+    let network = network(3).await;
+    let tomorrow = NOW.plus_millis(86_400_000);
+    network.all_report(3, tomorrow, |report| report.sequence = 1);
+    let from: ApplianceId = "e0".parse().unwrap();
+    network.first(1, Some(&from), tomorrow);
+    network.steering.drain(&from).await.unwrap();
+    let left = departures(&network, &from, NOW);
+    assert!(left.iter().all(|at| *at <= 60_000), "they do not wait for tomorrow");
+}
+
+#[tokio::test]
 async fn maintenance_is_a_drain_by_the_clock_and_ends_by_it() {
     let network = network(3).await;
     let mut record = record("e0", "a", Role::Edge);

@@ -144,7 +144,7 @@ impl Board {
             if self.at.contains_key(&pull.object) {
                 continue;
             }
-            let state = match before.remove(&pull.object).map(|item| item.state) {
+            let state = match before.remove(&pull.object).map(|item| item.state.wanted_again()) {
                 Some(state @ (State::Starting | State::Running(_) | State::Publishing)) => state,
                 _ if held(&pull.object) => State::Done,
                 _ => State::Todo,
@@ -373,6 +373,11 @@ impl Board {
         self.at.get(object).is_some_and(|at| !matches!(self.items[*at].state, State::Done))
     }
 
+    /// Whether the files of `object` are in use or will be: it is begun and not put down.
+    pub(crate) fn is_begun(&self, object: &ObjectId) -> bool {
+        self.at.get(object).is_some_and(|at| matches!(self.items[*at].state, State::Running(_)))
+    }
+
     fn item(&mut self, object: &ObjectId) -> Option<&mut Item> {
         self.at.get(object).map(|at| &mut self.items[*at])
     }
@@ -383,6 +388,19 @@ impl Item {
         let until = now + doubled(TRY_AGAIN_MS, self.failed);
         self.failed += 1;
         self.state = State::Failed { until, why };
+    }
+}
+
+impl State {
+    /// The state of an object that orders name again after others did not: what was to be forgotten
+    /// begins anew as soon as the lanes at work on it are done.
+    fn wanted_again(mut self) -> Self {
+        if let Self::Running(running) = &mut self
+            && matches!(running.put_down, Some(PutDown::Forget))
+        {
+            running.put_down = Some(PutDown::Wait(0));
+        }
+        self
     }
 }
 
@@ -490,5 +508,24 @@ mod tests {
         board.set(&[], &[], |_| false);
         assert_eq!(board.run_ended(&plan.object, 1..2, 0), After::LetGo);
         assert!(board.next(1 << 40, true, 4, 2).is_none() && !board.wants(&plan.object));
+    }
+
+    #[test]
+    fn orders_that_change_their_mind_leave_nothing_done_that_is_not_and_nothing_open() {
+        let plan = pull(2, &["a"]);
+        let mut board = board(std::slice::from_ref(&plan));
+        assert!(board.next(0, true, 1, 2).is_some());
+        board.began(&plan.object, vec![0..20], 20 << 18);
+        let Some(Job::Chunks { chunks, .. }) = board.next(0, true, 1, 2) else { panic!() };
+        board.set(&[], &[], |_| false);
+        assert!(board.is_begun(&plan.object), "a lane is at work on it");
+        board.set(&[], std::slice::from_ref(&plan), |_| false);
+        assert_eq!(board.run_ended(&plan.object, chunks.end..chunks.end, 0), After::LetGo);
+        assert_eq!(board.tally().done, 0, "twelve chunks are missing");
+        assert!(matches!(board.next(1, true, 1, 2), Some(Job::Start { .. })));
+        // No lane is at work on it when it is no longer wanted: its files must be let go.
+        board.began(&plan.object, vec![8..20], 12 << 18);
+        board.set(&[], &[], |_| false);
+        assert!(!board.is_begun(&plan.object));
     }
 }

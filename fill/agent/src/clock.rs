@@ -32,12 +32,24 @@ impl Clock {
         UnixMillis(self.began_at.get().saturating_add(self.ticks()))
     }
 
-    /// Takes over control's time from an answer that came this moment; answers how far control's
-    /// clock is from the machine's, milliseconds, for the next start.
-    pub(crate) fn learn(&self, control: UnixMillis) -> i64 {
-        self.began_at.set(control.0.saturating_sub(self.ticks()));
+    /// Takes over control's time from an answer that was asked for at `asked_at` ticks and came
+    /// this moment: control wrote it in between, so its clock is now at that time, or later by as
+    /// long as the answer took. An answer that took long moves the clock no more than it proves: a
+    /// slow line must not make a window longer. Answers how far control's clock is from the
+    /// machine's, milliseconds, for the next start.
+    pub(crate) fn learn(&self, control: UnixMillis, asked_at: u64) -> i64 {
+        let took_ms = self.ticks().saturating_sub(asked_at);
+        let now = self.now().0.clamp(control.0, control.0.saturating_add(took_ms));
+        self.began_at.set(now.saturating_sub(self.ticks()));
         let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
-        signed(control.0).saturating_sub(signed(machine_millis()))
+        signed(now).saturating_sub(signed(machine_millis()))
+    }
+
+    /// It is at least `control`, whatever the machine's clock says: a machine that was set back
+    /// while the agent was down must not fall into a window that is over.
+    pub(crate) fn not_before(&self, control: UnixMillis) {
+        let least = control.0.saturating_sub(self.ticks());
+        self.began_at.set(self.began_at.get().max(least));
     }
 
     /// Begins with what an earlier run knew of control's clock.
@@ -50,4 +62,32 @@ impl Clock {
 fn machine_millis() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_moves_the_clock_no_more_than_it_proves() {
+        let clock = Clock::new();
+        clock.learn(UnixMillis(1_000_000), clock.ticks());
+        assert!((1_000_000..1_060_000).contains(&clock.now().0));
+        // Written when this clock was begun with, as far as anybody can tell: no reason to go back.
+        std::thread::sleep(std::time::Duration::from_millis(30));
+        clock.learn(UnixMillis(1_000_000), 0);
+        assert!(clock.now().0 >= 1_000_030, "{:?}", clock.now());
+        // Answered at once: control says what time it is.
+        clock.learn(UnixMillis(5_000), clock.ticks());
+        assert!((5_000..65_000).contains(&clock.now().0));
+    }
+
+    #[test]
+    fn a_machine_that_was_set_back_is_not_believed() {
+        let clock = Clock::new();
+        clock.set_skew_ms(-1_000_000_000);
+        let kept = UnixMillis(machine_millis());
+        clock.not_before(kept);
+        assert!(clock.now() >= kept);
+    }
 }

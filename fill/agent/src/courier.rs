@@ -36,6 +36,7 @@ pub(crate) async fn courier(night: Rc<Night>) {
 }
 
 async fn fetch_orders(night: &Night) {
+    let asked_at = night.clock.ticks();
     let signed = match night.control.orders().await {
         Ok(signed) => signed,
         Err(error) => {
@@ -49,7 +50,7 @@ async fn fetch_orders(night: &Night) {
     if night.away.replace(false) {
         tracing::info!("control is back");
     }
-    let skew = |orders: &Orders| night.clock.learn(orders.now);
+    let skew = |orders: &Orders| night.clock.learn(orders.now, asked_at);
     let took = night.standing.borrow_mut().take(signed, skew, night.clock.ticks());
     match took {
         Err(error) => tracing::error!(error = error.in_full(), "orders not taken"),

@@ -20,14 +20,18 @@ impl Gate {
     /// The gate at `now`. Of several open windows the most permissive counts: whoever opened a
     /// faster one beside a slow one meant it.
     pub(crate) fn at(windows: &[Window], now: UnixMillis) -> Self {
-        let open = windows.iter().filter(|window| window.is_open(now));
-        let widest = open.max_by_key(|window| {
-            let bytes = window.bytes_max.unwrap_or(u64::MAX);
-            (window.rate_bps_max.unwrap_or(u64::MAX), bytes, window.closes_at)
-        });
-        widest.map_or_else(Self::default, |window| Self {
+        let widest = |at| {
+            let open = windows.iter().filter(|window| window.is_open(at));
+            open.max_by_key(|window| {
+                let bytes = window.bytes_max.unwrap_or(u64::MAX);
+                (window.rate_bps_max.unwrap_or(u64::MAX), bytes, window.closes_at)
+            })
+        };
+        // What is asked for now may arrive when a slower window has taken over.
+        let soon = widest(now.plus_millis(1_000)).and_then(|window| window.rate_bps_max);
+        widest(now).map_or_else(Self::default, |window| Self {
             window: Some(window.id.clone()),
-            bps_max: window.rate_bps_max,
+            bps_max: window.rate_bps_max.into_iter().chain(soon).min(),
             bytes_max: window.bytes_max,
         })
     }
@@ -77,6 +81,13 @@ mod tests {
         };
         assert_eq!((at(0), at(9_000), at(18_999)), (Some(100), Some(80), Some(80)));
         assert_eq!((at(19_000), at(29_999), at(30_000)), (None, None, Some(100)));
+    }
+
+    #[test]
+    fn a_slower_window_that_takes_over_holds_a_second_early() {
+        let windows = [window("slow", 0, 90_000, Some(5)), window("fast", 0, 20_000, Some(80))];
+        let at = |now| Gate::at(&windows, UnixMillis(now)).bps_max;
+        assert_eq!((at(18_999), at(19_000), at(20_000)), (Some(80), Some(5), Some(5)));
     }
 
     #[test]

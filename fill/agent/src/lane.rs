@@ -313,7 +313,7 @@ async fn settle(night: &Night, object: &ObjectId, after: After) {
         After::LetGo => drop(night.vault.borrow_mut().take(object)),
         After::Publish => {
             let Some(open) = night.vault.borrow_mut().take(object) else { return };
-            match publish(open.incoming, &open.file).await {
+            match publish(night, open.incoming, &open.file).await {
                 Ok(()) => {
                     tracing::info!(%object, "published");
                     night.board.borrow_mut().published(object);
@@ -327,9 +327,15 @@ async fn settle(night: &Night, object: &ObjectId, after: After) {
     }
 }
 
-async fn publish(incoming: oca_store::Incoming, file: &File) -> Result<(), String> {
+async fn publish(night: &Night, incoming: oca_store::Incoming, file: &File) -> Result<(), String> {
     // Flushed here without a thread waiting for it; what publishing then flushes is little.
-    file.sync_data().await.map_err(|error| format!("cannot make it durable: {error}"))?;
+    if let Err(error) = file.sync_data().await {
+        // The kernel says this once and then holds what it could not write for written.
+        night.vault.borrow_mut().rest(incoming.path(), night.clock.ticks());
+        let distrusted = incoming.distrust().err().map(|error| format!(", and {error}"));
+        let more = distrusted.unwrap_or_default();
+        return Err(format!("cannot make it durable: {error}{more}"));
+    }
     let published = tokio::task::spawn_blocking(move || incoming.publish()).await;
     published.map_err(|error| error.to_string())?.map(drop).map_err(|error| error.to_string())
 }

@@ -8,7 +8,7 @@ use control_types::ids::WindowId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AgentError;
-use crate::limits::{KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES};
+use crate::limits::{EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES};
 use crate::state_file;
 
 #[derive(Default, Serialize, Deserialize)]
@@ -16,6 +16,10 @@ struct Kept {
     window: Option<WindowId>,
     /// At least what was spent of that window: rounded up, so that a kill errs on the ISP's side.
     set_aside_bytes: u64,
+    /// The windows before it and what was spent of them, newest first: one that is open beside
+    /// another may come to count again.
+    #[serde(default)]
+    earlier: Vec<(WindowId, u64)>,
     /// Newest first.
     known: Vec<Source>,
     repairs: Vec<Pull>,
@@ -41,8 +45,13 @@ impl Ledger {
         if self.kept.window.as_ref() == Some(window) {
             return Ok(());
         }
-        self.kept.window = Some(window.clone());
-        (self.kept.set_aside_bytes, self.spent_bytes) = (0, 0);
+        let known = self.kept.earlier.iter().position(|(earlier, _)| earlier == window);
+        let spent = known.map_or(0, |at| self.kept.earlier.remove(at).1);
+        if let Some(before) = self.kept.window.replace(window.clone()) {
+            self.kept.earlier.insert(0, (before, self.spent_bytes));
+            self.kept.earlier.truncate(EARLIER_WINDOWS_MAX);
+        }
+        (self.kept.set_aside_bytes, self.spent_bytes) = (spent, spent);
         self.from = BytesFrom::default();
         self.keep()
     }
@@ -156,5 +165,8 @@ mod tests {
         let mut ledger = Ledger::open(path).unwrap();
         ledger.enter(&"next".parse().unwrap()).unwrap();
         assert!(ledger.spend(SET_ASIDE_BYTES, budget).unwrap());
+        // A faster window was open beside it for a while: nothing is given back by that.
+        ledger.enter(&night).unwrap();
+        assert!(!ledger.spend(3 * SET_ASIDE_BYTES - spent + 1, budget).unwrap());
     }
 }

@@ -51,6 +51,8 @@ pub(crate) const FAILURES_MAX: usize = 100;
 pub(crate) const TROUBLES_MAX: usize = 100;
 /// Boxes remembered as sources for repairs.
 pub(crate) const KNOWN_SOURCES_MAX: usize = 32;
+/// Windows before the present one whose spent bytes are remembered.
+pub(crate) const EARLIER_WINDOWS_MAX: usize = 16;
 /// Repairs waiting at once; more means a disk is dying and a plan is the better cure.
 pub(crate) const REPAIRS_MAX: usize = 1_000;
 /// Bytes of a window's budget set aside in one write to disk, so that a kill cannot overspend.

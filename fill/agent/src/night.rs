@@ -153,6 +153,9 @@ impl Night {
             ControlClient::new(&config.control_url, credential, config.control_ca.as_deref())?;
         let clock = Clock::new();
         clock.set_skew_ms(skew_ms);
+        if let Some(orders) = standing.orders() {
+            clock.not_before(orders.now);
+        }
         let night = Self {
             clock,
             dialer: Rc::new(dialer),
@@ -200,8 +203,10 @@ impl Night {
                 Pull { sources, ..repair.clone() }
             })
             .collect();
-        let vault = self.vault.borrow();
-        self.board.borrow_mut().set(&repairs, pulls, |object| vault.holds(object));
+        let mut vault = self.vault.borrow_mut();
+        let mut board = self.board.borrow_mut();
+        board.set(&repairs, pulls, |object| vault.holds(object));
+        vault.let_go(|object| board.is_begun(object));
         self.changed.notify_waiters();
     }
 
@@ -299,6 +304,8 @@ impl Night {
             Err(error) => {
                 // A budget that cannot be kept is not spent from.
                 tracing::error!(error = error.in_full(), "cannot keep the window's budget");
+                // Lanes would ask again at once, for ever, and nothing else would run.
+                self.spent.set(bytes_max.is_some());
                 bytes_max.is_none()
             }
         }
@@ -324,15 +331,21 @@ impl Night {
         let windows = standing.orders().map_or(&[][..], |orders| &orders.windows);
         let work = standing.orders().and_then(|orders| orders.work.as_ref());
         let now = self.clock.now();
-        let gate = Gate::at(windows, now).under(work.and_then(|work| work.rate.as_ref()), now);
+        let mut gate = Gate::at(windows, now).under(work.and_then(|work| work.rate.as_ref()), now);
         if *self.gate.borrow() == gate {
             return;
         }
-        if let Some(window) = &gate.window {
-            if let Err(error) = self.ledger.borrow_mut().enter(window) {
-                tracing::error!(error = error.in_full(), "cannot note the window");
+        if let Some(window) = &gate.window
+            && let Err(error) = self.ledger.borrow_mut().enter(window)
+        {
+            // The one before may be over, or wider: without a note of this one, fill rests.
+            tracing::error!(error = error.in_full(), "cannot note the window");
+            gate = Gate::default();
+            if *self.gate.borrow() == gate {
                 return;
             }
+        }
+        if let Some(window) = &gate.window {
             tracing::info!(%window, bps_max = ?gate.bps_max, "window open");
         } else {
             tracing::info!("window closed");

@@ -150,6 +150,12 @@ impl Standing {
         let old = self.orders.as_ref();
         let same = old.is_some_and(|old| new.serial == old.serial && new.work == old.work);
         let took = if same { Took::Same } else { Took::New };
+        // The very orders in force, sent again, say nothing about the time: a clock that went by
+        // them would never reach a window's end.
+        let is_replay = old.is_some_and(|old| (old.serial, old.now) == (new.serial, new.now));
+        if is_replay && same {
+            return Ok(Took::Same);
+        }
         let skew_ms = skew(&new);
         let stale_ticket = ticks.saturating_sub(self.kept_at) >= TICKET_KEPT_MS;
         let windows_same = old.is_some_and(|old| old.windows == new.windows);
@@ -159,7 +165,13 @@ impl Standing {
                 tracing::info!(key = pinned, "orders are believed when signed with this key");
             }
             let kept = Kept { signed, pinned, skew_ms };
-            state_file::store(&self.path, &kept)?;
+            if let Err(error) = state_file::store(&self.path, &kept) {
+                // Work that cannot be kept is not begun, but a window that was closed is closed.
+                if let Some(old) = &mut self.orders {
+                    old.windows = new.windows;
+                }
+                return Err(error);
+            }
             self.pinned = Some(kept.pinned);
             self.kept_at = ticks;
         }
@@ -228,6 +240,40 @@ mod tests {
         }
         // A new plan counts however the clock stands.
         assert_eq!(take(&mut standing, signed(&control, &orders(8, 1))), Took::New);
+    }
+
+    #[test]
+    fn the_same_orders_sent_again_do_not_set_the_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        let control = OrdersSigner::generate().unwrap();
+        let mut standing = open(&dir.path().join("orders.json"), None);
+        let again = signed(&control, &orders(7, 100));
+        standing.take(again.clone(), |_| 0, 0).unwrap();
+        let took = standing.take(again, |_| panic!("a replay set the clock"), 0).unwrap();
+        assert_eq!(took, Took::Same);
+    }
+
+    #[test]
+    fn a_closed_window_is_closed_though_the_orders_cannot_be_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let control = OrdersSigner::generate().unwrap();
+        let mut standing = open(&state.join("orders.json"), None);
+        let mut first = orders(7, 100);
+        first.windows.push(control_types::fill::Window {
+            id: "night".parse().unwrap(),
+            scope: control_types::fill::WindowScope::Everyone,
+            opens_at: UnixMillis(0),
+            closes_at: UnixMillis(1_000),
+            rate_bps_max: None,
+            bytes_max: None,
+            closed: false,
+        });
+        standing.take(signed(&control, &first), |_| 0, 0).unwrap();
+        std::fs::remove_dir_all(&state).unwrap();
+        assert!(standing.take(signed(&control, &orders(7, 200)), |_| 0, 0).is_err());
+        assert!(standing.orders().unwrap().windows.is_empty());
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::limits::{
 };
 use crate::mover::{Errand, HeatFile, Tier, errands};
 use crate::night::Night;
+use crate::scrubber::is_proof;
 use crate::vault::Shelf;
 
 /// What the porter remembers between errands.
@@ -188,7 +189,10 @@ async fn carry_copy(
         both = back;
         if let Err(error) = copied {
             let incoming = both.1;
-            if let StoreError::BadChunk { .. } = error {
+            let of_source = from.writer.volume().path();
+            let is_read =
+                matches!(&error, StoreError::Io { path, .. } if path.starts_with(of_source));
+            if is_read || matches!(error, StoreError::BadChunk { .. }) {
                 let _ = incoming.discard();
                 return Err(condemn(from, object, &error));
             }
@@ -221,7 +225,9 @@ fn copy_step(
 
 /// A copy that cannot be read as what it is named after is bad wherever it was to go.
 fn condemn(from: &Shelf, object: &ObjectId, error: &StoreError) -> String {
-    if let Err(unmarked) = report_bad(from.writer.volume(), object) {
+    if is_proof(error)
+        && let Err(unmarked) = report_bad(from.writer.volume(), object)
+    {
         tracing::error!(%object, error = %unmarked, "cannot mark a bad object");
     }
     error.to_string()

@@ -6,6 +6,7 @@
 //! window is being filled, and leaves nothing in the page cache.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -125,7 +126,20 @@ async fn scrub(night: &Night, writer: &Writer, object: &ObjectId, place: &mut Pl
     true
 }
 
+/// Whether `error` says that the object's bytes are not there to be had. An agent that is out of
+/// files or memory, or may not read, has learnt nothing of the object.
+pub(crate) fn is_proof(error: &StoreError) -> bool {
+    let StoreError::Io { source, .. } = error else { return true };
+    let short = [ErrorKind::NotFound, ErrorKind::UnexpectedEof].contains(&source.kind());
+    let broken = [nix::libc::EIO, nix::libc::EBADMSG, nix::libc::EUCLEAN, nix::libc::EILSEQ];
+    short || source.raw_os_error().is_some_and(|errno| broken.contains(&errno))
+}
+
 fn found_bad(writer: &Writer, object: &ObjectId, error: &StoreError, place: &mut Place) {
+    if !is_proof(error) {
+        tracing::warn!(%object, %error, "not looked at by the scrub");
+        return;
+    }
     if !writer.holds(object) {
         // Pruned or moved while it was being read.
         return;
@@ -134,5 +148,24 @@ fn found_bad(writer: &Writer, object: &ObjectId, error: &StoreError, place: &mut
     tracing::error!(%object, %error, "found bad by the scrub");
     if let Err(error) = report_bad(writer.volume(), object) {
         tracing::error!(%object, %error, "cannot mark a bad object");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_read_is_proof_and_an_agent_that_cannot_open_is_none() {
+        let error = |errno| StoreError::Io {
+            path: PathBuf::new(),
+            doing: "read",
+            source: std::io::Error::from_raw_os_error(errno),
+        };
+        use nix::libc::{EACCES, EBADMSG, EIO, EMFILE, ENFILE, ENOENT, ENOMEM};
+        assert!([EIO, EBADMSG, ENOENT].map(|errno| is_proof(&error(errno))) == [true; 3]);
+        let ours = [EMFILE, ENFILE, ENOMEM, EACCES].map(|errno| is_proof(&error(errno)));
+        assert!(ours == [false; 4], "good objects would be thrown into quarantine");
+        assert!(is_proof(&StoreError::BadChunk { object: ObjectId([0; 32]), chunk: 0 }));
     }
 }

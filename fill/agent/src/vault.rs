@@ -202,6 +202,12 @@ impl Vault {
         self.open.remove(object)
     }
 
+    /// Lets go the files of everything that `is_begun` does not name: what stays open is busy, and
+    /// can neither be begun again nor thrown away.
+    pub(crate) fn let_go(&mut self, is_begun: impl Fn(&ObjectId) -> bool) {
+        self.open.retain(|object, _| is_begun(object));
+    }
+
     /// Quarantines everything readers left a marker for, and answers with what has to be fetched
     /// again: object, bytes, title and kind of disk, without sources. A copy that another disk
     /// still has is not fetched.

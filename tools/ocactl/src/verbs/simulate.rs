@@ -111,10 +111,14 @@ fn at(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure + '_ {
 /// A file that cannot be read, with the line that is wrong.
 pub fn run(line: &Simulate) -> Result<Shown, Failure> {
     let sites_wrong = at(&line.sites);
-    let text = std::fs::read_to_string(&line.sites).map_err(|error| sites_wrong(&error))?;
+    let text = std::fs::read_to_string(&line.sites).map_err(|error| {
+        sites_wrong(&format_args!("{error}: `ocactl fill trace --sites FILE` makes one"))
+    })?;
     let setting = Setting::read(&text).map_err(|error| sites_wrong(&error))?;
     let trace_wrong = at(&line.trace);
-    let file = std::fs::File::open(&line.trace).map_err(|error| trace_wrong(&error))?;
+    let file = std::fs::File::open(&line.trace).map_err(|error| {
+        trace_wrong(&format_args!("{error}: `ocactl fill trace --out FILE` makes one"))
+    })?;
     let lines = BufReader::new(file).lines().map(|line| line.map(Cow::Owned));
     let trace = Trace::read(lines, |read| {
         if read % LINES_TOLD == 0 {
@@ -185,7 +189,9 @@ pub fn make(line: &MakeTrace) -> Result<Shown, Failure> {
     };
     let trace = generate(&generator, |_| {}).map_err(|error| Failure(error.to_string()))?;
     let wrong = at(&line.out);
-    let file = std::fs::File::create(&line.out).map_err(|error| wrong(&error))?;
+    let file = std::fs::File::create(&line.out).map_err(|error| {
+        wrong(&format_args!("{error}: name a file in a folder that can be written"))
+    })?;
     let mut file = BufWriter::new(file);
     trace.write(|text| file.write_all(text.as_bytes())).map_err(|error| wrong(&error))?;
     file.flush().map_err(|error| wrong(&error))?;

@@ -42,6 +42,21 @@ enum Found {
     Refused(PathBuf, String),
 }
 
+impl Found {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Sealed(path) | Self::Plain(path, _) | Self::Refused(path, _) => path,
+        }
+    }
+}
+
+/// Whether a file is one of the volume's: its journal is no film, and with --remove the object that
+/// is "already here" would be the one that is taken away.
+fn lies_in(volume: &Volume, path: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(path).starts_with(real(volume.path()))
+}
+
 /// Imports.
 ///
 /// # Errors
@@ -63,7 +78,10 @@ pub fn run(import: &Import) -> Result<Shown, Failure> {
     let mut values = Vec::new();
     let mut refused = 0;
     for one in &found {
-        let (path, outcome) = import_one(one, writer.as_ref(), import.remove);
+        let (path, outcome) = match lies_in(&volume, one.path()) {
+            true => (one.path(), Err("it is the volume's own".to_owned())),
+            false => import_one(one, writer.as_ref(), import.remove),
+        };
         let bytes = path.metadata().map_or(0, |meta| meta.len());
         refused += usize::from(outcome.is_err());
         let said = outcome.unwrap_or_else(|why| format!("refused: {why}"));
@@ -192,6 +210,16 @@ mod tests {
         assert!(told.text.contains("refused: not a sealed object"), "{}", told.text);
         let again = run(&import).unwrap();
         assert!(again.text.contains("already here"), "{}", again.text);
+        // The volume's own files, by a slip of the hand: nothing of them is taken away.
+        import.from = vec![dir.path().to_owned()];
+        import.title = Some("oops".parse().unwrap());
+        import.remove = true;
+        let slip = run(&import).unwrap();
+        assert!(slip.text.contains("the volume's own"), "{}", slip.text);
+        let own = Volume::open(&volume, DiskClass::Hdd).unwrap();
+        assert!(volume.join("journal").exists());
+        let report = oca_store::check(&own, oca_store::Depth::Payload).unwrap();
+        assert!(report.objects > 0 && report.bad.is_empty(), "{report:?}");
         // Its own objects, adopted by another volume: linked, and then taken away here.
         let other = dir.path().join("other");
         std::fs::create_dir(&other).unwrap();

@@ -40,10 +40,39 @@ impl Plays {
         if let Some(found) = generations.young.get(play) {
             return Some(found.clone());
         }
-        let found = generations.old.remove(play)?;
+        let found = generations.old.get(play)?.clone();
+        // A full young generation makes room with the next press; until then it stays where it is.
         if generations.young.len() < GENERATION_MAX {
+            generations.old.remove(play);
             generations.young.insert(*play, found.clone());
         }
         Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control_types::{AccountId, ProfileId, UnixMillis};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn play(number: u128) -> Arc<PlayRow> {
+        Arc::new(PlayRow {
+            play: PlayId(Uuid::from_u128(number)),
+            account: AccountId(Uuid::nil()),
+            profile: ProfileId(Uuid::nil()),
+            title: "night".parse().unwrap(),
+            pressed_at: UnixMillis(0),
+        })
+    }
+
+    #[test]
+    fn a_play_that_is_asked_for_twice_is_found_twice() {
+        let plays = Plays::default();
+        (0..2 * GENERATION_MAX as u128).for_each(|number| plays.remember(play(number)));
+        let old = PlayId(Uuid::from_u128(7));
+        assert!(plays.find(&old).is_some());
+        assert!(plays.find(&old).is_some(), "both generations are full, and it is still known");
     }
 }

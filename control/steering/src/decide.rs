@@ -289,7 +289,7 @@ impl Gather<'_> {
         if state.health != Health::Draining || state.drains_since.0 == 0 {
             return false;
         }
-        // A drain of tomorrow is one whose clock was set back: they would stay until it is tomorrow.
+        // A drain of tomorrow: the clock was set back, and they would stay until it is tomorrow.
         if state.drains_since.millis_since(self.fleet.at) > self.policy.drain_spread_ms {
             return false;
         }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use control_types::fill::{FillAppliance, FillState, NightPlan, PlaceableObject};
-use control_types::fleet::Role;
+use control_types::fleet::{DiskClass, Role};
 use control_types::ids::{ApplianceId, ObjectId, SiteId, TitleId};
 use serde::Serialize;
 
@@ -66,13 +66,23 @@ pub fn why_not(
 ) -> Reason {
     let reason = |word, because: String| Reason { word, because };
     let Some(one) = state.appliances.iter().find(|one| one.appliance == *appliance) else {
-        return reason(WhyNot::UnknownAppliance, format!("no appliance is called {appliance}"));
+        return reason(
+            WhyNot::UnknownAppliance,
+            format!("no appliance is called {appliance}: `ocactl appliance ls` lists them"),
+        );
     };
     let Some(wanted) = state.objects.iter().find(|other| other.object == *object) else {
-        return reason(WhyNot::UnknownObject, "no published title has this object".to_owned());
+        return reason(
+            WhyNot::UnknownObject,
+            "no published title has this object: `ocactl title show` lists a title's".to_owned(),
+        );
     };
     if let Some(held) = one.holds.iter().find(|held| held.object == *object) {
-        return reason(WhyNot::Held, format!("{appliance} holds it on {:?}", held.class));
+        let disk = match held.class {
+            DiskClass::Ssd => "flash",
+            DiskClass::Hdd => "a rotating disk",
+        };
+        return reason(WhyNot::Held, format!("{appliance} holds it on {disk}"));
     }
     let gets = |id: &ApplianceId| {
         let parts = plan.into_iter().flat_map(|plan| &plan.appliances);
@@ -215,9 +225,9 @@ pub fn liveness(
         } else if up().next().is_none() {
             "no box of the site is up".to_owned()
         } else if waits_for > 0 {
-            format!("{waits_for} pulls of the plan; the window decides when")
+            format!("{waits_for} of the plan's pulls; the window decides when")
         } else {
-            "no plan: `ocactl plan why-not` says why".to_owned()
+            "not in the plan: `ocactl plan why-not` says why".to_owned()
         };
         let objects = objects.len();
         SiteLiveness { site: site.clone(), live, whole_on, objects, best, waits_for, because }

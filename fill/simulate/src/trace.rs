@@ -232,7 +232,12 @@ impl Trace {
 }
 
 fn parsed<'a, T: Deserialize<'a>>(text: &'a str, cure: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| format!("{error}: {cure}"))
+    serde_json::from_str(text).map_err(|error| {
+        // It counts lines of its own; the caller knows which line of the file this is.
+        let (said, column) = (error.to_string(), error.column());
+        let what = said.split(" at line ").next().unwrap_or(&said);
+        format!("{what} at column {column}: {cure}")
+    })
 }
 
 impl Reader {

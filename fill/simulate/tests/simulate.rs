@@ -101,6 +101,8 @@ fn what_is_wrong_is_told_with_its_line() {
         (format!("{head}{}", play("\"seconds\":0,\"bytes\":7")), "a play of 0 s"),
         (format!("{head}{}", play("\"bytes\":7")), "missing field"),
         (format!("{head}{}", head.lines().nth(1).unwrap()), "line 4: title \"t\" is there already"),
+        // One line is named, the file's: what reads a line takes it for the first.
+        (format!("{head}{{\"play\":9,"), "line 4: EOF while parsing a value at column 10: "),
         (format!("{head}{{\"site\":\"s\"}}"), "line 4: begin the line with"),
         (
             format!(

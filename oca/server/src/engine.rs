@@ -9,16 +9,16 @@
 //! | kernel-tls | buffers or resident pages, as for a clear socket | a send that the kernel seals |
 //!
 //! Policy, where the bytes come from. A peer on this machine takes the page cache: there a send is
-//! copied twice and zero-copy sends are copied as well, while pages are handed over as they are. Any
-//! other takes owned buffers, because one fast disk fills a page cache in seconds and reclaiming it
-//! then costs more than the copy.
+//! copied twice and zero-copy sends are copied as well, while pages are handed over as they are.
+//! Any other takes owned buffers, because one fast disk fills a page cache in seconds and
+//! reclaiming it then costs more than the copy.
 //!
 //! Policy, who seals. The kernel, if it was found able to at boot: the same memory then goes out
-//! without a pass through a send buffer, pages without a copy, and a network card may do the sealing.
-//! HTTP/2 stays in user space, where its frames are put together anyway, and so does a cipher that
-//! the kernel has not. The key is offered when the handshake is over; a kernel that refuses it leaves
-//! the socket to user space, and after `HAND_OVERS_FAILED_MAX` of those it is not asked again. What
-//! it refuses of the page cache is not asked for again either.
+//! without a pass through a send buffer, pages without a copy, and a network card may do the
+//! sealing. HTTP/2 stays in user space, where its frames are put together anyway, and so does a
+//! cipher that the kernel has not. The key is offered when the handshake is over; a kernel that
+//! refuses it leaves the socket to user space, and after `HAND_OVERS_FAILED_MAX` of those it is not
+//! asked again. What it refuses of the page cache is not asked for again either.
 
 mod kernel_tls;
 mod known;
@@ -69,7 +69,8 @@ impl Engine {
     }
 }
 
-/// What the operator wants. The first three leave TLS, and the last two clear sockets, to the policy.
+/// What the operator wants. The first three leave TLS, and the last two clear sockets, to the
+/// policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Preference {
@@ -189,8 +190,8 @@ impl Engines {
         Self { preference, page_cache_refused: None, kernel_tls: KernelTls::able() }
     }
 
-    /// The engine of a new socket. One with TLS that gets the kernel's keeps it only if `settle` says
-    /// so once it is known what was agreed on.
+    /// The engine of a new socket. One with TLS that gets the kernel's keeps it only if `settle`
+    /// says so once it is known what was agreed on.
     #[must_use]
     pub fn choose(&self, peer: SocketAddr, is_encrypted: bool) -> Choice {
         let (wanted, why) = match self.preference {

@@ -66,8 +66,8 @@ pub enum Op {
     /// Send `head`, if there is one, and then bytes of a file straight from the page cache. May be
     /// short, and ends where the page cache does: it never waits for a disk.
     SendFile { socket: SocketId, head: Option<Head>, file: FileId, piece: Piece, more: bool },
-    /// Send `range` of `from` as one TLS record of type `kind`, on a socket that the kernel seals for
-    /// (`Kernel::seal_from_here`). All of it or nothing, behind everything sent before.
+    /// Send `range` of `from` as one TLS record of type `kind`, on a socket that the kernel seals
+    /// for (`Kernel::seal_from_here`). All of it or nothing, behind everything sent before.
     SendRecord { socket: SocketId, kind: u8, from: Rc<Buffer>, range: Range<usize> },
     /// End the sending side (FIN), after all sends completed.
     Shutdown { socket: SocketId },
@@ -222,12 +222,12 @@ pub trait Kernel {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// From here on the kernel seals what is sent on `socket`, as TLS records with `keys`. No send may
-    /// be under way. At once, without a completion; what is received stays as it comes.
+    /// From here on the kernel seals what is sent on `socket`, as TLS records with `keys`. No send
+    /// may be under way. At once, without a completion; what is received stays as it comes.
     ///
     /// # Errors
-    /// This kernel cannot, or not with this cipher, or the socket is gone or going: it is as it was,
-    /// and whoever sends seals by himself.
+    /// This kernel cannot, or not with this cipher, or the socket is gone or going: it is as it
+    /// was, and whoever sends seals by himself.
     fn seal_from_here(&mut self, socket: SocketId, keys: &SendKeys<'_>) -> io::Result<()>;
 
     /// How many buffers of each pool are out: metrics read it, and a drained server must show zero.

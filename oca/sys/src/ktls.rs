@@ -1,19 +1,19 @@
-//! TLS by the kernel, sending side only: whether it can, keys for a socket, and records that are not
-//! content. It opens nothing, agrees on nothing, and counts no records.
+//! TLS by the kernel, sending side only: whether it can, keys for a socket, and records that are
+//! not content. It opens nothing, agrees on nothing, and counts no records.
 //!
-//! What the kernel wants of a key (`tls_crypto_info`): two numbers in this machine's byte order, then
-//! bytes as TLS has them.
+//! What the kernel wants of a key (`tls_crypto_info`): two numbers in this machine's byte order,
+//! then bytes as TLS has them.
 //!
 //! ```text
 //! AES-128-GCM        version 2 | cipher 2 | explicit nonce 8 | key 16 | salt 4 | record number 8
 //! AES-256-GCM        version 2 | cipher 2 | explicit nonce 8 | key 32 | salt 4 | record number 8
 //! ChaCha20-Poly1305  version 2 | cipher 2 | nonce 12         | key 32          | record number 8
 //! ```
-//! TLS 1.3 and ChaCha20 make a record's nonce from the key's nonce xor the record's number, as we do.
-//! TLS 1.2 with GCM puts eight bytes of the nonce into each record; the kernel counts them up from
-//! what it is given, while we sealed with `nonce xor number`. Counting on from there could meet a
-//! nonce that is spent, which gives the key away, so the kernel starts in the other half of their
-//! range, at a multiple of 2^32: it takes 2^32 records to get anywhere near.
+//! TLS 1.3 and ChaCha20 make a record's nonce from the key's nonce xor the record's number, as we
+//! do. TLS 1.2 with GCM puts eight bytes of the nonce into each record; the kernel counts them up
+//! from what it is given, while we sealed with `nonce xor number`. Counting on from there could
+//! meet a nonce that is spent, which gives the key away, so the kernel starts in the other half of
+//! their range, at a multiple of 2^32: it takes 2^32 records to get anywhere near.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -144,8 +144,8 @@ pub(crate) fn seal_from_here(socket: BorrowedFd<'_>, keys: &SendKeys<'_>) -> io:
 fn set(socket: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
     let length = libc::socklen_t::try_from(value.len()).expect("a few bytes");
     // SAFETY: needed because no safe wrapper takes a key as bytes. The descriptor is borrowed for
-    // the call, and the kernel reads `length` bytes of a live slice, which has no alignment to keep:
-    // it copies them out first.
+    // the call, and the kernel reads `length` bytes of a live slice, which has no alignment to
+    // keep: it copies them out first.
     let answer =
         unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), length) };
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -183,8 +183,8 @@ pub(crate) fn send_record_now(socket: BorrowedFd<'_>, kind: u8, bytes: &[u8]) ->
     message.msg_controllen = size_of::<Beside>() as _;
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: needed because no safe wrapper says a record's type. The message points to the piece,
-    // which points to a live slice that is only read, and to what goes beside, of the length that is
-    // told; all of them are in our frame for the whole call, and none is kept after it.
+    // which points to a live slice that is only read, and to what goes beside, of the length that
+    // is told; all of them are in our frame for the whole call, and none is kept after it.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) };
     match usize::try_from(sent) {
         Ok(sent) if sent == bytes.len() => Ok(true),
@@ -197,8 +197,8 @@ pub(crate) fn send_record_now(socket: BorrowedFd<'_>, kind: u8, bytes: &[u8]) ->
     }
 }
 
-/// Whether this machine's kernel seals such records, tried on a connection to itself with a key that
-/// is thrown away.
+/// Whether this machine's kernel seals such records, tried on a connection to itself with a key
+/// that is thrown away.
 ///
 /// # Errors
 /// Why not, and what to do about it.

@@ -14,15 +14,16 @@ use crate::steps::{self, Stop};
 
 /// What the guest's first process does.
 const INIT: &str = include_str!("vm/init.sh");
-/// Names another of Debian's packages instead, such as `linux-image-6.12-cloud-amd64`: a kernel that
-/// can say what is in its page cache (6.5) sends pages where an older one sends buffers.
+/// Names another of Debian's packages instead, such as `linux-image-6.12-cloud-amd64`: a kernel
+/// that can say what is in its page cache (6.5) sends pages where an older one sends buffers.
 const OTHER_KERNEL: &str = "NIGHTFILL_VM_KERNEL";
 /// Debian's package of its newest kernel for virtual machines; it depends on the one to boot.
 const KERNEL: &str = "linux-image-cloud-amd64";
 /// The engine that TLS sockets are expected to have once the kernel has its module.
 const EXPECTED_ENGINE: &str = "kernel-tls";
-/// The module that does TLS, and those of AES-GCM, which a guest without modprobe has to load itself,
-/// each behind what it needs. ChaCha20 is left out on purpose: that it stays in user space is tested.
+/// The module that does TLS, and those of AES-GCM, which a guest without modprobe has to load
+/// itself, each behind what it needs. ChaCha20 is left out on purpose: that it stays in user space
+/// is tested.
 const MODULES: [&str; 6] = ["crypto_null", "gf128mul", "ghash-generic", "ctr", "gcm", "tls"];
 /// The last line of a guest in which everything went well.
 const ALL_WELL: &str = "VM-OK";

@@ -49,8 +49,8 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     }
 }
 
-/// Offers the key that seals to the kernel, if that is the engine and it has no key yet. Nothing is on
-/// its way: what the handshake said last is gone before the kernel seals the first record.
+/// Offers the key that seals to the kernel, if that is the engine and it has no key yet. Nothing is
+/// on its way: what the handshake said last is gone before the kernel seals the first record.
 pub fn offer<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) {
     let Stream::Tls(tls) = &mut connection.stream else { return };
     if connection.choice.engine != Engine::KernelTls || tls.kernel_seals() {

@@ -1,10 +1,10 @@
 //! Step 7: a `Turn` becomes bytes gone: head first, then chunk after chunk, one send at a time.
 //! Never reads a disk itself and never holds more than one chunk for itself.
 //!
-//! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing; the same where
-//! the kernel seals. TLS in user space: a batch of records is encrypted from the chunk's memory into a
-//! send buffer. Between two sends
-//! nothing is pinned: a slow reader keeps a place in a socket's queue, not a chunk in memory.
+//! Clear: the chunk's own memory is handed to the kernel, the processor copies nothing; the same
+//! where the kernel seals. TLS in user space: a batch of records is encrypted from the chunk's
+//! memory into a send buffer. Between two sends nothing is pinned: a slow reader keeps a place in a
+//! socket's queue, not a chunk in memory.
 
 mod file;
 mod pace;

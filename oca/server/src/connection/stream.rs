@@ -188,8 +188,8 @@ impl Tls {
         self.agreed().is_some_and(|agreed| agreed.is_h2)
     }
 
-    /// Offers the sealing key to `take`; `None`: not yet, or it was offered before. Nothing of what was
-    /// sealed so far may still wait to be sent.
+    /// Offers the sealing key to `take`; `None`: not yet, or it was offered before. Nothing of what
+    /// was sealed so far may still wait to be sent.
     pub fn hand_over<E>(
         &mut self,
         take: impl FnOnce(&SendKeys<'_>) -> Result<(), E>,
@@ -418,7 +418,8 @@ impl Tls {
         Ok(wrote)
     }
 
-    /// Writes close_notify; 0 when the session cannot say it any more, or leaves it to `take_unsaid`.
+    /// Writes close_notify; 0 when the session cannot say it any more, or leaves it to
+    /// `take_unsaid`.
     pub fn farewell(&mut self, out: &mut [u8]) -> usize {
         self.said_farewell = true;
         self.take_over();

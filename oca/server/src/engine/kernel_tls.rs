@@ -1,5 +1,5 @@
-//! What the kernel can do for TLS: asked at boot for each version and cipher, and noted as it refuses
-//! keys later. Never sees a key.
+//! What the kernel can do for TLS: asked at boot for each version and cipher, and noted as it
+//! refuses keys later. Never sees a key.
 
 use std::fmt;
 use std::io;
@@ -71,7 +71,8 @@ impl KernelTls {
     /// It did not take a key that it seemed able to.
     pub fn refuse(&mut self, error: &io::Error) {
         if error.kind() == io::ErrorKind::NotConnected {
-            // The peer is done sending, which it may be: the kernel wants a connection that is whole.
+            // The peer is done sending, which it may be: the kernel wants a connection that is
+            // whole.
             return;
         }
         self.failed += 1;

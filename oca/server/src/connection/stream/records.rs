@@ -194,8 +194,8 @@ impl Records {
         })
     }
 
-    /// Offers the sealing key to `take`, once. When it takes the key, nothing is sealed here any more;
-    /// otherwise everything goes on as it was. `None`: it was offered before.
+    /// Offers the sealing key to `take`, once. When it takes the key, nothing is sealed here any
+    /// more; otherwise everything goes on as it was. `None`: it was offered before.
     pub fn hand_over<E>(
         &mut self,
         take: impl FnOnce(&SendKeys<'_>) -> Result<(), E>,

@@ -190,8 +190,8 @@ impl Engines {
         Self { preference, page_cache_refused: None, kernel_tls: KernelTls::able() }
     }
 
-    /// The engine of a new socket. One with TLS that gets the kernel's keeps it only if `settle`
-    /// says so once it is known what was agreed on.
+    /// The engine of a new socket. One with TLS that gets the kernel's keeps it only if the kernel
+    /// takes its key, once it is known what was agreed on.
     #[must_use]
     pub fn choose(&self, peer: SocketAddr, is_encrypted: bool) -> Choice {
         let (wanted, why) = match self.preference {

@@ -95,8 +95,8 @@ pub struct PathwayClone {
 }
 
 /// What differs between a cloned pathway's URIs and its base's. Players disagree on HOST: to hls.js
-/// and Shaka Player it is a host name without a port, to dash.js host and port. So HLS gets whole URIs
-/// too, which hls.js prefers.
+/// and Shaka Player it is a host name without a port, to dash.js host and port. So HLS gets whole
+/// URIs too, which hls.js prefers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UriReplacement {

@@ -515,7 +515,7 @@ mod tests {
         let plan = pull(2, &["a"]);
         let mut board = board(std::slice::from_ref(&plan));
         assert!(board.next(0, true, 1, 2).is_some());
-        board.began(&plan.object, vec![0..20], 20 << 18);
+        board.began(&plan.object, std::iter::once(0..20).collect(), 20 << 18);
         let Some(Job::Chunks { chunks, .. }) = board.next(0, true, 1, 2) else { panic!() };
         board.set(&[], &[], |_| false);
         assert!(board.is_begun(&plan.object), "a lane is at work on it");
@@ -524,7 +524,7 @@ mod tests {
         assert_eq!(board.tally().done, 0, "twelve chunks are missing");
         assert!(matches!(board.next(1, true, 1, 2), Some(Job::Start { .. })));
         // No lane is at work on it when it is no longer wanted: its files must be let go.
-        board.began(&plan.object, vec![8..20], 12 << 18);
+        board.began(&plan.object, std::iter::once(8..20).collect(), 12 << 18);
         board.set(&[], &[], |_| false);
         assert!(!board.is_begun(&plan.object));
     }

@@ -292,7 +292,8 @@ impl Session {
         if event.height > 0 {
             self.height = event.height;
         }
-        if event.appliance.is_some() {
+        // A trouble names who caused it, which may be somebody the player has left by now.
+        if event.appliance.is_some() && event.trouble.is_none() {
             self.appliance.clone_from(&event.appliance);
         }
     }

@@ -13,6 +13,7 @@
 //! back to the disks that are left.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -25,11 +26,17 @@ use tokio_uring::fs::File;
 use crate::error::AgentError;
 use crate::limits::{DISK_REST_MS, KEEP_FREE_ONE_IN, LOST_LOOK_MS};
 
+/// Why a path that is there again is not its disk.
+const ELSEWHERE: &str = "its folder is on another file system than before: mount the disk again, or \
+    restart fill-agent to take what is there now";
+
 /// One volume of the configuration.
 struct Disk {
     path: PathBuf,
     class: DiskClass,
     state: State,
+    /// Number of the file system it was in use on: an empty mount point is not the disk come back.
+    device: Option<u64>,
 }
 
 enum State {
@@ -244,7 +251,7 @@ impl Vault {
 impl Disk {
     fn new(path: &Path, class: DiskClass) -> Self {
         let state = State::Lost { why: "not looked at yet".to_owned(), look_at: 0 };
-        Self { path: path.to_owned(), class, state }
+        Self { path: path.to_owned(), class, state, device: None }
     }
 
     /// Takes the volume into use, or notes why it cannot be.
@@ -252,10 +259,18 @@ impl Disk {
     /// # Errors
     /// Another writer has it: that is a mistake of the operator, not of the disk.
     fn open(&mut self, now: u64) -> Result<(), AgentError> {
+        let device = std::fs::metadata(&self.path).ok().map(|there| there.dev());
+        if self.device.is_some() && device.is_some() && device != self.device {
+            self.lose(ELSEWHERE.to_owned(), now);
+            return Ok(());
+        }
         let opened = Volume::open(&self.path, self.class)
             .and_then(|volume| Writer::open(&volume, "fill-agent"));
         match opened {
-            Ok(writer) => self.state = State::InUse { writer, rests_until: 0 },
+            Ok(writer) => {
+                self.state = State::InUse { writer, rests_until: 0 };
+                self.device = device;
+            }
             Err(error @ StoreError::Locked { .. }) => return Err(error.into()),
             Err(error) => self.lose(AgentError::from(error).in_full(), now),
         }
@@ -372,4 +387,24 @@ fn quarantine(
         sources: Vec::new(),
         why: "repair".to_owned(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: fill never goes to the disk below an unmounted one. Method: what a path was on is made
+    /// another file system's number, as an unmount makes it.
+    #[test]
+    fn an_empty_mount_point_is_not_the_disk_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = Disk::new(folder.path(), DiskClass::Hdd);
+        disk.open(1).unwrap();
+        assert!(disk.writer().is_some());
+        disk.lose("pulled out".to_owned(), 2);
+        disk.device = disk.device.map(|number| number + 1);
+        assert!(!disk.look_after(2 + LOST_LOOK_MS) && disk.writer().is_none());
+        disk.device = disk.device.map(|number| number - 1);
+        assert!(disk.look_after(2 + 2 * LOST_LOOK_MS) && disk.writer().is_some());
+    }
 }

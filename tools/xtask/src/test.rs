@@ -17,7 +17,10 @@ pub struct TestOptions {
     /// Also boot a Debian kernel in qemu with the real `oca` inside: kernel TLS (x86-64 only).
     #[arg(long)]
     vm: bool,
-    /// Do that and nothing else.
+    /// Also steer hls.js, dash.js and Shaka Player through crashes and drains: five minutes more.
+    #[arg(long)]
+    players: bool,
+    /// Boot that kernel and do nothing else.
     #[arg(long, requires = "vm")]
     only: bool,
 }
@@ -51,7 +54,7 @@ pub fn run(options: &TestOptions) -> Result<(), Stop> {
     }
     pages()?;
     evening()?;
-    players()
+    if options.players { players() } else { Ok(()) }
 }
 
 /// Type check, lint and unit tests of the pages, then the pages in a browser against a mock server.

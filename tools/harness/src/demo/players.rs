@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nightfill_harness::nodes::ApplianceNode;
+use nightfill_harness::process::eventually;
 use nightfill_harness::{Trouble, World, sources};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -166,5 +167,14 @@ async fn reset(world: &mut World) -> Result<(), Trouble> {
     for id in &ids {
         world.holds(id, &TITLE.parse()?).await?;
     }
-    Ok(())
+    // A box that was dead is offered again once it has reported for a while.
+    let title = TITLE.parse()?;
+    eventually("every box is offered again", WITHIN, async || {
+        let offered = world.offered(&title).await?;
+        match ids.iter().find(|id| !offered.contains(id)) {
+            Some(absent) => Err(Trouble(format!("{absent} is not among {offered:?}"))),
+            None => Ok(()),
+        }
+    })
+    .await
 }

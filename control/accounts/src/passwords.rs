@@ -136,12 +136,12 @@ mod tests {
         let settings = Settings { hashing_max: 1, hashing_queue_max: 1, ..cheap() };
         let passwords = Passwords::new(&settings).await.unwrap();
         let all: Vec<_> = (0..5).map(|_| passwords.hash("correct horse")).collect();
-        let mut busy = 0;
-        // Polled in turn on one thread: two enter before any finishes.
-        for answer in futures_join(all).await {
-            busy += usize::from(matches!(answer, Err(AccountsError::Busy)));
-        }
-        assert_eq!(busy, 3);
+        // Nobody gets the one slot before all five have asked: one waits for it, one in the queue.
+        let slot = Arc::clone(&passwords.slots).acquire_owned().await.unwrap();
+        let (answers, ()) = tokio::join!(futures_join(all), async { drop(slot) });
+        let busy = answers.iter().filter(|answer| matches!(answer, Err(AccountsError::Busy)));
+        assert_eq!(busy.count(), 3);
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 2);
     }
 
     async fn futures_join<F: std::future::Future>(all: Vec<F>) -> Vec<F::Output> {

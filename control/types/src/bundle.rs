@@ -1,0 +1,89 @@
+//! Body of the steering bundle: what an appliance steers by when control does not answer. Signed,
+//! monotonic, one for each ISP. Holds no member and no secret.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fleet::{Health, Role, TicketKeys};
+use crate::ids::{ApplianceId, IspId, SiteId, TitleId};
+use crate::time::UnixMillis;
+
+/// `GET /v1/appliance/steering`: [`SteeringBundle`] as the very bytes that were signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SignedBundle {
+    /// JSON of [`SteeringBundle`].
+    pub bundle: String,
+    /// Ed25519 signature of `bundle`, base64url.
+    pub signature: String,
+    /// Public key that signed, base64url. An appliance believes the one it was given or saw first.
+    pub key: String,
+}
+
+/// What one ISP's appliances need to answer `/steering` by themselves. It names the ISP's own
+/// boxes and the tiers and origins that its members fall back to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SteeringBundle {
+    /// Version of this form: 1.
+    pub v: u32,
+    /// Rises with every bundle; an appliance never goes back to a lower one, also not after its
+    /// restart.
+    pub serial: u64,
+    /// Whose appliances it is for.
+    pub isp: IspId,
+    /// When control made it.
+    pub made_at: UnixMillis,
+    /// Seconds between a player's questions.
+    pub ttl_s: u32,
+    /// Everybody named below, by position.
+    pub appliances: Vec<BundleAppliance>,
+    /// Ranked lists that prefixes share, by position: groups of equals, best first, each group the
+    /// positions of appliances. Routes and links made the order; health, load and content did not:
+    /// they are applied when a question is answered.
+    pub areas: Vec<Vec<Vec<u32>>>,
+    /// Member networks (CIDR) and the area of each; the longest that holds an address decides.
+    pub prefixes: Vec<(String, u32)>,
+    /// Area of an address that no prefix holds.
+    pub anywhere: u32,
+    /// Who holds what; a title that is not listed is held by tiers and origins only.
+    pub titles: BTreeMap<TitleId, TitleHolders>,
+    /// Keys that verify tickets, as in a report's answer.
+    pub ticket_keys: TicketKeys,
+}
+
+/// One appliance as control saw it when it made the bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleAppliance {
+    /// Which box; also its pathway id.
+    pub id: ApplianceId,
+    /// Where it stands.
+    pub site: SiteId,
+    /// What for.
+    pub role: Role,
+    /// `https://host:port`, without a trailing slash.
+    pub media_url: String,
+    /// Boxes of one number fail together.
+    pub domain: u32,
+    /// As believed then.
+    pub health: Health,
+    /// It takes nothing new.
+    pub draining: bool,
+    /// Load of its capacity then, thousandths.
+    pub load_per_mille: u32,
+}
+
+/// Which of the bundle's appliances hold a title: one bit each, the first appliance the lowest bit
+/// of the first byte, base64url, trailing zero bytes left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TitleHolders {
+    /// All of its objects.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub full: String,
+    /// Some of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub part: String,
+}

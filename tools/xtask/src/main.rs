@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod setup;
 mod steps;
+mod suite;
 mod test;
 mod tidy;
 mod vm;

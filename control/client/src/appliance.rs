@@ -1,6 +1,7 @@
 //! What an appliance tells and asks: its report, its orders, how its night goes.
 //! Nothing here is needed to serve a segment; control may be away.
 
+use control_types::bundle::SignedBundle;
 use control_types::fill::{FillReport, SignedOrders};
 use control_types::fleet::{ApplianceReport, ReportAnswer};
 use reqwest::Method;
@@ -17,6 +18,16 @@ impl ControlClient {
     /// `GET /v1/appliance/orders`; who believes them checks the signature.
     pub async fn orders(&self) -> Result<SignedOrders, ClientError> {
         self.get("/v1/appliance/orders").await
+    }
+
+    /// `GET /v1/appliance/steering`: the bundle of the caller's ISP; `None` when the newest is the
+    /// one of `known_serial`. Who believes it checks the signature and the serial.
+    pub async fn steering_bundle(
+        &self,
+        known_serial: Option<u64>,
+    ) -> Result<Option<SignedBundle>, ClientError> {
+        let known = known_serial.map(|serial| format!("\"{serial}\""));
+        self.get_unless("/v1/appliance/steering", known.as_deref()).await
     }
 
     /// `POST /v1/appliance/fill-report`.

@@ -148,6 +148,31 @@ impl ControlClient {
         }
     }
 
+    /// A GET of what the caller may hold already; `None` when it has the entity tag `known`.
+    pub(crate) async fn get_unless<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        known: Option<&str>,
+    ) -> Result<Option<A>, ClientError> {
+        let build = || match known {
+            Some(known) => self.request(Method::GET, path).header(header::IF_NONE_MATCH, known),
+            None => self.request(Method::GET, path),
+        };
+        let mut answer = self.exchange(&Method::GET, path, build()).await;
+        if let Err(ClientError::Unreachable { .. }) = answer {
+            answer = self.exchange(&Method::GET, path, build()).await;
+        }
+        let (status, bytes) = answer?;
+        // Only to a question that named what it has: anything else that says so is no control.
+        if status == StatusCode::NOT_MODIFIED && known.is_some() {
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(self.refusal(&Method::GET, path, status, &bytes));
+        }
+        self.decode(&Method::GET, path, &bytes).map(Some)
+    }
+
     pub(crate) async fn call<B: Serialize + ?Sized, A: DeserializeOwned>(
         &self,
         method: Method,
@@ -202,17 +227,27 @@ impl ControlClient {
         path: &str,
         request: RequestBuilder,
     ) -> Result<Vec<u8>, ClientError> {
-        let failed = |error: reqwest::Error| self.failed(method, path, &error);
-        let answer = request.send().await.map_err(failed)?;
-        let status = answer.status();
-        let bytes = self.send_read(method, path, answer).await?;
+        let (status, bytes) = self.exchange(method, path, request).await?;
         if status.is_success() {
             return Ok(bytes);
         }
         Err(self.refusal(method, path, status, &bytes))
     }
 
-    async fn send_read(
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        request: RequestBuilder,
+    ) -> Result<(StatusCode, Vec<u8>), ClientError> {
+        let failed = |error: reqwest::Error| self.failed(method, path, &error);
+        let answer = request.send().await.map_err(failed)?;
+        let status = answer.status();
+        let bytes = self.exchange_read(method, path, answer).await?;
+        Ok((status, bytes))
+    }
+
+    async fn exchange_read(
         &self,
         method: &Method,
         path: &str,

@@ -128,3 +128,21 @@ fn unusable_arguments_are_refused_before_any_call() {
     let error = ControlClient::new("http://c", key, None).unwrap_err();
     assert!(matches!(error, ClientError::Key { .. }), "{error}");
 }
+
+/// Goal: a bundle that is held already is not fetched again, and only a question that named one is
+/// told so.
+#[tokio::test]
+async fn a_bundle_is_fetched_when_it_is_not_the_known_one() {
+    let body = r#"{"bundle":"{}","signature":"s","key":"k"}"#;
+    let same = answer("304 Not Modified", "");
+    let (url, heard) = answers(vec![answer("200 OK", body), same.clone(), same]).await;
+    let client = nobody(&url);
+    let bundle = client.steering_bundle(None).await.unwrap().unwrap();
+    assert_eq!((bundle.bundle.as_str(), bundle.key.as_str()), ("{}", "k"));
+    assert_eq!(client.steering_bundle(Some(7)).await.unwrap(), None);
+    let error = client.steering_bundle(None).await.unwrap_err();
+    assert!(matches!(error, ClientError::Garbled { status: 304, .. }), "{error}");
+    let heard = heard.lock().unwrap();
+    assert!(heard[1].to_lowercase().contains("if-none-match: \"7\""), "{}", heard[1]);
+    assert!(!heard[0].to_lowercase().contains("if-none-match"), "{}", heard[0]);
+}

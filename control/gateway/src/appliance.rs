@@ -44,6 +44,7 @@ async fn report(
         ticket_keys: gateway.services().tickets.keys(),
         revoked: gateway.services().tickets.revocations_for(revoked_digest.as_deref()),
         unnamed: heard.unnamed,
+        steering_serial: None,
     }))
 }
 

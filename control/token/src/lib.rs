@@ -18,7 +18,9 @@
 
 #![forbid(unsafe_code)]
 
+mod bundle;
 mod claims;
+mod ed25519;
 mod encoding;
 mod error;
 mod limits;
@@ -26,6 +28,7 @@ mod orders;
 mod signer;
 mod verifier;
 
+pub use bundle::{BundleSigner, is_bundle_signed};
 pub use claims::{Claims, Network, Renewal, RenewedBy, is_plain_path};
 pub use encoding::{decode_claims, encode_claims};
 pub use error::{KeyError, SignError, TicketError};

@@ -267,6 +267,10 @@ pub struct ReportAnswer {
     /// Tickets taken back, when the appliance does not hold the list of this digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked: Option<Revocations>,
+    /// Serial of the newest steering bundle of the appliance's ISP; fetch it when it is above the
+    /// one held. Absent: control has made none yet, or is older than bundles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steering_serial: Option<u64>,
 }
 
 /// Subjects whose tickets are refused though they have not ended.

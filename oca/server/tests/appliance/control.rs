@@ -27,6 +27,7 @@ impl FakeControl {
             unnamed: control_types::content::HeldKeys::default(),
             ticket_keys: TicketKeys::default(),
             revoked: None,
+            steering_serial: None,
         };
         let answer = Arc::new(Mutex::new(answer));
         let (tell, reports) = channel();

@@ -27,7 +27,7 @@ use tokio::net::TcpListener;
 use crate::source::{Mood, Sealed, Source};
 
 /// Longest any single thing is waited for. Debug builds on busy cores are slow.
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Control as the agent sees it.
 struct Control {

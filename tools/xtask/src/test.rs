@@ -43,20 +43,34 @@ pub fn run(options: &TestOptions) -> Result<(), Stop> {
     let mut bins = steps::cargo(&["build", "--bins", "--locked"]);
     steps::run("build the programs", bins.args(demo::PROGRAMS))?;
     // What the appliance promises; `cargo test` by itself runs a tenth of it.
-    let unsteady = suite::run("10000")?;
+    let mut unsteady = suite::run("10000")?;
     if options.vm {
         vm::run()?;
     }
     if !options.no_browser {
-        pages()?;
-        evening()?;
+        twice("the web pages", &mut unsteady, pages)?;
+        twice("the evening", &mut unsteady, evening)?;
         if options.players {
-            players()?;
+            twice("the standard players", &mut unsteady, players)?;
         }
     }
     for name in &unsteady {
-        eprintln!("unsteady: {name} failed among all others and passed alone");
+        eprintln!("unsteady: {name} failed at first and passed when run again");
     }
+    Ok(())
+}
+
+/// Runs a step that times a real browser; what fails is run once more, and noted when it then
+/// passes: a machine that was busy for a second is no fault of ours, two in a row are.
+fn twice(
+    name: &str,
+    unsteady: &mut Vec<String>,
+    step: fn() -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let Err(first) = step() else { return Ok(()) };
+    eprintln!("    {first}; once more");
+    step()?;
+    unsteady.push(name.to_owned());
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use control_store::{Events, StoreError};
 use control_types::content::HeldKeys;
 use control_types::fill::FillAppliance;
 use control_types::fleet::{
-    ApplianceKey, ApplianceRecord, ApplianceReport, ApplianceStatus, Health, Site,
+    ApplianceKey, ApplianceRecord, ApplianceReport, ApplianceStatus, Drains, Health, Site,
 };
 use control_types::{ApplianceId, UnixMillis};
 
@@ -252,6 +252,9 @@ impl Steering {
                 record: registered.record.clone(),
                 health: health(seen.as_deref(), drain, silent_ms, listened_ms),
                 drain: registered.drain,
+                drains: Drains::default(),
+                maintained_until: None,
+                certificates: Vec::new(),
                 report: seen.as_ref().map(|seen| ApplianceReport::clone(&seen.report)),
                 heard_at: seen.as_ref().map(|seen| seen.heard_at),
                 objects: seen.as_ref().map_or(0, |seen| seen.held.objects),

@@ -327,6 +327,15 @@ pub struct ApplianceStatus {
     pub health: Health,
     /// Asked to drain by operator or ISP.
     pub drain: bool,
+    /// By which of them.
+    #[serde(default)]
+    pub drains: Drains,
+    /// A maintenance time is under way, until then.
+    #[serde(default)]
+    pub maintained_until: Option<UnixMillis>,
+    /// Certificates that it may call with: one, or two around a renewal.
+    #[serde(default)]
+    pub certificates: Vec<CertificateListed>,
     /// Last report, without its content set; absent before the first.
     pub report: Option<ApplianceReport>,
     /// When it was heard last.
@@ -335,6 +344,37 @@ pub struct ApplianceStatus {
     pub objects: u64,
     /// Bytes held.
     pub held_bytes: u64,
+}
+
+/// Who asked an appliance to drain. Each takes back its own wish only; it drains while either
+/// stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Drains {
+    /// The operator.
+    pub operator: bool,
+    /// The ISP whose site it stands in.
+    pub isp: bool,
+}
+
+impl Drains {
+    /// Whether anybody did.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.operator || self.isp
+    }
+}
+
+/// One certificate of an appliance, as listings show it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CertificateListed {
+    /// First 16 hex digits of its SHA-256.
+    pub fingerprint: String,
+    /// When it was issued.
+    pub made_at: UnixMillis,
+    /// When it ends.
+    pub expires_at: UnixMillis,
 }
 
 /// Whether an appliance may be offered to players.

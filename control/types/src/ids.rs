@@ -111,6 +111,10 @@ slug_id!(
     /// One bearer key of an ISP: eight hex digits of its hash, so that it can be named and revoked.
     IspKeyId, "ISP key id"
 );
+slug_id!(
+    /// One key that registers appliances, named in the same way.
+    RegistrationKeyId, "registration key id"
+);
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {

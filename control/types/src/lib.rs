@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod ids;
 pub mod limits;
 pub mod play;
+pub mod registration;
 pub mod routes;
 pub mod schedule;
 pub mod steering;
@@ -21,7 +22,7 @@ pub mod time;
 
 pub use error::{ErrorBody, ErrorWord};
 pub use ids::{
-    AccountId, ApplianceId, IdError, IspId, IspKeyId, ObjectId, PlanId, PlayId, ProfileId, SiteId,
-    TitleId, WindowId,
+    AccountId, ApplianceId, IdError, IspId, IspKeyId, ObjectId, PlanId, PlayId, ProfileId,
+    RegistrationKeyId, SiteId, TitleId, WindowId,
 };
 pub use time::UnixMillis;

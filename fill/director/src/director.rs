@@ -1,5 +1,6 @@
 //! The reconciler: look at what is, plan what should be, post the difference, sleep, again.
-//! Takes no input and trusts no memory but the last plan it saw.
+//! Takes no input; what it remembers of a look spares work at the next and changes no plan but by
+//! the hour that a forecast is old.
 //!
 //! Woken by a timer, at the latest every `every_ms`; and within two seconds by a nudge: it asks
 //! control for the list of windows and the fleet, which is cheap, and looks at everything only when
@@ -8,10 +9,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use control_client::{ClientError, ControlClient, Credential};
-use control_types::fill::{NightPlan, Window};
+use control_types::fill::{FillState, NightPlan, Window};
 use control_types::fleet::{ApplianceStatus, Health};
-use control_types::{ErrorWord, PlanId, UnixMillis};
-use fill_plan::{Knobs, is_settled, plan};
+use control_types::{ErrorWord, PlanId, SiteId, UnixMillis};
+use fill_plan::{Knobs, Outlook, Planner, is_settled};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
@@ -43,6 +44,37 @@ pub enum Looked {
     },
 }
 
+/// What one look leaves for the next: only to spare work, never to plan differently.
+#[derive(Default)]
+pub struct Memory {
+    outlook: Outlook,
+    planner: Planner,
+}
+
+impl Memory {
+    /// The plan for `state` at `now`: forecast from its history, then placed, at the sites where
+    /// something changed.
+    #[must_use]
+    pub fn plan(
+        &mut self,
+        state: &mut FillState,
+        knobs: &Knobs,
+        current: Option<&NightPlan>,
+        now: UnixMillis,
+    ) -> NightPlan {
+        self.outlook.forecast_demand(state, now);
+        let serial = current.map_or(0, |plan| plan.serial);
+        let id = PlanId(Uuid::new_v4());
+        self.planner.plan(state, knobs, current, now, id, serial + 1)
+    }
+
+    /// Sites placed anew by the last plan; the others were left as they were.
+    #[must_use]
+    pub fn placed(&self) -> &[SiteId] {
+        self.planner.placed()
+    }
+}
+
 /// Looks until SIGTERM or SIGINT, or once. Says what came of each look to `told`.
 ///
 /// # Errors
@@ -57,15 +89,16 @@ pub async fn run(
         ControlClient::new(&config.control_url, credential, config.control_ca.as_deref())?
             .with_call_ms_max(CALL_MS_MAX);
     if once {
-        told(look(&control, &config.knobs, &config.ingress).await?);
+        told(look(&control, &config.knobs, &config.ingress, &mut Memory::default()).await?);
         return Ok(());
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(DirectorError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DirectorError::Signals)?;
     println!("{{\"ready\":true}}");
+    let mut memory = Memory::default();
     let watch = async {
         loop {
-            match look(&control, &config.knobs, &config.ingress).await {
+            match look(&control, &config.knobs, &config.ingress, &mut memory).await {
                 Ok(looked) => told(looked),
                 Err(error) => tracing::warn!(%error, "could not look; trying again"),
             }
@@ -89,12 +122,12 @@ pub async fn look(
     control: &ControlClient,
     knobs: &Knobs,
     borders: &[Ingress],
+    memory: &mut Memory,
 ) -> Result<Looked, DirectorError> {
-    let state = control.fill_state().await?;
+    let mut state = control.fill_state().await?;
     let current = in_force(control).await?;
     let serial = current.as_ref().map_or(0, |plan| plan.serial);
-    let id = PlanId(Uuid::new_v4());
-    let mut fresh = plan(&state, knobs, current.as_ref(), now(), id, serial + 1);
+    let mut fresh = memory.plan(&mut state, knobs, current.as_ref(), now());
     ingress::cap(&mut fresh, &state, borders, now());
     let settled = |current: &NightPlan| {
         is_settled(current, &fresh, &state) && ingress::is_current(current, &fresh, now())

@@ -10,6 +10,6 @@ mod error;
 mod ingress;
 
 pub use config::Config;
-pub use director::{Looked, look, run};
+pub use director::{Looked, Memory, look, run};
 pub use error::DirectorError;
 pub use ingress::Ingress;

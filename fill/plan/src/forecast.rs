@@ -6,18 +6,19 @@
 //! worth by orders of magnitude. All estimates are in *plays*: bytes over what one play takes.
 //!
 //! ```text
-//! y(site, title, day)   plays of the day ÷ weekday(site) ÷ launch curve(age)  week.rs, launch.rs
+//! y(site, title, day)   plays of the day ÷ launch curve(age) ÷ what of a mean day is due on its
+//!                       weekday at the site, to the title        launch.rs, week.rs, title_week.rs
 //! x(site, title)        y smoothed over days, damped bounded trend            level.rs
 //! X(title)              the same over all sites together
 //! M(title)   = (κ + E·X) ÷ (κ ÷ m(genre) + E)      m: what launches of the genre came to
 //! m(site)    = M · share of the genre's plays that are this site's
 //! P(site)    = (ρ + E·x) ÷ (ρ ÷ m(site) + E)       E: days behind the smoothed value
-//! bytes(object) = P · weekday(tomorrow) · curve(age) · share(rung) · bytes of a play of it
+//! bytes(object) = P · due(tomorrow) · curve(age) · share(rung) · bytes of a play of it
 //! share(rung)   = (n(title, rung) + σ·p(site, rung)) ÷ (n(title) + σ)                  share.rs
 //! ```
 //!
 //! The smoothing is Holt's (1957) with the damped trend of Gardner and McKenzie (1985), weekday
-//! factors are Winters' (1960), and the three blends are posterior means of a gamma prior on a
+//! factors are Winters' (1960), and the four blends are posterior means of a gamma prior on a
 //! Poisson rate and of a Dirichlet prior on shares: what is watched often speaks for itself, what
 //! is new or rare borrows from its genre, its region and its ladder, and the loan fades as days of
 //! observation come in.
@@ -26,12 +27,14 @@ mod launch;
 mod level;
 mod share;
 mod table;
+mod title_week;
 mod week;
 
 pub use launch::Launches;
 pub use level::Level;
 pub use share::posterior_shares;
-pub use table::{Forecast, TitleShape};
+pub use table::{Forecast, Parts, TitleShape};
+pub use title_week::TitleWeek;
 pub use week::Week;
 
 /// How strongly the forecast leans on what.
@@ -53,6 +56,10 @@ pub struct Tuning {
     pub rung_plays: f64,
     /// Share of an object that one play of it takes.
     pub play_share: f64,
+    /// Plays a day over all sites that a launch settles to, while there was none to learn from.
+    pub usual_plays: f64,
+    /// Plays that the usual week counts for in a title's own.
+    pub week_plays: f64,
 }
 
 impl Default for Tuning {
@@ -66,6 +73,8 @@ impl Default for Tuning {
             region_plays: 5.0,
             rung_plays: 20.0,
             play_share: 0.7,
+            usual_plays: 1.0,
+            week_plays: 30.0,
         }
     }
 }

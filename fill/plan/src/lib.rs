@@ -2,10 +2,11 @@
 //! from forecast, inventories and knobs to a [`NightPlan`]. Does no I/O and reads no clock.
 //!
 //! ```text
-//! FillState -> parcels (what travels together)         parcel.rs
+//! FillState -> demand of tomorrow, by object and site  outlook.rs, forecast.rs
+//!           -> parcels (what travels together)         parcel.rs
 //!           -> placement per site (who holds what)     place.rs, room.rs
 //!           -> routes (who gets it from where)         route.rs
-//!           -> NightPlan                               plan.rs
+//!           -> NightPlan                               plan.rs, planner.rs (what changed only)
 //!
 //! WindowSchedule + a moment -> nights (when)           schedule.rs
 //! ```
@@ -24,21 +25,26 @@ pub mod forecast;
 mod hash;
 mod knobs;
 mod library;
+mod outlook;
 mod parcel;
 mod place;
 mod plan;
+mod planner;
 mod room;
 mod route;
 mod schedule;
 mod settled;
 mod tier;
+mod words;
 
 pub use explain::{LIVE_COPIES, Reason, SiteLiveness, WhyNot, liveness, why_not};
 pub use hash::{draw, name_key};
 pub use knobs::Knobs;
 pub use library::Library;
+pub use outlook::{Makings, Outlook, day_ahead, forecast_demand, makings};
 pub use place::{Candidate, Holdings, SEATS_MAX, Seat, Shelf, Spot, copies, place, place_settled};
 pub use plan::plan;
+pub use planner::Planner;
 pub use room::{Room, footprint};
 pub use schedule::{Night, Nights, Schedule, ScheduleError};
 pub use settled::is_settled;

@@ -12,13 +12,16 @@ use crate::hash::name_key;
 use crate::knobs::Knobs;
 use crate::library::Library;
 use crate::parcel::{self, Parcel};
-use crate::place::{self, Candidate, Holdings, SEATS_MAX, Seat, Shelf};
+use crate::place::{self, Candidate, Holdings, Seat, Shelf};
+use crate::planner::Planner;
 use crate::room::{Budget, budget, footprint};
 use crate::route::Routes;
 use crate::tier;
+use crate::words;
 
 /// What one box lacks and what it may do without.
-struct Errand {
+#[derive(Clone)]
+pub(crate) struct Errand {
     wants: Vec<Want>,
     /// Least valuable first.
     prunes: Vec<ObjectId>,
@@ -27,6 +30,7 @@ struct Errand {
 }
 
 /// One object a box lacks.
+#[derive(Clone)]
 struct Want {
     /// Index into `FillState::objects`.
     object: usize,
@@ -47,35 +51,28 @@ pub fn plan(
     id: PlanId,
     serial: u64,
 ) -> NightPlan {
-    let fleet = Fleet::new(state, knobs, previous);
-    let mut errands = BTreeMap::new();
-    for (members, sites) in fleet.groups() {
-        for members in members.chunks(SEATS_MAX) {
-            fleet.place_group(members, &sites, &mut errands);
-        }
-    }
-    for at in fleet.active.iter().filter(|at| fleet.role(**at) == Role::Origin) {
-        errands.insert(*at, fleet.complete(*at));
-    }
-    shorten(&mut errands, knobs.pulls_max);
-    NightPlan { id, serial, made_at: now, appliances: fleet.written(&errands) }
+    Planner::default().plan(state, knobs, previous, now, id, serial)
 }
 
 /// The state with its look-ups.
-struct Fleet<'a> {
-    state: &'a FillState,
+pub(crate) struct Fleet<'a> {
+    pub(crate) state: &'a FillState,
     knobs: &'a Knobs,
-    previous: Option<&'a NightPlan>,
+    pub(crate) previous: Option<&'a NightPlan>,
     /// Boxes that may give and take: healthy, and their address is known.
-    active: Vec<usize>,
+    pub(crate) active: Vec<usize>,
     /// Objects somebody holds, each once; the others cannot be had tonight.
-    candidates: Vec<u32>,
+    pub(crate) candidates: Vec<u32>,
     /// Where each candidate is in `FillState::objects`.
     index: HashMap<ObjectId, u32>,
 }
 
 impl<'a> Fleet<'a> {
-    fn new(state: &'a FillState, knobs: &'a Knobs, previous: Option<&'a NightPlan>) -> Self {
+    pub(crate) fn new(
+        state: &'a FillState,
+        knobs: &'a Knobs,
+        previous: Option<&'a NightPlan>,
+    ) -> Self {
         let mut active: Vec<usize> = (0..state.appliances.len())
             .filter(|at| {
                 let one = &state.appliances[*at];
@@ -99,12 +96,12 @@ impl<'a> Fleet<'a> {
         Self { state, knobs, previous, active, candidates, index }
     }
 
-    fn role(&self, at: usize) -> Role {
+    pub(crate) fn role(&self, at: usize) -> Role {
         self.state.appliances[at].role
     }
 
     /// Boxes that share a copy set, with the sites whose members they serve.
-    fn groups(&self) -> Vec<(Vec<usize>, Vec<&'a SiteId>)> {
+    pub(crate) fn groups(&self) -> Vec<(Vec<usize>, Vec<&'a SiteId>)> {
         let mut groups: BTreeMap<(&SiteId, Role), Vec<usize>> = BTreeMap::new();
         for at in &self.active {
             let one = &self.state.appliances[*at];
@@ -141,7 +138,7 @@ impl<'a> Fleet<'a> {
         if own.is_empty() { sites_of(&|_| true) } else { own }
     }
 
-    fn place_group(
+    pub(crate) fn place_group(
         &self,
         members: &[usize],
         sites: &[&SiteId],
@@ -279,7 +276,7 @@ impl<'a> Fleet<'a> {
     }
 
     /// An origin holds everything, as far as it has room.
-    fn complete(&self, at: usize) -> Errand {
+    pub(crate) fn complete(&self, at: usize) -> Errand {
         let one = &self.state.appliances[at];
         let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
         let Budget { mut room, largest } = budget(one, self.knobs.headroom);
@@ -310,7 +307,7 @@ impl<'a> Fleet<'a> {
         Errand { wants, prunes: Vec::new(), moves: Vec::new() }
     }
 
-    fn written(&self, errands: &BTreeMap<usize, Errand>) -> Vec<AppliancePlan> {
+    pub(crate) fn written(&self, errands: &BTreeMap<usize, Errand>) -> Vec<AppliancePlan> {
         let objects = &self.state.objects;
         let wanted: BTreeMap<usize, Vec<ObjectId>> = errands
             .iter()
@@ -349,7 +346,7 @@ impl<'a> Fleet<'a> {
 }
 
 /// Cuts every list in proportion until the plan has at most `pulls_max` pulls.
-fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
+pub(crate) fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
     let busy = errands.values().filter(|errand| !errand.wants.is_empty()).count().max(1);
     let total: usize = errands.values().map(|errand| errand.wants.len()).sum();
     if total <= pulls_max {
@@ -373,18 +370,8 @@ fn why(parcel: &Parcel<'_>, copies: u32) -> String {
     let copies = if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") };
     format!(
         "{title}: {} expected tomorrow for {} stored ({:.2} per byte), {copies} due in the site",
-        bytes_in_words(parcel.demand),
-        bytes_in_words(parcel.bytes as f64),
+        words::bytes(parcel.demand),
+        words::bytes(parcel.bytes as f64),
         parcel.density(),
     )
-}
-
-fn bytes_in_words(bytes: f64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
 }

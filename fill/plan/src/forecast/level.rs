@@ -14,11 +14,18 @@ pub struct Level {
 impl Level {
     /// Takes in one day. The first days count in full, so that a young series is their mean.
     pub fn observe(&mut self, day: f64, tuning: &Tuning) {
+        self.observe_part(day, 1.0, tuning);
+    }
+
+    /// Takes in a day of which `part` times the mean was due, above 0: the silence of a day on
+    /// which little is due says as little.
+    pub fn observe_part(&mut self, day: f64, part: f64, tuning: &Tuning) {
         let before = self.tomorrow(tuning);
-        self.days += 1.0;
-        let newest = tuning.newest.max(1.0 / f64::from(self.days));
-        let value = newest * day + (1.0 - newest) * before;
-        if self.days > 1.0 {
+        let is_first = self.days == 0.0;
+        self.days += part as f32;
+        let newest = (part * tuning.newest.max(1.0 / f64::from(self.days))).min(1.0);
+        let value = newest * day / part + (1.0 - newest) * before;
+        if !is_first {
             let change = value - f64::from(self.value);
             let kept = tuning.damp * f64::from(self.trend);
             let bound = tuning.trend_max * value;
@@ -59,6 +66,19 @@ mod tests {
         assert!(rising.tomorrow(&tuning) > 155.0, "{}", rising.tomorrow(&tuning));
         assert!(rising.tomorrow(&tuning) < 165.0);
         assert_eq!(steady.evidence_days(&tuning), 9.0);
+    }
+
+    #[test]
+    fn a_show_of_one_day_a_week_keeps_its_level_over_the_other_six() {
+        let tuning = Tuning::default();
+        let mut level = Level::default();
+        for day in 0..70 {
+            let is_its_day = day % 7 == 0;
+            let due = if is_its_day { 6.4 } else { 0.1 };
+            level.observe_part(if is_its_day { 70.0 } else { 0.0 }, due, &tuning);
+            let mean = level.tomorrow(&tuning);
+            assert!((8.0..14.0).contains(&mean), "day {day}: {mean}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The forecast of a whole catalog at all sites: days in, tomorrow out. Dense, by index; holds 12
-//! bytes for each title and site, and 4 for each object.
+//! bytes for each title and site, 72 for each title, and 4 for each object.
 
-use super::{Launches, Level, Tuning, Week, posterior_shares};
+use super::{Launches, Level, TitleWeek, Tuning, Week, posterior_shares};
 use crate::forecast::launch::YOUNG_DAYS;
 
 /// One title as the forecast sees it.
@@ -39,6 +39,8 @@ pub struct Forecast {
     sites: Vec<SiteBook>,
     /// All sites together, by title.
     levels: Vec<Level>,
+    week: Week,
+    weeks: Vec<TitleWeek>,
     yesterday: Vec<f32>,
     /// Plays seen of each object, over all sites, fading.
     rung_plays: Vec<f32>,
@@ -70,10 +72,12 @@ impl Forecast {
             tuning,
             sites: vec![site; sites],
             levels: vec![Level::default(); titles.len()],
+            week: Week::default(),
+            weeks: vec![TitleWeek::default(); titles.len()],
             yesterday: vec![0.0; titles.len()],
             rung_plays: vec![0.0; objects],
             genres: vec![0.0; genres],
-            launches: Launches::new(genres, 1.0),
+            launches: Launches::new(genres, tuning.usual_plays),
             titles,
             next_day: first_day,
         }
@@ -102,13 +106,16 @@ impl Forecast {
             for (site, (book, day)) in self.sites.iter_mut().zip(bytes).enumerate() {
                 let of = |one: &(u32, u8, u64)| plays(one.0, one.2, day, &self.tuning);
                 let sum: f64 = title.objects.iter().map(of).sum();
-                let usual = sum / factors[site];
-                book.levels[at].observe(usual / lift, &self.tuning);
-                all += usual;
+                let due = self.weeks[at].factor(weekday, factors[site], &self.tuning);
+                book.levels[at].observe_part(sum / lift, due, &self.tuning);
+                all += sum;
             }
+            let due = self.weeks[at].factor(weekday, self.week.factor(weekday), &self.tuning);
+            self.levels[at].observe_part(all / lift, due, &self.tuning);
+            self.weeks[at].observe(weekday, all / lift);
+            let all = all / due;
             self.launches.observe_pair(age, f64::from(self.yesterday[at]), all);
             self.yesterday[at] = all as f32;
-            self.levels[at].observe(all / lift, &self.tuning);
             if age == EXAMPLE_DAYS {
                 let strength = self.levels[at].tomorrow(&self.tuning);
                 self.launches.observe_strength(title.genre, strength);
@@ -126,6 +133,7 @@ impl Forecast {
     ) {
         self.genres.iter_mut().for_each(|genre| *genre *= 1.0 - NEWEST);
         self.rung_plays.iter_mut().for_each(|plays| *plays *= 1.0 - NEWEST as f32);
+        let mut all = 0.0;
         for (book, day) in self.sites.iter_mut().zip(bytes) {
             book.genres.iter_mut().for_each(|genre| *genre *= 1.0 - NEWEST);
             book.rungs.iter_mut().for_each(|rung| *rung *= 1.0 - NEWEST);
@@ -143,7 +151,9 @@ impl Forecast {
                 }
             }
             book.week.observe(weekday, total);
+            all += total;
         }
+        self.week.observe(weekday, all);
     }
 
     /// Bytes expected at `site` on the next day, by object. A title that appears later is expected
@@ -151,19 +161,11 @@ impl Forecast {
     #[must_use]
     pub fn tomorrow(&self, site: usize) -> Vec<f32> {
         let mut bytes = vec![0.0; self.rung_plays.len()];
-        let book = &self.sites[site];
-        let weekday = self.next_day.rem_euclid(7) as usize;
-        let (curve, factor) = (self.launches.curve(), book.week.factor(weekday));
+        let curve = self.launches.curve();
         for (at, title) in self.titles.iter().enumerate() {
-            let Ok(age) = usize::try_from(self.next_day - title.published_day) else { continue };
-            let lift = curve[age.min(YOUNG_DAYS)];
-            let plays = self.plays(site, at) * factor * lift;
-            let of = |one: &(u32, u8, u64)| f64::from(self.rung_plays[one.0 as usize]);
-            let seen: Vec<f64> = title.objects.iter().map(of).collect();
-            let usual = |one: &(u32, u8, u64)| book.rungs[usize::from(one.1) % RUNGS];
-            let prior: Vec<f64> = title.objects.iter().map(usual).collect();
-            let shares = posterior_shares(&seen, &prior, self.tuning.rung_plays);
-            for ((object, _, size), share) in title.objects.iter().zip(shares) {
+            let Some(parts) = self.parts_under(site, at, &curve) else { continue };
+            let plays = parts.plays_tomorrow();
+            for ((object, _, size), share) in title.objects.iter().zip(&parts.shares) {
                 let play = *size as f64 * self.tuning.play_share;
                 bytes[*object as usize] = (plays * share * play) as f32;
             }
@@ -171,24 +173,89 @@ impl Forecast {
         bytes
     }
 
-    /// Settled plays a day of a title at a site.
-    fn plays(&self, site: usize, title: usize) -> f64 {
+    /// What [`Self::tomorrow`] is made of for one title; none when it appears later.
+    #[must_use]
+    pub fn parts(&self, site: usize, title: usize) -> Option<Parts> {
+        self.parts_under(site, title, &self.launches.curve())
+    }
+
+    fn parts_under(&self, site: usize, at: usize, curve: &[f64; YOUNG_DAYS + 1]) -> Option<Parts> {
+        let (book, title) = (&self.sites[site], &self.titles[at]);
+        let age = usize::try_from(self.next_day - title.published_day).ok()?;
+        let weekday = self.next_day.rem_euclid(7) as usize;
+        let of = |one: &(u32, u8, u64)| f64::from(self.rung_plays[one.0 as usize]);
+        let seen: Vec<f64> = title.objects.iter().map(of).collect();
+        let usual = |one: &(u32, u8, u64)| book.rungs[usize::from(one.1) % RUNGS];
+        let prior: Vec<f64> = title.objects.iter().map(usual).collect();
+        let (everywhere, busy) = (self.everywhere(at), book.week.factor(weekday));
+        Some(Parts {
+            plays: self.plays(site, at, everywhere),
+            everywhere,
+            days: book.levels[at].evidence_days(&self.tuning),
+            weekday: busy,
+            own_weekday: self.weeks[at].factor(weekday, busy, &self.tuning) / busy,
+            lift: curve[age.min(YOUNG_DAYS)],
+            age_days: age,
+            shares: posterior_shares(&seen, &prior, self.tuning.rung_plays),
+            play_share: self.tuning.play_share,
+        })
+    }
+
+    /// Settled plays a day of a title at all sites together.
+    fn everywhere(&self, title: usize) -> f64 {
+        let usual = self.launches.strength(self.titles[title].genre);
+        self.blend(self.tuning.launch_plays, usual, &self.levels[title])
+    }
+
+    /// Settled plays a day of a title at a site, of `everywhere` at all.
+    fn plays(&self, site: usize, title: usize, everywhere: f64) -> f64 {
+        if self.sites.len() == 1 {
+            return everywhere;
+        }
         let (book, genre) = (&self.sites[site], self.titles[title].genre);
-        let tuning = &self.tuning;
-        let blend = |prior_plays: f64, mean: f64, level: &Level| {
-            let days = level.evidence_days(tuning);
-            let mean = mean.max(1e-9);
-            (prior_plays + days * level.tomorrow(tuning)) / (prior_plays / mean + days)
-        };
-        let all = blend(tuning.launch_plays, self.launches.strength(genre), &self.levels[title]);
         let here = if self.genres[genre] > 0.0 {
             book.genres[genre] / self.genres[genre]
         } else {
             1.0 / self.sites.len().max(1) as f64
         };
-        if self.sites.len() == 1 {
-            return all;
-        }
-        blend(tuning.region_plays, all * here, &book.levels[title])
+        self.blend(self.tuning.region_plays, everywhere * here, &book.levels[title])
+    }
+
+    /// Posterior mean of a gamma prior worth `prior_plays` around `mean`.
+    fn blend(&self, prior_plays: f64, mean: f64, level: &Level) -> f64 {
+        let days = level.evidence_days(&self.tuning);
+        let seen = days * level.tomorrow(&self.tuning);
+        (prior_plays + seen) / (prior_plays / mean.max(1e-9) + days)
+    }
+}
+
+/// What tomorrow's bytes of one title at one site are made of; factors are 1 for "as usual".
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// Settled plays a day at the site: no weekday and no launch in them.
+    pub plays: f64,
+    /// The same over all sites.
+    pub everywhere: f64,
+    /// Days of watching at the site behind them; 0 for a title nobody could watch yet.
+    pub days: f64,
+    /// How busy the site is on the day.
+    pub weekday: f64,
+    /// How much of the title's own week is on the day.
+    pub own_weekday: f64,
+    /// Launch: how far above what it settles to a title of this age is.
+    pub lift: f64,
+    /// Days since it appeared.
+    pub age_days: usize,
+    /// Shares of its objects, in the order of the shape; they sum to 1.
+    pub shares: Vec<f64>,
+    /// Share of an object that one play takes.
+    pub play_share: f64,
+}
+
+impl Parts {
+    /// Plays expected on the day.
+    #[must_use]
+    pub fn plays_tomorrow(&self) -> f64 {
+        self.plays * self.weekday * self.own_weekday * self.lift
     }
 }

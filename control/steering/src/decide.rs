@@ -10,13 +10,14 @@ use std::net::IpAddr;
 
 use control_types::content::fingerprint;
 use control_types::fleet::Health;
+use control_types::spread::{hash_name, mix};
 use control_types::{ApplianceId, ObjectId, SiteId, TitleId};
 
 use crate::fleet::Fleet;
 use crate::held::Held;
 use crate::index::NOWHERE;
 use crate::policy::Policy;
-use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, hash_name, mix, rank};
+use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, rank};
 
 /// Who asks for what.
 #[derive(Clone, Copy, Debug)]

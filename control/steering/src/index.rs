@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock};
 use ahash::AHashMap;
 use control_routes::{ApplianceKey, Names, SiteKey};
 use control_types::fleet::{Role, Site};
+use control_types::spread::hash_name;
 use control_types::{ApplianceId, SiteId};
 
 use crate::fleet::{Boxed, Cell, Registered};
 use crate::limits::{NEAR_ORIGINS_MAX, NEAR_TIERS_MAX};
-use crate::rank::hash_name;
 
 /// No site, no appliance.
 pub(crate) const NOWHERE: u32 = u32::MAX;

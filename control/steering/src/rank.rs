@@ -9,6 +9,7 @@
 
 use control_types::fleet::{Health, Link, Role};
 use control_types::limits::RANKED_MAX;
+use control_types::spread::{self, mix, unit};
 
 use crate::policy::{ORDER, Policy, Rule};
 
@@ -316,9 +317,12 @@ impl Packing {
 
 /// Weighted rendezvous: the share of titles at which a box wins is its share of all weights.
 fn rendezvous(standing: &Standing, title: u64) -> f64 {
-    let share = unit(mix(title ^ standing.hash.rotate_left(17)));
-    // Strictly between 0 and 1, so the logarithm is below zero and finite.
-    f64::from(standing.capacity_mbps.max(1)) * f64::from(standing.weight) / -share.ln()
+    spread::rendezvous(title, standing.hash, share_of(standing.capacity_mbps, standing.weight))
+}
+
+/// What a box weighs among its equals.
+pub(crate) fn share_of(capacity_mbps: u32, weight: f32) -> f64 {
+    f64::from(capacity_mbps.max(1)) * f64::from(weight)
 }
 
 /// For the first place, one that carries more than its share of what its equals carry together is
@@ -499,29 +503,4 @@ impl Verdict {
             Place::Excluded(_) => u32::MAX,
         }
     }
-}
-
-/// A hash as a number above 0 and below 1.
-fn unit(hash: u64) -> f64 {
-    ((hash >> 12) as f64 + 0.5) / (1u64 << 52) as f64
-}
-
-/// The finalizer of splitmix64.
-#[must_use]
-pub(crate) fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-/// Of a name: FNV-1a, then mixed. The same in every process, so that a restart sends a title to the
-/// same box.
-#[must_use]
-pub(crate) fn hash_name(name: &str) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in name.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    mix(hash)
 }

@@ -18,12 +18,13 @@ use ahash::AHashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_types::fleet::{Health, Link, Role};
+use control_types::spread::hash_name;
 use control_types::steering::{SteerAsk, SteerRecord};
 use control_types::{ApplianceId, TitleId, UnixMillis};
 
 use crate::decide::{Decision, Question};
 use crate::limits::{ASKS_PER_RECORD_MAX, ASKS_WAITING_MAX, CANDIDATES_RECORDED_MAX};
-use crate::rank::{Standing, Verdict, Way, hash_name};
+use crate::rank::{Standing, Verdict, Way};
 
 /// Bytes of one candidate.
 pub const CANDIDATE_BYTES: usize = 24;

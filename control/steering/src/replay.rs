@@ -1,11 +1,12 @@
 //! Decides recorded questions again, under two policies, and sums up what differs. Pure; knows no
 //! fleet but what the records say.
 
+use control_types::spread::hash_name;
 use control_types::steering::{ReplayAnswer, ReplayTally, SteerAsk, SteerRecord};
 
 use crate::error::SteeringError;
 use crate::policy::Policy;
-use crate::rank::{Ranking, Seeds, Verdict, hash_name, rank};
+use crate::rank::{Ranking, Seeds, Verdict, rank};
 use crate::recorder::{CANDIDATE_BYTES, unpacked};
 use crate::words::outcome_word;
 

@@ -47,7 +47,8 @@ pub struct SteeringBundle {
     pub prefixes: Vec<(String, u32)>,
     /// Area of an address that no prefix holds.
     pub anywhere: u32,
-    /// Who holds what; a title that is not listed is held by tiers and origins only.
+    /// Who holds what. A title that is not listed is held by no edge, and by all tiers and origins
+    /// as a whole; of a listed one the bits say it all, of tiers and origins too.
     pub titles: BTreeMap<TitleId, TitleHolders>,
     /// Keys that verify tickets, as in a report's answer.
     pub ticket_keys: TicketKeys,
@@ -71,8 +72,16 @@ pub struct BundleAppliance {
     pub health: Health,
     /// It takes nothing new.
     pub draining: bool,
-    /// Load of its capacity then, thousandths.
+    /// Load of its capacity then, thousandths, in steps: a bundle is not made anew for a little.
     pub load_per_mille: u32,
+    /// Its part among equals, for [`crate::spread::rendezvous`]: megabits a second it may send,
+    /// times what a policy weighs it with.
+    #[serde(default = "one_share")]
+    pub share: f64,
+}
+
+fn one_share() -> f64 {
+    1.0
 }
 
 /// Which of the bundle's appliances hold a title: one bit each, the first appliance the lowest bit
@@ -86,4 +95,52 @@ pub struct TitleHolders {
     /// Some of them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub part: String,
+}
+
+/// `GET /v1/operator/steer/bundles`: the newest bundle of one ISP, without its content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleListed {
+    /// Whose.
+    pub isp: IspId,
+    /// Rises with every bundle.
+    pub serial: u64,
+    /// When it was made.
+    pub made_at: UnixMillis,
+    /// Appliances it names.
+    pub appliances: u64,
+    /// Ranked lists that its networks share.
+    pub areas: u64,
+    /// Member networks it names.
+    pub prefixes: u64,
+    /// Titles whose holders it lists.
+    pub titles: u64,
+    /// Its JSON, bytes.
+    pub bytes: u64,
+    /// Time it took to make, microseconds.
+    pub build_us: u64,
+    /// What did not fit into it.
+    pub cut: BundleCut,
+}
+
+/// What did not fit into a bundle; all zero for one that is whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleCut {
+    /// Appliances: members are not sent there without control.
+    pub appliances: u64,
+    /// Networks, the longest first: their members go where those of the network around them go.
+    pub prefixes: u64,
+    /// Places of areas, the last first; tiers and origins stay.
+    pub places: u64,
+    /// Titles, those with the fewest holders first: their members go to tiers and origins.
+    pub titles: u64,
+}
+
+impl BundleCut {
+    /// Whether anything was left out.
+    #[must_use]
+    pub fn is_some(&self) -> bool {
+        *self != Self::default()
+    }
 }

@@ -16,6 +16,7 @@ pub mod play;
 pub mod registration;
 pub mod routes;
 pub mod schedule;
+pub mod spread;
 pub mod steering;
 pub mod telemetry;
 pub mod time;

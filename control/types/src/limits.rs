@@ -26,6 +26,27 @@ pub const RANKED_MAX: usize = 8;
 /// Largest JSON body a control endpoint reads, bytes.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 
+/// Longest steering bundle, bytes of its JSON.
+pub const BUNDLE_BYTES_MAX: usize = BODY_BYTES_MAX;
+
+/// Appliances that a steering bundle names.
+pub const BUNDLE_APPLIANCES_MAX: usize = 4_096;
+
+/// Areas of a steering bundle.
+pub const BUNDLE_AREAS_MAX: usize = 16_384;
+
+/// Places of one area: an appliance looks at all of them for a member's question.
+pub const BUNDLE_AREA_PLACES_MAX: usize = 256;
+
+/// Places of all areas together.
+pub const BUNDLE_PLACES_MAX: usize = 1 << 20;
+
+/// Member networks of a steering bundle.
+pub const BUNDLE_PREFIXES_MAX: usize = 262_144;
+
+/// Titles of a steering bundle.
+pub const BUNDLE_TITLES_MAX: usize = 65_536;
+
 /// Most steps of a rate profile: a day and a half of 5-minute slots, each another rate.
 pub const RATE_STEPS_MAX: usize = 432;
 

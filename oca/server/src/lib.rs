@@ -26,6 +26,7 @@ pub mod pacing;
 pub mod peers;
 pub mod rules;
 pub mod server;
+pub mod sovereign;
 pub mod state;
 pub mod tickets;
 pub mod tls;

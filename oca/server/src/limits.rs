@@ -250,6 +250,48 @@ pub const RETRY_AFTER_S: u32 = 5;
 /// Default time from SIGTERM to exit, milliseconds.
 pub const DRAIN_MS: u64 = 10_000;
 
+/// Longest time between a player's questions that a bundle may ask for, seconds.
+pub const STEERING_TTL_S_MAX: u32 = 3_600;
+
+/// Longest steering answer, bytes; with its head it fits one send buffer.
+pub const STEERING_BYTES_MAX: usize = 16 * 1024;
+
+/// A bundle that was refused, or could not be had, is asked for again after this, milliseconds.
+pub const BUNDLE_AGAIN_MS: u64 = 30_000;
+
+/// Loads that a bundle tells count for this long after it came, milliseconds.
+pub const BUNDLE_LOADS_MS: u64 = 60_000;
+
+/// Other appliances that this one looks at.
+pub const NEIGHBOURS_MAX: usize = 16;
+
+/// Of those, tiers and origins: who does not see them either is cut off itself.
+pub const WITNESSES_MAX: usize = 2;
+
+/// Of so many rounds of looks, one looks at witnesses.
+pub const WITNESS_EVERY: u32 = 4;
+
+/// Between two looks at a neighbour, milliseconds, give or take a tenth.
+pub const PROBE_EVERY_MS: u64 = 1_000;
+
+/// A neighbour answers within this, milliseconds.
+pub const PROBE_MS_MAX: u64 = 800;
+
+/// Looks in a row that a neighbour has to fail to be taken for dead.
+pub const PROBE_MISSES: u8 = 2;
+
+/// Looks in a row that a dead neighbour has to answer to be taken back.
+pub const PROBE_GOODS: u8 = 3;
+
+/// Reports in a row that control has to leave unanswered until it is taken for away.
+pub const HEARTBEATS_MISSED: u32 = 2;
+
+/// Default time without control in which tickets that ended meanwhile are good, seconds.
+pub const GRACE_S: u64 = 86_400;
+
+/// How often the moment of the last word from control is written down, milliseconds.
+pub const CONTACT_NOTE_MS: u64 = 60_000;
+
 const _: () = assert!(HEAD_BYTES_MAX > 2 * TICKET_BYTES_MAX + 2048);
 const _: () = assert!(RECEIVE_BYTES <= INCOMING_BYTES_MAX);
 const _: () = assert!(RECEIVE_BYTES <= PLAIN_BYTES_MAX);
@@ -271,6 +313,8 @@ const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);
 const _: () = assert!(UPGRADE_DRAIN_MS > IDLE_MS_MAX, "an idle client notices by itself");
 const _: () = assert!(SESSION_TICKET_BYTES_MAX < RECORD_CONTENT_BYTES_MAX);
 const _: () = assert!(CLIENT_BUCKETS.is_power_of_two());
+const _: () = assert!(STEERING_BYTES_MAX + RESPONSE_HEAD_BYTES_MAX + 512 < SEND_BYTES);
+const _: () = assert!(PROBE_MS_MAX < PROBE_EVERY_MS && WITNESSES_MAX < NEIGHBOURS_MAX);
 const _: () = assert!(HANDSHAKE_MS_MAX < IDLE_MS_MAX && SEND_PROGRESS_MS_MAX < IDLE_MS_MAX);
 
 /// What one process may take, bytes, by consumer; printed at boot.

@@ -1,0 +1,112 @@
+//! A decision as a Content Steering manifest (RFC 8216bis 7.1 and its DASH-IF twin): priorities,
+//! clones for pathways that the player's manifest did not have, and where to ask again.
+//! Pure; it never offers what the player could not reach.
+//!
+//! A box asks to be asked again itself, by an absolute URL, which is what every player takes;
+//! unless it drains: then the best other box is asked next.
+
+use std::net::IpAddr;
+
+use control_types::play::{PathwayClone, SteeringManifest, UriReplacement};
+use control_types::spread::{hash_name, mix};
+use control_types::{ApplianceId, TitleId};
+
+use super::ask::{Ask, Dialect};
+use super::decide::{Question, decide};
+use super::desk::Outlook;
+use super::table::{Candidate, Table};
+use crate::limits::STEERING_BYTES_MAX;
+
+/// Who asks, and with what.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply<'a> {
+    /// The member's address.
+    pub address: IpAddr,
+    /// What is played.
+    pub title: &'a TitleId,
+    /// Names the session: the ticket's subject.
+    pub subject: &'a str,
+    /// Verified, so it is base64url; absent where none is required.
+    pub ticket: Option<&'a str>,
+}
+
+/// The answer as JSON; `None` where there is nobody to name: the player keeps its last list.
+#[must_use]
+pub fn answer(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<Vec<u8>> {
+    let manifest = manifest(outlook, reply, ask)?;
+    let text = serde_json::to_vec(&manifest).ok()?;
+    (text.len() <= STEERING_BYTES_MAX).then_some(text)
+}
+
+fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringManifest> {
+    let table = &*outlook.table;
+    let position = |id: &ApplianceId| table.position(id.as_str());
+    let question = Question {
+        address: reply.address,
+        title: reply.title,
+        title_hash: hash_name(reply.title.as_str()),
+        session: mix(hash_name(reply.subject)),
+        current: ask.current.as_ref().and_then(position),
+    };
+    let order = decide(outlook, &question);
+    let base = ask.pathways.iter().flatten().find_map(position);
+    let base = base.and_then(|at| table.candidates.get(at as usize));
+    let mut manifest = SteeringManifest {
+        version: 1,
+        ttl: table.ttl_s,
+        reload_uri: String::new(),
+        pathway_priority: Vec::with_capacity(order.len()),
+        pathway_clones: Vec::new(),
+    };
+    for one in order.iter().filter_map(|at| table.candidates.get(*at as usize)) {
+        let is_known = ask.pathways.as_ref().is_none_or(|known| known.contains(&one.id));
+        if !is_known {
+            let Some(clone) = clone_of(one, base, ask.dialect) else { continue };
+            manifest.pathway_clones.push(clone);
+        }
+        manifest.pathway_priority.push(one.id.to_string());
+    }
+    if manifest.pathway_priority.is_empty() {
+        return None;
+    }
+    manifest.reload_uri = reload_uri(outlook, &order, reply, ask)?;
+    Some(manifest)
+}
+
+/// How `one` is made out of `base`; `None` where a player could not.
+///
+/// A host replaces a host. To a DASH player that is host and port; an HLS player keeps the port it
+/// has. Nobody replaces a scheme.
+fn clone_of(one: &Candidate, base: Option<&Candidate>, dialect: Dialect) -> Option<PathwayClone> {
+    let base = base.filter(|base| base.scheme == one.scheme)?;
+    let host = match dialect {
+        Dialect::Dash => one.authority(),
+        Dialect::Hls if base.port == one.port => one.host.as_str(),
+        Dialect::Hls => return None,
+    };
+    Some(PathwayClone {
+        base_id: base.id.to_string(),
+        id: one.id.to_string(),
+        uri_replacement: UriReplacement {
+            host: Some(host.to_owned()),
+            ..UriReplacement::default()
+        },
+    })
+}
+
+fn reload_uri(outlook: &Outlook, order: &[u32], reply: &Reply<'_>, ask: &Ask) -> Option<String> {
+    let table = &*outlook.table;
+    let next = table.own.filter(|_| !outlook.own.draining);
+    let other = || order.iter().copied().find(|at| table.own != Some(*at));
+    let at = next.or_else(other).or(table.own)?;
+    Some(url(table, at, reply)? + &ask.again())
+}
+
+fn url(table: &Table, at: u32, reply: &Reply<'_>) -> Option<String> {
+    let base = &table.candidates.get(at as usize)?.media_url;
+    let title = reply.title;
+    Some(match reply.ticket {
+        Some(ticket) => format!("{base}/t/{ticket}/v/{title}/steering"),
+        None => format!("{base}/v/{title}/steering"),
+    })
+}

@@ -1,0 +1,100 @@
+//! What a player's steering question says beside its path: the pathways of its manifest, where it
+//! streams from, and by that which dialect it speaks. Borrows nothing; forgives what it cannot read.
+
+use control_types::ApplianceId;
+use control_types::limits::RANKED_MAX;
+
+/// Query parameter that control wrote into the steering URL: the pathways of the manifest.
+const PATHWAYS: &str = "pathways";
+/// Query parameters that players append: the pathway they stream from.
+const HLS: &str = "_HLS_pathway";
+const DASH: &str = "_DASH_pathway";
+
+/// Which player asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// Or one that does not say.
+    #[default]
+    Hls,
+    /// DASH-IF Content Steering.
+    Dash,
+}
+
+/// A player's question.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Of the player's manifest, at most `RANKED_MAX`; absent: it does not say.
+    pub pathways: Option<Vec<ApplianceId>>,
+    /// Where it streams from.
+    pub current: Option<ApplianceId>,
+    /// Which clones it understands.
+    pub dialect: Dialect,
+}
+
+impl Ask {
+    /// The question of `query`; what is no id in it is left out.
+    #[must_use]
+    pub fn of(query: Option<&str>) -> Self {
+        let mut ask = Self::default();
+        for pair in query.unwrap_or_default().split('&') {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match name {
+                PATHWAYS if ask.pathways.is_none() => {
+                    ask.pathways = Some(ids(value).take(RANKED_MAX).collect());
+                }
+                DASH => {
+                    ask.dialect = Dialect::Dash;
+                    ask.current = ids(value).next();
+                }
+                HLS if ask.dialect == Dialect::Hls => ask.current = ids(value).next(),
+                _ => {}
+            }
+        }
+        ask
+    }
+
+    /// The query that the next question comes with.
+    #[must_use]
+    pub fn again(&self) -> String {
+        let Some(pathways) = &self.pathways else { return String::new() };
+        let ids: Vec<&str> = pathways.iter().map(ApplianceId::as_str).collect();
+        format!("?{PATHWAYS}={}", ids.join(","))
+    }
+}
+
+/// Ids separated by commas, in quotes or not: players write both, and escape some of it.
+fn ids(value: &str) -> impl Iterator<Item = ApplianceId> {
+    let plain = value.replace("%2C", ",").replace("%2c", ",").replace("%22", "\"");
+    let ids: Vec<ApplianceId> = plain
+        .split(',')
+        .take(RANKED_MAX)
+        .filter_map(|id| id.trim_matches('"').parse().ok())
+        .collect();
+    ids.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn players_write_it_as_they_like() {
+        let ask = Ask::of(Some("pathways=edge-a1,edge-b1&_HLS_pathway=edge-b1&_HLS_throughput=9"));
+        assert_eq!(ask.again(), "?pathways=edge-a1,edge-b1");
+        assert_eq!((ask.current.unwrap().as_str(), ask.dialect), ("edge-b1", Dialect::Hls));
+        let ask = Ask::of(Some("pathways=edge-a1%2Cedge-b1&_DASH_pathway=%22edge-a1%22&x"));
+        assert_eq!(ask.again(), "?pathways=edge-a1,edge-b1");
+        assert_eq!((ask.current.unwrap().as_str(), ask.dialect), ("edge-a1", Dialect::Dash));
+        assert_eq!(Ask::of(None), Ask::default());
+        assert_eq!(Ask::of(Some("_DASH_pathway=%22a%22,%22b%22")).current.unwrap().as_str(), "a");
+    }
+
+    #[test]
+    fn what_is_no_id_costs_nothing_else() {
+        let ask = Ask::of(Some("pathways=../x,edge-a1,,%00&_HLS_pathway=<script>"));
+        assert_eq!((ask.again().as_str(), &ask.current), ("?pathways=edge-a1", &None));
+        let many = format!("pathways={}&pathways=b", "a1,".repeat(1000));
+        assert_eq!(Ask::of(Some(&many)).pathways.unwrap().len(), RANKED_MAX);
+        assert_eq!(Ask::of(Some("pathways=")).again(), "?pathways=");
+    }
+}

@@ -1,0 +1,189 @@
+//! Who should serve this member, best first: a pure function of the outlook and the question. No
+//! clock, no I/O; the order is that of control's steering, as far as a bundle knows its values.
+//!
+//! Policy. Nobody who is dead, sick, draining, or an edge without the title is offered while there
+//! is anybody else. Then: origins last, boxes that lack part of the title last, full ones last;
+//! edges before tiers; the area's order, which routes and links made; and among equals a hash of
+//! title and appliance, so that a title's members meet where it is warm. For the first place
+//! only: a session stays where it streams from while that is as good as the best; a full box lets
+//! go of as many as it has too many. No two boxes that fail together stand first and second while
+//! another has the whole title. The list is cut to `RANKED_MAX`, its last place kept for an origin.
+
+use std::net::IpAddr;
+
+use control_types::TitleId;
+use control_types::fleet::{Health, Role};
+use control_types::limits::RANKED_MAX;
+use control_types::spread::{mix, rendezvous, unit};
+
+use super::desk::Outlook;
+use super::neighbours::Sighting;
+use super::table::{Candidate, Holding, Place};
+
+/// Load at which an appliance stands behind all that have room, thousandths.
+const FULL_PER_MILLE: u32 = 950;
+
+/// Who asks for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The member's address.
+    pub address: IpAddr,
+    /// What is played.
+    pub title: &'a TitleId,
+    /// Hash of the title's name.
+    pub title_hash: u64,
+    /// A number of the session, the same at each of its questions.
+    pub session: u64,
+    /// Where the session streams from, by position.
+    pub current: Option<u32>,
+}
+
+/// What stands against a box, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    None,
+    Sick,
+    Dead,
+    Draining,
+}
+
+/// One candidate under all rules but the spread; the smaller stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    is_absent: bool,
+    trouble: Trouble,
+    is_origin: bool,
+    is_partial: bool,
+    is_full: bool,
+    role: Role,
+    group: u16,
+}
+
+impl Key {
+    /// An edge that would have to refuse: it serves what it holds and nothing else.
+    fn is_useless(&self) -> bool {
+        self.is_absent && self.role == Role::Edge
+    }
+
+    /// Whether it may be offered while there is anybody else.
+    fn is_good(&self) -> bool {
+        !self.is_useless() && self.trouble == Trouble::None
+    }
+
+    /// The key without what a session does not leave for.
+    fn for_staying(self) -> Self {
+        Self { is_full: false, ..self }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    at: u32,
+    key: Key,
+    /// Of equals the least stands first.
+    spread: u64,
+    hash: u64,
+    domain: u32,
+    load_per_mille: u32,
+}
+
+/// Positions of the appliances to stream from, best first; empty where the area names nobody.
+#[must_use]
+pub fn decide(outlook: &Outlook, question: &Question<'_>) -> Vec<u32> {
+    let places = outlook.table.places(question.address);
+    let standing = |place| standing(outlook, question, place);
+    let mut list: Vec<Standing> = places.iter().filter_map(standing).collect();
+    if list.iter().any(|one| one.key.is_good()) {
+        list.retain(|one| one.key.is_good());
+    } else if list.iter().any(|one| !one.key.is_useless()) {
+        // All look bad: the last good list is better than none.
+        list.retain(|one| !one.key.is_useless());
+    }
+    list.sort_unstable_by_key(|one| (one.key, one.spread, one.at));
+    stay(&mut list, question);
+    part_domains(&mut list);
+    cut(&mut list);
+    list.iter().map(|one| one.at).collect()
+}
+
+fn standing(outlook: &Outlook, question: &Question<'_>, place: &Place) -> Option<Standing> {
+    let one = outlook.table.candidates.get(place.at as usize)?;
+    let is_own = outlook.table.own == Some(place.at);
+    let holding = outlook.table.holding(question.title, place.at);
+    let load_per_mille = if outlook.loads_count { one.load_per_mille } else { 0 };
+    let is_full = if is_own { outlook.own.full } else { load_per_mille >= FULL_PER_MILLE };
+    let key = Key {
+        is_absent: holding == Holding::Nothing,
+        trouble: if is_own { own_trouble(outlook) } else { trouble(outlook, one, place.at) },
+        is_origin: one.role == Role::Origin,
+        is_partial: holding != Holding::Full,
+        is_full,
+        role: one.role,
+        group: place.group,
+    };
+    let score = rendezvous(question.title_hash, one.hash, one.share);
+    // A positive float's bits rise with it; the greatest is to stand first.
+    let spread = u64::MAX - score.to_bits();
+    let (at, hash, domain) = (place.at, one.hash, one.domain);
+    Some(Standing { at, key, spread, hash, domain, load_per_mille })
+}
+
+/// Whoever asks has reached this box: it is not dead, whatever the bundle says.
+fn own_trouble(outlook: &Outlook) -> Trouble {
+    match outlook.own {
+        own if own.draining => Trouble::Draining,
+        own if own.sick => Trouble::Sick,
+        _ => Trouble::None,
+    }
+}
+
+/// What was seen lately goes before what control believed when it made the bundle.
+fn trouble(outlook: &Outlook, one: &Candidate, at: u32) -> Trouble {
+    let sighting = outlook.sightings.get(at as usize).copied().unwrap_or_default();
+    if one.draining || one.health == Health::Draining {
+        return Trouble::Draining;
+    }
+    match (sighting, one.health) {
+        (Sighting::Out, _) | (Sighting::Unknown, Health::Silent | Health::Unheard) => Trouble::Dead,
+        (_, Health::Sick) => Trouble::Sick,
+        _ => Trouble::None,
+    }
+}
+
+/// A session that streams already stays where it is while that is as good as the best.
+fn stay(list: &mut [Standing], question: &Question<'_>) {
+    let Some(current) = question.current else { return };
+    let Some(at) = list.iter().position(|one| one.at == current) else { return };
+    let (own, best) = (list[at], list[0]);
+    let too_much = own.load_per_mille.saturating_sub(FULL_PER_MILLE);
+    let coin = unit(mix(question.session ^ own.hash));
+    if coin * f64::from(own.load_per_mille.max(1)) < f64::from(too_much) * 2.0 {
+        return;
+    }
+    if own.key.for_staying() <= best.key.for_staying() {
+        list[..=at].rotate_right(1);
+    }
+}
+
+/// When one failure domain has both first places, the best of another takes the second: one with
+/// the whole title and room, or else with the whole title.
+fn part_domains(list: &mut [Standing]) {
+    let [first, second, ..] = list else { return };
+    let domain = first.domain;
+    if second.domain != domain {
+        return;
+    }
+    let other = |one: &Standing| one.domain != domain && !one.key.is_partial;
+    let roomy = |one: &Standing| other(one) && !one.key.is_full;
+    if let Some(at) = list.iter().position(roomy).or_else(|| list.iter().position(other)) {
+        list[1..=at].rotate_right(1);
+    }
+}
+
+fn cut(list: &mut Vec<Standing>) {
+    let origin = list.iter().position(|one| one.key.is_origin);
+    if let Some(at) = origin.filter(|at| *at >= RANKED_MAX) {
+        list[RANKED_MAX - 1..=at].rotate_right(1);
+    }
+    list.truncate(RANKED_MAX);
+}

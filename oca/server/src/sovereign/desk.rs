@@ -1,0 +1,52 @@
+//! What workers answer `/steering` from, swapped whole by the admin thread. Never waits: a worker
+//! reads what lies there, and an answer may be made from what lay there a moment ago.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::neighbours::Sighting;
+use super::table::Table;
+
+/// This box, as it knows itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// It takes nothing new.
+    pub draining: bool,
+    /// A disk is in trouble.
+    pub sick: bool,
+    /// It has no room.
+    pub full: bool,
+}
+
+/// A table and what is known beside it.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// Routes, content, and how everybody was when control made it.
+    pub table: Arc<Table>,
+    /// By position in the table; shorter where nobody was looked at.
+    pub sightings: Vec<Sighting>,
+    /// This box.
+    pub own: Own,
+    /// The loads in the table are of now.
+    pub loads_count: bool,
+}
+
+/// Where the outlook lies.
+#[derive(Debug, Default)]
+pub struct Desk {
+    outlook: ArcSwapOption<Outlook>,
+}
+
+impl Desk {
+    /// The outlook, if there is one.
+    #[must_use]
+    pub fn outlook(&self) -> Option<Arc<Outlook>> {
+        self.outlook.load_full()
+    }
+
+    /// Answers are made from this one from here on.
+    pub fn lay(&self, outlook: Outlook) {
+        self.outlook.store(Some(Arc::new(outlook)));
+    }
+}

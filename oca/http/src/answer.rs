@@ -58,6 +58,11 @@ pub enum Answer<'a> {
     },
     /// 304.
     NotModified(Media<'a>),
+    /// 200 and JSON that is good for this moment and this client only: where to stream from.
+    Steering {
+        /// Length of the JSON.
+        bytes: u64,
+    },
     /// 204 to a browser's permission question.
     Preflight,
     /// Everything else: a status and its word as the body.
@@ -89,6 +94,7 @@ impl<'a> Answer<'a> {
             Self::Part { .. } => Outcome::Part,
             Self::Parts { .. } => Outcome::Parts,
             Self::NotModified(_) => Outcome::NotModified,
+            Self::Steering { .. } => Outcome::Steered,
             Self::Preflight => Outcome::Preflight,
             Self::Refusal { outcome, .. } => *outcome,
         }
@@ -146,6 +152,10 @@ pub fn write_head(
             write_length(&mut out, parts_bytes(media, spans))?;
         }
         Answer::NotModified(media) => write_validators(&mut out, media)?,
+        Answer::Steering { bytes } => {
+            out.put(STEERING)?;
+            write_length(&mut out, *bytes)?;
+        }
         Answer::Preflight => out.put(PREFLIGHT)?,
         Answer::Refusal { outcome, total, retry_after_s, next } => {
             write_directions(&mut out, *total, *retry_after_s, *next)?;
@@ -172,6 +182,13 @@ const MEDIA: &str = "Access-Control-Expose-Headers: Content-Length, Content-Rang
     Cross-Origin-Resource-Policy: cross-origin\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Accept-Ranges: bytes\r\n";
+
+/// `no-store`: a list of a minute ago sends its reader to a box of a minute ago.
+const STEERING: &str = "Cache-Control: no-store\r\n\
+    Timing-Allow-Origin: *\r\n\
+    Cross-Origin-Resource-Policy: cross-origin\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Content-Type: application/json\r\n";
 
 fn write_media(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
     out.put(MEDIA)?;
@@ -306,6 +323,17 @@ mod tests {
         let lines = ["Content-Length: 90", "Content-Range: bytes 10-99/1000"];
         let part = Answer::Part { media: MEDIA, start: 10, end: 100 };
         check(&part, "HTTP/1.1 206 Partial Content", &lines, "");
+    }
+
+    #[test]
+    fn a_steering_answer_is_for_this_moment_only() {
+        let lines = [
+            "Content-Type: application/json",
+            "Cache-Control: no-store",
+            "Access-Control-Allow-Origin: *",
+            "Content-Length: 17",
+        ];
+        check(&Answer::Steering { bytes: 17 }, "HTTP/1.1 200 OK", &lines, "");
     }
 
     #[test]

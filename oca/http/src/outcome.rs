@@ -45,6 +45,8 @@ outcomes! {
     Part 206 "part"
     /// Several ranges of it.
     Parts 206 "parts"
+    /// Where a session should stream from.
+    Steered 200 "steered"
     /// A browser's permission question.
     Preflight 204 "preflight"
     /// The client has it already.
@@ -91,6 +93,8 @@ outcomes! {
     OverBudget 503 "over_budget"
     /// No buffer is free.
     NoBuffer 503 "no_buffer"
+    /// We cannot say where a session should stream from; it stays where it is.
+    NoBundle 503 "no_bundle"
 }
 
 impl Outcome {

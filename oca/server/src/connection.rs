@@ -31,6 +31,7 @@ mod keys;
 mod locate;
 mod read;
 mod send;
+mod steering;
 mod stream;
 mod tempo;
 

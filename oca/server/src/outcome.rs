@@ -98,10 +98,12 @@ pub const fn ticket_outcome(error: TicketError) -> Outcome {
     }
 }
 
-/// Whether the appliance is to blame for an answer: counted in the report's `errors_total`.
+/// Whether the appliance is to blame for an answer: counted in the report's `errors_total`. Not for
+/// a bundle that control did not give it.
 #[must_use]
 pub const fn is_ours(outcome: Outcome, ending: Ending) -> bool {
-    outcome.status() >= 500 || matches!(ending, Ending::Cut)
+    let is_refusal = outcome.status() >= 500 && !matches!(outcome, Outcome::NoBundle);
+    is_refusal || matches!(ending, Ending::Cut)
 }
 
 #[cfg(test)]

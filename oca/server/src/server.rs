@@ -28,6 +28,7 @@ use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
 use crate::listen::{ListenError, shares, take_or_listen};
 use crate::peers::Peers;
 use crate::rules::Rules;
+use crate::sovereign::Desk;
 use crate::state::{self, RunNote, StateError};
 use crate::tickets::Gate;
 use crate::tls::{EPOCH_S, KeyKeeper, TlsError};
@@ -271,6 +272,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let (troubles, troubles_out) = sync_channel::<Trouble>(TROUBLES_MAX);
     let engines = Engines::probe(plan.engine);
     let choice = engines.choose(listening, is_tls);
+    let steering = Arc::<Desk>::default();
     let shared = Shared {
         library: Arc::new(plan.library),
         gate: Arc::new(plan.gate),
@@ -279,6 +281,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         peers: Arc::new(Peers::new(&plan.peers)),
         rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
         engines: engines.clone(),
+        steering: Arc::clone(&steering),
     };
     let sink = |number| sink(log.as_ref(), sample, number);
     let Crew { handles, threads, ended_in, ended } = start_crew(sizes, &doors, &shared, sink)?;

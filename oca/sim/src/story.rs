@@ -117,6 +117,7 @@ impl Story {
                 PacingConfig::default(),
             )),
             engines: Engines::able(weather.preference),
+            steering: Arc::default(),
         };
         let worker = Worker::new(WorkerParts {
             kernel: kernel.clone(),

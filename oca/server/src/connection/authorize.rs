@@ -1,7 +1,7 @@
 //! Step 4: a `Request` becomes `Allowed`, from memory, without asking anyone.
 //! Never looks at what exists: a stranger learns nothing about our objects.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use control_types::UnixMillis;
 use oca_http::Outcome;
@@ -18,6 +18,8 @@ pub struct Allowed<'a> {
     pub request: Request<'a>,
     /// Its ticket; absent only where none is required.
     pub ticket: Option<Verified>,
+    /// Who asks.
+    pub peer: IpAddr,
 }
 
 /// Checks the ticket: signature (once), time (always), path and network.
@@ -30,7 +32,7 @@ pub fn check<'a, K: Kernel>(
     station: &mut Station<K>,
 ) -> Result<Allowed<'a>, Box<Refusal>> {
     if matches!(request.route, Route::Lab) || !station.shared.gate.is_required() {
-        return Ok(Allowed { request, ticket: None });
+        return Ok(Allowed { request, ticket: None, peer: peer.ip() });
     }
     let Some(text) = request.ticket else {
         return Err(Refusal::new(request.note, Outcome::TicketAbsent));
@@ -49,7 +51,7 @@ pub fn check<'a, K: Kernel>(
         None
     };
     match refused {
-        None => Ok(Allowed { request, ticket: Some(ticket) }),
+        None => Ok(Allowed { request, ticket: Some(ticket), peer: peer.ip() }),
         Some(outcome) => {
             let mut refusal = Refusal::new(request.note, outcome);
             refusal.ticket = Some(ticket);

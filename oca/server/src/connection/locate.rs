@@ -6,6 +6,7 @@ use oca_sys::Kernel;
 
 use super::authorize::Allowed;
 use super::read::{Note, Refusal, Request, Route, Short};
+use super::steering;
 use crate::library::{Found, Library, Missing};
 use crate::tickets::Verified;
 use crate::worker::Station;
@@ -31,9 +32,12 @@ pub struct Extent {
 /// Finds what is asked for and the range of it.
 ///
 /// # Errors
-/// 404, 412, 304, 417 or 416.
+/// 404, 412, 304, 417 or 416; and what is no object of ours at all: where to stream from.
 pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Extent, Box<Refusal>> {
-    let Allowed { request, ticket } = allowed;
+    if matches!(allowed.request.route, Route::Steering { .. }) {
+        return Err(steering::answer(allowed, station));
+    }
+    let Allowed { request, ticket, .. } = allowed;
     let Request { head, path, route, note, .. } = request;
     let refuse = |note, answer, ticket| Err(Box::new(Refusal { note, answer, ticket }));
     let found = match look(&station.shared.library, route, path) {
@@ -82,7 +86,7 @@ fn look(library: &Library, route: Route<'_>, path: &str) -> Result<Found, Missin
         }
         (Library::Sealed(sealed), Route::Fill(object)) => sealed.find(&object, None),
         (Library::Sealed(sealed), Route::Seal(object)) => sealed.find_seal(&object),
-        (Library::Sealed(_), Route::Lab) => Err(Missing::Unknown),
+        (Library::Sealed(_), Route::Lab | Route::Steering { .. }) => Err(Missing::Unknown),
     }
 }
 

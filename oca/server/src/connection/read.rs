@@ -3,6 +3,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::rc::Rc;
 
 use control_types::ObjectId;
 use oca_http::{Cmcd, Head, HeadError, Method, Outcome, split_ticket};
@@ -38,6 +39,11 @@ pub enum Route<'a> {
         title: &'a str,
         /// Which object.
         object: ObjectId,
+    },
+    /// `/v/{title}/steering`
+    Steering {
+        /// The title, unchecked text.
+        title: &'a str,
     },
     /// `/o/{object}`
     Fill(ObjectId),
@@ -80,7 +86,7 @@ pub struct Refusal {
 }
 
 /// An answer without media.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Short {
     /// A status, its word as body.
     Refused {
@@ -91,6 +97,8 @@ pub enum Short {
     },
     /// 304
     NotModified(Found),
+    /// 200 and this JSON: where to stream from.
+    Steering(Rc<[u8]>),
     /// 204
     Preflight,
 }
@@ -156,7 +164,7 @@ pub fn request<'a, K: Kernel>(
         return Err(Refusal::new(note, Outcome::NoRoute));
     };
     match route {
-        Route::Member { title, .. } => note.title = place(bytes, title),
+        Route::Member { title, .. } | Route::Steering { title } => note.title = place(bytes, title),
         Route::Fill(_) | Route::Seal(_) => note.is_fill = true,
         Route::Lab => {}
     }
@@ -186,6 +194,7 @@ fn route<'a>(library: &Library, path: &'a str) -> Option<Route<'a>> {
     }
     let mut segments = path.strip_prefix('/')?.split('/');
     let route = match (segments.next()?, segments.next()?, segments.next()) {
+        ("v", title, Some("steering")) => Route::Steering { title },
         ("v", title, Some(name)) => Route::Member { title, object: object(name)? },
         ("o", name, None) => Route::Fill(ObjectId::from_hex(name.as_bytes())?),
         ("o", name, Some("seal")) => Route::Seal(ObjectId::from_hex(name.as_bytes())?),
@@ -295,6 +304,9 @@ mod tests {
         let member = Some(Route::Member { title: "night", object: id });
         check(format!("/v/night/{hex}"), member);
         check(format!("/v/night/{hex}.mp4"), member);
+        check("/v/night/steering".to_owned(), Some(Route::Steering { title: "night" }));
+        check("/v/night/steering/".to_owned(), None);
+        check("/v/steering".to_owned(), None);
         check(format!("/o/{hex}"), Some(Route::Fill(id)));
         check(format!("/o/{hex}/seal"), Some(Route::Seal(id)));
         check(format!("/o/{hex}/seal/"), None);

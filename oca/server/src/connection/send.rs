@@ -14,7 +14,7 @@ use std::io;
 use std::rc::Rc;
 
 use control_types::limits::CHUNK_BYTES;
-use oca_http::{Outcome, Spans};
+use oca_http::{Method, Outcome, Spans};
 use oca_sys::{Buffer, Head, Kernel, Nanos};
 
 use super::admit::Turn;
@@ -43,11 +43,13 @@ pub struct Sending {
     body: Option<Body>,
     /// The stretches of the body, until its end is written; absent where there is one.
     pages: Option<Pages>,
+    /// A body that is not media, until it is written behind its head.
+    text: Option<Rc<[u8]>>,
     first_byte_counted: bool,
 }
 
 /// Which head to write.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Opening {
     Media(Found),
     /// What stands between two stretches of a body, or at its end.
@@ -102,6 +104,11 @@ impl Sending {
     /// Whether a head, or what stands between two stretches, is to be written next.
     pub fn has_opening(&self) -> bool {
         self.opening.is_some()
+    }
+
+    /// The body that goes behind the head just written, if it is not media.
+    pub fn take_text(&mut self) -> Option<Rc<[u8]>> {
+        self.text.take()
     }
 
     /// Whether the next opening is the head of the answer.
@@ -208,6 +215,7 @@ pub fn begin(mut turn: Turn, now: Nanos) -> Sending {
         rest: None,
         body: has_body.then_some(body),
         pages,
+        text: None,
         first_byte_counted: false,
     }
 }
@@ -237,10 +245,15 @@ pub fn refuse<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, 
 
 /// An answer without media.
 pub fn refused(refusal: Refusal) -> Sending {
-    let (outcome, found) = match refusal.answer {
-        Short::Refused { outcome, .. } => (outcome, None),
-        Short::NotModified(found) => (Outcome::NotModified, Some(found)),
+    let (outcome, found) = match &refusal.answer {
+        Short::Refused { outcome, .. } => (*outcome, None),
+        Short::NotModified(found) => (Outcome::NotModified, Some(*found)),
+        Short::Steering(_) => (Outcome::Steered, None),
         Short::Preflight => (Outcome::Preflight, None),
+    };
+    let text = match &refusal.answer {
+        Short::Steering(text) if refusal.note.method == Method::Get => Some(Rc::clone(text)),
+        _ => None,
     };
     let record = Record {
         note: refusal.note,
@@ -258,6 +271,7 @@ pub fn refused(refusal: Refusal) -> Sending {
         rest: None,
         body: None,
         pages: None,
+        text,
         first_byte_counted: false,
     }
 }

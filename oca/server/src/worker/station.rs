@@ -25,6 +25,7 @@ use crate::limits::{
 };
 use crate::peers::Peers;
 use crate::rules::Rules;
+use crate::sovereign::Desk;
 use crate::tickets::{Gate, TicketMemory};
 
 /// Why bytes that a seat waits for will not come.
@@ -82,6 +83,8 @@ pub struct Shared {
     pub rules: Arc<Rules>,
     /// Which ways bodies may go.
     pub engines: Engines,
+    /// What steering questions are answered from.
+    pub steering: Arc<Desk>,
 }
 
 /// A worker's own things, lent to each step of a connection.

@@ -94,6 +94,7 @@ impl Member {
             let bytes = open(station, sending, &mut text);
             let (head, rest) = text[..bytes].split_at(if is_head { head_bytes(&text) } else { 0 });
             self.rest.extend_from_slice(rest);
+            self.rest.extend(sending.take_text().iter().flat_map(|text| text.iter()));
             if is_head {
                 self.is_over = is_done(sending, &self.rest);
                 session.head(self.stream, head, self.is_over);

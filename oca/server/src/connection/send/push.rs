@@ -56,6 +56,10 @@ pub fn push_clear<K: Kernel>(
     };
     let Some(buffer) = Rc::get_mut(&mut out) else { return Pushed::Cut };
     let mut wrote = open(station, sending, buffer);
+    if let Some(text) = sending.take_text() {
+        buffer[wrote..wrote + text.len()].copy_from_slice(&text);
+        wrote += text.len();
+    }
     let mut media = 0;
     if wrote == 0 || sending.is_small() {
         let room = buffer.len() - wrote;
@@ -133,6 +137,12 @@ fn fill_tls<K: Kernel>(
         match seal(connection, &head[..head_bytes], buffer) {
             Some(bytes) => wrote = bytes,
             None => return Err(Pushed::Cut),
+        }
+        if let Some(text) = sending.take_text() {
+            match seal(connection, &text, &mut buffer[wrote..]) {
+                Some(bytes) => wrote += bytes,
+                None => return Err(Pushed::Cut),
+            }
         }
     }
     let mut media = 0;
@@ -288,6 +298,7 @@ fn open_answer<K: Kernel>(
             }
         }
         Opening::Short(Short::NotModified(found)) => Answer::NotModified(media(&found, &mut tag)),
+        Opening::Short(Short::Steering(text)) => Answer::Steering { bytes: text.len() as u64 },
         Opening::Short(Short::Preflight) => Answer::Preflight,
         Opening::Short(Short::Refused { outcome, total }) => Answer::Refusal {
             outcome,

@@ -14,6 +14,12 @@ pub fn facts() -> Value {
     })
 }
 
+/// What else the machine does: runnable tasks, the mean of the last minute.
+pub fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
 /// CPU seconds this process has used, all threads.
 pub fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();

@@ -1,16 +1,29 @@
 //! Simulated nights beside other policies: offload, border, percentile, tiers. The settings are
 //! written out here, so that a figure can be argued with.
 //!
-//! Three traces of the default generator (4,000 titles, 40 TB, 56 days of which 28 are measured):
-//! a metro site of 40 Gb/s, a town of 10 Gb/s, a small ISP of 0.5 Gb/s.
+//! Traces of the default generator (4,000 titles, 40 TB, 56 days of which 28 are measured): a metro
+//! site of 40 Gb/s, a town of 10 Gb/s, a small ISP of 0.5 Gb/s. Every figure that has a bound on
+//! its trace is shown beside it:
+//!
+//! * of the clairvoyant bound: what the same planner reaches with the rates that chance drew the
+//!   trace by. The rest is luck, and the planner's own (headroom, stability).
+//! * points over LRU: what the clairvoyant bound is above it.
+//! * bytes from RAM and SSD: the clairvoyant bound of as many bytes as both have, over that of all
+//!   disks. Memory may change within the day, and can be a little better.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fill_simulate::{
-    BoxSetting, Generator, Policy, PolicyReport, Region, Setting, SiteSetting, Trace,
-    WindowSetting, generate, simulate,
+    BoxSetting, Generator, Known, Policy, PolicyReport, Region, Setting, SiteSetting, Trace,
+    WindowSetting, generate_known, simulate, simulate_known,
 };
 use serde_json::{Value, json};
 
-use crate::row::{Reach, Row};
+use crate::row::{Reach, Row, Rows};
+
+/// Memory of a box, bytes.
+const RAM_BYTES: u64 = 64 << 30;
 
 /// A site of `boxes` boxes that together have `share` of the catalog on their disks, a tenth of it
 /// flash, and 64 GiB of memory and twelve disks each.
@@ -18,7 +31,7 @@ fn site(name: &str, trace: &Trace, boxes: u32, share: f64) -> SiteSetting {
     let bytes = trace.catalog_bytes() as f64 * share / f64::from(boxes);
     let one = |at: u32| BoxSetting {
         name: format!("{name}-{at}"),
-        ram_bytes: 64 << 30,
+        ram_bytes: RAM_BYTES,
         ssd_bytes: (bytes * 0.1) as u64,
         hdd_bytes: (bytes * 0.9) as u64,
         hdds: 12,
@@ -45,115 +58,284 @@ fn setting(site: SiteSetting, outage: f64) -> Setting {
     }
 }
 
-fn trace(seed: u64, name: &str, peak_bps: f64) -> Trace {
-    let regions = vec![Region { site: name.to_owned(), peak_bps }];
-    let generator = Generator { seed, regions, ..Generator::default() };
-    generate(&generator, |_| {}).expect("the parameters are in range")
+/// Where a case's figures go, and how much of the machine it may take.
+pub struct Nights<'a> {
+    /// Of the traces, one run each.
+    pub seeds: &'a [u64],
+    /// Policies replayed at a time.
+    pub threads: usize,
+    /// Whole reports.
+    pub runs: &'a mut Vec<Value>,
 }
 
-/// Replays and notes.
-fn run(
-    name: &str,
+/// A trace, what chance knew of it, and its seed.
+struct Made {
     seed: u64,
-    trace: &Trace,
-    setting: &Setting,
-    policy: Policy,
-    runs: &mut Vec<Value>,
-) -> PolicyReport {
-    let report = simulate(trace, setting, policy, |_| {}).expect("the setting is in range");
-    eprintln!("{name}, seed {seed}, {}: offload {:.3}", policy.word(), report.offload);
-    runs.push(json!({ "run": name, "seed": seed, "report": report }));
-    report
+    trace: Trace,
+    known: Known,
 }
 
-/// Figures of one kind, one a seed.
-#[derive(Default)]
-struct Figures(Vec<(String, Reach, Vec<f64>)>);
+fn made(seed: u64, name: &str, peak_bps: f64, usual: &Generator) -> Made {
+    let regions = vec![Region { site: name.to_owned(), peak_bps }];
+    let generator = Generator { seed, regions, ..usual.clone() };
+    let (trace, known) =
+        generate_known(&generator, |_| {}).expect("the parameters are written out here");
+    Made { seed, trace, known }
+}
 
-impl Figures {
-    fn add(&mut self, what: &str, reach: Reach, figure: f64) {
-        match self.0.iter_mut().find(|(known, ..)| known == what) {
-            Some((.., figures)) => figures.push(figure),
-            None => self.0.push((what.to_owned(), reach, vec![figure])),
+impl Nights<'_> {
+    /// Replays `made` under each of `policies`, some at a time; reports in the order asked.
+    fn run<const N: usize>(
+        &mut self,
+        name: &str,
+        made: &Made,
+        setting: &Setting,
+        policies: [Policy; N],
+    ) -> [PolicyReport; N] {
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let work = || {
+            while let Some(policy) = policies.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+                let report = match policy {
+                    Policy::KnownRates => simulate_known(&made.trace, setting, &made.known, |_| {}),
+                    _ => simulate(&made.trace, setting, policy, |_| {}),
+                }
+                .expect("the setting is written out here");
+                let (seed, word, offload) = (made.seed, policy.word(), report.offload);
+                eprintln!("{name}, seed {seed}, {word}: offload {offload:.3}");
+                done.lock().expect("nobody panics while holding it").push((policy, report));
+            }
+        };
+        std::thread::scope(|scope| {
+            (1..self.threads.clamp(1, N)).for_each(|_| {
+                scope.spawn(work);
+            });
+            work();
+        });
+        let done = done.into_inner().expect("nobody panicked while holding it");
+        let of = |policy: Policy| {
+            let found = done.iter().find(|(of, _)| *of == policy);
+            found.expect("each was replayed").1.clone()
+        };
+        let reports = policies.map(of);
+        for report in &reports {
+            self.runs.push(json!({ "run": name, "seed": made.seed, "report": report }));
         }
+        reports
     }
-}
 
-/// All rows of simulated nights.
-pub fn measure(seeds: &[u64], runs: &mut Vec<Value>) -> Vec<Row> {
-    let mut figures = Figures::default();
-    for seed in seeds {
-        let metro = trace(*seed, "metro", 40e9);
-        compare(&mut figures, "10 % storage, 40 Gb/s", *seed, &metro, runs);
-        four_boxes(&mut figures, *seed, &metro, runs);
-        drop(metro);
-        let town = trace(*seed, "town", 10e9);
-        compare(&mut figures, "10 % storage, 10 Gb/s", *seed, &town, runs);
-        flash_bound(&mut figures, *seed, &town, runs);
-        drop(town);
-        small(&mut figures, *seed, runs);
+    /// One site with a tenth of the catalog, under every policy.
+    pub fn compare(&mut self, name: &str, peak_bps: f64) -> Vec<Row> {
+        let mut rows = Rows::default();
+        for seed in self.seeds {
+            let made = made(*seed, "metro", peak_bps, &Generator::default());
+            self.compare_one(&mut rows, &format!("10 % storage, {name}"), &made);
+        }
+        rows.0
     }
-    figures.0.into_iter().map(|(what, reach, figures)| Row::new(&what, reach, figures)).collect()
-}
 
-/// One site with a tenth of the catalog, under every policy.
-fn compare(figures: &mut Figures, name: &str, seed: u64, trace: &Trace, runs: &mut Vec<Value>) {
-    let set = setting(site(&trace.sites[0], trace, 1, 0.1), 0.0);
-    let mut of = |policy| run(name, seed, trace, &set, policy, runs);
-    let ours = of(Policy::Nightfill);
-    let [known, lru, files, lfu, best] =
-        [Policy::Foresight, Policy::Lru, Policy::LruFiles, Policy::Lfu, Policy::Optimum].map(of);
-    let points = |other: &PolicyReport| 100.0 * (ours.offload - other.offload);
-    let border = |other: &PolicyReport| ours.border_bytes as f64 / other.border_bytes as f64;
-    let mut add =
-        |what: &str, reach, figure| figures.add(&format!("{name}: {what}"), reach, figure);
-    add("offload", Reach::Shown, ours.offload);
-    add("offload over the clairvoyant bound", Reach::AtLeast(0.95), ours.offload / best.offload);
-    add("border bytes over LRU of whole files", Reach::AtMost(0.95), border(&files));
-    add("points over LRU of 5-minute pieces", Reach::AtLeast(15.0), points(&lru));
-    add("border bytes over LRU of pieces", Reach::AtMost(0.95), border(&lru));
-    add("points over LFU of pieces", Reach::Shown, points(&lfu));
-    add("offload over the same plan with foresight", Reach::Shown, ours.offload / known.offload);
-    add("billed percentile, with fill / without", Reach::AtMost(1.0), ours.billed_ratio_max);
-    add("bytes from RAM and SSD", Reach::AtLeast(0.9), ours.tiers.ram + ours.tiers.ssd);
-}
+    fn compare_one(&mut self, rows: &mut Rows, name: &str, made: &Made) {
+        let set = setting(site("metro", &made.trace, 1, 0.1), 0.0);
+        // The longest first, so that two threads end at about the same time.
+        let policies = [
+            Policy::Lfu,
+            Policy::Nightfill,
+            Policy::KnownRates,
+            Policy::Foresight,
+            Policy::Lru,
+            Policy::LruFiles,
+            Policy::Optimum,
+        ];
+        let [lfu, ours, known, foresight, lru, files, best] = self.run(name, made, &set, policies);
+        let points =
+            |one: &PolicyReport, other: &PolicyReport| 100.0 * (one.offload - other.offload);
+        let border = |other: &PolicyReport| ours.border_bytes as f64 / other.border_bytes as f64;
+        let what = |what: &str| format!("{name}: {what}");
+        rows.add_bounded(&what("offload"), Reach::Shown, ours.offload, best.offload);
+        rows.add_bounded(
+            &what("offload over the clairvoyant bound"),
+            Reach::AtLeast(0.95),
+            ours.offload / best.offload,
+            known.offload / best.offload,
+        );
+        rows.add_bounded(
+            &what("points over LRU of 5-minute pieces"),
+            Reach::AtLeast(15.0),
+            points(&ours, &lru),
+            points(&best, &lru),
+        );
+        rows.add_bounded(
+            &what("border bytes over LRU of pieces"),
+            Reach::AtMost(0.95),
+            border(&lru),
+            best.border_bytes as f64 / lru.border_bytes as f64,
+        );
+        rows.add(
+            &what("border bytes over LRU of whole files"),
+            Reach::AtMost(0.95),
+            border(&files),
+        );
+        rows.add(&what("points over LFU of pieces"), Reach::Shown, points(&ours, &lfu));
+        rows.add(
+            &what("offload over the same plan with foresight"),
+            Reach::Shown,
+            ours.offload / foresight.offload,
+        );
+        rows.add(
+            &what("billed percentile, with fill / without"),
+            Reach::AtMost(1.0),
+            ours.billed_ratio_max,
+        );
+        rows.add(&what("fill over served bytes"), Reach::Shown, ours.fill_of_served);
+        rows.add_bounded(
+            &what("fill of a night over storage"),
+            Reach::Shown,
+            ours.fill_of_storage_a_night,
+            best.fill_of_storage_a_night,
+        );
+        self.tiers(rows, name, made, &ours, &best);
+    }
 
-/// Four boxes that share the same tenth; on one night in a hundred a box dies in mid-window.
-fn four_boxes(figures: &mut Figures, seed: u64, trace: &Trace, runs: &mut Vec<Value>) {
-    let name = "4 boxes, 40 Gb/s";
-    let set = setting(site(&trace.sites[0], trace, 4, 0.1), 0.01);
-    let ours = run(name, seed, trace, &set, Policy::Nightfill, runs);
-    let mut add =
-        |what: &str, reach, figure| figures.add(&format!("{name}: {what}"), reach, figure);
-    add("border bytes over unique bytes", Reach::AtMost(1.02), ours.fill_border_per_unique);
-    add("offload", Reach::Shown, ours.offload);
-    add("HDD reads/s each, p99 of slots", Reach::AtMost(60.0), ours.hdd_reads_p99);
-    add("billed percentile, with fill / without", Reach::AtMost(1.0), ours.billed_ratio_max);
-}
+    /// What memory and flash served, beside what any of that size could.
+    fn tiers(
+        &mut self,
+        rows: &mut Rows,
+        name: &str,
+        made: &Made,
+        ours: &PolicyReport,
+        best: &PolicyReport,
+    ) {
+        let what = |what: &str| format!("{name}: {what}");
+        let disks = made.trace.catalog_bytes() as f64 * 0.1;
+        let bound = |flash: f64| {
+            let share = 0.1 * flash + RAM_BYTES as f64 / made.trace.catalog_bytes() as f64;
+            let set = setting(site("metro", &made.trace, 1, share.min(0.1)), 0.0);
+            let report = simulate(&made.trace, &set, Policy::Optimum, |_| {});
+            report.expect("the setting is written out here").offload / best.offload
+        };
+        rows.add_bounded(
+            &what("bytes from RAM and SSD, SSD a tenth of storage"),
+            Reach::AtLeast(0.9),
+            ours.tiers.ram + ours.tiers.ssd,
+            bound(0.1),
+        );
+        // Halving finds the share to a two-hundredth.
+        let (mut low, mut high) = (0.1, 1.0 - RAM_BYTES as f64 / disks);
+        while high - low > 0.005 {
+            let middle = (low + high) / 2.0;
+            if bound(middle) >= 0.9 { high = middle } else { low = middle }
+        }
+        rows.add(&what("SSD over storage at which that bound is 0.9"), Reach::Shown, high);
+        rows.add(&what("HDD reads/s each, p99 of slots"), Reach::AtMost(60.0), ours.hdd_reads_p99);
+    }
 
-/// What a tenth of the storage could serve at all: the clairvoyant bound of the flash alone, over
-/// that of all disks.
-fn flash_bound(figures: &mut Figures, seed: u64, trace: &Trace, runs: &mut Vec<Value>) {
-    let name = "flash alone, 10 Gb/s";
-    let bound = |share: f64, runs: &mut Vec<Value>| {
-        let set = setting(site(&trace.sites[0], trace, 1, share), 0.0);
-        run(name, seed, trace, &set, Policy::Optimum, runs).offload
-    };
-    let share = bound(0.01, runs) / bound(0.1, runs);
-    figures.add("10 % storage, 10 Gb/s: bound of bytes from SSD alone", Reach::Shown, share);
-}
+    /// Four boxes that share the same tenth; on one night in a hundred a box dies in mid-window.
+    pub fn four_boxes(&mut self) -> Vec<Row> {
+        let mut rows = Rows::default();
+        let name = "4 boxes, 40 Gb/s";
+        for seed in self.seeds {
+            let made = made(*seed, "metro", 40e9, &Generator::default());
+            let set = setting(site("metro", &made.trace, 4, 0.1), 0.01);
+            let [ours] = self.run(name, &made, &set, [Policy::Nightfill]);
+            let what = |what: &str| format!("{name}: {what}");
+            rows.add(
+                &what("border bytes over unique bytes"),
+                Reach::AtMost(1.02),
+                ours.fill_border_per_unique,
+            );
+            rows.add(&what("offload"), Reach::Shown, ours.offload);
+            rows.add(
+                &what("HDD reads/s each, p99 of slots"),
+                Reach::AtMost(60.0),
+                ours.hdd_reads_p99,
+            );
+            rows.add(
+                &what("billed percentile, with fill / without"),
+                Reach::AtMost(1.0),
+                ours.billed_ratio_max,
+            );
+        }
+        rows.0
+    }
 
-/// A small ISP with a quarter of the catalog.
-fn small(figures: &mut Figures, seed: u64, runs: &mut Vec<Value>) {
-    let name = "small ISP, 0.5 Gb/s";
-    let trace = trace(seed, "small", 0.5e9);
-    let set = setting(site("small", &trace, 1, 0.25), 0.0);
-    let ours = run(name, seed, &trace, &set, Policy::Nightfill, runs);
-    let lru = run(name, seed, &trace, &set, Policy::Lru, runs);
-    let mut add =
-        |what: &str, reach, figure| figures.add(&format!("{name}: {what}"), reach, figure);
-    add("offload", Reach::AtLeast(0.6), ours.offload);
-    add("fill over served bytes", Reach::AtMost(0.25), ours.fill_of_served);
-    add("billed percentile, with fill / without", Reach::AtMost(1.0), ours.billed_ratio_max);
-    add("points over LRU of 5-minute pieces", Reach::Shown, 100.0 * (ours.offload - lru.offload));
+    /// A small ISP with a quarter of the catalog.
+    pub fn small(&mut self) -> Vec<Row> {
+        let mut rows = Rows::default();
+        let name = "small ISP, 0.5 Gb/s";
+        for seed in self.seeds {
+            let made = made(*seed, "small", 0.5e9, &Generator::default());
+            let set = setting(site("small", &made.trace, 1, 0.25), 0.0);
+            let policies = [Policy::Nightfill, Policy::KnownRates, Policy::Lru, Policy::Optimum];
+            let [ours, known, lru, best] = self.run(name, &made, &set, policies);
+            let what = |what: &str| format!("{name}: {what}");
+            rows.add_bounded(&what("offload"), Reach::AtLeast(0.6), ours.offload, best.offload);
+            rows.add(&what("fill over served bytes"), Reach::AtMost(0.25), ours.fill_of_served);
+            rows.add(
+                &what("billed percentile, with fill / without"),
+                Reach::AtMost(1.0),
+                ours.billed_ratio_max,
+            );
+            let points = 100.0 * (ours.offload - lru.offload);
+            rows.add(&what("points over LRU of 5-minute pieces"), Reach::Shown, points);
+            rows.add_bounded(
+                &what("offload over the clairvoyant bound"),
+                Reach::Shown,
+                ours.offload / best.offload,
+                known.offload / best.offload,
+            );
+        }
+        rows.0
+    }
+
+    /// The town again on traces that are more and less skewed, and that change twice as fast.
+    pub fn sensitivity(&mut self) -> Vec<Row> {
+        let usual = Generator::default();
+        let skew = |zipf: f64| Generator { zipf, ..usual.clone() };
+        let churn = Generator {
+            drift: 2.0 * usual.drift,
+            launches_a_week: 2 * usual.launches_a_week,
+            ..usual.clone()
+        };
+        let kinds = [
+            ("skew 0.8", skew(0.8)),
+            ("skew 1.0", skew(1.0)),
+            ("skew 1.2", skew(1.2)),
+            ("twice the drift and launches", churn),
+        ];
+        let mut rows = Rows::default();
+        for (name, generator) in kinds {
+            for seed in self.seeds.iter().take(1) {
+                let made = made(*seed, "metro", 10e9, &generator);
+                self.sensitivity_one(&mut rows, &format!("10 Gb/s, {name}"), &made);
+            }
+        }
+        rows.0
+    }
+
+    fn sensitivity_one(&mut self, rows: &mut Rows, name: &str, made: &Made) {
+        let set = setting(site("metro", &made.trace, 1, 0.1), 0.0);
+        let policies = [Policy::Nightfill, Policy::KnownRates, Policy::Lru, Policy::Optimum];
+        let [ours, known, lru, best] = self.run(name, made, &set, policies);
+        let what = |what: &str| format!("{name}: {what}");
+        rows.add_bounded(&what("offload"), Reach::Shown, ours.offload, best.offload);
+        rows.add_bounded(
+            &what("offload over the clairvoyant bound"),
+            Reach::Shown,
+            ours.offload / best.offload,
+            known.offload / best.offload,
+        );
+        rows.add_bounded(
+            &what("points over LRU of 5-minute pieces"),
+            Reach::Shown,
+            100.0 * (ours.offload - lru.offload),
+            100.0 * (best.offload - lru.offload),
+        );
+        rows.add_bounded(
+            &what("fill of a night over storage"),
+            Reach::Shown,
+            ours.fill_of_storage_a_night,
+            best.fill_of_storage_a_night,
+        );
+        let fast = ours.tiers.ram + ours.tiers.ssd;
+        rows.add(&what("bytes from RAM and SSD"), Reach::Shown, fast);
+    }
 }

@@ -4,7 +4,7 @@
 use control_types::fleet::DiskClass;
 use fill_plan::{Holdings, Room};
 
-use crate::cache::{Recent, piece_key};
+use crate::cache::{Memory, piece_key};
 use crate::demand::{Read, SLOT_SECONDS};
 use crate::setting::SiteSetting;
 
@@ -18,7 +18,7 @@ pub(crate) struct Cabinet {
     pub(crate) capacity: Room,
     /// Down: neither serves nor fills.
     pub(crate) away: bool,
-    ram: Recent,
+    ram: Memory,
     hdds: u32,
     /// Bytes its rotating disks read in the slot that is under way.
     hdd_bytes: u64,
@@ -51,7 +51,7 @@ impl Site {
                 used: Room::default(),
                 capacity: Room { ssd: one.ssd_bytes, hdd: one.hdd_bytes },
                 away: false,
-                ram: Recent::new(one.ram_bytes),
+                ram: Memory::new(one.ram_bytes),
                 hdds: one.hdds,
                 hdd_bytes: 0,
             })

@@ -1,8 +1,9 @@
 //! Caches that fill on demand, by pieces of 5 minutes, as a proxy that stores segments does: least
 //! recently used, and least frequently used with counts that fade. Whole files would suit them
-//! worse, so this is the stronger opponent. Plans nothing.
+//! worse, so this is the stronger opponent. And a box's memory, which replaces as `oca`'s hot set
+//! does. Plans nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use ahash::AHashMap;
 
@@ -138,6 +139,109 @@ impl Frequent {
     }
 }
 
+/// Times a piece in memory may be passed over for having been used.
+const USES_MAX: u8 = 3;
+/// One in so many bytes of memory belongs to the small queue.
+const SMALL_SHARE: u64 = 10;
+
+/// A box's memory, replaced by S3-FIFO: what is new enters a small queue and moves to the main one
+/// if it is read again there, or comes back soon after it was pushed out.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    bytes_max: u64,
+    /// Held, and held by the small queue.
+    bytes: u64,
+    small_bytes: u64,
+    /// Bytes and uses of each piece held, and whether the small queue has it.
+    entries: AHashMap<u64, (u64, u8, bool)>,
+    small: VecDeque<u64>,
+    main: VecDeque<u64>,
+    /// Pushed out of the small queue unread: key, bytes and number of the entry.
+    gone: VecDeque<(u64, u64, u64)>,
+    gone_bytes: u64,
+    gone_last: AHashMap<u64, u64>,
+    gone_count: u64,
+}
+
+impl Memory {
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        Self {
+            bytes_max,
+            bytes: 0,
+            small_bytes: 0,
+            entries: AHashMap::new(),
+            small: VecDeque::new(),
+            main: VecDeque::new(),
+            gone: VecDeque::new(),
+            gone_bytes: 0,
+            gone_last: AHashMap::new(),
+            gone_count: 0,
+        }
+    }
+
+    /// As [`Recent::read`].
+    pub(crate) fn read(&mut self, key: u64, bytes: u64) -> u64 {
+        let hit = match self.entries.get_mut(&key) {
+            Some((held, uses, is_small)) => {
+                *uses = (*uses + 1).min(USES_MAX);
+                let hit = (*held).min(bytes);
+                *held += bytes - hit;
+                self.small_bytes += if *is_small { bytes - hit } else { 0 };
+                self.bytes += bytes - hit;
+                hit
+            }
+            None => {
+                let is_small = self.gone_last.remove(&key).is_none();
+                let queue = if is_small { &mut self.small } else { &mut self.main };
+                queue.push_back(key);
+                self.small_bytes += if is_small { bytes } else { 0 };
+                self.entries.insert(key, (bytes, 0, is_small));
+                self.bytes += bytes;
+                0
+            }
+        };
+        while self.bytes > self.bytes_max {
+            self.step();
+        }
+        hit
+    }
+
+    /// Looks at the oldest of one queue: it is passed over, or leaves.
+    fn step(&mut self) {
+        let is_small = self.small_bytes > self.bytes_max / SMALL_SHARE || self.main.is_empty();
+        let queue = if is_small { &mut self.small } else { &mut self.main };
+        let Some(key) = queue.pop_front() else { return };
+        let Some((bytes, uses, was_small)) = self.entries.get_mut(&key) else { return };
+        self.small_bytes -= if is_small { *bytes } else { 0 };
+        *was_small = false;
+        if *uses > 0 {
+            *uses -= 1;
+            self.main.push_back(key);
+            return;
+        }
+        let bytes = *bytes;
+        self.bytes -= bytes;
+        self.entries.remove(&key);
+        if is_small {
+            self.remember(key, bytes);
+        }
+    }
+
+    fn remember(&mut self, key: u64, bytes: u64) {
+        self.gone_count += 1;
+        self.gone_bytes += bytes;
+        self.gone_last.insert(key, self.gone_count);
+        self.gone.push_back((key, bytes, self.gone_count));
+        while self.gone_bytes > self.bytes_max {
+            let Some((key, bytes, number)) = self.gone.pop_front() else { return };
+            self.gone_bytes -= bytes;
+            if self.gone_last.get(&key) == Some(&number) {
+                self.gone_last.remove(&key);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +273,26 @@ mod tests {
         // Weeks later a newcomer outweighs old fame.
         assert_eq!(cache.read(3, 100, 70.0), 0);
         assert_eq!(cache.read(3, 100, 70.0), 100);
+    }
+
+    #[test]
+    fn one_pass_over_cold_pieces_leaves_what_memory_uses() {
+        let mut memory = Memory::new(1_000);
+        let mut recent = Recent::new(1_000);
+        for key in [1, 2, 1, 2] {
+            memory.read(key, 100);
+            recent.read(key, 100);
+        }
+        (10..50).for_each(|key| {
+            assert_eq!(memory.read(key, 100), 0);
+            recent.read(key, 100);
+        });
+        assert_eq!([memory.read(1, 100), memory.read(2, 100)], [100, 100]);
+        assert_eq!([recent.read(1, 100), recent.read(2, 100)], [0, 0]);
+        assert_eq!(memory.read(49, 150), 100, "a longer read lacks its end only");
+        assert_eq!(memory.read(99, 5_000), 0);
+        assert!(memory.bytes <= 1_000 && memory.small_bytes <= memory.bytes);
+        let held: u64 = memory.entries.values().map(|(bytes, ..)| *bytes).sum();
+        assert_eq!(held, memory.bytes);
     }
 }

@@ -27,8 +27,8 @@ mod setting;
 mod trace;
 
 pub use error::SimulateError;
-pub use generate::{Generator, Region, generate};
-pub use replay::{Policy, Progress, simulate};
+pub use generate::{Generator, Known, Region, generate, generate_known};
+pub use replay::{Policy, Progress, simulate, simulate_known};
 pub use report::{PolicyReport, SiteReport, TierShares};
 pub use setting::{BoxSetting, Setting, SiteSetting, WindowSetting};
 pub use trace::{Object, Play, Title, Trace};

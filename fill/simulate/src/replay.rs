@@ -7,6 +7,7 @@ use crate::bound::bound;
 use crate::cache::{Frequent, Recent, piece_key};
 use crate::demand::{Read, Reads, SLOT_SECONDS, SLOTS_PER_DAY};
 use crate::error::SimulateError;
+use crate::generate::Known;
 use crate::night::{Foresight, Night};
 use crate::report::{PolicyReport, SiteReport, TierShares};
 use crate::setting::{Setting, SiteSetting};
@@ -19,6 +20,9 @@ pub enum Policy {
     Nightfill,
     /// Ours with tomorrow known instead of forecast: what the forecast costs.
     Foresight,
+    /// Ours with the rates that chance drew the trace by: the best forecast there can be. By
+    /// [`simulate_known`] only.
+    KnownRates,
     /// Pieces on demand, least recently used leave.
     Lru,
     /// Whole files on demand, as a proxy without slices stores them; least recently used leave. Its
@@ -31,7 +35,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// All of them.
+    /// All that need nothing but a trace.
     pub const ALL: [Self; 6] =
         [Self::Nightfill, Self::Foresight, Self::Lru, Self::LruFiles, Self::Lfu, Self::Optimum];
 
@@ -41,6 +45,7 @@ impl Policy {
         match self {
             Self::Nightfill => "nightfill",
             Self::Foresight => "foresight",
+            Self::KnownRates => "known_rates",
             Self::Lru => "lru",
             Self::LruFiles => "lru_files",
             Self::Lfu => "lfu",
@@ -75,6 +80,10 @@ pub fn simulate(
     let mut told = |day| progress(Progress { policy, day, days: trace.days() });
     Ok(match policy {
         Policy::Nightfill => stage.night(None, policy, &mut told),
+        Policy::KnownRates => {
+            let mistakes = vec!["rates are known to who made the trace only".to_owned()];
+            return Err(SimulateError::Setting { mistakes });
+        }
         Policy::Foresight => stage.night(Some(Foresight(stage.daily())), policy, &mut told),
         Policy::Lru => {
             let mut caches: Vec<Recent> =
@@ -106,6 +115,31 @@ pub fn simulate(
         }
         Policy::Optimum => stage.optimum(policy),
     })
+}
+
+/// Replays ours with what chance was told when it drew `trace`: no forecast can be better, and a
+/// clairvoyant beats it by what is luck.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn simulate_known(
+    trace: &Trace,
+    setting: &Setting,
+    known: &Known,
+    mut progress: impl FnMut(Progress),
+) -> Result<PolicyReport, SimulateError> {
+    setting.check()?;
+    let stage = Stage::new(trace, setting)?;
+    let policy = Policy::KnownRates;
+    let mut told = |day| progress(Progress { policy, day, days: trace.days() });
+    // The fill day of a window begins on the calendar day before it in number.
+    let first = known.0.first().cloned().into_iter();
+    let days: Vec<Vec<Vec<f32>>> = first.chain(known.0.iter().cloned()).collect();
+    if days.len() <= stage.fill_day(stage.slots - 1) {
+        let mistakes = vec!["the expectation is of another trace".to_owned()];
+        return Err(SimulateError::Setting { mistakes });
+    }
+    Ok(stage.night(Some(Foresight(days)), policy, &mut told))
 }
 
 fn disk_bytes(site: &SiteSetting) -> u64 {
@@ -307,8 +341,14 @@ impl<'a> Stage<'a> {
         report.offload = served / (report.asked_bytes as f64).max(1.0);
         report.fill_border_bytes = fetched as u64;
         report.fill_of_served = fetched / served.max(1.0);
+        report.fill_of_storage_a_night = self.of_storage_a_night(fetched, report.days);
         report.border_bytes = (report.asked_bytes as f64 - served + fetched) as u64;
         report
+    }
+
+    fn of_storage_a_night(&self, fill_bytes: f64, nights: usize) -> f64 {
+        let storage: u64 = self.sites.iter().map(|site| disk_bytes(site)).sum();
+        fill_bytes / (nights.max(1) as f64 * storage.max(1) as f64)
     }
 
     fn report(&self, policy: Policy, sums: &Sums, borders: &[Border]) -> PolicyReport {
@@ -337,6 +377,8 @@ impl<'a> Stage<'a> {
         }
         report.border_bytes = asked - inside + report.fill_border_bytes;
         report.fill_of_served = report.fill_border_bytes as f64 / inside.max(1) as f64;
+        let filled = report.fill_border_bytes as f64;
+        report.fill_of_storage_a_night = self.of_storage_a_night(filled, report.days);
         let share = |bytes: u64| bytes as f64 / inside.max(1) as f64;
         report.tiers = TierShares {
             ram: share(sums.ram),

@@ -23,6 +23,9 @@ pub struct PolicyReport {
     pub fill_local_bytes: u64,
     /// Fill across the border over bytes served.
     pub fill_of_served: f64,
+    /// Fill across the border of a night, over the disks of all boxes: how much of what is stored
+    /// changes.
+    pub fill_of_storage_a_night: f64,
     /// All bytes across the borders: misses and fill.
     pub border_bytes: u64,
     /// Where served bytes came from.

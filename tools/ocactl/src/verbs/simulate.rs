@@ -186,6 +186,7 @@ pub fn make(line: &MakeTrace) -> Result<Shown, Failure> {
         regions: regions
             .map(|(site, bps)| Region { site: site.clone(), peak_bps: *bps as f64 })
             .collect(),
+        ..Generator::default()
     };
     let trace = generate(&generator, |_| {}).map_err(|error| Failure(error.to_string()))?;
     let wrong = at(&line.out);

@@ -55,6 +55,7 @@ fn setting(site: SiteSetting, outage: f64) -> Setting {
         outage,
         seed: 1,
         knobs: fill_plan::Knobs::default(),
+        forecast: fill_plan::forecast::Tuning::default(),
     }
 }
 

@@ -30,6 +30,8 @@ mod table;
 mod title_week;
 mod week;
 
+use serde::{Deserialize, Serialize};
+
 pub use launch::Launches;
 pub use level::Level;
 pub use share::posterior_shares;
@@ -38,7 +40,8 @@ pub use title_week::TitleWeek;
 pub use week::Week;
 
 /// How strongly the forecast leans on what.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Tuning {
     /// Weight of the newest day in a smoothed value, 0 to 1.
     pub newest: f64,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use control_types::fleet::DiskClass;
 use fill_plan::billing::{Month, beliefs};
-use fill_plan::forecast::{Forecast, TitleShape, Tuning};
+use fill_plan::forecast::{Forecast, TitleShape};
 use fill_plan::{Candidate, Library, Room, Seat, footprint, moves, name_key, place};
 
 use crate::boxes::{Served, Site};
@@ -95,7 +95,7 @@ impl<'a> Night<'a> {
             trace.genres.len(),
             stage.sites.len(),
             0,
-            Tuning::default(),
+            stage.setting.forecast,
         );
         Self {
             stage,

@@ -2,6 +2,7 @@
 //! mistake told at once; holds no logic of the night.
 
 use fill_plan::Knobs;
+use fill_plan::forecast::Tuning;
 use serde::{Deserialize, Serialize};
 
 use crate::error::SimulateError;
@@ -36,6 +37,9 @@ pub struct Setting {
     /// The planner's.
     #[serde(default)]
     pub knobs: Knobs,
+    /// How strongly the forecast leans on what.
+    #[serde(default)]
+    pub forecast: Tuning,
 }
 
 /// One site.

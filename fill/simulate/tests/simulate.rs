@@ -49,6 +49,7 @@ fn setting(sites: &[&str], boxes: u32) -> Setting {
         outage: 0.0,
         seed: 5,
         knobs: fill_plan::Knobs::default(),
+        forecast: fill_plan::forecast::Tuning::default(),
     }
 }
 

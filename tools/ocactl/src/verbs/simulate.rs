@@ -240,5 +240,6 @@ fn sites_for(trace: &Trace) -> Setting {
         outage: 0.0,
         seed: 1,
         knobs: fill_plan::Knobs::default(),
+        forecast: fill_plan::forecast::Tuning::default(),
     }
 }

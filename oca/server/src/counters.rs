@@ -165,6 +165,8 @@ pub struct Counters {
     pub tickets_verified: Counter,
     /// See `tickets_verified`.
     pub tickets_remembered: Counter,
+    /// Tickets that had ended, and were good because control was away.
+    pub tickets_excused: Counter,
     /// Times the kernel was told another pace.
     pub paces_set: Counter,
     /// Access log lines dropped because the writer was behind.
@@ -211,6 +213,7 @@ impl Default for Counters {
             starved: Counter::default(),
             tickets_verified: Counter::default(),
             tickets_remembered: Counter::default(),
+            tickets_excused: Counter::default(),
             paces_set: Counter::default(),
             log_dropped: Counter::default(),
             troubles_dropped: Counter::default(),

@@ -76,6 +76,7 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("reads_late_total", "Reads given up alone.", sum(|c| &c.reads_late)),
         counter("tickets_verified_total", "Signatures checked.", sum(|c| &c.tickets_verified)),
         counter("tickets_remembered_total", "Tickets known.", sum(|c| &c.tickets_remembered)),
+        counter("tickets_excused_total", "Ended without control.", sum(|c| &c.tickets_excused)),
         counter("paces_set_total", "Paces told to the kernel.", sum(|c| &c.paces_set)),
         counter("log_dropped_total", "Access log lines dropped.", sum(|c| &c.log_dropped)),
         counter("troubles_dropped_total", "Messages dropped.", sum(|c| &c.troubles_dropped)),

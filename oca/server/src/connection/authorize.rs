@@ -37,27 +37,41 @@ pub fn check<'a, K: Kernel>(
     let Some(text) = request.ticket else {
         return Err(Refusal::new(request.note, Outcome::TicketAbsent));
     };
-    let now = UnixMillis(station.kernel.wall_ms());
-    let ticket = match station.tickets.check(&station.shared.gate, text, now) {
-        Ok(ticket) => ticket,
-        Err(error) => return Err(Refusal::new(request.note, ticket_outcome(error))),
-    };
-    count(station, &ticket);
-    let refused = if !ticket.claims.allows_path(request.path) {
-        Some(Outcome::TicketElsewhere)
-    } else if !ticket.claims.allows_address(peer.ip()) {
-        Some(Outcome::TicketNetwork)
-    } else {
-        None
-    };
-    match refused {
-        None => Ok(Allowed { request, ticket: Some(ticket), peer: peer.ip() }),
-        Some(outcome) => {
-            let mut refusal = Refusal::new(request.note, outcome);
-            refusal.ticket = Some(ticket);
-            Err(refusal)
+    // The URL keeps the ticket that it was written with; one that was renewed comes beside it. When
+    // neither is good, the URL's says why.
+    let mut refused = (Outcome::TicketAbsent, None);
+    for text in request.renewed.into_iter().chain([text]) {
+        match judge(text, request.path, peer.ip(), station) {
+            Ok(ticket) => return Ok(Allowed { request, ticket: Some(ticket), peer: peer.ip() }),
+            Err(why) => refused = why,
         }
     }
+    let (outcome, ticket) = refused;
+    let mut refusal = Refusal::new(request.note, outcome);
+    refusal.ticket = ticket;
+    Err(refusal)
+}
+
+/// One ticket, or why it opens nothing here; with the ticket itself when it is good elsewhere.
+fn judge<K: Kernel>(
+    text: &str,
+    path: &str,
+    peer: IpAddr,
+    station: &mut Station<K>,
+) -> Result<Verified, (Outcome, Option<Verified>)> {
+    let (wall, now) = (UnixMillis(station.kernel.wall_ms()), station.kernel.now());
+    let ticket = station
+        .tickets
+        .check(&station.shared.gate, text, wall, now)
+        .map_err(|error| (ticket_outcome(error), None))?;
+    count(station, &ticket);
+    if !ticket.claims.allows_path(path) {
+        return Err((Outcome::TicketElsewhere, Some(ticket)));
+    }
+    if !ticket.claims.allows_address(peer) {
+        return Err((Outcome::TicketNetwork, Some(ticket)));
+    }
+    Ok(ticket)
 }
 
 fn count<K>(station: &Station<K>, ticket: &Verified) {
@@ -65,4 +79,5 @@ fn count<K>(station: &Station<K>, ticket: &Verified) {
         true => station.counters.tickets_remembered.add(1),
         false => station.counters.tickets_verified.add(1),
     }
+    station.counters.tickets_excused.add(u64::from(ticket.excused));
 }

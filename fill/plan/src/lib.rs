@@ -19,12 +19,12 @@
 #![forbid(unsafe_code)]
 
 pub mod billing;
-mod explain;
 pub mod fleet;
 pub mod forecast;
 mod hash;
 mod knobs;
 mod library;
+mod live;
 mod outlook;
 mod parcel;
 mod place;
@@ -35,12 +35,13 @@ mod route;
 mod schedule;
 mod settled;
 mod tier;
+mod why;
 mod words;
 
-pub use explain::{LIVE_COPIES, Reason, SiteLiveness, WhyNot, liveness, why_not};
 pub use hash::{draw, name_key};
 pub use knobs::Knobs;
 pub use library::Library;
+pub use live::{LIVE_COPIES, SiteLiveness, liveness};
 pub use outlook::{Makings, Outlook, day_ahead, forecast_demand, makings};
 pub use place::{Candidate, Holdings, SEATS_MAX, Seat, Shelf, Spot, copies, place, place_settled};
 pub use plan::plan;
@@ -49,3 +50,4 @@ pub use room::{Room, footprint};
 pub use schedule::{Night, Nights, Schedule, ScheduleError};
 pub use settled::is_settled;
 pub use tier::{Move, moves};
+pub use why::{Reason, WhyNot, why_not};

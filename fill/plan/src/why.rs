@@ -1,0 +1,213 @@
+//! Why a box does not get an object: the rule that decided, with its numbers. Looks at the same
+//! state as the planner, rule by rule in the planner's order, and decides nothing.
+
+use std::collections::HashSet;
+
+use control_types::fill::{FillAppliance, FillState, NightPlan, PlaceableObject};
+use control_types::fleet::DiskClass;
+use control_types::ids::{ApplianceId, ObjectId, SiteId, TitleId};
+use serde::Serialize;
+
+use crate::knobs::Knobs;
+use crate::parcel::demand;
+use crate::room::{budget, footprint};
+
+/// Why a box does not get an object; one word each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyNot {
+    /// It has it.
+    Held,
+    /// It gets it: it is in the plan.
+    Planned,
+    /// No published title has this object.
+    UnknownObject,
+    /// No box is called that.
+    UnknownAppliance,
+    /// The box does not report, or is ill: it neither gives nor gets.
+    Unhealthy,
+    /// No box that is up holds it: there is nowhere to get it from.
+    NoSource,
+    /// It is larger than any of the box's disks.
+    TooBig,
+    /// What it would serve before it is pushed out again does not pay for the fetch.
+    BelowBreakEven,
+    /// As many boxes of the site as its demand asks for have it or get it.
+    Elsewhere,
+    /// What the box holds or gets is worth more per byte.
+    Outbid,
+    /// It would be in the next plan: this one is older than the state, or was cut to its bound.
+    NotYet,
+}
+
+/// One answer with its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Reason {
+    /// The rule that decided.
+    pub word: WhyNot,
+    /// The same in a sentence, with what was compared.
+    pub because: String,
+}
+
+/// Why `appliance` does not get `object` under `plan`, as `knobs` have it.
+#[must_use]
+pub fn why_not(
+    state: &FillState,
+    plan: Option<&NightPlan>,
+    knobs: &Knobs,
+    object: &ObjectId,
+    appliance: &ApplianceId,
+) -> Reason {
+    let Some(one) = state.appliances.iter().find(|one| one.appliance == *appliance) else {
+        let because =
+            format!("no appliance is called {appliance}: `ocactl appliance ls` lists them");
+        return Reason { word: WhyNot::UnknownAppliance, because };
+    };
+    let Some(wanted) = state.objects.iter().find(|other| other.object == *object) else {
+        let because =
+            format!("no published title has object {object}: `ocactl title show` lists a title's");
+        return Reason { word: WhyNot::UnknownObject, because };
+    };
+    let case = Case { state, plan, knobs, one, wanted };
+    case.held()
+        .or_else(|| case.planned())
+        .or_else(|| case.unhealthy())
+        .or_else(|| case.no_source())
+        .or_else(|| case.too_big())
+        .or_else(|| case.below_break_even())
+        .or_else(|| case.elsewhere())
+        .or_else(|| case.outbid())
+        .unwrap_or_else(|| case.not_yet())
+}
+
+/// One box and one object; each method is one rule, `None` when it does not decide.
+struct Case<'a> {
+    state: &'a FillState,
+    plan: Option<&'a NightPlan>,
+    knobs: &'a Knobs,
+    one: &'a FillAppliance,
+    wanted: &'a PlaceableObject,
+}
+
+impl Case<'_> {
+    fn held(&self) -> Option<Reason> {
+        let held = self.one.holds.iter().find(|held| held.object == self.wanted.object)?;
+        let disk = match held.class {
+            DiskClass::Ssd => "flash",
+            DiskClass::Hdd => "a rotating disk",
+        };
+        let because = format!("{} holds it on {disk}", self.one.appliance);
+        Some(Reason { word: WhyNot::Held, because })
+    }
+
+    fn planned(&self) -> Option<Reason> {
+        let because = format!("{} pulls it under the plan in force", self.one.appliance);
+        self.gets(&self.one.appliance).then_some(Reason { word: WhyNot::Planned, because })
+    }
+
+    fn unhealthy(&self) -> Option<Reason> {
+        let because = format!("{} is down or was never heard of", self.one.appliance);
+        (!is_up(self.one)).then_some(Reason { word: WhyNot::Unhealthy, because })
+    }
+
+    fn no_source(&self) -> Option<Reason> {
+        let because = "no box that is up holds it".to_owned();
+        let held = self.up().any(|other| self.has(other));
+        (!held).then_some(Reason { word: WhyNot::NoSource, because })
+    }
+
+    fn too_big(&self) -> Option<Reason> {
+        let largest = budget(self.one, self.knobs.headroom).largest;
+        let (bytes, largest) = (footprint(self.wanted.bytes), largest.ssd.max(largest.hdd));
+        let because = format!("it takes {bytes} bytes and the largest disk has {largest}");
+        (bytes > largest).then_some(Reason { word: WhyNot::TooBig, because })
+    }
+
+    fn below_break_even(&self) -> Option<Reason> {
+        let knobs = self.knobs;
+        let expected = self.worth(&self.wanted.title) * knobs.keep_days;
+        let because = format!(
+            "{} is expected to serve {expected:.3} times its size in {} days and would have to \
+             serve {} to pay for its fetch",
+            self.wanted.title, knobs.keep_days, knobs.break_even,
+        );
+        (expected < knobs.break_even).then_some(Reason { word: WhyNot::BelowBreakEven, because })
+    }
+
+    fn elsewhere(&self) -> Option<Reason> {
+        let of_site = |other: &&FillAppliance| {
+            other.site == self.one.site
+                && other.role == self.one.role
+                && (self.has(other) || self.gets(&other.appliance))
+        };
+        let neighbours: Vec<&str> =
+            self.up().filter(of_site).map(|other| other.appliance.as_str()).collect();
+        let because = format!("{} of its site has it or gets it", neighbours.join(", "));
+        (!neighbours.is_empty()).then_some(Reason { word: WhyNot::Elsewhere, because })
+    }
+
+    fn outbid(&self) -> Option<Reason> {
+        let room = budget(self.one, self.knobs.headroom).room;
+        let held: u64 = self.one.holds.iter().map(|held| footprint(held.bytes)).sum();
+        let density = self.worth(&self.wanted.title);
+        let least = self.least_held();
+        let is_full = held + footprint(self.wanted.bytes) > room.total();
+        let because = format!(
+            "{} is worth {density:.3} bytes a day per byte stored; the least of what {} holds is \
+             worth {least:.3}, and must be beaten {} times",
+            self.wanted.title, self.one.appliance, self.knobs.sticky,
+        );
+        let is_outbid = is_full && density < least * self.knobs.sticky;
+        is_outbid.then_some(Reason { word: WhyNot::Outbid, because })
+    }
+
+    fn not_yet(&self) -> Reason {
+        let because = format!(
+            "nothing speaks against it ({:.3} bytes a day per byte stored): a plan that is newer, \
+             or longer than {} pulls, would have it",
+            self.worth(&self.wanted.title),
+            self.knobs.pulls_max,
+        );
+        Reason { word: WhyNot::NotYet, because }
+    }
+
+    fn up(&self) -> impl Iterator<Item = &FillAppliance> {
+        self.state.appliances.iter().filter(|one| is_up(one))
+    }
+
+    fn has(&self, one: &FillAppliance) -> bool {
+        one.holds.iter().any(|held| held.object == self.wanted.object)
+    }
+
+    /// Whether the plan has `appliance` pull it.
+    fn gets(&self, appliance: &ApplianceId) -> bool {
+        let parts = self.plan.into_iter().flat_map(|plan| &plan.appliances);
+        parts
+            .filter(|part| part.appliance == *appliance)
+            .any(|part| part.pulls.iter().any(|pull| pull.object == self.wanted.object))
+    }
+
+    /// Worth of the least of what the box holds; infinite when it holds nothing known.
+    fn least_held(&self) -> f64 {
+        let held: HashSet<ObjectId> = self.one.holds.iter().map(|held| held.object).collect();
+        let objects = self.state.objects.iter().filter(|other| held.contains(&other.object));
+        let titles: HashSet<&TitleId> = objects.map(|other| &other.title).collect();
+        titles.into_iter().map(|title| self.worth(title)).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Bytes a day expected at the box's site for each byte of a title stored.
+    fn worth(&self, title: &TitleId) -> f64 {
+        worth(&self.state.objects, title, &self.one.site)
+    }
+}
+
+pub(crate) fn is_up(one: &FillAppliance) -> bool {
+    one.healthy && !one.media_url.is_empty()
+}
+
+fn worth(objects: &[PlaceableObject], title: &TitleId, site: &SiteId) -> f64 {
+    let own = || objects.iter().filter(|one| one.title == *title);
+    let asked: f64 = own().map(|one| demand(one, &[site])).sum();
+    let bytes: u64 = own().map(|one| footprint(one.bytes)).sum();
+    asked / bytes.max(1) as f64
+}

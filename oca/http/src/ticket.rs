@@ -1,8 +1,10 @@
 //! Where a ticket travels in a request, and the path without it.
 //! It finds the ticket's text and never judges it.
 //!
-//! Order of precedence: path, query, header, cookie. The nearer a carrier is to the URL that the
-//! control plane pressed, the less likely it is somebody's left-over.
+//! A URL carries the ticket that it was written with, and goes on carrying it when that has ended; a
+//! header or a cookie can carry a newer one. So what comes beside the URL is handed over as the
+//! renewed ticket, to be tried first. In the URL the path is nearer than the query; beside it the
+//! header, which the player set for this request, is nearer than the cookie.
 
 use crate::head::{Head, HeadError};
 
@@ -31,6 +33,9 @@ pub enum Carrier {
 pub struct Carried<'a> {
     /// The ticket's text and how it came; `None` when there is none.
     pub ticket: Option<(&'a str, Carrier)>,
+    /// The one that came beside it, in the header or a cookie, when the URL has one too. It may be
+    /// somebody's left-over: the URL's own is as good as ever when this one is not.
+    pub renewed: Option<(&'a str, Carrier)>,
     /// The path with `/t/{ticket}` removed: what the ticket's rules are matched against.
     pub path: &'a str,
 }
@@ -40,20 +45,24 @@ pub struct Carried<'a> {
 /// # Errors
 /// [`HeadError::TwoTickets`] when the query has two.
 pub fn split_ticket<'a>(head: &Head<'a>) -> Result<Carried<'a>, HeadError> {
-    if let Some(rest) = head.path.strip_prefix(PATH_PREFIX) {
-        let slash = rest.find('/').unwrap_or(rest.len());
-        let (ticket, path) = rest.split_at_checked(slash).unwrap_or((rest, ""));
-        let path = if path.is_empty() { "/" } else { path };
-        let ticket = (!ticket.is_empty()).then_some((ticket, Carrier::Path));
-        return Ok(Carried { ticket, path });
-    }
-    let ticket = match (find_in_query(head.query)?, head.ticket, find_in_cookie(head.cookie)) {
-        (Some(ticket), _, _) => Some((ticket, Carrier::Query)),
-        (None, Some(ticket), _) => Some((ticket, Carrier::Header)),
-        (None, None, Some(ticket)) => Some((ticket, Carrier::Cookie)),
-        (None, None, None) => None,
+    let beside = match (head.ticket, find_in_cookie(head.cookie)) {
+        (Some(ticket), _) => Some((ticket, Carrier::Header)),
+        (None, Some(ticket)) => Some((ticket, Carrier::Cookie)),
+        (None, None) => None,
     };
-    Ok(Carried { ticket, path: head.path })
+    let (in_url, path) = match head.path.strip_prefix(PATH_PREFIX) {
+        Some(rest) => {
+            let slash = rest.find('/').unwrap_or(rest.len());
+            let (ticket, path) = rest.split_at_checked(slash).unwrap_or((rest, ""));
+            let path = if path.is_empty() { "/" } else { path };
+            ((!ticket.is_empty()).then_some((ticket, Carrier::Path)), path)
+        }
+        None => (find_in_query(head.query)?.map(|ticket| (ticket, Carrier::Query)), head.path),
+    };
+    Ok(match in_url {
+        Some(_) => Carried { ticket: in_url, renewed: beside, path },
+        None => Carried { ticket: beside, renewed: None, path },
+    })
 }
 
 fn find_in_query(query: Option<&str>) -> Result<Option<&str>, HeadError> {

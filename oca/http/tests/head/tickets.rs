@@ -29,6 +29,24 @@ fn nearer_carriers_win() {
 }
 
 #[test]
+fn what_comes_beside_the_url_is_the_renewed_one() {
+    fn check(target: &str, lines: &str, renewed: Option<(&str, Carrier)>) {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let (head, _) = Head::parse(text.as_bytes()).expect("valid").expect("complete");
+        let carried = split_ticket(&head).expect("at most one");
+        assert_eq!(carried.renewed, renewed, "{target} {lines:?}");
+    }
+    let cookie = "Cookie: CTA-Common-Access-Token=cookie\r\n";
+    let both = format!("CTA-Common-Access-Token: header\r\n{cookie}");
+    for target in ["/t/path/v", "/v?CAT=query", "/t/path/v?CAT=query"] {
+        check(target, &both, Some(("header", Carrier::Header)));
+        check(target, cookie, Some(("cookie", Carrier::Cookie)));
+        check(target, "", None);
+    }
+    check("/v", &both, None);
+}
+
+#[test]
 fn no_ticket() {
     check("/v/x/y", "", None, "/v/x/y");
     check("/v?cat=abc&XCAT=abc", "Cookie: CTA=abc\r\n", None, "/v");

@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub path: &'a str,
     /// The ticket's text, however it came.
     pub ticket: Option<&'a str>,
+    /// The one that came beside it: tried first, because a URL keeps the ticket it began with.
+    pub renewed: Option<&'a str>,
     /// What is asked for.
     pub route: Route<'a>,
     /// What outlives the borrow.
@@ -168,8 +170,9 @@ pub fn request<'a, K: Kernel>(
         Route::Fill(_) | Route::Seal(_) => note.is_fill = true,
         Route::Lab => {}
     }
-    let ticket = carried.ticket.map(|(text, _)| text);
-    Ok(Some(Request { head, path: carried.path, ticket, route, note }))
+    let [ticket, renewed] =
+        [carried.ticket, carried.renewed].map(|found| found.map(|(text, _)| text));
+    Ok(Some(Request { head, path: carried.path, ticket, renewed, route, note }))
 }
 
 impl Note {

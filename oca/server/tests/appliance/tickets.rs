@@ -61,6 +61,47 @@ fn every_bad_ticket_has_its_word_and_a_good_one_has_four_ways_in() {
     assert!(!log.contains(&good), "a ticket is a credential and is not logged");
 }
 
+/// A URL keeps the ticket that it was written with; a longer play sends the renewed one beside it.
+#[test]
+fn a_renewed_ticket_beside_the_url_is_tried_first_and_the_urls_own_stays_as_good_as_it_is() {
+    let setup = Setup::new();
+    let bytes = payload(5000, 4);
+    let object = setup.publish(0, "night", &bytes);
+    let (title, now) = ("night".parse().unwrap(), wall());
+    let hour_ago = control_types::UnixMillis(now.0 - 3_600_000);
+    let claims = Claims::play("p".into(), &title, control_types::UnixMillis(0), hour_ago);
+    let stale = setup.signer.sign(&claims).unwrap();
+    let (good, other) = (setup.play("night"), setup.play("lighthouse"));
+    let capped = Claims {
+        rate_bps_max: Some(1_000_000_000),
+        ..Claims::play("p".into(), &title, now, hour_after(now))
+    };
+    let fresh = setup.signer.sign(&capped).unwrap();
+    let appliance = setup.start();
+    let mut connection = appliance.connect();
+    let path = format!("/v/night/{object}.mp4");
+    let header = |ticket: &str| format!("CTA-Common-Access-Token: {ticket}\r\n");
+    let cookie = |ticket: &str| format!("Cookie: CTA-Common-Access-Token={ticket}\r\n");
+    for beside in [header(&fresh), cookie(&fresh)] {
+        for url in [format!("/t/{stale}{path}"), format!("{path}?CAT={stale}")] {
+            assert_eq!(connection.get(&url, "").text(), "ticket_stale");
+            assert!(connection.get(&url, &beside).body == bytes, "{url} {beside}");
+        }
+    }
+    // Somebody's left-over takes nothing away from a URL that is good by itself.
+    for left_over in [header(&stale), cookie(&other), header("garbage"), header("")] {
+        let url = format!("/t/{good}{path}");
+        assert!(connection.get(&url, &left_over).body == bytes, "{left_over}");
+    }
+    // When neither is good, the URL's word is told: it is what the player can change.
+    let both =
+        [(&stale, header(&other), "ticket_stale"), (&other, header(&stale), "ticket_elsewhere")];
+    for (ticket, beside, word) in both {
+        let reply = connection.get(&format!("/t/{ticket}{path}"), &beside);
+        assert_eq!((reply.status, reply.text()), (403, word));
+    }
+}
+
 #[test]
 fn an_appliance_fills_from_another_with_a_fill_ticket_only() {
     let setup = Setup::new();

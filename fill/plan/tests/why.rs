@@ -105,7 +105,7 @@ fn a_title_is_live_where_one_box_that_is_up_holds_all_of_it() {
         assert_eq!(sites.len(), 1);
         (sites[0].live, sites[0].best, sites[0].because.clone())
     };
-    assert_eq!(told(&state).0, false);
+    assert!(!told(&state).0);
     state.appliances[1] = appliance("a-1", Role::Edge, 100 * MIB, &[1]);
     state.appliances[2] = appliance("a-2", Role::Edge, 100 * MIB, &[2]);
     let (live, best, because) = told(&state);

@@ -5,6 +5,7 @@ mod follow;
 mod heat;
 mod http;
 mod report;
+mod steering;
 mod upgrade;
 
 use std::io;
@@ -35,6 +36,7 @@ use crate::limits::{Limit, VOLUME_SICK_MS};
 use crate::metrics::{Process, Standing};
 use crate::notify::{Notifier, watchdog_every};
 use crate::server::{Guard, WorkerHandle};
+use crate::sovereign::Office;
 use crate::state::RunNote;
 use crate::tickets::Gate;
 use crate::tls::KeyKeeper;
@@ -61,6 +63,10 @@ pub struct AdminParts {
     pub troubles: Receiver<Trouble>,
     /// Absent when the appliance stands alone.
     pub fleet: Option<FleetParts>,
+    /// Absent when the appliance stands alone.
+    pub office: Option<Arc<Office>>,
+    /// Places for connections, all workers together.
+    pub connections_max: u64,
     /// Keeps `heat.json`; absent in a lab.
     pub state_dir: Option<PathBuf>,
     /// Where members reach us.
@@ -99,6 +105,8 @@ pub struct Admin {
     gate: Arc<Gate>,
     keeper: Option<KeyKeeper>,
     workers: Vec<WorkerHandle>,
+    office: Option<Arc<Office>>,
+    connections_max: u64,
     heat: heat::HeatKeeper,
     engines: Engines,
     media_url: String,
@@ -206,14 +214,22 @@ impl Admin {
         last.is_some_and(|at| at.elapsed() < Duration::from_millis(VOLUME_SICK_MS))
     }
 
+    fn volumes(&self) -> usize {
+        match &*self.library {
+            Library::Sealed(sealed) => sealed.volumes().len(),
+            Library::Lab(_) => 0,
+        }
+    }
+
     fn standing(&self) -> Standing {
-        let (objects, held_bytes, volumes) = match &*self.library {
+        let (objects, held_bytes) = match &*self.library {
             Library::Sealed(sealed) => {
                 let index = sealed.index();
-                (index.len() as u64, index.held_bytes(), sealed.volumes().len())
+                (index.len() as u64, index.held_bytes())
             }
-            Library::Lab(lab) => (lab.count() as u64, 0, 0),
+            Library::Lab(lab) => (lab.count() as u64, 0),
         };
+        let volumes = self.volumes();
         Standing {
             objects,
             held_bytes,
@@ -227,6 +243,7 @@ impl Admin {
             keys_refused: self.keys_refused.load(Ordering::Relaxed),
             devices: self.library.devices().standings(),
             upgrades_failed: self.upgrades_failed.load(Ordering::Relaxed),
+            steering: self.steering_standing(),
         }
     }
 }
@@ -261,6 +278,8 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
         gate: parts.gate,
         keeper: parts.keeper,
         workers: parts.workers,
+        office: parts.office,
+        connections_max: parts.connections_max,
         engines: parts.engines,
         heat: heat::HeatKeeper::new(parts.state_dir),
         media_url: parts.media_url,
@@ -284,6 +303,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
     tokio::spawn(reopen_logs(hang_up, parts.reopen_log));
     let watching = tokio::spawn(watch_workers(Arc::clone(&admin)));
     let warming = tokio::spawn(heat::keep(Arc::clone(&admin)));
+    let looking = tokio::spawn(steering::run(Arc::clone(&admin)));
     let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
     let mut reporter = parts.fleet.map(|fleet| report::Reporter::new(Arc::clone(&admin), fleet));
     let leave = tokio::select! {
@@ -299,6 +319,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
         wished.close();
         watching.abort();
         warming.abort();
+        looking.abort();
         admin.order_surely(|| Command::Yield { within_ms: upgrade_drain_ms }).await;
         tokio::select! {
             _ = workers_done.wait_for(|done| *done) => {}
@@ -329,6 +350,8 @@ impl Admin {
     async fn drain(self: &Arc<Self>, reporter: Option<&mut report::Reporter>, drain_ms: u64) {
         let began = Instant::now();
         self.leave();
+        self.lay_outlook();
+        self.note_heard();
         tracing::info!(drain_ms, "draining");
         if let Some(reporter) = reporter {
             // Control first: no new play should be sent here while we close.

@@ -8,6 +8,8 @@ mod storage;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_types::ApplianceId;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
@@ -15,7 +17,7 @@ use control_types::limits::CHUNK_BYTES;
 use crate::devices::Patience;
 use crate::engine::Preference;
 use crate::limits::{
-    Bounds, CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, VOLUMES_MAX, WORKERS_MAX,
+    Bounds, CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, GRACE_S, VOLUMES_MAX, WORKERS_MAX,
 };
 pub use operations::{LogConfig, NamedFiles, PacingConfig, TlsConfig, TlsFiles};
 use operations::{check_limits, check_log, check_pacing, check_tls, check_upgrade};
@@ -48,6 +50,8 @@ pub struct Config {
     pub control: Option<ControlConfig>,
     /// Who may have media.
     pub tickets: TicketsConfig,
+    /// Public key that signs steering bundles, base64url; absent: the first that control shows.
+    pub steering_key: Option<String>,
     /// Threads, one ring each.
     pub workers: usize,
     /// Most connections of each worker.
@@ -101,6 +105,8 @@ pub struct TicketsConfig {
     pub required: bool,
     /// `TicketKeys` JSON; absent: `state_dir/ticket-keys.json` as control last said.
     pub keys_file: Option<PathBuf>,
+    /// Longest time without control in which tickets that ended meanwhile are good, milliseconds.
+    pub grace_ms: u64,
 }
 
 /// Why there is no config.
@@ -166,6 +172,7 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
     let volumes = check_volumes(&mut root, mistakes);
     let control = root.optional_section("control").map(check_control);
     let tickets = check_tickets(root.section("tickets"));
+    let steering_key = check_steering(root.section("steering"));
     let mut workers_section = root.section("workers");
     let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let workers = workers_section.number("count", 1..=WORKERS_MAX as u64, cores) as usize;
@@ -207,6 +214,7 @@ fn check(mut root: Section<'_>, mistakes: &Mistakes) -> Option<Config> {
             None => None,
         },
         tickets,
+        steering_key,
         workers,
         connections,
         engine,
@@ -287,8 +295,19 @@ fn check_control(mut control: Section<'_>) -> Option<ControlConfig> {
 fn check_tickets(mut tickets: Section<'_>) -> TicketsConfig {
     let required = tickets.boolean("required", true);
     let keys_file = tickets.optional_file("keys_file");
+    let grace_s = tickets.number("grace_without_control_s", 0..=30 * 86_400, GRACE_S);
     tickets.end();
-    TicketsConfig { required, keys_file }
+    TicketsConfig { required, keys_file, grace_ms: grace_s * 1_000 }
+}
+
+fn check_steering(mut steering: Section<'_>) -> Option<String> {
+    let key = steering.optional_text("key");
+    let is_key = |text: &String| URL_SAFE_NO_PAD.decode(text).is_ok_and(|key| key.len() == 32);
+    if let Some(text) = key.as_ref().filter(|text| !is_key(text)) {
+        steering.mistake("key", text, "the 32 bytes of control's public key as base64url");
+    }
+    steering.end();
+    key
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod devices;
 
 mod process;
+mod steering;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::devices::DeviceStanding;
 use crate::engine::Engine;
 use crate::outcome::CloseReason;
 pub use process::Process;
+pub use steering::SteeringStanding;
 
 /// What the admin thread knows besides the workers' counters.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,8 @@ pub struct Standing {
     pub devices: Vec<DeviceStanding>,
     /// Programs that were to take over and could not.
     pub upgrades_failed: u64,
+    /// Steering without control.
+    pub steering: SteeringStanding,
 }
 
 /// The whole page, in the text format that Prometheus reads.
@@ -91,6 +95,7 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("keys_refused_total", "New certificates refused.", standing.keys_refused),
         counter("upgrades_failed_total", "Upgrades that failed.", standing.upgrades_failed),
     ];
+    page.extend(steering::families(&standing.steering));
     page.push(answers(workers));
     page.push(closed(workers));
     page.push(handshakes(workers));

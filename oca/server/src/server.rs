@@ -28,7 +28,7 @@ use crate::limits::{self, Bounds, Limit, MemorySum, TROUBLES_MAX, TableSizes};
 use crate::listen::{ListenError, shares, take_or_listen};
 use crate::peers::Peers;
 use crate::rules::Rules;
-use crate::sovereign::Desk;
+use crate::sovereign::Office;
 use crate::state::{self, RunNote, StateError};
 use crate::tickets::Gate;
 use crate::tls::{EPOCH_S, KeyKeeper, TlsError};
@@ -112,6 +112,7 @@ struct Plan {
     gate: Gate,
     tail: Option<Tail>,
     fleet: Option<admin::FleetParts>,
+    office: Option<Arc<Office>>,
     media: SocketAddr,
     admin: SocketAddr,
     advertise: Option<String>,
@@ -165,9 +166,7 @@ pub fn serve(config: &Config, origin: Origin) -> Result<Running, StartError> {
         tracing::warn!(%problem, "a volume is not as it should be");
     }
     tracing::info!(objects = loaded.index.len(), bytes = loaded.index.held_bytes(), "loaded");
-    let keys = state::load_keys(&config.state_dir, config.tickets.keys_file.as_deref())?;
-    let gate = Gate::new(keys, config.tickets.required).map_err(StateError::Keys)?;
-    gate.revoke(state::load_revocations(&config.state_dir));
+    let (gate, office) = gate_and_office(config)?;
     if config.tickets.required && gate.key_count() == 0 {
         tracing::warn!("no ticket keys yet: every request is refused until control names some");
     }
@@ -183,6 +182,7 @@ pub fn serve(config: &Config, origin: Origin) -> Result<Running, StartError> {
         gate,
         tail: Some(loaded.tail),
         fleet: admin::FleetParts::new(config)?,
+        office,
         media: config.media,
         admin: config.admin,
         advertise: config.advertise.clone(),
@@ -202,6 +202,30 @@ pub fn serve(config: &Config, origin: Origin) -> Result<Running, StartError> {
     start(plan, origin)
 }
 
+/// Who may have media, and how members are steered, as far as the last run knew.
+fn gate_and_office(config: &Config) -> Result<(Gate, Option<Arc<Office>>), StartError> {
+    let keys = state::load_keys(&config.state_dir, config.tickets.keys_file.as_deref())?;
+    let gate = Gate::new(keys, config.tickets.required).map_err(StateError::Keys)?;
+    gate.revoke(state::load_revocations(&config.state_dir));
+    if config.control.is_none() {
+        return Ok((gate, None));
+    }
+    let gate = gate.with_grace_ms(config.tickets.grace_ms);
+    let key = config.steering_key.as_deref();
+    let office = Office::load(&config.state_dir, &config.appliance, key);
+    if let Some(heard_at) = office.heard_at() {
+        gate.hear(heard_at, false);
+    }
+    let bundled = office.shown().table.map(|table| table.ticket_keys.clone());
+    if gate.key_count() == 0
+        && config.tickets.keys_file.is_none()
+        && let Some(Err(error)) = bundled.map(|keys| gate.swap(keys))
+    {
+        tracing::error!(%error, "the ticket keys of the steering bundle are not usable");
+    }
+    Ok((gate, Some(Arc::new(office))))
+}
+
 /// Starts a lab.
 ///
 /// # Errors
@@ -212,6 +236,7 @@ pub fn lab(plan: &LabPlan, origin: Origin) -> Result<Running, StartError> {
         gate: Gate::open(),
         tail: None,
         fleet: None,
+        office: None,
         media: plan.media,
         admin: plan.admin,
         advertise: None,
@@ -272,7 +297,6 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let (troubles, troubles_out) = sync_channel::<Trouble>(TROUBLES_MAX);
     let engines = Engines::probe(plan.engine);
     let choice = engines.choose(listening, is_tls);
-    let steering = Arc::<Desk>::default();
     let shared = Shared {
         library: Arc::new(plan.library),
         gate: Arc::new(plan.gate),
@@ -281,7 +305,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         peers: Arc::new(Peers::new(&plan.peers)),
         rules: Arc::new(Rules::new(plan.bounds, plan.pacing)),
         engines: engines.clone(),
-        steering: Arc::clone(&steering),
+        steering: plan.office.as_ref().map(|office| office.desk()).unwrap_or_default(),
     };
     let sink = |number| sink(log.as_ref(), sample, number);
     let Crew { handles, threads, ended_in, ended } = start_crew(sizes, &doors, &shared, sink)?;
@@ -301,6 +325,8 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
         troubles: troubles_out,
         state_dir: plan.state_dir,
         fleet: plan.fleet,
+        office: plan.office,
+        connections_max: (sizes.workers * sizes.connections) as u64,
         media_url: media_url(plan.advertise.as_deref(), listening, is_tls),
         limits,
         drain_ms: plan.drain_ms,

@@ -27,7 +27,7 @@ const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 const LIST_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// What is answered; all but `/drain` by GET.
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/metrics",
     "/healthz",
     "/debug/connections",
@@ -35,6 +35,7 @@ const PATHS: [&str; 8] = [
     "/debug/devices",
     "/debug/heat",
     "/debug/limits",
+    "/debug/steering",
     "/drain",
 ];
 
@@ -88,6 +89,7 @@ async fn answer(admin: &Arc<Admin>, request: &Request<Incoming>) -> Answer {
         (&Method::GET, "/debug/limits") => {
             json_reply(StatusCode::OK, &json!({ "limits": admin.limits }))
         }
+        (&Method::GET, "/debug/steering") => json_reply(StatusCode::OK, &admin.steering_shown()),
         (&Method::POST, "/drain") => {
             admin.leave();
             json_reply(StatusCode::ACCEPTED, &json!({ "draining": true }))

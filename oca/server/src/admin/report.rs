@@ -143,6 +143,7 @@ impl Reporter {
             Ok(answer) => {
                 self.admin.reports.fetch_add(1, Ordering::Relaxed);
                 self.say(String::new());
+                self.admin.control_was_heard(&answer, client);
                 let mut found_bad =
                     self.admin.found_bad.lock().expect("no holder of this lock panics");
                 found_bad.retain(|object| !told.contains(object));
@@ -153,6 +154,7 @@ impl Reporter {
             Err(error) => {
                 self.admin.reports_failed.fetch_add(1, Ordering::Relaxed);
                 self.want_content = false;
+                self.admin.control_was_not_heard();
                 self.say(error.to_string());
             }
         }
@@ -248,7 +250,7 @@ impl Reporter {
 
 /// Within a tenth of `every` to both sides, so that a fleet that lost control together does not
 /// come back to it together for ever.
-fn jittered(every: Duration) -> Duration {
+pub(super) fn jittered(every: Duration) -> Duration {
     let random = (uuid::Uuid::new_v4().as_u128() >> 64) as u32 % 201;
     every * (900 + random) / 1_000
 }

@@ -28,7 +28,8 @@ pub fn access(choice: Choice) -> Access {
     }
 }
 
-/// Whether the first bytes of `range` are known to be good and were resident a moment ago.
+/// Whether the first bytes of `range` are known to be good and were resident a moment ago. Asks for
+/// the piece that `push` will send, so that the kernel is asked once for both.
 pub fn is_resident<K: Kernel>(
     station: &mut Station<K>,
     choice: Choice,
@@ -38,8 +39,7 @@ pub fn is_resident<K: Kernel>(
     if choice.source != Source::Pages || found.view != View::Payload {
         return false;
     }
-    let end = range.end.min((range.start / CHUNK_BYTES + 1) * CHUNK_BYTES);
-    let known = known_pages(station, found, range.start..end);
+    let known = known_pages(station, found, range);
     known.is_some_and(|known| station.kernel.resident(known.file, known.piece) > 0)
 }
 

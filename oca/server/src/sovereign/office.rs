@@ -1,0 +1,292 @@
+//! Keeps what steering needs, on the admin thread: takes bundles in, remembers whom control's word
+//! came from and when, and lays a fresh outlook on the desk. Asks nobody itself: fetching and
+//! looking are the admin thread's, their results come in here.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use control_types::bundle::SignedBundle;
+use control_types::{ApplianceId, UnixMillis};
+
+use super::bundle::{Believed, Pin, open};
+use super::desk::{Desk, Outlook, Own};
+use super::neighbours::Watch;
+use super::refused::Refused;
+use super::store::Store;
+use super::table::Table;
+use crate::limits::{BUNDLE_AGAIN_MS, BUNDLE_LOADS_MS, CONTACT_NOTE_MS, HEARTBEATS_MISSED};
+
+/// Everything kept; shared by the tasks of the admin thread and never by a worker.
+#[derive(Debug)]
+pub struct Office {
+    appliance: ApplianceId,
+    store: Store,
+    desk: Arc<Desk>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// Absent when its file cannot be read: then nobody is believed.
+    pin: Option<Pin>,
+    table: Option<Arc<Table>>,
+    came_at: Option<Instant>,
+    watch: Watch,
+    own: Own,
+    asked_at: Option<Instant>,
+    is_asking: bool,
+    missed: u32,
+    heard_at: Option<UnixMillis>,
+    noted_at: Option<Instant>,
+    tally: Tally,
+}
+
+/// What became of bundles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Believed since the start.
+    pub taken: u64,
+    /// Could not be had.
+    pub failed: u64,
+    /// Refused, in the order of `Refused::ALL`.
+    pub refused: [u64; Refused::ALL.len()],
+    /// Why the last one was.
+    pub last: Option<Refused>,
+}
+
+/// What people and metrics are shown.
+#[derive(Clone, Debug, Default)]
+pub struct Shown {
+    /// In use.
+    pub table: Option<Arc<Table>>,
+    /// Whose bundles are believed.
+    pub pin: Option<Pin>,
+    /// Who is looked at.
+    pub watch: Watch,
+    /// This box.
+    pub own: Own,
+    /// See [`Office::is_alone`].
+    pub is_alone: bool,
+    /// When control was heard last, if ever.
+    pub heard_at: Option<UnixMillis>,
+    /// What became of bundles.
+    pub tally: Tally,
+}
+
+impl Office {
+    /// What `state_dir` remembers; `key` is the operator's, which goes before the one remembered.
+    #[must_use]
+    pub fn load(state_dir: &Path, appliance: &ApplianceId, key: Option<&str>) -> Self {
+        let store = Store::new(state_dir);
+        let mut kept = Kept { heard_at: store.heard_at(), ..Kept::default() };
+        match store.pin() {
+            Ok(pin) => {
+                let key = key.map(str::to_owned).or(pin.key);
+                kept.pin = Some(Pin { key, ..pin });
+            }
+            Err(error) => tracing::error!(
+                %error,
+                "steering-pin.json cannot be read, so no bundle is believed: remove it to believe \
+                 the next one that control gives"
+            ),
+        }
+        let office =
+            Self { appliance: appliance.clone(), store, desk: Arc::default(), kept: kept.into() };
+        if let Some(signed) = office.store.bundle() {
+            // One that is not believed any more has been counted and logged.
+            let _ = office.take(&signed, Instant::now());
+            // Its loads are of the last run.
+            office.kept().came_at = None;
+        }
+        office.lay(Own::default());
+        office
+    }
+
+    /// Where workers look.
+    #[must_use]
+    pub fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.desk)
+    }
+
+    /// Serial of the bundle in use.
+    #[must_use]
+    pub fn serial(&self) -> Option<u64> {
+        self.kept().table.as_ref().map(|table| table.serial)
+    }
+
+    /// Whether a bundle should be asked for, now that control's newest is `newest`. True once;
+    /// then one of `take` and `failed` is awaited.
+    #[must_use]
+    pub fn wants(&self, newest: u64, now: Instant) -> bool {
+        let mut kept = self.kept();
+        let again = Duration::from_millis(BUNDLE_AGAIN_MS);
+        let is_soon = kept.asked_at.is_some_and(|at| now.duration_since(at) < again);
+        let is_held = kept.table.as_ref().is_some_and(|table| table.serial == newest);
+        let wants = kept.pin.is_some() && !kept.is_asking && !is_held && !is_soon;
+        kept.is_asking |= wants;
+        wants
+    }
+
+    /// No bundle came, or none that is newer.
+    pub fn failed(&self, is_error: bool, now: Instant) {
+        let mut kept = self.kept();
+        kept.is_asking = false;
+        kept.asked_at = Some(now);
+        kept.tally.failed += u64::from(is_error);
+    }
+
+    /// Takes in what control gave, or what was kept of it.
+    ///
+    /// # Errors
+    /// Why it is not believed; the bundle in use stays.
+    pub fn take(&self, signed: &SignedBundle, now: Instant) -> Result<u64, Refused> {
+        let (pin, again) = {
+            let kept = self.kept();
+            (kept.pin.clone().ok_or(Refused::OtherKey)?, kept.table.is_none())
+        };
+        let opened = open(signed, &pin, &self.appliance, again);
+        let mut kept = self.kept();
+        kept.is_asking = false;
+        let Believed { table, pin } = match opened {
+            Ok(believed) => believed,
+            Err(refused) => {
+                let row = Refused::ALL.iter().position(|one| *one == refused).unwrap_or(0);
+                kept.tally.refused[row] += 1;
+                kept.tally.last = Some(refused);
+                kept.asked_at = Some(now);
+                tracing::error!(why = refused.word(), "a steering bundle is refused: {refused}");
+                return Err(refused);
+            }
+        };
+        let serial = table.serial;
+        tracing::info!(
+            serial,
+            appliances = table.candidates.len(),
+            networks = table.prefixes(),
+            titles = table.titles(),
+            "steering by a new bundle"
+        );
+        kept.watch.follow(&table);
+        kept.table = Some(Arc::new(table));
+        kept.pin = Some(pin);
+        kept.came_at = Some(now);
+        // The next one may come at once.
+        kept.asked_at = None;
+        kept.tally.taken += 1;
+        Ok(serial)
+    }
+
+    /// Writes down a bundle that was taken.
+    ///
+    /// # Errors
+    /// The disk's own: the bundle is in use, and not there after a restart.
+    pub fn keep(&self, signed: &SignedBundle) -> io::Result<()> {
+        let pin = self.kept().pin.clone().unwrap_or_default();
+        self.store.keep(signed, &pin)
+    }
+
+    /// Control answered at `wall`. True when that is worth being written down.
+    #[must_use]
+    pub fn heard(&self, wall: UnixMillis, now: Instant) -> bool {
+        let mut kept = self.kept();
+        kept.missed = 0;
+        kept.heard_at = Some(wall);
+        let every = Duration::from_millis(CONTACT_NOTE_MS);
+        let is_due = kept.noted_at.is_none_or(|at| now.duration_since(at) >= every);
+        if is_due {
+            kept.noted_at = Some(now);
+        }
+        is_due
+    }
+
+    /// Writes down when control was heard last.
+    ///
+    /// # Errors
+    /// The disk's own.
+    pub fn note_heard(&self) -> io::Result<()> {
+        let heard_at = self.kept().heard_at;
+        heard_at.map_or(Ok(()), |at| self.store.note_heard(at))
+    }
+
+    /// When control was heard last, by this process or the one before.
+    #[must_use]
+    pub fn heard_at(&self) -> Option<UnixMillis> {
+        self.kept().heard_at
+    }
+
+    /// Control did not answer.
+    pub fn missed(&self) {
+        let mut kept = self.kept();
+        kept.missed = kept.missed.saturating_add(1);
+    }
+
+    /// Whether control has been silent for more than a report or two.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.kept().is_alone()
+    }
+
+    /// Whether control asked this box to drain, as far as the bundle knows.
+    #[must_use]
+    pub fn was_draining(&self) -> bool {
+        let kept = self.kept();
+        let own = kept.table.as_ref().and_then(|table| table.candidates.get(table.own? as usize));
+        own.is_some_and(|own| own.draining)
+    }
+
+    /// URLs to look at in this round.
+    #[must_use]
+    pub fn due(&self) -> Vec<String> {
+        let mut kept = self.kept();
+        let is_alone = kept.is_alone();
+        kept.watch.due(is_alone)
+    }
+
+    /// A look at `url` has ended.
+    pub fn seen(&self, url: &str, has_answered: bool) {
+        if self.kept().watch.note(url, has_answered) {
+            tracing::info!(url, has_answered, "a look at a neighbour ended otherwise than before");
+        }
+    }
+
+    /// Lays out what is known now.
+    pub fn lay(&self, own: Own) {
+        let mut kept = self.kept();
+        kept.own = own;
+        let Some(table) = &kept.table else { return };
+        let loads = Duration::from_millis(BUNDLE_LOADS_MS);
+        self.desk.lay(Outlook {
+            table: Arc::clone(table),
+            sightings: kept.watch.sightings(table, kept.is_alone()),
+            own,
+            loads_count: kept.came_at.is_some_and(|at| at.elapsed() < loads),
+        });
+    }
+
+    /// For people and metrics.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        let kept = self.kept();
+        Shown {
+            table: kept.table.clone(),
+            pin: kept.pin.clone(),
+            watch: kept.watch.clone(),
+            own: kept.own,
+            is_alone: kept.is_alone(),
+            heard_at: kept.heard_at,
+            tally: kept.tally.clone(),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Kept {
+    fn is_alone(&self) -> bool {
+        self.missed > HEARTBEATS_MISSED
+    }
+}

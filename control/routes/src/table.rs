@@ -61,13 +61,25 @@ impl RouteTable {
     #[must_use]
     pub fn lookup(&self, address: IpAddr) -> Covers<'_> {
         let address = address.to_canonical();
-        let (trie, bits, len) = match address {
-            IpAddr::V4(v4) => (&self.v4, u128::from(u32::from(v4)) << 96, 32),
-            IpAddr::V6(v6) => (&self.v6, u128::from(v6), 128),
+        let len = if address.is_ipv4() { 32 } else { 128 };
+        self.covers(address, len)
+    }
+
+    /// Every prefix that holds all of `prefix`, itself among them, longest first: what
+    /// [`Self::lookup`] finds for those of its addresses that no longer prefix holds.
+    #[must_use]
+    pub fn around(&self, prefix: &IpNet) -> Covers<'_> {
+        self.covers(prefix.network(), prefix.prefix_len())
+    }
+
+    fn covers(&self, address: IpAddr, len_max: u8) -> Covers<'_> {
+        let (trie, bits) = match address {
+            IpAddr::V4(v4) => (&self.v4, u128::from(u32::from(v4)) << 96),
+            IpAddr::V6(v6) => (&self.v6, u128::from(v6)),
         };
         let (lens, held) = ([0; COVERS_MAX], [None; COVERS_MAX]);
         let mut covers = Covers { address, lens, held, seen: 0 };
-        trie.covers(bits, len, |len, choices| covers.push(len, choices));
+        trie.covers(bits, len_max, |len, choices| covers.push(len, choices));
         covers
     }
 

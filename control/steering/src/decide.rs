@@ -8,10 +8,12 @@
 
 use std::net::IpAddr;
 
+use control_routes::Covers;
 use control_types::content::fingerprint;
-use control_types::fleet::Health;
+use control_types::fleet::{Health, Role};
 use control_types::spread::{hash_name, mix};
 use control_types::{ApplianceId, ObjectId, SiteId, TitleId};
+use ipnet::IpNet;
 
 use crate::fleet::Fleet;
 use crate::held::Held;
@@ -74,7 +76,7 @@ pub struct Ranked {
 pub struct Decision<'a> {
     pub(crate) fleet: &'a Fleet,
     /// Longest announced prefix that holds the member's address.
-    pub matched_prefix: Option<ipnet::IpNet>,
+    pub matched_prefix: Option<IpNet>,
     /// Ranked ones first and in order.
     pub verdicts: Vec<Verdict>,
     /// What it came to.
@@ -88,7 +90,7 @@ pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) ->
     let wanted = fleet.library.want_all(question.objects);
     let index = &fleet.registry.index;
     let current = question.current.and_then(|id| index.number_of(id));
-    let numbers = candidates(fleet, &reach);
+    let numbers = reach.candidates(fleet);
     // Three short loops rather than one long one: in each, the processor waits for the memory of
     // all candidates at once.
     let held: Vec<Option<&Held>> =
@@ -106,41 +108,24 @@ pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) ->
     Decision { fleet, matched_prefix: reach.prefix, verdicts, ranking }
 }
 
-/// Numbers of all appliances that could be offered.
-fn candidates(fleet: &Fleet, reach: &Reached) -> Vec<u32> {
-    let index = &fleet.registry.index;
-    let mut numbers = Vec::with_capacity(32);
-    for (at, (site, _)) in reach.sites.iter().enumerate() {
-        if !reach.sites[..at].iter().any(|(earlier, _)| earlier == site) {
-            numbers.extend(&index.sites[*site as usize].members);
-        }
-    }
-    let far = index.spares_near(reach.anchor).iter().filter(|(_, number)| {
-        let site = fleet.brief[*number as usize].site;
-        !reach.sites.iter().any(|(reached, _)| *reached == site)
-    });
-    numbers.extend(far.map(|(_, number)| *number));
-    numbers
-}
-
 /// Whether a member at `ip` could be offered this appliance at all.
 pub(crate) fn is_candidate(fleet: &Fleet, ip: IpAddr, number: u32) -> bool {
-    candidates(fleet, &Reached::of(fleet, ip)).contains(&number)
+    Reached::of(fleet, ip).candidates(fleet).contains(&number)
 }
 
 /// Sites and boxes that were announced to an address.
 #[derive(Debug, Default)]
-struct Reached {
+pub(crate) struct Reached {
     /// By site; the best way of all its boxes.
     sites: Vec<(u32, Reach)>,
-    prefix: Option<ipnet::IpNet>,
+    prefix: Option<IpNet>,
     /// The first site of the longest prefix: it stands for the member, whose own place nobody tells
     /// us.
     anchor: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Reach {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Reach {
     way: Way,
     /// The only box that was meant.
     only: Option<u32>,
@@ -148,9 +133,22 @@ struct Reach {
 
 impl Reached {
     fn of(fleet: &Fleet, ip: IpAddr) -> Self {
+        Self::through(fleet, ip, u8::MAX, fleet.routes.lookup(ip))
+    }
+
+    /// What was announced to those addresses of a network that no longer prefix holds.
+    pub(crate) fn around(fleet: &Fleet, network: &IpNet) -> Self {
+        let routes = fleet.routes.around(network);
+        Self::through(fleet, network.network(), network.prefix_len(), routes)
+    }
+
+    fn through(fleet: &Fleet, ip: IpAddr, len_max: u8, routes: Covers<'_>) -> Self {
         let mut reached = Self::default();
         let index = &fleet.registry.index;
         fleet.registry.prefixes.each_cover(ip, |prefix, sites| {
+            if prefix.prefix_len() > len_max {
+                return;
+            }
             let plain = Way { prefix_len: prefix.prefix_len(), as_path_len: 0, origin: 0, med: 0 };
             for site in sites {
                 if let Some(site) = index.site_number(site) {
@@ -158,7 +156,7 @@ impl Reached {
                 }
             }
         });
-        for cover in fleet.routes.lookup(ip).iter() {
+        for cover in routes.iter() {
             for choice in cover.choices {
                 let site = fleet.route_sites.get(choice.site.0 as usize).copied();
                 let Some(site) = site.filter(|site| *site != NOWHERE) else { continue };
@@ -181,7 +179,59 @@ impl Reached {
         reached
     }
 
-    fn add(&mut self, prefix: ipnet::IpNet, site: u32, reach: Reach) {
+    /// All that an order made of this depends on.
+    pub(crate) fn into_facts(self) -> (Option<u32>, Vec<(u32, Reach)>) {
+        (self.anchor, self.sites)
+    }
+
+    /// The same from its facts.
+    pub(crate) fn of_facts((anchor, sites): (Option<u32>, Vec<(u32, Reach)>)) -> Self {
+        Self { sites, prefix: None, anchor }
+    }
+
+    /// Numbers of all appliances that could be offered.
+    pub(crate) fn candidates(&self, fleet: &Fleet) -> Vec<u32> {
+        let index = &fleet.registry.index;
+        let mut numbers = Vec::with_capacity(32);
+        for (at, (site, _)) in self.sites.iter().enumerate() {
+            if !self.sites[..at].iter().any(|(earlier, _)| earlier == site) {
+                numbers.extend(&index.sites[*site as usize].members);
+            }
+        }
+        let far = index.spares_near(self.anchor).iter().filter(|(_, number)| {
+            let site = fleet.brief[*number as usize].site;
+            !self.sites.iter().any(|(reached, _)| *reached == site)
+        });
+        numbers.extend(far.map(|(_, number)| *number));
+        numbers
+    }
+
+    /// Kilometres to a box from the first site of the longest prefix.
+    fn distance_km(&self, fleet: &Fleet, number: u32) -> u16 {
+        let index = &fleet.registry.index;
+        let site = fleet.brief[number as usize].site;
+        let Some(anchor) = self.anchor else { return u16::MAX };
+        if anchor == site {
+            return 0;
+        }
+        let known = index.spares_near(Some(anchor)).iter().find(|(_, spare)| *spare == number);
+        known.map_or_else(|| index.distance_km(anchor, site), |(km, _)| *km)
+    }
+
+    /// Where a box stands by what routes and links alone say, the smaller first; absent when it
+    /// may not be offered to anybody reached so.
+    pub(crate) fn network_key(&self, fleet: &Fleet, number: u32, policy: &Policy) -> Option<u128> {
+        let one = &fleet.brief[number as usize];
+        let way = self.way_to(one.site, number);
+        if way.is_none() && one.role == Role::Edge {
+            return None;
+        }
+        let (role, link, distance_km) = (one.role, one.link, self.distance_km(fleet, number));
+        let standing = Standing { role, link, way, distance_km, ..Standing::NOBODY };
+        Some(standing.network_key(policy))
+    }
+
+    fn add(&mut self, prefix: IpNet, site: u32, reach: Reach) {
         let longest = self.prefix.map(|prefix| prefix.prefix_len());
         let is_longer = longest.is_none_or(|longest| prefix.prefix_len() > longest);
         let is_first =
@@ -229,17 +279,10 @@ struct Gather<'a> {
 
 impl Gather<'_> {
     fn standing(&self, number: u32, held: usize) -> Standing {
-        let index = &self.fleet.registry.index;
         let one = &self.fleet.brief[number as usize];
-        let distance_km = match (self.question.whereabouts, self.reach.anchor) {
-            (Some(place), _) => index.distance_from_km(place, one.site),
-            (None, Some(anchor)) if anchor == one.site => 0,
-            (None, Some(anchor)) => {
-                let mut near = index.spares_near(Some(anchor)).iter();
-                let known = near.find(|(_, spare)| *spare == number);
-                known.map_or_else(|| index.distance_km(anchor, one.site), |(km, _)| *km)
-            }
-            (None, None) => u16::MAX,
+        let distance_km = match self.question.whereabouts {
+            Some(place) => self.fleet.registry.index.distance_from_km(place, one.site),
+            None => self.reach.distance_km(self.fleet, number),
         };
         let held = if one.is_denied { self.believed(number, held) } else { held };
         Standing {

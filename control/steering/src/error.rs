@@ -120,6 +120,14 @@ pub enum SteeringError {
         /// The bound.
         max: usize,
     },
+    /// Serials of bundles cannot be kept.
+    #[error("serials of steering bundles cannot be kept in {}: {why}", path.display())]
+    Serials {
+        /// Their file.
+        path: std::path::PathBuf,
+        /// What is wrong with it, and the cure.
+        why: String,
+    },
     /// The ledger said no.
     #[error("the ledger could not {doing}")]
     Store {
@@ -142,7 +150,7 @@ impl SteeringError {
             | Self::UnknownIsp(_)
             | Self::UnknownIspKey(_) => ErrorWord::NotFound,
             Self::NotYours { .. } => ErrorWord::Forbidden,
-            Self::NoRandomness => ErrorWord::Internal,
+            Self::NoRandomness | Self::Serials { .. } => ErrorWord::Internal,
             Self::BadSite { .. }
             | Self::BadAppliance { .. }
             | Self::BadPolicy { .. }

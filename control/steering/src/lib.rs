@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod asks;
+pub mod bundle;
 mod checks;
 pub mod complaints;
 pub mod decide;
@@ -38,6 +39,7 @@ mod service;
 mod words;
 
 pub use asks::Counted;
+pub use bundle::{BundleDesk, BundleSettings};
 pub use decide::{Question, Ranked};
 pub use error::SteeringError;
 pub use fill_desk::FillDesk;

@@ -31,8 +31,8 @@ pub struct LibraryObject {
     pub bytes: u64,
 }
 
-/// In the second slot of an object of two titles.
-const NOBODY: LibraryObject = LibraryObject { object: ObjectId([0; 32]), bytes: 0 };
+/// The name in the second slot of an object of two titles; its bytes are the first slot.
+const NOBODY: ObjectId = ObjectId([0; 32]);
 
 /// A title as the catalog has it.
 #[derive(Clone, Debug)]
@@ -86,7 +86,8 @@ impl Library {
             let held = &self.objects[slots.start as usize..(slots.start + slots.count) as usize];
             let is_known = |(held, object): (&LibraryObject, &LibraryObject)| {
                 held == object
-                    || (*held == NOBODY && self.slots.contains_key(&fingerprint(&object.object)))
+                    || (held.object == NOBODY
+                        && self.slots.contains_key(&fingerprint(&object.object)))
             };
             if held.len() == title.objects.len() && held.iter().zip(&title.objects).all(is_known) {
                 slots.listed = true;
@@ -100,7 +101,8 @@ impl Library {
             // told from the first by its empty name.
             let slot = self.objects.len() as u32;
             let first = *self.slots.entry(fingerprint(&object.object)).or_insert(slot);
-            let known = if first == slot { *object } else { NOBODY };
+            let second = LibraryObject { object: NOBODY, bytes: u64::from(first) };
+            let known = if first == slot { *object } else { second };
             self.objects.push(known);
         }
         let count = title.objects.len() as u32;
@@ -159,6 +161,27 @@ impl Library {
         wanted
     }
 
+    /// Every title of the catalog with all that it wants, by id.
+    #[must_use]
+    pub fn wants(&self) -> Vec<(TitleId, WantedSet)> {
+        let listed = self.titles.iter().filter(|(_, slots)| slots.listed);
+        let mut wants: Vec<(TitleId, WantedSet)> = listed
+            .map(|(id, slots)| {
+                let mut wanted = WantedSet::default();
+                for slot in slots.start..slots.start + slots.count {
+                    wanted.add(match &self.objects[slot as usize] {
+                        // Slots are fewer than 2^32, see `put`.
+                        second if second.object == NOBODY => second.bytes as u32,
+                        _ => slot,
+                    });
+                }
+                (id.clone(), wanted)
+            })
+            .collect();
+        wants.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        wants
+    }
+
     /// Finds what a question wants, one by one.
     pub fn want(&self, objects: &[ObjectId], wanted: &mut Vec<Wanted>) {
         wanted.extend(objects.iter().map(|object| {
@@ -189,6 +212,15 @@ impl WantedSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty() && self.loose.is_empty()
+    }
+
+    /// How many of these slots are among them.
+    pub(crate) fn count_in(&self, slots: &[u32]) -> usize {
+        let has = |slot: &&u32| {
+            let (word, bit) = (**slot / 64, 1u64 << (**slot % 64));
+            self.words.iter().any(|(number, mask)| *number == word && mask & bit != 0)
+        };
+        slots.iter().filter(has).count()
     }
 
     fn add(&mut self, slot: u32) {

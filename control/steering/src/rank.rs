@@ -14,7 +14,7 @@ use control_types::spread::{self, mix, unit};
 use crate::policy::{ORDER, Policy, Rule};
 
 /// The route a candidate was announced by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Way {
     /// Bits of the prefix.
     pub prefix_len: u8,
@@ -215,7 +215,50 @@ fn exclusion(standing: &Standing, trust: Trust) -> Option<Exclusion> {
     (standing.is_absent() && standing.role == Role::Edge).then_some(Exclusion::Absent)
 }
 
+/// Rules that look at routes, links and places only, and not at how a box is just now.
+const NETWORK: [Rule; 8] = [
+    Rule::Fallback,
+    Rule::Role,
+    Rule::Prefix,
+    Rule::AsPath,
+    Rule::Origin,
+    Rule::Med,
+    Rule::Link,
+    Rule::Distance,
+];
+
 impl Standing {
+    /// A box with nothing to say for or against it, to be filled in.
+    pub(crate) const NOBODY: Self = Self {
+        place: 0,
+        domain: 0,
+        role: Role::Edge,
+        link: Link::Embedded,
+        health: Health::Healthy,
+        is_doubted: false,
+        is_late: false,
+        is_shunned: false,
+        may_stay: false,
+        way: None,
+        held: 0,
+        wanted: 0,
+        load_per_mille: 0,
+        step: None,
+        capacity_mbps: 0,
+        weight: 1.0,
+        distance_km: 0,
+        hash: 0,
+    };
+
+    /// Its values under the rules of the network alone, in the policy's order, packed.
+    pub(crate) fn network_key(&self, policy: &Policy) -> u128 {
+        let rules = policy.order.iter().filter(|rule| NETWORK.contains(rule));
+        rules.fold(0, |key, rule| {
+            let (value, bits) = self.value(*rule, policy);
+            key << bits | u128::from(value)
+        })
+    }
+
     fn is_absent(&self) -> bool {
         self.held == 0 && self.wanted > 0
     }
@@ -264,27 +307,8 @@ struct Packing {
 
 impl Packing {
     fn of(policy: &Policy) -> Self {
-        let nobody = Standing {
-            place: 0,
-            domain: 0,
-            role: Role::Edge,
-            link: Link::Embedded,
-            health: Health::Healthy,
-            is_doubted: false,
-            is_late: false,
-            is_shunned: false,
-            may_stay: false,
-            way: None,
-            held: 0,
-            wanted: 0,
-            load_per_mille: 0,
-            step: None,
-            capacity_mbps: 0,
-            weight: 1.0,
-            distance_km: 0,
-            hash: 0,
-        };
-        let taken: u32 = policy.order.iter().map(|rule| nobody.value(*rule, policy).1).sum();
+        let taken: u32 =
+            policy.order.iter().map(|rule| Standing::NOBODY.value(*rule, policy).1).sum();
         // All rules together take 74 bits, and each stands once.
         Self { spread_bits: (128 - taken.min(74)).min(63), is_usual: policy.order == ORDER }
     }

@@ -1,0 +1,332 @@
+//! What an ISP's appliances need to steer by themselves: one bundle an ISP, made of the fleet that
+//! decisions are made of and by the rules they are made by. Never knows a member; signs nothing
+//! itself (`desk.rs` has it signed).
+//!
+//! Mechanics: [`Survey`] is made once for all ISPs (whose networks are whose, which objects a title
+//! wants); [`Survey::draft`] makes one ISP's bundle of it. Policy, when a bound is reached: the
+//! longest prefixes go first, so that their members fall back to the network around them; titles
+//! with the fewest holders go first, so that theirs fall back to tiers and origins; of an area the
+//! last edges go first. What was cut is counted in [`BundleCut`].
+
+mod areas;
+mod desk;
+mod glance;
+mod holders;
+pub mod limits;
+mod networks;
+mod serials;
+
+use std::collections::BTreeMap;
+
+use ahash::{AHashMap, RandomState};
+use control_types::bundle::{BundleAppliance, BundleCut, SteeringBundle};
+use control_types::fleet::{Health, Role, TicketKeys};
+use control_types::limits::{
+    BUNDLE_APPLIANCES_MAX, BUNDLE_AREAS_MAX, BUNDLE_BYTES_MAX, BUNDLE_PLACES_MAX,
+    BUNDLE_PREFIXES_MAX, BUNDLE_TITLES_MAX,
+};
+use control_types::{IspId, TitleId, UnixMillis};
+
+use self::areas::{Area, Areas, Ground};
+pub use self::desk::{BundleDesk, BundleSettings, Bundles, Made, Step, Totals};
+use self::limits::{APPLIANCE_BYTES, NETWORK_PERCENT, PLACE_BYTES, PREFIX_BYTES, TITLE_BYTES};
+use self::networks::Networks;
+use crate::fleet::Fleet;
+use crate::library::WantedSet;
+use crate::policy::Policy;
+use crate::rank::share_of;
+
+/// The form of bundles made here.
+pub const VERSION: u32 = 1;
+
+/// What the bundles of all ISPs are made from, beside the fleet.
+#[derive(Debug, Default)]
+pub struct Survey {
+    networks: Networks,
+    wants: Vec<(TitleId, WantedSet)>,
+}
+
+/// What one bundle is to say, beside what the fleet says.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// Whose.
+    pub isp: &'a IspId,
+    /// Seconds between a player's questions.
+    pub ttl_s: u32,
+    /// Keys that verify tickets.
+    pub keys: &'a TicketKeys,
+    /// By which rules.
+    pub policy: &'a Policy,
+    /// Loads to tell instead of the fleet's, by its numbers, thousandths.
+    pub loads: &'a AHashMap<u32, u32>,
+}
+
+/// A bundle without serial and time, and what did not fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// `serial` and `made_at` are 0.
+    pub bundle: SteeringBundle,
+    /// What did not fit.
+    pub cut: BundleCut,
+}
+
+impl Survey {
+    /// Of this fleet. Walks all routes and titles.
+    #[must_use]
+    pub fn of(fleet: &Fleet) -> Self {
+        Self::hashed(fleet, &RandomState::new())
+    }
+
+    /// The same; digests of surveys hashed by one `state` can be compared.
+    fn hashed(fleet: &Fleet, state: &RandomState) -> Self {
+        Self { networks: Networks::of(fleet, state), wants: fleet.library.wants() }
+    }
+
+    /// The bundle of one ISP; `fleet` is the one that the survey is of, or one with the same
+    /// registry, routes and library.
+    #[must_use]
+    pub fn draft(&self, fleet: &Fleet, terms: &Terms<'_>) -> Draft {
+        let is_named = named(fleet, terms.isp);
+        let ground = Ground { fleet, policy: terms.policy, is_named: &is_named };
+        let areas = Areas::of(&ground, &self.networks.of_isp(terms.isp).prefixes);
+        let mut cut = BundleCut { places: areas.places_cut, ..BundleCut::default() };
+        let numbers = numbers(fleet, terms.isp, &is_named, &areas, &mut cut);
+        let places: AHashMap<u32, u32> = numbers.iter().copied().zip(0..).collect();
+        let mut draft = Draft {
+            bundle: SteeringBundle {
+                v: VERSION,
+                serial: 0,
+                isp: terms.isp.clone(),
+                made_at: UnixMillis(0),
+                ttl_s: terms.ttl_s,
+                appliances: appliances(fleet, &numbers, terms),
+                areas: Vec::new(),
+                prefixes: Vec::new(),
+                anywhere: 0,
+                titles: BTreeMap::new(),
+                ticket_keys: terms.keys.clone(),
+            },
+            cut,
+        };
+        let bytes = |one: &BundleAppliance| {
+            APPLIANCE_BYTES + one.id.as_str().len() + one.site.as_str().len() + one.media_url.len()
+        };
+        let keys = terms.keys.keys.iter().map(|key| key.kid.len() + key.public.len() + 30);
+        let taken =
+            400 + draft.bundle.appliances.iter().map(bytes).sum::<usize>() + keys.sum::<usize>();
+        let left = BUNDLE_BYTES_MAX.saturating_sub(taken);
+        let network_bytes = draft.fill_networks(&areas, &places, left * NETWORK_PERCENT / 100);
+        let listed = holders::listed(fleet, &numbers, &self.wants);
+        draft.fill_titles(listed, left - network_bytes);
+        draft
+    }
+}
+
+/// Who may stand in this ISP's bundle at all: its own, and every tier and origin; and a player must
+/// be told where it is.
+fn named(fleet: &Fleet, isp: &IspId) -> Vec<bool> {
+    let sites = &fleet.registry.sites;
+    let is_own: Vec<bool> = sites.values().map(|site| site.isp == *isp).collect();
+    let boxes = fleet.brief.iter().zip(&fleet.states);
+    boxes
+        .map(|(one, state)| {
+            let own = is_own.get(one.site as usize).copied().unwrap_or(false);
+            let seen = state.seen.as_ref().filter(|_| state.health != Health::Unheard);
+            (own || one.role != Role::Edge)
+                && seen.is_some_and(|seen| is_plain_url(&seen.report.media_url))
+        })
+        .collect()
+}
+
+/// `http[s]://host[:port]` and nothing else: appliances refuse a bundle with any other.
+fn is_plain_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let Some(rest) = rest.filter(|_| url.len() <= 300) else { return false };
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (rest, "1"),
+    };
+    let is_address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    let is_name = !host.is_empty() && host.bytes().all(plain);
+    (is_address || is_name)
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+/// The fleet's numbers of the bundle's appliances, in order: the ISP's own, and those that an area
+/// names, which are kept first when they are too many.
+fn numbers(
+    fleet: &Fleet,
+    isp: &IspId,
+    is_named: &[bool],
+    areas: &Areas,
+    cut: &mut BundleCut,
+) -> Vec<u32> {
+    let mut in_area = vec![false; fleet.brief.len()];
+    for number in areas.areas.iter().flatten().flatten() {
+        in_area[*number as usize] = true;
+    }
+    let own = |number: u32| {
+        let site = fleet.brief[number as usize].site;
+        let id = fleet.registry.index.sites.get(site as usize).and_then(|site| site.id.as_ref());
+        id.and_then(|id| fleet.registry.sites.get(id)).is_some_and(|site| site.isp == *isp)
+    };
+    let mut numbers: Vec<u32> = (0..fleet.brief.len() as u32)
+        .filter(|number| is_named[*number as usize])
+        .filter(|number| in_area[*number as usize] || own(*number))
+        .collect();
+    if numbers.len() > BUNDLE_APPLIANCES_MAX {
+        cut.appliances = (numbers.len() - BUNDLE_APPLIANCES_MAX) as u64;
+        let is_edge = |number: u32| fleet.brief[number as usize].role == Role::Edge;
+        numbers.sort_by_key(|number| (!in_area[*number as usize], is_edge(*number)));
+        numbers.truncate(BUNDLE_APPLIANCES_MAX);
+        numbers.sort_unstable();
+    }
+    numbers
+}
+
+fn appliances(fleet: &Fleet, numbers: &[u32], terms: &Terms<'_>) -> Vec<BundleAppliance> {
+    let index = &fleet.registry.index;
+    // Numbered anew: the fleet's numbers move when anybody's box is registered.
+    let mut domains: AHashMap<u32, u32> = AHashMap::new();
+    let lines = numbers.iter().filter_map(|number| {
+        let (one, brief) = (&index.boxes[*number as usize], &fleet.brief[*number as usize]);
+        let state = &fleet.states[*number as usize];
+        let report = &state.seen.as_ref()?.report;
+        let next = domains.len() as u32;
+        let weight = terms.policy.weights.get(&one.id).map_or(1.0, |weight| *weight as f32);
+        Some(BundleAppliance {
+            id: one.id.clone(),
+            site: index.sites.get(one.site as usize)?.id.clone()?,
+            role: one.role,
+            media_url: report.media_url.clone(),
+            domain: *domains.entry(one.domain).or_insert(next),
+            health: state.health,
+            draining: state.health == Health::Draining
+                || state.drains_since.0 != 0
+                || report.draining,
+            load_per_mille: terms.loads.get(number).copied().unwrap_or(brief.load_per_mille),
+            share: share_of(one.capacity_mbps, weight),
+        })
+    });
+    lines.collect()
+}
+
+impl Draft {
+    /// Adds the networks that fit, the shorter first, with the areas they need; answers their
+    /// bytes.
+    fn fill_networks(
+        &mut self,
+        areas: &Areas,
+        places: &AHashMap<u32, u32>,
+        bytes_max: usize,
+    ) -> usize {
+        let mut numbers: AHashMap<u32, u32> = AHashMap::new();
+        let (mut bytes, mut places_left) = (0, BUNDLE_PLACES_MAX);
+        let bundle = &mut self.bundle;
+        let mut number_of = |area: u32, bytes: &mut usize, areas_out: &mut Vec<Area>| {
+            if let Some(number) = numbers.get(&area) {
+                return Some(*number);
+            }
+            let groups = renumbered(&areas.areas[area as usize], places);
+            let count: usize = groups.iter().map(Vec::len).sum();
+            let more = (count + groups.len() + 1) * PLACE_BYTES;
+            if areas_out.len() >= BUNDLE_AREAS_MAX
+                || count > places_left
+                || *bytes + more > bytes_max
+            {
+                return None;
+            }
+            places_left -= count;
+            *bytes += more;
+            let number = areas_out.len() as u32;
+            areas_out.push(groups);
+            numbers.insert(area, number);
+            Some(number)
+        };
+        // The first area always fits: its bound is far below that of a bundle.
+        bundle.anywhere =
+            number_of(areas.anywhere, &mut bytes, &mut bundle.areas).unwrap_or_default();
+        for (prefix, area) in &areas.prefixes {
+            let text = prefix.to_string();
+            let more = text.len() + PREFIX_BYTES;
+            let fits = bundle.prefixes.len() < BUNDLE_PREFIXES_MAX && bytes + more <= bytes_max;
+            let number = if fits { number_of(*area, &mut bytes, &mut bundle.areas) } else { None };
+            // All after it are as long or longer; a shorter one is never lost for theirs.
+            let Some(number) = number else { break };
+            bytes += more;
+            bundle.prefixes.push((text, number));
+        }
+        self.cut.prefixes = (areas.prefixes.len() - bundle.prefixes.len()) as u64;
+        bytes
+    }
+
+    fn fill_titles(&mut self, mut listed: Vec<holders::Listed<'_>>, bytes_max: usize) {
+        let bytes = |one: &holders::Listed<'_>| {
+            TITLE_BYTES + one.title.as_str().len() + one.holders.full.len() + one.holders.part.len()
+        };
+        let all = listed.len();
+        let fits = all <= BUNDLE_TITLES_MAX && listed.iter().map(bytes).sum::<usize>() <= bytes_max;
+        if !fits {
+            listed.sort_by(|a, b| (b.count, a.title).cmp(&(a.count, b.title)));
+            let mut left = bytes_max;
+            let kept = listed.iter().take(BUNDLE_TITLES_MAX).take_while(|one| {
+                let after = left.checked_sub(bytes(one));
+                left = after.unwrap_or(0);
+                after.is_some()
+            });
+            let kept = kept.count();
+            listed.truncate(kept);
+        }
+        self.cut.titles = (all - listed.len()) as u64;
+        self.bundle.titles =
+            listed.into_iter().map(|one| (one.title.clone(), one.holders)).collect();
+    }
+}
+
+/// An area by the bundle's numbers, without those that the bundle does not name.
+fn renumbered(area: &Area, places: &AHashMap<u32, u32>) -> Area {
+    let group = |group: &Vec<u32>| -> Vec<u32> {
+        group.iter().filter_map(|number| places.get(number).copied()).collect()
+    };
+    area.iter().map(group).filter(|group| !group.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_scheme_a_host_and_perhaps_a_port() {
+        for url in [
+            "https://a.example",
+            "http://127.0.0.1:80",
+            "https://[2001:db8::1]:8443",
+            "https://[::1]",
+        ] {
+            assert!(is_plain_url(url), "{url}");
+        }
+        for url in [
+            "",
+            "https://",
+            "ftp://a",
+            "https://a/",
+            "https://a:",
+            "https://a:0",
+            "https://a:65536",
+            "https://a:b:1",
+            "https://2001:db8::1",
+            "https://[]",
+            "https://[x]",
+            "https://a b",
+            "https://a\"",
+            "https://a:+1",
+        ] {
+            assert!(!is_plain_url(url), "{url}");
+        }
+    }
+}

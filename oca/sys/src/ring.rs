@@ -108,6 +108,8 @@ struct Socket {
     non_blocking: bool,
     /// The last send from a file filled it: the next begins with waiting for room.
     full: bool,
+    /// What does not fill a packet goes in front; see `send_file`.
+    odd_first: bool,
 }
 
 /// An open file.

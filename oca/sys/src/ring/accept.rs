@@ -28,6 +28,8 @@ const REST_MS: u64 = 100;
 pub(super) struct Listener {
     socket: TcpListener,
     state: Accepting,
+    /// Its connections pace what they send by timers of their own.
+    paces: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +48,16 @@ impl Listener {
         socket.set_nonblocking(false)?;
         // Accepted sockets inherit it, which saves a system call for each connection.
         set_no_delay(&socket)?;
-        Ok(Self { socket, state: Accepting::Idle })
+        let paces = paces(&socket);
+        Ok(Self { socket, state: Accepting::Idle, paces })
     }
+}
+
+/// Whether the congestion control that connections inherit holds back what comes behind a full
+/// packet. One that cannot be asked is taken as one that does not.
+fn paces(socket: &TcpListener) -> bool {
+    use nix::sys::socket::{getsockopt, sockopt::TcpCongestion};
+    getsockopt(socket, TcpCongestion).is_ok_and(|name| name.to_string_lossy().starts_with("bbr"))
 }
 
 fn set_no_delay(socket: &TcpListener) -> io::Result<()> {
@@ -139,7 +149,7 @@ impl RingKernel {
             return;
         };
         if result >= 0 {
-            self.adopt(token, result);
+            self.adopt(token, listener, result);
         }
         if cqueue::more(flags) {
             return;
@@ -164,7 +174,7 @@ impl RingKernel {
         }
     }
 
-    fn adopt(&mut self, token: Token, descriptor: i32) {
+    fn adopt(&mut self, token: Token, listener: usize, descriptor: i32) {
         // SAFETY: needed to own what the kernel accepted for us. `descriptor` is the non-negative
         // result of an accept, reported once, and nothing else in this process has been told of it.
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
@@ -174,8 +184,16 @@ impl RingKernel {
         let stream = TcpStream::from(owned);
         // A peer that has already reset is nobody: the socket closes by dropping.
         let Ok(peer) = stream.peer_addr() else { return };
-        let socket =
-            Socket { stream, under_way: 0, closing: None, non_blocking: false, full: false };
+        let is_local = peer.ip().to_canonical().is_loopback();
+        let paces = self.listeners.get(listener).is_some_and(|listener| listener.paces);
+        let socket = Socket {
+            stream,
+            under_way: 0,
+            closing: None,
+            non_blocking: false,
+            full: false,
+            odd_first: is_local && paces,
+        };
         if let Ok(id) = self.sockets.insert(socket) {
             let socket = SocketId(id);
             self.ready(token, Event::Accepted(Ok(Accepted { socket, peer })));

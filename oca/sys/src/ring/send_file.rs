@@ -15,6 +15,12 @@
 //! sendfile(2) asks the descriptor, not its caller, whether it may wait, so the socket is switched
 //! to non-blocking for it. On some kernels the ring's own operations then end with EAGAIN instead
 //! of waiting in the ring: from the first time that one does, sockets are switched back for them.
+//!
+//! A congestion control that paces (BBR) lets a packet go and holds back the next for as long as the
+//! first should take on the wire: microseconds on the loopback, where a packet is 64 KiB, and yet a
+//! timer is set, fires and is served for them, which costs more than the sending. An answer of 64
+//! KiB and a head is two packets, so it would have one. Sent the other way round, with what does
+//! not fill a packet in front, the second may go at once.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -29,6 +35,15 @@ use crate::kernel::{Event, FileId, Head, Piece, SocketId, Token};
 /// Most bytes of a file in one system call: what a fast socket takes before the next connection's
 /// turn. A whole segment, as a rule: its pages and its reader's cache are then used once, together.
 const BYTES_PER_CALL_MAX: usize = 4 << 20;
+
+/// Content of a packet on the loopback, at least: its MTU less the largest headers.
+const LOCAL_PACKET_BYTES: usize = 65_463;
+/// Most bytes that go in front of full packets: their wait is over before the next call.
+const ODD_BYTES_MAX: usize = 8 * 1024;
+/// Packets from which on a timer more or less does not matter.
+const ODD_PACKETS_MAX: usize = 4;
+/// A page of a file, which is cut only where it must be.
+const PAGE_BYTES: u64 = 4096;
 
 /// A send from the page cache, from its submission to its event.
 #[derive(Debug)]
@@ -114,7 +129,9 @@ impl RingKernel {
             return Ok(Tried::Went { bytes: went, full: false });
         }
         socket.be_non_blocking()?;
-        let sent = match send_file_now(socket.stream.as_fd(), cached, send.piece.at, resident) {
+        let piece = Piece { at: send.piece.at, bytes: resident };
+        let odd = if socket.odd_first { odd_bytes(went, piece) } else { 0 };
+        let sent = match send_pieces(socket.stream.as_fd(), cached, piece, odd) {
             // The head went; what is wrong with the socket shows at the next try.
             Err(_) if went > 0 => 0,
             sent => sent?,
@@ -185,6 +202,36 @@ fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usiz
     would_block_is_none(sent)
 }
 
+/// How many bytes of `piece` go out in front, behind `head` bytes; 0: all go at once.
+fn odd_bytes(head: usize, piece: Piece) -> usize {
+    let (packets, odd) =
+        ((head + piece.bytes) / LOCAL_PACKET_BYTES, (head + piece.bytes) % LOCAL_PACKET_BYTES);
+    if head == 0 || packets == 0 || packets > ODD_PACKETS_MAX || odd > ODD_BYTES_MAX {
+        return 0;
+    }
+    // To the end of a page, so that no page is in two packets.
+    let least = piece.at.saturating_add(odd.saturating_sub(head).max(1) as u64);
+    usize::try_from(least.next_multiple_of(PAGE_BYTES) - piece.at).unwrap_or(0)
+}
+
+/// The first `odd` bytes, then the others; less when there is no room.
+fn send_pieces(
+    socket: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    Piece { at, bytes }: Piece,
+    odd: usize,
+) -> io::Result<usize> {
+    if odd == 0 || odd >= bytes {
+        return send_file_now(socket, file, at, bytes);
+    }
+    let first = send_file_now(socket, file, at, odd)?;
+    if first < odd {
+        return Ok(first);
+    }
+    // What is wrong with the socket shows at the next try.
+    Ok(first + send_file_now(socket, file, at + odd as u64, bytes - odd).unwrap_or(0))
+}
+
 /// One sendfile that does not wait; 0 when there is no room.
 fn send_file_now(
     socket: BorrowedFd<'_>,
@@ -210,5 +257,51 @@ fn would_block_is_none(answer: isize) -> io::Result<usize> {
     match io::Error::last_os_error() {
         error if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(0),
         error => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn odd(head: usize, at: u64, bytes: usize) -> usize {
+        odd_bytes(head, Piece { at, bytes })
+    }
+
+    #[test]
+    fn only_what_does_not_fill_a_packet_goes_in_front() {
+        assert_eq!(odd(700, 0, 64 << 10), 4096, "to the end of the page");
+        assert_eq!(odd(700, 4000, 64 << 10), 96, "the rest of it is enough");
+        assert_eq!(odd(700, 4090, 64 << 10), 6 + 4096, "and here it is not");
+        assert_eq!(odd(700, 0, 60 << 10), 0, "one packet");
+        assert_eq!(odd(700, 0, 100 << 10), 0, "too much to go in front");
+        assert_eq!(odd(700, 0, 4 << 20), 0, "many packets");
+        assert_eq!(odd(0, 0, 64 << 10), 0, "in the middle of an answer");
+        for bytes in 1..200_000 {
+            let odd = odd(700, 5000, bytes);
+            assert!(odd < bytes && odd <= ODD_BYTES_MAX + PAGE_BYTES as usize, "{bytes}: {odd}");
+        }
+    }
+
+    #[test]
+    fn a_file_in_two_pieces_is_the_same_file() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let mut reader = TcpStream::connect(address).expect("connected");
+        let (socket, _) = listener.accept().expect("accepted");
+        socket.set_nonblocking(true).expect("non-blocking");
+        let bytes: Vec<u8> = (0..80_000u32).map(|at| (at % 251) as u8).collect();
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(&bytes).expect("written");
+        let piece = Piece { at: 5000, bytes: 66_000 };
+        let sent = send_pieces(socket.as_fd(), file.as_file().as_fd(), piece, 3192).expect("sent");
+        assert!(sent >= 3192, "{sent}");
+        drop(socket);
+        let mut got = Vec::new();
+        reader.read_to_end(&mut got).expect("read");
+        assert!(got == bytes[5000..5000 + sent], "{} bytes", got.len());
     }
 }

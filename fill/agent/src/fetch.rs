@@ -139,6 +139,11 @@ impl Wires {
         &self.dialer
     }
 
+    /// Whether there is a connection to `url` to be used again.
+    pub(crate) fn is_connected(&self, url: &str) -> bool {
+        self.idle.contains_key(url)
+    }
+
     /// A whole small thing of at most `bytes_max`.
     pub(crate) async fn whole(
         &mut self,

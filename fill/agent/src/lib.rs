@@ -22,6 +22,7 @@ mod error;
 mod fetch;
 mod foreground;
 mod gate;
+mod ink;
 mod ladder;
 mod lane;
 mod ledger;
@@ -35,6 +36,7 @@ mod pass;
 mod porter;
 mod scrubber;
 mod state_file;
+mod take;
 mod vault;
 mod watch;
 

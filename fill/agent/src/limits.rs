@@ -9,8 +9,12 @@ pub(crate) const CONNECTIONS_MAX: usize = 64;
 pub(crate) const RUN_CHUNKS_MAX: u32 = 8;
 /// Smallest piece asked for under a rate cap, bytes; its head and TLS are then under a tenth of it.
 pub(crate) const PIECE_BYTES_MIN: u64 = 4096;
+/// Smallest piece under a cap of which one second carries less than that, bytes.
+pub(crate) const PIECE_BYTES_LEAST: u64 = 128;
 /// Counted on top of each piece: the head of its answer, bytes.
 pub(crate) const HEAD_BYTES: u64 = 400;
+/// Counted for each connection made: what its handshakes take, with a chain of certificates, bytes.
+pub(crate) const HANDSHAKE_BYTES: u64 = 6_144;
 /// TLS adds one byte in this many: 22 to a record of 16 KiB, and a little for small records.
 pub(crate) const TLS_ONE_IN: u64 = 500;
 /// TCP/IP headers of one segment, bytes: IPv6 and time stamps.
@@ -111,7 +115,7 @@ pub(crate) const QUARANTINE_MS: u64 = 60_000;
 /// Longest wait for lanes to put down their work at the end, milliseconds.
 pub(crate) const STOP_MS_MAX: u64 = 3_000;
 
-const _: () = assert!(PIECE_BYTES_MIN < CHUNK_BYTES);
+const _: () = assert!(PIECE_BYTES_MIN < CHUNK_BYTES && PIECE_BYTES_LEAST < PIECE_BYTES_MIN);
 const _: () = assert!(PIECE_BYTES_MIN >= 8 * HEAD_BYTES);
 const _: () = assert!(TICK_MS * 5 <= 1_000, "a closed window must stop fill within a second");
 const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);

@@ -14,7 +14,8 @@
 use std::collections::VecDeque;
 
 use crate::limits::{
-    CAP_SPAN_MS, GRANT_WAIT_MS_MAX, HEAD_BYTES, HEADER_BYTES, PIECE_BYTES_MIN, TLS_ONE_IN,
+    CAP_SPAN_MS, GRANT_WAIT_MS_MAX, HEAD_BYTES, HEADER_BYTES, PIECE_BYTES_LEAST, PIECE_BYTES_MIN,
+    TLS_ONE_IN,
 };
 
 /// A cap that no wire reaches, bits per second.
@@ -75,10 +76,15 @@ impl Meter {
         self.bps_max = bps_max.unwrap_or(OPEN_BPS).max(1);
     }
 
-    /// Largest piece to ask for at once, bytes: a thirty-second part of a second, so that what does
-    /// not divide evenly costs little of the rate.
-    pub(crate) fn piece_bytes(&self) -> u64 {
-        (self.bps_max / 8 / 32).max(PIECE_BYTES_MIN)
+    /// Largest piece to ask for at once over `wire`, bytes: a thirty-second part of a second, so
+    /// that what does not divide evenly costs little of the rate; never more than one second of a
+    /// small cap carries.
+    pub(crate) fn piece_bytes(&self, wire: Wire) -> u64 {
+        let second = self.bps_max / 8;
+        let piece = (second / 32).max(PIECE_BYTES_MIN);
+        let excess = wire.cost(piece).saturating_sub(second);
+        // What is left out saves at least its own size on the wire.
+        piece.saturating_sub(excess).max(PIECE_BYTES_LEAST)
     }
 
     /// Grants `cost` bytes of wire now, or answers how many milliseconds to wait before asking
@@ -86,8 +92,8 @@ impl Meter {
     pub(crate) fn grant(&mut self, cost: u64, now_ms: u64) -> Result<Grant, u64> {
         self.forget(now_ms);
         let busy = self.arrived_bytes.saturating_add(self.asked_bytes);
-        // Under a very small cap one piece is more than a second's worth: it goes alone and counts
-        // for longer.
+        // Under the smallest of caps a head or a handshake alone is more than a second's worth: it
+        // goes alone and counts for longer.
         if busy.saturating_add(cost) <= self.bps_max / 8 || busy == 0 {
             self.asked_bytes += cost;
             return Ok(Grant { left: cost });
@@ -163,7 +169,8 @@ mod tests {
                 meter.arrived(&mut grant, cost, now);
                 meter.settle(grant, now);
             }
-            let cost = Wire { segment_bytes: 1448 }.cost(meter.piece_bytes());
+            let wire_of = Wire { segment_bytes: 1448 };
+            let cost = wire_of.cost(meter.piece_bytes(wire_of));
             while let Ok(grant) = meter.grant(cost, now) {
                 let at = now + roll(jitter_ms);
                 wire[at as usize] += cost;
@@ -190,10 +197,17 @@ mod tests {
     }
 
     #[test]
-    fn a_tiny_cap_spreads_one_piece_over_seconds() {
-        let total: u64 = greedy(8_000, 100, 0, 1).iter().sum();
-        assert!(total <= 100 * 1000 + 2 * 5000, "{total}");
-        assert!(total >= 80 * 1000, "{total}");
+    fn a_tiny_cap_holds_in_every_second_too() {
+        for bps_max in [8_000, 20_000, 38_000, 64_000] {
+            let wire = greedy(bps_max, 100, 0, 1);
+            let most = wire.windows(1000).map(|second| second.iter().sum::<u64>()).max();
+            assert!(most.unwrap() <= bps_max / 8, "{most:?} under {bps_max}");
+            let total: u64 = wire.iter().sum();
+            assert!(total * 8 * 100 / (bps_max * 100) >= 45, "{total} under {bps_max}");
+        }
+        // Below what a head takes, one goes in as many seconds as it is worth.
+        let total: u64 = greedy(2_000, 100, 0, 1).iter().sum();
+        assert!((15_000..27_000).contains(&total), "{total}");
     }
 
     #[test]

@@ -260,8 +260,10 @@ impl Night {
 
     /// Largest piece to ask a source for at once, bytes.
     pub(crate) fn piece_bytes(&self, repair: bool) -> u64 {
-        let window = self.meters.window.borrow().piece_bytes();
-        let repair = if repair { self.meters.repair.borrow().piece_bytes() } else { CHUNK_BYTES };
+        let wire = self.dialer.wire();
+        let window = self.meters.window.borrow().piece_bytes(wire);
+        let repairs = self.meters.repair.borrow().piece_bytes(wire);
+        let repair = if repair { repairs } else { CHUNK_BYTES };
         window.min(repair).min(CHUNK_BYTES)
     }
 

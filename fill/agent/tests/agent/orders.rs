@@ -56,23 +56,28 @@ async fn forged_and_older_orders_are_refused_counted_and_told_while_the_last_goo
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_profile_holds_inside_the_window_and_its_zero_stops_fill() {
     let mut bench = Bench::new().await;
-    let object = sealed(62, 10 * CHUNK);
+    let object = sealed(62, 20 * CHUNK);
     let origin = bench.source(Mood::Good, &[&object]).await;
     let step = |after_ms, rate_bps_max| RateStep {
         starts_at: UnixMillis(now().0 + after_ms),
         rate_bps_max,
     };
-    let rest_ms = 4_000;
-    let steps = vec![step(0, 4_000_000), step(rest_ms, 0), step(rest_ms + 2_500, 80_000_000)];
     bench.order(vec![pull(&object, &[("origin", &origin)])], Vec::new(), wide_open());
-    bench.amend(|orders| {
-        orders.work.as_mut().unwrap().rate = Some(RateProfile { steps });
-    });
+    let profile = |steps: Vec<RateStep>| Some(RateProfile { steps });
+    let far_ms = 3_600_000;
+    let slow = profile(vec![step(0, 4_000_000), step(far_ms, 0)]);
+    bench.amend(|orders| orders.work.as_mut().unwrap().rate = slow);
     let agent = bench.start();
+    until("bytes under the first step", || (origin.sent() > 0).then_some(())).await;
+    let rest_ms = 1_500;
+    let rest = profile(vec![step(0, 4_000_000), step(rest_ms, 0), step(far_ms, 80_000_000)]);
+    bench.amend(|orders| orders.work.as_mut().unwrap().rate = rest);
     bench.reported(FillStateWord::Waiting).await;
     let (sent, busiest) = (origin.sent(), origin.busiest_second());
     assert!(sent > 0, "nothing came under the first step");
     assert!(busiest <= 500_000, "{busiest} bytes in a second of a 4 Mbit/s step");
+    let fast = profile(vec![step(0, 80_000_000)]);
+    bench.amend(|orders| orders.work.as_mut().unwrap().rate = fast);
     bench.reported(FillStateWord::Done).await;
     assert_eq!(bench.published(&object.seal.object()).unwrap(), object.payload);
     assert_eq!(agent.stop().await, Some(0));

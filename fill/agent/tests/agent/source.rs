@@ -66,7 +66,7 @@ pub struct Shelf {
     pub mood: Mutex<Mood>,
     pub sent: AtomicU64,
     pub requests: AtomicU64,
-    /// When payload went out, and how much.
+    /// When payload or seals went out, and how much.
     pub log: Mutex<Vec<(Instant, u64)>>,
 }
 
@@ -121,7 +121,7 @@ impl Source {
         self.shelf.requests.load(Ordering::SeqCst)
     }
 
-    /// Most payload bytes in any second, wherever it begins.
+    /// Most bytes of payload and seals in any second, wherever it begins.
     pub fn busiest_second(&self) -> u64 {
         let log = self.shelf.log.lock().unwrap().clone();
         let from = |start: usize| {
@@ -141,7 +141,7 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
     shelf.requests.fetch_add(1, Ordering::SeqCst);
     let mood = *shelf.mood.lock().unwrap();
     let status = |status| {
-        let mut answer = Response::new(sending(shelf, Bytes::new(), Mood::Good, false));
+        let mut answer = Response::new(sending(shelf, Bytes::new(), Mood::Good, Counts::Time));
         *answer.status_mut() = status;
         answer
     };
@@ -163,13 +163,18 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
             Mood::LiesInSeal => sealed(99, found.payload.len()).seal,
             _ => found.seal,
         };
-        return Response::new(sending(shelf, seal.encode().into(), Mood::Good, false));
+        let seal = Bytes::from(seal.encode());
+        return match asked_range(request) {
+            Some((first, last)) => {
+                let part = seal.slice(first..=last);
+                ranged(sending(shelf, part, Mood::Good, Counts::Time), first, last, seal.len())
+            }
+            None => Response::new(sending(shelf, seal, Mood::Good, Counts::Time)),
+        };
     }
-    let range = request.headers()["range"].to_str().unwrap().strip_prefix("bytes=").unwrap();
-    let (first, last) = range.split_once('-').unwrap();
-    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    let (first, last) = asked_range(request).unwrap();
     if mood == Mood::IgnoresRanges {
-        return Response::new(sending(shelf, found.payload, Mood::Good, true));
+        return Response::new(sending(shelf, found.payload, Mood::Good, Counts::All));
     }
     let mut payload = found.payload.slice(first..=last);
     if mood == Mood::Lies {
@@ -177,19 +182,38 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
         flipped[0] ^= 1;
         payload = flipped.into();
     }
-    let span = format!("bytes {first}-{last}/{}", found.payload.len());
-    let length = payload.len();
-    let mut answer = Response::new(sending(shelf, payload, mood, true));
+    ranged(sending(shelf, payload, mood, Counts::All), first, last, found.payload.len())
+}
+
+/// First and last byte asked for.
+fn asked_range(request: &Request<hyper::body::Incoming>) -> Option<(usize, usize)> {
+    let range = request.headers().get("range")?.to_str().unwrap().strip_prefix("bytes=").unwrap();
+    let (first, last) = range.split_once('-').unwrap();
+    Some((first.parse().unwrap(), last.parse().unwrap()))
+}
+
+fn ranged(body: Sending, first: usize, last: usize, whole: usize) -> Response<Sending> {
+    let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
-    answer.headers_mut().insert("content-range", span.parse().unwrap());
-    answer.headers_mut().insert("content-length", length.into());
+    let headers = answer.headers_mut();
+    headers.insert("content-range", format!("bytes {first}-{last}/{whole}").parse().unwrap());
+    headers.insert("content-length", (last - first + 1).into());
     answer
+}
+
+/// What of a body is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    /// When it went out.
+    Time,
+    /// That, and as payload sent.
+    All,
 }
 
 type Sending = BoxBody<Bytes, std::io::Error>;
 
 /// A body that goes out in small pieces and counts itself.
-fn sending(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: bool) -> Sending {
+fn sending(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: Counts) -> Sending {
     let shelf = Arc::clone(shelf);
     let mut at = 0;
     let pieces = futures::stream::poll_fn(move |_| {
@@ -206,11 +230,11 @@ fn sending(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: bool) -> Sendin
         }
         let piece = bytes.slice(at..end);
         at = end;
-        if counts {
-            let bytes = piece.len() as u64;
+        let bytes = piece.len() as u64;
+        if counts == Counts::All {
             shelf.sent.fetch_add(bytes, Ordering::SeqCst);
-            shelf.log.lock().unwrap().push((Instant::now(), bytes));
         }
+        shelf.log.lock().unwrap().push((Instant::now(), bytes));
         Poll::Ready(Some(Ok(Frame::data(piece))))
     });
     StreamBody::new(pieces).boxed()

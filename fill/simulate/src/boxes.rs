@@ -6,7 +6,7 @@ use fill_plan::{Holdings, Room};
 
 use crate::cache::{Memory, piece_key};
 use crate::demand::{Read, SLOT_SECONDS};
-use crate::setting::SiteSetting;
+use crate::setting::{MemoryKeeps, SiteSetting};
 
 /// Bytes of one read of a rotating disk.
 pub(crate) const HDD_READ_BYTES: u64 = 1 << 20;
@@ -27,6 +27,7 @@ pub(crate) struct Cabinet {
 /// The boxes of one site.
 pub(crate) struct Site {
     pub(crate) cabinets: Vec<Cabinet>,
+    memory: MemoryKeeps,
     /// By object: boxes that hold it, a bit each.
     holders: Vec<u32>,
     /// Bits of the boxes that are up.
@@ -42,7 +43,7 @@ pub(crate) struct Served {
 }
 
 impl Site {
-    pub(crate) fn new(setting: &SiteSetting, objects: usize) -> Self {
+    pub(crate) fn new(setting: &SiteSetting, memory: MemoryKeeps, objects: usize) -> Self {
         let cabinets: Vec<Cabinet> = setting
             .boxes
             .iter()
@@ -57,7 +58,7 @@ impl Site {
             })
             .collect();
         let up = u32::MAX >> (32 - cabinets.len());
-        Self { cabinets, holders: vec![0; objects], up }
+        Self { cabinets, memory, holders: vec![0; objects], up }
     }
 
     /// Whether a box that is up holds `object`.
@@ -87,9 +88,13 @@ impl Site {
             holders &= holders - 1;
         }
         let cabinet = &mut self.cabinets[holders.trailing_zeros() as usize];
+        let class = cabinet.held.class(read.object);
+        if class == Some(DiskClass::Ssd) && self.memory == MemoryKeeps::Rotating {
+            return Some(Served { ram: 0, ssd: read.bytes, hdd: 0 });
+        }
         let ram = cabinet.ram.read(piece_key(read.object, read.piece), read.bytes);
         let disk = read.bytes - ram;
-        Some(match cabinet.held.class(read.object) {
+        Some(match class {
             Some(DiskClass::Ssd) => Served { ram, ssd: disk, hdd: 0 },
             _ => {
                 cabinet.hdd_bytes += disk;

@@ -5,6 +5,7 @@
 //! ```text
 //! trace.rs     the line format: titles, objects, plays       generate.rs  one made from a seed
 //! setting.rs   sites, boxes, the window, the knobs           chance.rs    its random numbers
+//! character.rs how skewed, how young, how fast it changes
 //! demand.rs    plays cut into 5-minute reads                 report.rs    what came of it
 //! replay.rs    one policy over the whole trace
 //!   night.rs   ours: forecast -> fill_plan::place -> window -> boxes.rs
@@ -17,6 +18,7 @@ mod bound;
 mod boxes;
 mod cache;
 mod chance;
+mod character;
 mod demand;
 mod error;
 mod generate;
@@ -26,9 +28,10 @@ mod report;
 mod setting;
 mod trace;
 
+pub use character::Character;
 pub use error::SimulateError;
 pub use generate::{Generator, Known, Region, generate, generate_known};
 pub use replay::{Policy, Progress, simulate, simulate_known};
 pub use report::{PolicyReport, SiteReport, TierShares};
-pub use setting::{BoxSetting, Setting, SiteSetting, WindowSetting};
+pub use setting::{BoxSetting, MemoryKeeps, Setting, SiteSetting, WindowSetting};
 pub use trace::{Object, Play, Title, Trace};

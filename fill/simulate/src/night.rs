@@ -89,6 +89,8 @@ impl<'a> Night<'a> {
         let keys = trace.objects.iter().map(|one| name_key(&one.name)).collect();
         let objects = trace.objects.len();
         let none = vec![vec![0.0; objects]; stage.sites.len()];
+        let memory = stage.setting.memory;
+        let sites = stage.sites.iter().map(|site| Site::new(site, memory, objects));
         let forecast = Forecast::new(
             shapes(stage),
             objects,
@@ -102,7 +104,7 @@ impl<'a> Night<'a> {
             library: Library::of_objects(sizes, keys),
             forecast,
             foresight,
-            sites: stage.sites.iter().map(|site| Site::new(site, objects)).collect(),
+            sites: sites.collect(),
             today: none.clone(),
             expected: none,
             errands: (0..stage.isps).map(|_| Vec::new()).collect(),

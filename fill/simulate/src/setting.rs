@@ -34,12 +34,26 @@ pub struct Setting {
     /// Seed of the outages. Default 1.
     #[serde(default = "one")]
     pub seed: u64,
+    /// What a box's memory keeps. Default `everything`.
+    #[serde(default)]
+    pub memory: MemoryKeeps,
     /// The planner's.
     #[serde(default)]
     pub knobs: Knobs,
     /// How strongly the forecast leans on what.
     #[serde(default)]
     pub forecast: Tuning,
+}
+
+/// What of the bytes it sends a box keeps in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryKeeps {
+    /// From either kind of disk, as `oca` does.
+    #[default]
+    Everything,
+    /// What lies on rotating disks only: memory and flash then never hold the same bytes.
+    Rotating,
 }
 
 /// One site.

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 
 use fill_simulate::{
-    BoxSetting, Generator, Policy, PolicyReport, Region, Setting, SimulateError, SiteSetting,
-    Trace, WindowSetting, generate, simulate,
+    BoxSetting, Generator, MemoryKeeps, Policy, PolicyReport, Region, Setting, SimulateError,
+    SiteSetting, Trace, WindowSetting, generate, simulate,
 };
 
 const GB: u64 = 1_000_000_000;
@@ -48,6 +48,7 @@ fn setting(sites: &[&str], boxes: u32) -> Setting {
         spare_percentile: true,
         outage: 0.0,
         seed: 5,
+        memory: MemoryKeeps::default(),
         knobs: fill_plan::Knobs::default(),
         forecast: fill_plan::forecast::Tuning::default(),
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use fill_simulate::{
-    BoxSetting, Generator, Policy, PolicyReport, Progress, Region, Setting, SiteSetting, Trace,
-    WindowSetting, generate, simulate,
+    BoxSetting, Generator, MemoryKeeps, Policy, PolicyReport, Progress, Region, Setting,
+    SiteSetting, Trace, WindowSetting, generate, simulate,
 };
 use serde_json::json;
 
@@ -85,8 +85,17 @@ pub struct MakeTrace {
     #[arg(long, default_value = "20")]
     launches: u32,
     /// Zipf exponent of the titles' popularity.
-    #[arg(long, default_value = "0.84")]
+    #[arg(long, default_value = "1.4")]
     zipf: f64,
+    /// Ranks by which the head of that law is flattened; 0 for a straight one.
+    #[arg(long, default_value = "105")]
+    flat_ranks: f64,
+    /// Deviation of a title's step from one day to the next, in the logarithm.
+    #[arg(long, default_value = "0.03")]
+    drift: f64,
+    /// How many times what it settles to a launch has on top of it on its first day.
+    #[arg(long, default_value = "20")]
+    launch_boost: f64,
     /// A site and its busiest rate, for example metro=40Gbit; may be given several times.
     #[arg(long, value_name = "NAME=RATE", value_parser = region, default_value = "metro=10Gbit")]
     site: Vec<(String, u64)>,
@@ -183,10 +192,12 @@ pub fn make(line: &MakeTrace) -> Result<Shown, Failure> {
         titles: line.titles,
         launches_a_week: line.launches,
         zipf: line.zipf,
+        flat_ranks: line.flat_ranks,
+        drift: line.drift,
+        launch_boost: line.launch_boost,
         regions: regions
             .map(|(site, bps)| Region { site: site.clone(), peak_bps: *bps as f64 })
             .collect(),
-        ..Generator::default()
     };
     let trace = generate(&generator, |_| {}).map_err(|error| Failure(error.to_string()))?;
     let wrong = at(&line.out);
@@ -239,6 +250,7 @@ fn sites_for(trace: &Trace) -> Setting {
         spare_percentile: true,
         outage: 0.0,
         seed: 1,
+        memory: MemoryKeeps::default(),
         knobs: fill_plan::Knobs::default(),
         forecast: fill_plan::forecast::Tuning::default(),
     }

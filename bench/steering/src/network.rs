@@ -155,7 +155,7 @@ fn registry(size: &Size, random: &mut fastrand::Rng) -> Registry {
     let rows = (0..size.appliances).map(|number| {
         let mut key_hash = [0; 32];
         key_hash[..8].copy_from_slice(&number.to_le_bytes());
-        ApplianceRow { record: record(number), key_hash, drain: false, made_at: NOW }
+        ApplianceRow { record: record(number), key_hash, drains: Default::default(), made_at: NOW }
     });
     let mut all: Vec<Site> = (0..sites).map(site).collect();
     for site in &mut all {

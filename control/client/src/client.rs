@@ -2,6 +2,7 @@
 //! Never repeats a request that could change something: only a GET whose connection broke goes
 //! twice.
 
+use std::path::Path;
 use std::time::Duration;
 
 use control_types::ErrorBody;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{ClientError, deepest};
+use crate::identity::Identified;
 
 /// Time to a TCP connection with keys, milliseconds.
 const CONNECT_MS_MAX: u64 = 3_000;
@@ -54,10 +56,19 @@ impl std::fmt::Debug for Credential {
     }
 }
 
+/// What requests go out by.
+#[derive(Clone, Debug)]
+enum Http {
+    /// The same for ever.
+    Fixed(reqwest::Client),
+    /// As an identity file says.
+    Identified(Identified),
+}
+
 /// One control plane, as one caller. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
 pub struct ControlClient {
-    http: reqwest::Client,
+    http: Http,
     base: String,
     credential: Credential,
     call_ms_max: u64,
@@ -83,12 +94,7 @@ impl ControlClient {
             return Err(ClientError::Key { url: base });
         }
         let ca = |why: String| ClientError::Ca { url: base.clone(), why };
-        let mut builder = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
-            .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("nightfill/", env!("CARGO_PKG_VERSION")));
+        let mut builder = builder();
         if let Some(pem) = ca_pem {
             let roots = Certificate::from_pem_bundle(pem).map_err(|e| ca(deepest(&e)))?;
             if roots.is_empty() {
@@ -100,6 +106,23 @@ impl ControlClient {
             builder = builder.tls_certs_only([]);
         }
         let http = builder.build().map_err(|e| ca(deepest(&e)))?;
+        Ok(Self { http: Http::Fixed(http), base, credential, call_ms_max: CALL_MS_DEFAULT })
+    }
+
+    /// A client for control's port for appliances, as the box that the identity file says. The file
+    /// need not be there yet, and is taken up anew when it changes; see [`crate::store_identity`].
+    ///
+    /// # Errors
+    /// [`ClientError::Url`], also for one that is not https. A file that is missing or broken is
+    /// [`ClientError::Identity`] of each call.
+    pub fn with_identity(base_url: &str, identity: &Path) -> Result<Self, ClientError> {
+        let base = checked_base(base_url)?;
+        if !base.starts_with("https://") {
+            let why = "certificates need https: give control's port for appliances".to_owned();
+            return Err(ClientError::Url { url: base, why });
+        }
+        let http = Http::Identified(Identified::new(identity.to_owned(), base.clone()));
+        let credential = Credential::Nobody;
         Ok(Self { http, base, credential, call_ms_max: CALL_MS_DEFAULT })
     }
 
@@ -141,9 +164,9 @@ impl ControlClient {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Vec<u8>, ClientError> {
-        let build = || self.request(Method::GET, path).query(query);
-        match self.send(&Method::GET, path, build()).await {
-            Err(ClientError::Unreachable { .. }) => self.send(&Method::GET, path, build()).await,
+        let build = || Ok(self.request(Method::GET, path)?.query(query));
+        match self.send(&Method::GET, path, build()?).await {
+            Err(ClientError::Unreachable { .. }) => self.send(&Method::GET, path, build()?).await,
             first => first,
         }
     }
@@ -154,13 +177,16 @@ impl ControlClient {
         path: &str,
         known: Option<&str>,
     ) -> Result<Option<A>, ClientError> {
-        let build = || match known {
-            Some(known) => self.request(Method::GET, path).header(header::IF_NONE_MATCH, known),
-            None => self.request(Method::GET, path),
+        let build = || {
+            let request = self.request(Method::GET, path)?;
+            Ok(match known {
+                Some(known) => request.header(header::IF_NONE_MATCH, known),
+                None => request,
+            })
         };
-        let mut answer = self.exchange(&Method::GET, path, build()).await;
+        let mut answer = self.exchange(&Method::GET, path, build()?).await;
         if let Err(ClientError::Unreachable { .. }) = answer {
-            answer = self.exchange(&Method::GET, path, build()).await;
+            answer = self.exchange(&Method::GET, path, build()?).await;
         }
         let (status, bytes) = answer?;
         // Only to a question that named what it has: anything else that says so is no control.
@@ -179,7 +205,7 @@ impl ControlClient {
         path: &str,
         body: &B,
     ) -> Result<A, ClientError> {
-        let request = self.request(method.clone(), path).json(body);
+        let request = self.request(method.clone(), path)?.json(body);
         let bytes = self.send(&method, path, request).await?;
         self.decode(&method, path, &bytes)
     }
@@ -191,7 +217,7 @@ impl ControlClient {
         path: &str,
         body: Option<&B>,
     ) -> Result<(), ClientError> {
-        let mut request = self.request(method.clone(), path);
+        let mut request = self.request(method.clone(), path)?;
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -204,21 +230,24 @@ impl ControlClient {
         media_type: &'static str,
         body: Vec<u8>,
     ) -> Result<A, ClientError> {
-        let request =
-            self.request(Method::POST, path).header(header::CONTENT_TYPE, media_type).body(body);
+        let request = self.request(Method::POST, path)?;
+        let request = request.header(header::CONTENT_TYPE, media_type).body(body);
         let bytes = self.send(&Method::POST, path, request).await?;
         self.decode(&Method::POST, path, &bytes)
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self
-            .http
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ClientError> {
+        let http = match &self.http {
+            Http::Fixed(http) => http.clone(),
+            Http::Identified(identified) => identified.client()?,
+        };
+        let request = http
             .request(method, format!("{}{path}", self.base))
             .timeout(Duration::from_millis(self.call_ms_max));
-        match self.credential.bearer() {
+        Ok(match self.credential.bearer() {
             Some(key) => request.bearer_auth(key),
             None => request,
-        }
+        })
     }
 
     async fn send(
@@ -308,7 +337,17 @@ impl ControlClient {
     }
 }
 
-fn checked_base(base_url: &str) -> Result<String, ClientError> {
+/// What every connection has in common.
+pub(crate) fn builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .no_proxy()
+        .connect_timeout(Duration::from_millis(CONNECT_MS_MAX))
+        .pool_idle_timeout(Duration::from_millis(IDLE_MS_MAX))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!("nightfill/", env!("CARGO_PKG_VERSION")))
+}
+
+pub(crate) fn checked_base(base_url: &str) -> Result<String, ClientError> {
     let refuse = |why: &str| ClientError::Url { url: base_url.to_owned(), why: why.to_owned() };
     let url = Url::parse(base_url.trim()).map_err(|error| refuse(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {

@@ -3,6 +3,8 @@
 //! Never hides which of the two it was, because the first is worth trying again and the second is
 //! not.
 
+use std::path::PathBuf;
+
 use control_types::{ErrorBody, ErrorWord};
 
 /// A call that failed. Messages name the URL or the refusal, and the likely cure.
@@ -33,6 +35,27 @@ pub enum ClientError {
     Key {
         /// Which control it was for.
         url: String,
+    },
+    /// The box has no identity that can be used. Worth trying again once somebody registered it.
+    #[error(
+        "this box is nobody to {url}: {path} is no identity ({why}); \
+         `oca register` with a key of `ocactl appliance key-for` makes one"
+    )]
+    Identity {
+        /// Which control it was for.
+        url: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The box cannot register there; retrying cannot help.
+    #[error("cannot register at {url}: {why}")]
+    Registration {
+        /// Which control.
+        url: String,
+        /// What is wrong, and the cure.
+        why: String,
     },
     /// Nobody's fault yet: the network or control is away. Worth trying again later.
     #[error(

@@ -6,10 +6,13 @@
 mod appliance;
 mod client;
 mod error;
+mod identity;
 mod member;
 mod operator;
 mod play;
+mod registration;
 mod routes;
 
 pub use client::{ControlClient, Credential};
 pub use error::ClientError;
+pub use identity::{fleet_authority, store_identity};

@@ -18,6 +18,8 @@ use ipnet::IpNet;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::edge::{RateSettings, Rates};
+use crate::fleet_ca::FleetCa;
+use crate::guards::Guards;
 use crate::home::Shelves;
 use crate::limits::RUNNING_MAX;
 use crate::metrics::Metrics;
@@ -53,6 +55,8 @@ pub struct Services {
     /// Rung when something derived from titles is behind the catalog.
     pub titles_changed: Arc<Notify>,
 }
+    /// Signs appliances' certificates.
+    pub authority: Arc<FleetCa>,
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
@@ -82,6 +86,10 @@ pub struct Settings {
 
 impl Settings {
     /// Whether members reach control over TLS, here or at a proxy in front: cookies are `Secure`.
+    /// Life of an appliance's certificate, milliseconds.
+    pub certificate_ms: u64,
+    /// An appliance's bearer key is not enough.
+    pub require_certificate: bool,
     pub(crate) fn is_secure(&self) -> bool {
         self.tls || self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }

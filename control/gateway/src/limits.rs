@@ -61,3 +61,6 @@ const _: () = assert!(TICKET_MS_MAX <= FILL_TICKET_MS);
 const _: () = assert!(MEMBER_BODY_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(ARTWORK_BYTES_MAX <= BODY_BYTES_MAX);
 const _: () = assert!(RESUME_MS_MAX < REQUEST_MS_MAX);
+/// Longest time after which a box asks again whether its certificate is due, milliseconds.
+pub const ASK_AGAIN_MS_MAX: u64 = 3_600_000;
+

@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
+    unproven: IntCounterVec,
         let metrics = Self {
             registry: Registry::new(),
             requests: IntCounterVec::new(
@@ -96,6 +97,13 @@ impl Metrics {
     }
 
     pub fn observe(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+            unproven: IntCounterVec::new(
+                Opts::new(
+                    "control_appliance_unproven_total",
+                    "Calls not believed to be an appliance's, by why.",
+                ),
+                &["why"],
+            )?,
         let method = known_method(method);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
         self.seconds.with_label_values(&[method, route]).observe(took.as_secs_f64());
@@ -112,6 +120,7 @@ impl Metrics {
     pub fn count_report(&self) {
         self.reports.inc();
     }
+        registry.register(Box::new(metrics.unproven.clone()))?;
 
     pub fn count_events(&self, count: usize) {
         self.events.inc_by(count as u64);
@@ -171,6 +180,9 @@ pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Result<impl IntoR
     gateway.metrics().set_live(live.sessions.len());
     gateway.metrics().follow_steering(&gateway.services().steering.counted());
     let mut text =
+        for (word, count) in &counted.unproven {
+            follow(&self.unproven, word, *count);
+        }
         gateway.metrics().text().map_err(|error| Refusal::internal(error.to_string()))?;
     let desk = gateway.services().routes.clone();
     let routes = tokio::task::spawn_blocking(move || desk.metrics_text()).await;

@@ -21,7 +21,8 @@ use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::limits::MEMBER_BODY_BYTES_MAX;
 use crate::{
-    accounts, appliance, catalog, edge, home, metrics, operator, play, steering, telemetry, web,
+    accounts, appliance, catalog, edge, home, metrics, operator, play, registration, steering,
+    telemetry, web,
 };
 
 /// The whole HTTP surface over these services.
@@ -32,6 +33,13 @@ pub fn router(gateway: Gateway) -> Router {
         .layer(CompressionLayer::new())
         .with_state(gateway.clone());
     edge_around(router.fallback_service(pages), gateway)
+}
+
+/// What appliances ask, and nothing else: for the port that ISPs' firewalls open. It is a part of
+/// what [`router`] has.
+pub fn appliance_router(gateway: Gateway) -> Router {
+    let (routes, _) = appliances().routes(routes!(health)).split_for_parts();
+    edge_around(routes, gateway)
 }
 
 /// Any routes behind the same edge; for programs and tests that bring handlers of their own.
@@ -69,6 +77,13 @@ pub fn listing() -> String {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
+fn appliances() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new()
+        .merge(appliance::routes())
+        .merge(registration::routes())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
 fn resources() -> OpenApiRouter<Gateway> {
     let members = OpenApiRouter::new()
         .merge(accounts::routes())
@@ -78,13 +93,12 @@ fn resources() -> OpenApiRouter<Gateway> {
         .merge(steering::routes())
         .merge(telemetry::routes())
         .layer(DefaultBodyLimit::max(MEMBER_BODY_BYTES_MAX));
-    let machines = OpenApiRouter::new()
-        .merge(operator::routes())
-        .merge(appliance::routes())
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let machines =
+        OpenApiRouter::new().merge(operator::routes()).layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(members)
         .merge(machines)
+        .merge(appliances())
         .routes(routes!(openapi))
         .routes(routes!(health))
         .routes(routes!(metrics::metrics))
@@ -105,7 +119,8 @@ fn resources() -> OpenApiRouter<Gateway> {
         (name = "play", description = "The play id in the path is the right to ask."),
         (name = "operator", description = "Bearer: the operator's key."),
         (name = "isp", description = "Bearer: the operator's key, or an ISP's for its own sites."),
-        (name = "appliance", description = "Bearer: the appliance's own key."),
+        (name = "appliance", description = "A certificate of the fleet's authority on the appliances' \
+         port, or Bearer: the appliance's own key."),
         (name = "public", description = "No credentials."),
     )
 )]

@@ -5,7 +5,9 @@
 mod fleet;
 mod isps;
 mod live;
+mod maintenance;
 mod plan;
+mod registrations;
 mod routes;
 mod steer;
 mod tickets;
@@ -14,6 +16,7 @@ mod windows;
 
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::bundles;
 use crate::gateway::Gateway;
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {
@@ -21,10 +24,13 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(titles::routes())
         .merge(fleet::routes())
         .merge(isps::routes())
+        .merge(registrations::routes())
+        .merge(maintenance::routes())
         .merge(windows::routes())
         .merge(plan::routes())
         .merge(routes::routes())
         .merge(steer::routes())
+        .merge(bundles::operator_routes())
         .merge(live::routes())
         .merge(tickets::routes())
 }

@@ -1,6 +1,7 @@
 //! `control.toml`: one file, read whole, every mistake said at once, unknown keys named.
 //! Opens nothing beyond that file; whether a port or directory can be used shows at start.
 
+mod appliances;
 mod bgp;
 mod section;
 
@@ -13,6 +14,8 @@ use control_gateway::limits::TICKET_LIFE_MS_MAX;
 use ipnet::IpNet;
 
 use self::bgp::parse_bgp;
+pub use self::appliances::AppliancesConfig;
+use self::appliances::parse_appliances;
 pub use self::bgp::{BgpConfig, RouterConfig};
 use self::section::Section;
 use crate::rotation::Rotation;
@@ -68,6 +71,13 @@ pub struct Config {
     /// Routes: BMP, GeoIP.
     pub bgp: BgpConfig,
     /// Budgets of one address.
+    /// Whether a box's busy processor counts as load. Default true; not for boxes that share one
+    /// machine.
+    pub cpu_in_load: bool,
+    /// The appliances' port and their certificates.
+    pub appliances: AppliancesConfig,
+    /// Who answers players' questions for steering, and bundles for appliances that do.
+    pub steering: SteeringConfig,
     pub rates: RateSettings,
     /// Tracing directive, for example `info` or `info,control_gateway=debug`. Default `info`.
     pub log_filter: String,
@@ -103,6 +113,8 @@ impl Config {
         let bgp = parse_bgp(&mut top);
         let rates = parse_limits(&mut top);
         let log_filter = parse_log(&mut top);
+        let appliances = parse_appliances(&mut top);
+        let steering = parse_steering(&mut top);
         let mistakes = top.finish();
         // Each of these is present unless a mistake was noted for it.
         match (state_dir, addr, operator_key_file) {
@@ -128,6 +140,9 @@ impl Config {
                     bgp,
                     rates,
                     log_filter,
+                    cpu_in_load: fleet.cpu_in_load,
+                    appliances,
+                    steering,
                 })
             }
             _ => Err(mistakes),
@@ -232,6 +247,7 @@ struct FleetKeys {
 }
 
 fn parse_fleet(top: &mut Section) -> FleetKeys {
+    cpu_in_load: bool,
     let mut fleet = top.optional_section("fleet").unwrap_or_else(|| Section::absent("fleet"));
     let keys = FleetKeys {
         silent_ms: fleet.number("silent_ms", 100..=600_000, 3_000),
@@ -242,6 +258,7 @@ fn parse_fleet(top: &mut Section) -> FleetKeys {
     };
     top.close(fleet);
     keys
+        cpu_in_load: fleet.boolean("cpu_in_load", true),
 }
 
 fn parse_limits(top: &mut Section) -> RateSettings {

@@ -1,4 +1,4 @@
-//! The operator's bearer key, in its file.
+//! The operator's bearer key and the fleet's authority, each in its file.
 //! Never logs one; a key file that others may read is said to be so.
 
 use std::fs::OpenOptions;
@@ -7,6 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::rand;
+use control_gateway::FleetCa;
 
 use crate::trouble::Trouble;
 
@@ -74,9 +75,57 @@ fn operator_key_make(path: &Path) -> Result<String, Trouble> {
     Ok(key)
 }
 
+const AUTHORITY: &str = "the fleet's authority";
+
+/// The fleet's authority, made with mode 0600 in the state directory when there is none. Whoever
+/// loses the file loses every box's certificate with it, so it is never made over a broken one.
+pub(crate) fn fleet_authority(state_dir: &Path) -> Result<FleetCa, Trouble> {
+    let path = state_dir.join("fleet-ca.pem");
+    let broken = |why: String| Trouble::KeyFile { what: AUTHORITY, path: path.clone(), why };
+    match std::fs::read_to_string(&path) {
+        Ok(kept) => FleetCa::from_pem(&kept)
+            .map_err(|error| broken(format!("{error}; bring it back from your last copy"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let (authority, kept) =
+                FleetCa::generate().map_err(|error| broken(error.to_string()))?;
+            fleet_authority_keep(state_dir, &path, &kept)
+                .map_err(|error| broken(format!("it cannot be kept: {error}")))?;
+            tracing::info!(path = %path.display(), digest = authority.digest(),
+                "made the fleet's authority; keep a copy of this file");
+            Ok(authority)
+        }
+        Err(error) => Err(broken(format!("{error}; make it readable for control"))),
+    }
+}
+
+/// Whole or not at all. The directory is locked: nobody else makes one at the same time.
+fn fleet_authority_keep(state_dir: &Path, path: &Path, kept: &str) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(kept.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    std::fs::File::open(state_dir)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_authority_is_made_once_private_and_never_over_a_broken_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = fleet_authority(folder.path()).unwrap().digest();
+        assert_eq!(fleet_authority(folder.path()).unwrap().digest(), made);
+        let path = folder.path().join("fleet-ca.pem");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(&path, "torn").unwrap();
+        let error = fleet_authority(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("fleet-ca.pem"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "torn");
+    }
 
     #[test]
     fn the_key_is_made_once_and_private() {

@@ -17,7 +17,7 @@ mod tls;
 mod trouble;
 mod wiring;
 
-pub use config::{BgpConfig, Config, RouterConfig};
+pub use config::{AppliancesConfig, BgpConfig, Config, RouterConfig};
 pub use logs::start_logs;
 pub use serve::serve;
 pub use trouble::Trouble;

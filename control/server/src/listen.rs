@@ -14,10 +14,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::Request;
+use control_gateway::Proof;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustls_pki_types::UnixTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -28,6 +30,7 @@ use crate::limits::{
     ACCEPT_PAUSE_MS, CONNECTIONS_MAX, DRAIN_MS_MAX, HANDSHAKE_MS_MAX, HEAD_BYTES_MAX, HEAD_MS_MAX,
     STREAMS_MAX,
 };
+use crate::tls::Judge;
 use crate::trouble::Trouble;
 
 /// Binds the address; a busy port is its own trouble, because its cure is.
@@ -38,22 +41,33 @@ pub(crate) async fn bind(addr: SocketAddr) -> Result<TcpListener, Trouble> {
     })
 }
 
+/// How a port speaks.
+#[derive(Clone)]
+pub(crate) enum Speech {
+    /// In clear.
+    Plain,
+    /// TLS, to members and machines.
+    Tls(TlsAcceptor),
+    /// TLS, to appliances with their certificates.
+    Appliances(TlsAcceptor, Arc<Judge>),
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Host {
     router: Router,
-    tls: Option<TlsAcceptor>,
+    speech: Speech,
     builder: Builder<TokioExecutor>,
 }
 
 /// Serves until `stop` is ready, then drains.
 pub(crate) async fn run(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    speech: Speech,
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
-    let host = Host { router, tls, builder: builder() };
+    let host = Host { router, speech, builder: builder() };
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let drain = GracefulShutdown::new();
     tokio::pin!(stop);
@@ -114,12 +128,18 @@ fn builder() -> Builder<TokioExecutor> {
 async fn connection(host: Host, watcher: Watcher, stream: TcpStream, peer: SocketAddr) {
     // Answers are small: waiting to fill a packet only adds latency.
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = host.tls.clone() else {
-        return speak(host, watcher, stream, peer).await;
+    let (acceptor, judge) = match host.speech.clone() {
+        Speech::Plain => return speak(host, watcher, stream, (peer, None)).await,
+        Speech::Tls(acceptor) => (acceptor, None),
+        Speech::Appliances(acceptor, judge) => (acceptor, Some(judge)),
     };
     let bound = Duration::from_millis(HANDSHAKE_MS_MAX);
     match tokio::time::timeout(bound, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => speak(host, watcher, stream, peer).await,
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates();
+            let proof = judge.map(|judge| judge.judge(shown, UnixTime::now()));
+            speak(host, watcher, stream, (peer, proof)).await;
+        }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with this peer"),
         Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
     }
@@ -129,11 +149,14 @@ async fn speak(
     host: Host,
     watcher: Watcher,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    peer: SocketAddr,
+    (peer, proof): (SocketAddr, Option<Proof>),
 ) {
     let router = host.router;
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(proof) = proof {
+            request.extensions_mut().insert(proof);
+        }
         router.clone().oneshot(request.map(Body::new))
     });
     let serving = host.builder.serve_connection(TokioIo::new(stream), service);

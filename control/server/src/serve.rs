@@ -6,11 +6,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use control_gateway::router;
+use control_gateway::{appliance_router, router};
+use control_store::Ports;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::background::Background;
 use crate::config::Config;
+use crate::listen::Speech;
 use crate::trouble::Trouble;
 use crate::{bmp, listen, tls, wiring};
 
@@ -20,9 +23,9 @@ use crate::{bmp, listen, tls, wiring};
 /// [`Trouble`] when it cannot start.
 pub async fn serve(config: Config) -> Result<(), Trouble> {
     let _lock = lock_state(&config.state_dir)?;
-    let acceptor = match &config.tls {
-        Some((cert, key)) => Some(tls::acceptor(cert, key)?),
-        None => None,
+    let speech = match &config.tls {
+        Some((cert, key)) => Speech::Tls(tls::acceptor(cert, key)?),
+        None => Speech::Plain,
     };
     let listener = listen::bind(config.addr).await?;
     let addr =
@@ -34,6 +37,11 @@ pub async fn serve(config: Config) -> Result<(), Trouble> {
     let bmp_addr = bmp.as_ref().and_then(|listener| listener.local_addr().ok());
     let wired = wiring::wire(&config).await?;
     let stop = stop_signal()?;
+    let appliances = match config.appliances.listen {
+        Some(addr) => Some(listen::bind(addr).await?),
+        None => None,
+    };
+    let appliances_addr = appliances.as_ref().and_then(|listener| listener.local_addr().ok());
     let background = Background::start(&wired);
     let sessions = bmp.map(|listener| {
         let (routers, services) = (config.bgp.routers.clone(), wired.services.clone());
@@ -41,39 +49,77 @@ pub async fn serve(config: Config) -> Result<(), Trouble> {
     });
     serve_say(&config);
 
-    println!("{}", serve_say_ready(addr, bmp_addr));
-    listen::run(listener, acceptor, router(wired.gateway.clone()), stop).await;
+    println!("{}", serve_say_ready(addr, bmp_addr, appliances_addr));
+    let (stopping, stopped) = watch::channel(false);
+    let stops = |mut stopped: watch::Receiver<bool>| async move {
+        // A sender that is gone stops too.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    let for_boxes = async {
+        if let Some((listener, speech)) = to_boxes {
+            let router = appliance_router(wired.gateway.clone());
+            listen::run(listener, speech, router, stops(stopped.clone())).await;
+        }
+    };
+    let for_all =
+        listen::run(listener, speech, router(wired.gateway.clone()), stops(stopped.clone()));
+    let stop = async {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    tokio::join!(for_all, for_boxes, stop);
 
     if let Some(sessions) = sessions {
         sessions.abort();
     }
     background.stop().await;
+    let to_boxes = match appliances {
+        Some(listener) => Some((listener, appliances_speech(&config, &wired)?)),
+        None => None,
+    };
     wired.services.telemetry.flush().await;
     tracing::info!("stopped");
     Ok(())
 }
 
 /// The one line on standard output that whoever started us waits for.
-fn serve_say_ready(addr: SocketAddr, bmp: Option<SocketAddr>) -> serde_json::Value {
-    match bmp {
-        Some(bmp) => serde_json::json!({"listening": addr.to_string(), "bmp": bmp.to_string()}),
-        None => serde_json::json!({"listening": addr.to_string()}),
+fn serve_say_ready(
+    addr: SocketAddr,
+    bmp: Option<SocketAddr>,
+    appliances: Option<SocketAddr>,
+) -> serde_json::Value {
+    let mut ready = serde_json::json!({"listening": addr.to_string()});
+    for (name, addr) in [("bmp", bmp), ("appliances", appliances)] {
+        if let Some(addr) = addr {
+            ready[name] = addr.to_string().into();
+        }
     }
 }
 
 /// Each process says at boot what it is missing and what it does without it.
+/// How the appliances' port speaks, under every name that boxes know it by.
+fn appliances_speech(config: &Config, wired: &wiring::Wired) -> Result<Speech, Trouble> {
+    let names = config.appliances.all_names(config.public_url.as_deref());
+    let (acceptor, judge) = tls::appliances_acceptor(&wired.services.authority, &names)?;
+    Ok(Speech::Appliances(acceptor, judge))
+}
+
 fn serve_say(config: &Config) {
     if config.tls.is_none() {
         tracing::warn!("no [tls]: passwords and keys travel in clear; put a TLS proxy in front");
     }
     if config.web_dir.is_none() {
         tracing::info!("no [web]: no pages are served, only the API");
+    ready
     }
     if config.bgp.bmp_listen.is_none() {
         tracing::info!("no bgp.bmp_listen: routes are the sites' own prefixes and imported files");
     }
     if config.region.is_none() {
         tracing::info!("no plays.region: only titles licensed everywhere can be played");
+    }
+    if config.appliances.listen.is_none() {
+        tracing::info!("no appliances.listen: boxes are known by bearer keys, not by certificates");
     }
     tracing::info!(?config, "serving");
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use control_accounts::Accounts;
 use control_billing::Billing;
 use control_catalog::Catalog;
-use control_gateway::{Gateway, RouteDesk, Services, Settings, TicketDesk};
+use control_gateway::{FleetCa, Gateway, RouteDesk, Services, Settings, TicketDesk};
 use control_history::History;
 use control_recommend::Recommender;
 use control_routes::{Geo, RibSettings, RouteTable, Routes};
@@ -42,7 +42,9 @@ pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
             other => other.to_string(),
         },
     })?;
-    let services = wire_services(config, &ports).await?;
+    let ports = wrap(ports);
+    let authority = Arc::new(keys::fleet_authority(&config.state_dir)?);
+    let services = wire_services(config, &ports, authority).await?;
     let operator_key = keys::operator_key(&config.operator_key_file)?;
     let settings = Settings {
         public_url: config.public_url.clone(),
@@ -54,6 +56,8 @@ pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
         ticket_ms: config.ticket_ms,
         steering_ttl_s: config.steering_ttl_s,
         report_ms: config.report_ms,
+        certificate_ms: config.appliances.certificate_minutes * 60_000,
+        require_certificate: config.appliances.require_certificate,
         region: config.region.clone(),
     };
     let gateway = Gateway::new(services.clone(), settings)
@@ -61,8 +65,12 @@ pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
     Ok(Wired { ports, services, gateway, rotation: config.rotation() })
 }
 
-async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Trouble> {
-    let Ports { ledger, activity, cache, events, search, blobs } = ports.clone();
+async fn wire_services(
+    config: &Config,
+    ports: &Ports,
+    authority: Arc<FleetCa>,
+) -> Result<Services, Trouble> {
+    let Ports { ledger, members, activity, cache, events, search, blobs } = ports.clone();
     let (signer, ticket_keys) = rotation::in_force(&*ledger, &config.rotation(), now()).await?;
     let tickets = Arc::new(TicketDesk::new(ledger.clone(), signer, ticket_keys));
     tickets.refresh(now()).await.map_err(|error| Trouble::service("revocations")(&error))?;
@@ -83,6 +91,7 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
             drain_spread_ms: config.drain_spread_ms,
             ..control_steering::Policy::default()
         },
+        cpu_in_load: config.cpu_in_load,
     };
     let steering = Steering::open(ledger.clone(), settings)
         .await
@@ -116,6 +125,7 @@ async fn wire_services(config: &Config, ports: &Ports) -> Result<Services, Troub
 
 /// Routes as kept on disk, brought back before the first question.
 async fn route_desk(config: &Config, steering: &Steering) -> Result<Arc<RouteDesk>, Trouble> {
+        authority,
     let settings = RibSettings { stale_ms: config.bgp.stale_ms };
     let routes = Arc::new(Routes::new(settings));
     let mut desk = RouteDesk::new(routes, config.state_dir.join("routes"));

@@ -16,6 +16,7 @@ use crate::policy::{Policy, Rule};
 use crate::rank::{Outcome, Place};
 use crate::replay::replay;
 use crate::service::Steering;
+use crate::unproven::Unproven;
 use crate::words::{OUTCOMES, RULES};
 
 /// Decisions by how they came about, since the start.
@@ -27,6 +28,7 @@ pub(crate) struct Tallies {
     last_good: AtomicU64,
     refusals: AtomicU64,
     denials: AtomicU64,
+    unproven: [AtomicU64; Unproven::ALL.len()],
 }
 
 impl Tallies {
@@ -42,6 +44,10 @@ impl Tallies {
         self.by_rule[rule as usize].fetch_add(1, Ordering::Relaxed);
         self.by_outcome[decision.ranking.outcome as usize].fetch_add(1, Ordering::Relaxed);
         self.last_good.fetch_add(u64::from(decision.ranking.last_good), Ordering::Relaxed);
+    }
+
+    pub(crate) fn unproven(&self, why: Unproven) {
+        self.unproven[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn complained(&self, is_refusal: bool, is_denial: bool) {
@@ -65,6 +71,8 @@ pub struct Counted {
     pub refusals: u64,
     /// Players that were told of an object which was not there.
     pub denials: u64,
+    /// Callers that were not believed to be an appliance, by why.
+    pub unproven: Vec<(&'static str, u64)>,
 }
 
 impl Steering {
@@ -162,6 +170,10 @@ impl Steering {
             last_good: load(&tallies.last_good),
             refusals: load(&tallies.refusals),
             denials: load(&tallies.denials),
+            unproven: Unproven::ALL
+                .into_iter()
+                .map(|why| (why.as_word(), load(&tallies.unproven[why as usize])))
+                .collect(),
         }
     }
 }

@@ -137,7 +137,7 @@ impl Sight {
             let Some(seen) = seen else { continue };
             let age_ms = listened_ms.saturating_sub(seen.steady_ms);
             // One that was taken out on purpose is not missed.
-            if registered.drain || seen.report.draining || age_ms > SILENCE_BELIEVED_MS {
+            if registered.drains.any() || seen.report.draining || age_ms > SILENCE_BELIEVED_MS {
                 continue;
             }
             known += 1;

@@ -1,8 +1,10 @@
 //! How steering and the fill desk say no. Carries no status code: the gateway picks one by `word`.
 
 use control_store::StoreError;
-use control_types::{ApplianceId, ErrorWord, IspId, IspKeyId, SiteId, WindowId};
+use control_types::{ApplianceId, ErrorWord, IspId, IspKeyId, RegistrationKeyId, SiteId, WindowId};
 use thiserror::Error;
+
+pub use crate::unproven::Unproven;
 
 /// What could not be done. All but `Store` and `FleetFull` are the caller's to mend; none is worth
 /// the same call again except `Store`.
@@ -97,6 +99,37 @@ pub enum SteeringError {
         /// The bound.
         max: usize,
     },
+    /// A registration key's fields are out of range.
+    #[error("the registration key is refused: {why}")]
+    BadRegistrationKey {
+        /// The field, its value and the cure.
+        why: String,
+    },
+    /// No such registration key.
+    #[error("there is no registration key {0}: `ocactl appliance keys` lists them")]
+    UnknownRegistrationKey(RegistrationKeyId),
+    /// A caller is not believed to be the appliance.
+    #[error("appliance {appliance}: {why}")]
+    Unproven {
+        /// Who it says it is.
+        appliance: ApplianceId,
+        /// Why not.
+        why: Unproven,
+    },
+    /// An ISP cannot take back what the operator asked for.
+    #[error("appliance {0} stays drained: the operator asked for it, who alone can take it back")]
+    DrainedByOperator(ApplianceId),
+    /// Maintenance that comes again has a field that makes no sense.
+    #[error("maintenance {id} is refused: {why}")]
+    BadMaintenance {
+        /// Which.
+        id: WindowId,
+        /// The field, its value and the cure.
+        why: String,
+    },
+    /// No such maintenance.
+    #[error("there is no maintenance {0}: `ocactl appliance maintenance ls` lists it")]
+    UnknownMaintenance(WindowId),
     /// The machine is broken.
     #[error("the system gave no randomness for a key")]
     NoRandomness,
@@ -148,18 +181,24 @@ impl SteeringError {
             | Self::UnknownAppliance(_)
             | Self::UnknownWindow(_)
             | Self::UnknownIsp(_)
-            | Self::UnknownIspKey(_) => ErrorWord::NotFound,
+            | Self::UnknownIspKey(_)
+            | Self::UnknownRegistrationKey(_)
+            | Self::UnknownMaintenance(_) => ErrorWord::NotFound,
+            Self::Unproven { why, .. } => why.error_word(),
             Self::NotYours { .. } => ErrorWord::Forbidden,
             Self::NoRandomness | Self::Serials { .. } => ErrorWord::Internal,
             Self::BadSite { .. }
             | Self::BadAppliance { .. }
             | Self::BadPolicy { .. }
             | Self::BadRecord { .. }
+            | Self::BadRegistrationKey { .. }
+            | Self::BadMaintenance { .. }
             | Self::BadWindow { .. } => ErrorWord::BadRequest,
             Self::PrefixClaimed { .. }
             | Self::FleetFull { .. }
             | Self::LibraryFull { .. }
             | Self::IspKeysFull { .. }
+            | Self::DrainedByOperator(_)
             | Self::WindowTaken(_)
             | Self::StalePlan { .. } => ErrorWord::Conflict,
             Self::Store { source: StoreError::Refused { .. }, .. } => ErrorWord::BadRequest,

@@ -10,10 +10,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ahash::AHashMap;
 use arc_swap::ArcSwapOption;
 use control_routes::RouteTable;
-use control_store::ledger::{ApplianceRow, IspKeyRow, KeyHash};
-use control_types::fleet::{ApplianceRecord, ApplianceReport, Health, Link, Role, Site};
+use control_store::ledger::{
+    ApplianceRow, CertificateRow, Fingerprint, IspKeyRow, KeyHash, MaintenanceRow,
+};
+use control_types::fill::WindowScope;
+use control_types::fleet::{
+    ApplianceRecord, ApplianceReport, Drains, Health, Link, Maintenance, Role, Site,
+};
 use control_types::{ApplianceId, IspId, SiteId, UnixMillis};
 
+use crate::calendar::{Calendar, Time};
 use crate::complaints::Complaints;
 use crate::ear::{Ear, Sight};
 use crate::health::{Conduct, LoadStep};
@@ -59,6 +65,10 @@ pub struct Registry {
     pub keys: AHashMap<KeyHash, ApplianceId>,
     /// The ISP whose key hashes to this.
     pub isp_keys: AHashMap<KeyHash, IspId>,
+    /// Certificates that count.
+    pub certificates: AHashMap<Fingerprint, CertificateRow>,
+    /// Maintenance that comes again.
+    pub calendar: Calendar,
     /// Announced to sites.
     pub prefixes: Prefixes,
     /// Sites and appliances by number.
@@ -70,8 +80,8 @@ pub struct Registry {
 pub struct Registered {
     /// As the operator wrote it.
     pub record: ApplianceRecord,
-    /// Asked to drain by operator or ISP.
-    pub drain: bool,
+    /// Who asked it to drain.
+    pub drains: Drains,
 }
 
 /// What changes of one appliance without an operator: its last report, and what players say.
@@ -99,6 +109,10 @@ pub struct Seen {
     pub conduct: Conduct,
     /// How loaded it is, with hysteresis.
     pub load: LoadStep,
+    /// Busy share of its processors over the last reports, per mille.
+    pub cpu_per_mille: u32,
+    /// Earlier runs of its process with their last sequence, newest first.
+    pub past_runs: Vec<(uuid::Uuid, u64)>,
     /// What it holds.
     pub held: Arc<Held>,
 }
@@ -133,10 +147,22 @@ impl Registry {
         for row in appliances {
             let id = row.record.id.clone();
             registry.keys.insert(row.key_hash, id.clone());
-            registry.appliances.insert(id, Registered { record: row.record, drain: row.drain });
+            registry.appliances.insert(id, Registered { record: row.record, drains: row.drains });
         }
         registry.index = Index::of(&registry.sites, &registry.appliances);
         registry
+    }
+
+    /// The same registry with who is known by what, and when work is done on whom.
+    #[must_use]
+    pub fn knowing(
+        mut self,
+        certificates: Vec<CertificateRow>,
+        maintenance: Vec<MaintenanceRow>,
+    ) -> Self {
+        self.certificates = certificates.into_iter().map(|row| (row.fingerprint, row)).collect();
+        self.calendar = Calendar::of(maintenance);
+        self
     }
 
     /// Whether the ledger still says the same, so that nothing needs to be made anew.
@@ -146,17 +172,37 @@ impl Registry {
             && self.appliances == other.appliances
             && self.keys == other.keys
             && self.isp_keys == other.isp_keys
+            && self.certificates == other.certificates
+            && self.calendar.rows().eq(other.calendar.rows())
     }
 }
 
-impl Registered {
-    /// Since when it takes nothing new for the operator's, ISP's or calendar's sake; the flag's own
-    /// time is not known here.
+impl Registry {
+    /// The maintenance under way at `now` of one appliance: of its own, or by a rule.
     #[must_use]
-    pub fn maintained_since(&self, now: UnixMillis) -> Option<UnixMillis> {
-        let windows = self.record.detail.maintenance.iter();
-        let mut open = windows.filter(|window| window.from <= now && now < window.until);
-        open.next().map(|window| window.from)
+    pub fn maintained(&self, one: &Registered, now: UnixMillis) -> Option<Maintenance> {
+        self.maintained_in(one, &self.calendar.open_at(now), now)
+    }
+
+    /// The same, with the rules' times under way as `open`; the one that ends last when there are
+    /// several.
+    pub(crate) fn maintained_in(
+        &self,
+        one: &Registered,
+        open: &[Time],
+        now: UnixMillis,
+    ) -> Option<Maintenance> {
+        let record = &one.record;
+        let own = record.detail.maintenance.iter();
+        let own = own.filter(|window| window.from <= now && now < window.until);
+        let isp_of = |site| self.sites.get(site).map(|site| &site.isp);
+        let ruled = open.iter().filter(|time| match &time.scope {
+            WindowScope::Appliance(id) => *id == record.id,
+            WindowScope::Site(id) => *id == record.site,
+            WindowScope::Isp(id) => isp_of(&record.site) == Some(id),
+            WindowScope::Everyone => true,
+        });
+        own.chain(ruled.map(|time| &time.when)).max_by_key(|window| window.until).cloned()
     }
 }
 
@@ -190,12 +236,15 @@ impl Fleet {
         let heard: Vec<Option<Arc<Seen>>> =
             boxes.iter().map(|one| one.cell.seen.load_full()).collect();
         let sight = Sight::of(registry, &heard, parts.ear, parts.settings, now);
+        let open = registry.calendar.open_at(now);
         let mut states: Vec<State> = boxes
             .iter()
             .zip(heard)
             .zip(registry.appliances.values())
             .map(|((one, seen), registered)| {
-                compose_state(&sight, &one.cell, seen, registered, now)
+                let maintained = registry.maintained_in(registered, &open, now);
+                let asked = Asked { drains: registered.drains, maintained };
+                compose_state(&sight, &one.cell, seen, &asked, now)
             })
             .collect();
         // That many boxes at once are not sick: the players' network is, or somebody lies.
@@ -284,21 +333,27 @@ impl Brief {
     }
 }
 
+/// What one appliance is asked for.
+struct Asked {
+    drains: Drains,
+    maintained: Option<Maintenance>,
+}
+
 fn compose_state(
     sight: &Sight,
     cell: &Cell,
     seen: Option<Arc<Seen>>,
-    registered: &Registered,
+    wish: &Asked,
     now: UnixMillis,
 ) -> State {
-    let maintained = registered.maintained_since(now);
-    let asked = registered.drain || maintained.is_some();
+    let maintained = wish.maintained.as_ref().map(|window| window.from);
+    let asked = wish.drains.any() || maintained.is_some();
     let belief = sight.judge(asked, seen.as_deref());
     let leaving = seen
         .as_ref()
         .is_some_and(|seen| seen.report.more.leaving || (seen.report.draining && !asked));
     let flagged = cell.drains_since.load(std::sync::atomic::Ordering::Relaxed);
-    let since = match (leaving, maintained, registered.drain) {
+    let since = match (leaving, maintained, wish.drains.any()) {
         (true, ..) | (false, None, false) => UnixMillis(0),
         (false, Some(from), _) => from,
         (false, None, true) => UnixMillis(flagged),

@@ -32,12 +32,13 @@ use crate::fleet::Seen;
 use crate::held::Held;
 use crate::library::Library;
 use crate::limits::{
-    BAD_REPORTS_TO_SICK, ERRORS_PER_MILLE_BAD, FALLS_DOUBLING_MAX, GOOD_REPORTS_TO_WELL,
-    LOAD_BACK_PERCENT, QUARANTINED_KEPT_MAX, REPORTS_TO_FORGIVE, REPORTS_TO_RETURN,
-    REQUESTS_JUDGED_MIN,
+    BAD_REPORTS_TO_SICK, CPU_REPORTS, ERRORS_PER_MILLE_BAD, FALLS_DOUBLING_MAX,
+    GOOD_REPORTS_TO_WELL, LOAD_BACK_PERCENT, QUARANTINED_KEPT_MAX, REPORTS_TO_FORGIVE,
+    REPORTS_TO_RETURN, REQUESTS_JUDGED_MIN, RUNS_REMEMBERED_MAX,
 };
 use crate::policy::Policy;
 use crate::service::Settings;
+use crate::unproven::Unproven;
 
 /// Counters over an appliance's last reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Conduct {
 /// What a report made of what was known.
 #[derive(Clone, Debug)]
 pub enum Folded {
-    /// An older report that came late: nothing changed.
+    /// A report that was heard before, or came after a later one: nothing changed.
     Stale,
     /// The new state.
     Heard {
@@ -122,7 +123,7 @@ pub enum Folded {
 /// How loaded an appliance is, and the step of that with hysteresis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadStep {
-    /// Of its capacity, the greater of bits and members.
+    /// Of its capacity: the greatest of bits, members, port and processor.
     pub per_mille: u32,
     /// 0 idle, 1 busy, 2 high, 3 full: up as soon as a threshold is reached, down when the load is
     /// `LOAD_BACK_PERCENT` below it.
@@ -152,7 +153,29 @@ pub struct Yardstick<'a> {
     pub now: Moment,
 }
 
-/// Folds one report into what was known of the appliance.
+/// Whether a report may be what it says: of a run that is not over, and not heard before.
+/// `is_silent` says that the run heard last has fallen silent, so that an earlier one may go on: a
+/// new program that turned out unfit reports once or twice and ends.
+///
+/// # Errors
+/// `ReportStale`, `Duplicate`.
+pub fn believe(
+    before: Option<&Seen>,
+    report: &ApplianceReport,
+    is_silent: bool,
+) -> Result<(), Unproven> {
+    let Some(before) = before else { return Ok(()) };
+    let past = before.past_runs.iter().find(|(run, _)| *run == report.run);
+    let last = match past {
+        _ if before.report.run == report.run => before.report.sequence,
+        Some(_) if !is_silent => return Err(Unproven::Duplicate),
+        Some((_, last)) => *last,
+        None => return Ok(()),
+    };
+    if report.sequence <= last { Err(Unproven::ReportStale) } else { Ok(()) }
+}
+
+/// Folds one report into what was known of the appliance; the caller [`believe`]s it.
 #[must_use]
 pub fn fold(before: Option<&Seen>, mut report: ApplianceReport, by: &Yardstick<'_>) -> Folded {
     if let Some(before) = before {
@@ -169,9 +192,22 @@ pub fn fold(before: Option<&Seen>, mut report: ApplianceReport, by: &Yardstick<'
     let silent_ms = before.map_or(0, |before| silent_ms_of(before, by.settings.silent_ms));
     let conduct = fold_conduct(before, &report, silent_ms, by.now);
     let load = before.map_or(LoadStep::default(), |before| before.load);
-    let load = load.next(load_per_mille(by.record, &report), &by.settings.policy);
+    let cpu_per_mille = cpu_per_mille(before, &report);
+    let cpu_counted = if by.settings.cpu_in_load { cpu_per_mille } else { 0 };
+    let per_mille = load_per_mille(by.record, &report).max(cpu_counted).min(10_000);
+    let load = load.next(per_mille, &by.settings.policy);
+    let past_runs = past_runs(before, &report);
     let Moment { wall, steady_ms } = by.now;
-    let seen = Seen { report: Arc::new(report), heard_at: wall, steady_ms, conduct, load, held };
+    let seen = Seen {
+        report: Arc::new(report),
+        heard_at: wall,
+        steady_ms,
+        conduct,
+        load,
+        cpu_per_mille,
+        past_runs,
+        held,
+    };
     Folded::Heard { seen: Box::new(seen), want_content }
 }
 
@@ -183,9 +219,30 @@ fn load_per_mille(record: &ApplianceRecord, report: &ApplianceReport) -> u32 {
     let members = record.detail.connections_max;
     let members = members.map_or(0, |most| share(report.connections, most));
     let machine = report.more.machine.unwrap_or_default();
-    // The processor is shown and not asked: a busy one that keeps up sends nobody away, and one
-    // that does not shows in errors and in the time to the first byte.
-    bits.max(members).max(machine.nic_per_mille).min(10_000)
+    bits.max(members).max(machine.nic_per_mille)
+}
+
+/// The processor's share smoothed over `CPU_REPORTS`: a burst of a second (a scrub, a report of a
+/// million objects) sends nobody away, a box that is out of breath does. A new run starts over.
+fn cpu_per_mille(before: Option<&Seen>, report: &ApplianceReport) -> u32 {
+    let Some(machine) = report.more.machine else { return 0 };
+    let now = machine.cpu_per_mille.min(1_000);
+    match before.filter(|before| before.report.run == report.run) {
+        Some(before) => (before.cpu_per_mille * (CPU_REPORTS - 1) + now) / CPU_REPORTS,
+        // Its first look has nothing to compare with and says 0; a first high one is no average.
+        None => now / CPU_REPORTS,
+    }
+}
+
+/// Earlier runs after this report, newest first.
+fn past_runs(before: Option<&Seen>, report: &ApplianceReport) -> Vec<(uuid::Uuid, u64)> {
+    let Some(before) = before else { return Vec::new() };
+    if before.report.run == report.run {
+        return before.past_runs.clone();
+    }
+    let last = (before.report.run, before.report.sequence);
+    let older = before.past_runs.iter().filter(|(run, _)| *run != report.run).copied();
+    std::iter::once(last).chain(older).take(RUNS_REMEMBERED_MAX).collect()
 }
 
 /// Until the set that was asked for comes, the last one stands: mostly right beats nothing.

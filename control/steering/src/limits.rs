@@ -34,6 +34,26 @@ pub const PREFIX_BITS_MIN_V4: u8 = 8;
 /// Shortest IPv6 prefix, for the same reason.
 pub const PREFIX_BITS_MIN_V6: u8 = 16;
 
+/// Registration keys that may be used, at once.
+pub const REGISTRATION_KEYS_MAX: usize = 1_000;
+/// Uses of one registration key.
+pub const REGISTRATION_USES_MAX: u32 = 1_000;
+/// Shortest life of a registration key, milliseconds.
+pub const REGISTRATION_MS_MIN: u64 = 60_000;
+/// Longest life of a registration key, milliseconds: 31 days.
+pub const REGISTRATION_MS_MAX: u64 = 31 * 24 * 3_600_000;
+/// Earlier runs of an appliance's process that are still known as such.
+pub const RUNS_REMEMBERED_MAX: usize = 4;
+/// A processor's load is averaged over about this many reports: one busy second is no load.
+pub const CPU_REPORTS: u32 = 8;
+
+/// Rules of maintenance that comes again.
+pub const MAINTENANCE_RULES_MAX: usize = 1_000;
+/// Of these, made by one ISP.
+pub const MAINTENANCE_RULES_PER_ISP_MAX: usize = 50;
+/// Maintenance is worked out this far ahead at once, milliseconds: a day.
+pub const CALENDAR_AHEAD_MS: u64 = 24 * 3_600_000;
+
 /// Keys of one ISP: one in use, one that replaces it, a few for machines.
 pub const ISP_KEYS_MAX: usize = 16;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use control_routes::RouteTable;
-use control_types::content::{HeldKeys, fingerprint};
+use control_types::content::fingerprint;
 use control_types::fleet::{ApplianceReport, NAMED_MAX};
 use control_types::play::{PlayEvent, PlayEventKind, TroubleKind};
 use control_types::{ApplianceId, ObjectId, UnixMillis};
@@ -14,20 +14,21 @@ use control_types::{ApplianceId, ObjectId, UnixMillis};
 use crate::checks::report_check;
 use crate::complaints::Word;
 use crate::decide::{hash_address, is_candidate};
-use crate::ear::{Ear, late_by};
+use crate::ear::{Ear, late_by, silent_ms_of};
 use crate::error::SteeringError;
 use crate::fleet::{Fleet, Parts, Registry};
-use crate::health::{Folded, Yardstick, fold};
+use crate::health::{Folded, Yardstick, believe, fold};
 use crate::library::{Library, LibraryTitle, Renumbered};
 use crate::limits::{FIRST_BYTE_MS_BAD, LIBRARY_OBJECTS_MAX, SNAPSHOT_MS_PER_100};
 use crate::service::{Heard, Steering};
+use crate::unproven::Unproven;
 
 impl Steering {
     /// Takes in what an appliance says of itself; the caller has matched its key.
     ///
     /// # Errors
     /// `UnknownAppliance` when it was removed meanwhile, `BadAppliance` when it says more than is
-    /// kept of anybody.
+    /// kept of anybody, `Unproven` when it was heard before or is not the one that reports now.
     pub fn report(&self, report: ApplianceReport, now: UnixMillis) -> Result<Heard, SteeringError> {
         report_check(&report)?;
         let registry = Arc::clone(&self.fleet.load().registry);
@@ -35,16 +36,29 @@ impl Steering {
         let registered = registry.appliances.get(&id).zip(registry.index.number_of(&id));
         let (registered, number) = registered.ok_or(SteeringError::UnknownAppliance(id))?;
         let cell = &registry.index.boxes[number as usize].cell;
-        let drain = registered.drain || registered.maintained_since(now).is_some();
+        let drain = registered.drains.any() || registry.maintained(registered, now).is_some();
         // One after the other for one box; a panic of another leaves what it had folded.
         let _folding = cell.folding.lock().unwrap_or_else(PoisonError::into_inner);
         let library = self.library.read().unwrap_or_else(PoisonError::into_inner);
+        let before = cell.seen.load_full();
+        // Before anything else: what is not believed must not even count as having been heard.
+        let is_silent = before.as_deref().is_some_and(|before| {
+            let ear = *self.ear.lock().unwrap_or_else(PoisonError::into_inner);
+            let age_ms = ear.listened_ms(now).saturating_sub(before.steady_ms);
+            age_ms > silent_ms_of(before, self.settings.silent_ms)
+        });
+        let unproven = |why| {
+            self.tallies.unproven(why);
+            Err(SteeringError::Unproven { appliance: registered.record.id.clone(), why })
+        };
+        if let Err(why) = believe(before.as_deref(), &report, is_silent) {
+            return unproven(why);
+        }
         let moment = {
             let mut ear = self.ear.lock().unwrap_or_else(PoisonError::into_inner);
             *ear = ear.heard(self.settings.silent_ms, report.more.next_report_ms, now);
             ear.moment(now)
         };
-        let before = cell.seen.load_full();
         let yardstick = Yardstick {
             library: &library,
             record: &registered.record,
@@ -52,7 +66,7 @@ impl Steering {
             now: moment,
         };
         match fold(before.as_deref(), report, &yardstick) {
-            Folded::Stale => Ok(Heard { want_content: false, drain, unnamed: HeldKeys::default() }),
+            Folded::Stale => unproven(Unproven::ReportStale),
             Folded::Heard { seen, want_content } => {
                 let unnamed = seen.held.unnamed(NAMED_MAX);
                 cell.seen.store(Some(Arc::new(*seen)));
@@ -203,8 +217,8 @@ impl Steering {
     pub(crate) fn note_drains(&self, before: &Registry, after: &Registry) {
         let now = self.fleet.load().at.0;
         for (one, registered) in after.index.boxes.iter().zip(after.appliances.values()) {
-            let was = before.appliances.get(&one.id).is_some_and(|before| before.drain);
-            match (was, registered.drain) {
+            let was = before.appliances.get(&one.id).is_some_and(|before| before.drains.any());
+            match (was, registered.drains.any()) {
                 // A drain found at the start has been going on: nobody streams from there.
                 (false, true) if now > 0 => one.cell.drains_since.store(now, Ordering::Relaxed),
                 (_, false) => one.cell.drains_since.store(0, Ordering::Relaxed),

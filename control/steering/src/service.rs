@@ -1,6 +1,7 @@
 //! The fleet: registered in the ledger, reported into memory, read as one snapshot. Decides nothing
 //! by itself; `model.rs` does.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -14,7 +15,8 @@ use control_store::{Events, StoreError};
 use control_types::content::HeldKeys;
 use control_types::fill::FillAppliance;
 use control_types::fleet::{
-    ApplianceKey, ApplianceRecord, ApplianceReport, ApplianceStatus, Drains, Health, Site,
+    ApplianceKey, ApplianceRecord, ApplianceReport, ApplianceStatus, CertificateListed, Health,
+    Site,
 };
 use control_types::{ApplianceId, UnixMillis};
 
@@ -24,6 +26,7 @@ use crate::ear::{Ear, silent_ms_of};
 use crate::error::SteeringError;
 use crate::fleet::{Fleet, Registry};
 use crate::health::health;
+use crate::identity::listed;
 use crate::library::Library;
 use crate::limits::APPLIANCES_MAX;
 use crate::policy::Policy;
@@ -41,6 +44,8 @@ pub struct Settings {
     pub silent_percent_max: usize,
     /// Order and thresholds of the ranking.
     pub policy: Policy,
+    /// Whether a box's busy processor counts as load. Not for boxes that share one machine.
+    pub cpu_in_load: bool,
     /// Questions recorded in a second, for replay; more are counted only. 0: none.
     pub asks_per_second_max: usize,
 }
@@ -52,6 +57,7 @@ impl Default for Settings {
             late_ms: 1_500,
             silent_percent_max: 50,
             policy: Policy::default(),
+            cpu_in_load: true,
             asks_per_second_max: 200,
         }
     }
@@ -137,7 +143,11 @@ impl Steering {
         let sites = self.ledger.sites().await.map_err(reading("read the sites"))?;
         let rows = self.ledger.appliances().await.map_err(reading("read the appliances"))?;
         let keys = self.ledger.isp_keys().await.map_err(reading("read the ISPs' keys"))?;
-        let mut registry = Registry::of(sites, rows, keys);
+        let certificates =
+            self.ledger.certificates().await.map_err(reading("read the certificates"))?;
+        let maintenance =
+            self.ledger.maintenance().await.map_err(reading("read the maintenance"))?;
+        let mut registry = Registry::of(sites, rows, keys).knowing(certificates, maintenance);
         let before = self.fleet();
         if before.registry.says_the_same(&registry) {
             return Ok(());
@@ -211,50 +221,34 @@ impl Steering {
         self.reread().await
     }
 
-    /// Takes an appliance out of every list; what it serves goes on.
-    ///
-    /// # Errors
-    /// `UnknownAppliance`.
-    pub async fn drain(&self, id: &ApplianceId) -> Result<(), SteeringError> {
-        self.set_drain(id, true).await
-    }
-
-    /// Puts a drained appliance back.
-    ///
-    /// # Errors
-    /// `UnknownAppliance`.
-    pub async fn undrain(&self, id: &ApplianceId) -> Result<(), SteeringError> {
-        self.set_drain(id, false).await
-    }
-
-    async fn set_drain(&self, id: &ApplianceId, drain: bool) -> Result<(), SteeringError> {
-        let _changing = self.change.lock().await;
-        let writing = SteeringError::store("write the drain flag");
-        if !self.ledger.set_drain(id, drain).await.map_err(writing)? {
-            return Err(SteeringError::UnknownAppliance(id.clone()));
-        }
-        self.reread().await
-    }
-
     /// Every appliance with its health, by id.
     #[must_use]
     pub fn appliances(&self, now: UnixMillis) -> Vec<ApplianceStatus> {
         let fleet = self.fleet();
         let ear = *self.ear.lock().unwrap_or_else(PoisonError::into_inner);
         let listened_ms = ear.listened_ms(now);
-        let boxes = fleet.registry.appliances.values().zip(&fleet.registry.index.boxes);
+        let registry = &fleet.registry;
+        let boxes = registry.appliances.values().zip(&registry.index.boxes);
+        let open = registry.calendar.open_at(now);
+        let mut certificates: BTreeMap<&ApplianceId, Vec<CertificateListed>> = BTreeMap::new();
+        for row in registry.certificates.values().filter(|row| row.expires_at > now) {
+            certificates.entry(&row.appliance).or_default().push(listed(row));
+        }
+        certificates.values_mut().for_each(|of_one| of_one.sort_by_key(|one| one.made_at));
         let lines = boxes.map(|(registered, one)| {
             let seen = one.cell.seen.load_full();
             let silent_ms =
                 seen.as_deref().map_or(0, |seen| silent_ms_of(seen, self.settings.silent_ms));
-            let drain = registered.drain || registered.maintained_since(now).is_some();
+            let maintained = registry.maintained_in(registered, &open, now);
+            let drain = registered.drains.any() || maintained.is_some();
+            let id = &registered.record.id;
             ApplianceStatus {
                 record: registered.record.clone(),
                 health: health(seen.as_deref(), drain, silent_ms, listened_ms),
-                drain: registered.drain,
-                drains: Drains::default(),
-                maintained_until: None,
-                certificates: Vec::new(),
+                drain: registered.drains.any(),
+                drains: registered.drains,
+                maintained_until: maintained.map(|window| window.until),
+                certificates: certificates.remove(id).unwrap_or_default(),
                 report: seen.as_ref().map(|seen| ApplianceReport::clone(&seen.report)),
                 heard_at: seen.as_ref().map(|seen| seen.heard_at),
                 objects: seen.as_ref().map_or(0, |seen| seen.held.objects),

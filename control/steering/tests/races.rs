@@ -12,14 +12,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use control_steering::{FillDesk, Reach, Settings, Steering};
 use control_store::ledger::{
-    ApplianceMade, ApplianceRow, FillLedger, FleetLedger, IspKeyRow, KeyHash, KeyPurpose,
-    KeysLedger, PlanPut, RevocationRow, SigningKeyRow,
+    ApplianceMade, ApplianceRow, CertificateRow, DrainBy, FillLedger, Fingerprint, FleetLedger,
+    IdentityLedger, IspKeyRow, KeyHash, KeyPurpose, KeysLedger, MaintenanceRow, PlanPut,
+    Registered, RegistrationKeyRow, RevocationRow, SigningKeyRow,
 };
 use control_store::{Ledger, StoreError, open_embedded};
 use control_types::fill::{NewWindow, NightPlan, Window, WindowScope};
 use control_types::fleet::{ApplianceRecord, Role, Site};
 use control_types::schedule::WindowSchedule;
-use control_types::{ApplianceId, IspKeyId, SiteId, UnixMillis, WindowId};
+use control_types::{ApplianceId, IspKeyId, RegistrationKeyId, SiteId, UnixMillis, WindowId};
 use lab::{NOW, SILENT_MS, record, site};
 use tokio::sync::Notify;
 
@@ -81,8 +82,25 @@ impl FleetLedger for Slow {
         rows
     }
 
-    async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError> {
-        self.ledger.set_drain(appliance, drain).await
+    async fn set_drain(
+        &self,
+        appliance: &ApplianceId,
+        by: DrainBy,
+        drain: bool,
+    ) -> Result<bool, StoreError> {
+        self.ledger.set_drain(appliance, by, drain).await
+    }
+
+    async fn put_maintenance(&self, row: &MaintenanceRow) -> Result<(), StoreError> {
+        self.ledger.put_maintenance(row).await
+    }
+
+    async fn remove_maintenance(&self, id: &WindowId) -> Result<bool, StoreError> {
+        self.ledger.remove_maintenance(id).await
+    }
+
+    async fn maintenance(&self) -> Result<Vec<MaintenanceRow>, StoreError> {
+        self.ledger.maintenance().await
     }
 
     async fn add_isp_key(&self, key: &IspKeyRow) -> Result<(), StoreError> {
@@ -95,6 +113,53 @@ impl FleetLedger for Slow {
 
     async fn isp_keys(&self) -> Result<Vec<IspKeyRow>, StoreError> {
         self.ledger.isp_keys().await
+    }
+}
+
+#[async_trait]
+impl IdentityLedger for Slow {
+    async fn add_registration_key(&self, key: &RegistrationKeyRow) -> Result<(), StoreError> {
+        self.ledger.add_registration_key(key).await
+    }
+
+    async fn remove_registration_key(&self, key: &RegistrationKeyId) -> Result<bool, StoreError> {
+        self.ledger.remove_registration_key(key).await
+    }
+
+    async fn registration_keys(&self) -> Result<Vec<RegistrationKeyRow>, StoreError> {
+        self.ledger.registration_keys().await
+    }
+
+    async fn registration_key(
+        &self,
+        key_hash: &KeyHash,
+    ) -> Result<Option<RegistrationKeyRow>, StoreError> {
+        self.ledger.registration_key(key_hash).await
+    }
+
+    async fn register_certificate(
+        &self,
+        key: &RegistrationKeyId,
+        certificate: &CertificateRow,
+        only_first: bool,
+    ) -> Result<Registered, StoreError> {
+        self.ledger.register_certificate(key, certificate, only_first).await
+    }
+
+    async fn renew_certificate(
+        &self,
+        presented: &Fingerprint,
+        certificate: &CertificateRow,
+    ) -> Result<bool, StoreError> {
+        self.ledger.renew_certificate(presented, certificate).await
+    }
+
+    async fn void_certificates(&self, appliance: &ApplianceId) -> Result<u64, StoreError> {
+        self.ledger.void_certificates(appliance).await
+    }
+
+    async fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
+        self.ledger.certificates().await
     }
 }
 

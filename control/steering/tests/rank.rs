@@ -178,7 +178,7 @@ fn what_is_not_well_is_left_out_and_says_why() {
         .unheard("a", Edge, "unheard")
         .with("a", Edge, "sick", |_, report| report.volumes = vec![volume(false), volume(false)])
         .with("a", Edge, "limping", |_, report| report.volumes = vec![volume(false), volume(true)])
-        .with("a", Edge, "asked", |row, _| row.drain = true)
+        .with("a", Edge, "asked", |row, _| row.drains.operator = true)
         .with("a", Edge, "draining", |_, report| report.draining = true)
         .fleet();
     let mut ids: Vec<String> = list(&fleet, "10.0.0.1");
@@ -203,7 +203,7 @@ fn when_everything_looks_dead_the_last_good_are_offered() {
             .site("a", "isp", &["10.0.0.0/8"])
             .site("o", "operator", &[])
             .heard("a", Edge, "a1", 60_000)
-            .with("a", Edge, "a2", |row, _| row.drain = true)
+            .with("a", Edge, "a2", |row, _| row.drains.operator = true)
             .heard("o", Origin, "origin", origin_ago)
     };
     let dead = lab(60_000).fleet();
@@ -338,7 +338,7 @@ fn promises_that_hold_for_every_fleet() {
                 assert_eq!(told.reason, place.reason, "seed {seed}");
                 assert!(!place.media_url.is_empty(), "seed {seed}");
                 let registered = &fleet.registry.appliances[&place.appliance];
-                assert!(!registered.drain, "seed {seed}: {} is draining", place.appliance);
+                assert!(!registered.drains.any(), "seed {seed}: {} is draining", place.appliance);
                 let announced = fleet
                     .registry
                     .prefixes
@@ -374,7 +374,7 @@ fn random_fleet(random: &mut fastrand::Rng) -> control_steering::fleet::Fleet {
         let link = [Link::Embedded, Link::PrivatePeering, Link::Transit][random.usize(0..3)];
         let sick = random.usize(0..10) == 0;
         lab = lab.with(&site, role, &id, |row, report| {
-            row.drain = drain;
+            row.drains.isp = drain;
             row.record.link = link;
             report.sending_bps = CAPACITY_BPS * percent / 100;
             report.content = Some(held(&objects));

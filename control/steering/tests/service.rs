@@ -7,7 +7,7 @@ mod lab;
 
 use std::path::Path;
 
-use control_steering::{Question, Settings, Steering, SteeringError};
+use control_steering::{Question, Reach, Settings, Steering, SteeringError};
 use control_store::open_embedded;
 use control_types::ErrorWord;
 use control_types::fleet::{ApplianceReport, Health, Role};
@@ -66,7 +66,7 @@ async fn a_key_is_shown_once_and_only_its_hash_is_kept() {
 async fn registry_survives_a_restart_and_reports_do_not() {
     let directory = tempfile::tempdir().unwrap();
     let (before, id, key) = one_edge(directory.path()).await;
-    before.drain(&id).await.unwrap();
+    before.drain(&id, &Reach::Everything).await.unwrap();
     before.report(report("e1", 1), NOW).unwrap();
     drop(before);
     let after = steering(directory.path()).await;
@@ -78,7 +78,7 @@ async fn registry_survives_a_restart_and_reports_do_not() {
     let heard = after.report(bare, NOW).unwrap();
     assert!(heard.want_content && heard.drain, "{heard:?}");
     assert_eq!(health_at(&after, NOW), Health::Draining);
-    after.undrain(&id).await.unwrap();
+    after.undrain(&id, &Reach::Everything).await.unwrap();
     assert_eq!(health_at(&after, NOW), Health::Healthy, "a refresh keeps reports");
 }
 
@@ -110,7 +110,10 @@ async fn another_isps_prefix_and_other_mistakes_are_refused() {
     let nowhere = steering.put_appliance(&record("e9", "gone", Role::Edge), NOW).await.unwrap_err();
     assert!(matches!(nowhere, SteeringError::UnknownSite(_)));
     let unknown: ApplianceId = "e9".parse().unwrap();
-    assert_eq!(steering.drain(&unknown).await.unwrap_err().word(), ErrorWord::NotFound);
+    assert_eq!(
+        steering.drain(&unknown, &Reach::Everything).await.unwrap_err().word(),
+        ErrorWord::NotFound
+    );
     assert_eq!(steering.remove_appliance(&unknown).await.unwrap_err().word(), ErrorWord::NotFound);
     assert!(steering.report(report("e9", 1), NOW).is_err());
 }
@@ -157,14 +160,72 @@ async fn a_late_report_changes_nothing_and_a_new_run_counts() {
         let mut report = report("e1", sequence);
         report.run = uuid::Uuid::from_u128(run);
         report.sending_bps = bps;
-        steering.report(report, NOW).unwrap();
+        match steering.report(report, NOW) {
+            Ok(_) => "taken",
+            Err(SteeringError::Unproven { why, .. }) => why.as_word(),
+            Err(error) => panic!("{error}"),
+        }
     };
-    said(7, 1, 70);
-    said(6, 1, 60);
-    said(7, 1, 71);
+    assert_eq!(said(7, 1, 70), "taken");
+    assert_eq!((said(6, 1, 60), said(7, 1, 71)), ("report_stale", "report_stale"));
     assert_eq!(load(), 70);
-    said(1, 2, 10);
+    assert_eq!(said(1, 2, 10), "taken");
     assert_eq!(load(), 10);
+    // The earlier run goes on, or somebody plays its reports again: not while the later one lives.
+    assert_eq!((said(7, 1, 72), said(8, 1, 73)), ("duplicate", "duplicate"));
+    assert_eq!(load(), 10);
+    let counted = |word| {
+        let counts = steering.counted().unproven;
+        counts.into_iter().find(|(known, _)| *known == word).unwrap().1
+    };
+    assert_eq!((counted("report_stale"), counted("duplicate")), (2, 2));
+}
+
+/// An upgrade that failed: the new program reports once and is gone, the old one goes on.
+#[tokio::test]
+async fn an_earlier_run_goes_on_once_the_later_one_is_silent() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let said = |sequence, run: u128, now| {
+        let mut report = report("e1", sequence);
+        report.run = uuid::Uuid::from_u128(run);
+        steering.report(report, now).is_ok()
+    };
+    assert!(said(7, 1, NOW) && said(1, 2, NOW));
+    assert!(!said(8, 1, NOW.plus_millis(SILENT_MS)));
+    let later = NOW.plus_millis(SILENT_MS + 1);
+    assert!(!said(7, 1, later), "a report played again is none, whoever is silent");
+    assert!(said(8, 1, later));
+    assert!(!said(2, 2, later), "now the other one is the earlier");
+}
+
+/// Goal: a box out of breath fills, a busy second does not. Method: reports of a busy processor.
+#[tokio::test]
+async fn a_processor_that_stays_busy_is_load() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, ..) = one_edge(directory.path()).await;
+    let mut sequence = 0;
+    let mut after = |cpu_per_mille: u32, times: u64| {
+        for _ in 0..times {
+            sequence += 1;
+            let mut report = report("e1", sequence);
+            let machine = control_types::fleet::MachineReport {
+                cpu_per_mille,
+                ..control_types::fleet::MachineReport::default()
+            };
+            report.more.machine = Some(machine);
+            steering.report(report, NOW.plus_millis(sequence)).unwrap();
+        }
+        let fleet = steering.fleet_at(NOW.plus_millis(sequence + 1));
+        let load = fleet.seen(&"e1".parse().unwrap()).unwrap().load;
+        (load.per_mille, load.step)
+    };
+    assert_eq!(after(0, 3).0, 0);
+    let (one_second, step) = after(1_000, 1);
+    assert!(one_second < 200 && step == 0, "{one_second}");
+    let (minute, step) = after(1_000, 60);
+    assert!(minute > 950 && step == 3, "{minute}");
+    assert_eq!(after(0, 60).1, 0, "and it passes");
 }
 
 #[tokio::test]
@@ -400,8 +461,8 @@ async fn reports_from_many_boxes_at_once_are_all_kept() {
     });
     let reporters: Vec<_> = reporters.collect();
     for _ in 0..5 {
-        steering.drain(&first).await.unwrap();
-        steering.undrain(&first).await.unwrap();
+        steering.drain(&first, &Reach::Everything).await.unwrap();
+        steering.undrain(&first, &Reach::Everything).await.unwrap();
     }
     for reporter in reporters {
         reporter.await.unwrap();

@@ -5,7 +5,7 @@
 
 mod lab;
 
-use control_steering::{Question, Settings, Steering};
+use control_steering::{Question, Reach, Settings, Steering};
 use control_store::open_embedded;
 use control_types::fleet::{ApplianceReport, Maintenance, Role};
 use control_types::{ApplianceId, UnixMillis};
@@ -88,7 +88,7 @@ async fn a_drain_moves_everybody_within_a_minute_and_nobody_at_once() {
     let from: ApplianceId = "e0".parse().unwrap();
     // Nobody is sent there any more, from the first moment on.
     let _ = network.first(1, None, NOW);
-    network.steering.drain(&from).await.unwrap();
+    network.steering.drain(&from, &Reach::Everything).await.unwrap();
     for session in 0..SESSIONS {
         assert_ne!(network.first(session, None, NOW.plus_millis(1)), from);
     }
@@ -102,7 +102,7 @@ async fn a_drain_ends_though_the_clock_is_set_back() {
     network.all_report(3, tomorrow, |report| report.sequence = 1);
     let from: ApplianceId = "e0".parse().unwrap();
     network.first(1, Some(&from), tomorrow);
-    network.steering.drain(&from).await.unwrap();
+    network.steering.drain(&from, &Reach::Everything).await.unwrap();
     let left = departures(&network, &from, NOW);
     assert!(left.iter().all(|at| *at <= 60_000), "they do not wait for tomorrow");
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod catalog;
 mod fill;
 mod fleet;
+mod identity;
 mod keys;
 
 pub use accounts::{
@@ -13,10 +14,19 @@ pub use accounts::{
 };
 pub use catalog::{CatalogLedger, TitleRow};
 pub use fill::{FillLedger, PlanPut};
-pub use fleet::{ApplianceMade, ApplianceRow, FleetLedger, IspKeyRow, KeyHash};
+pub use fleet::{
+    ApplianceMade, ApplianceRow, DrainBy, FleetLedger, IspKeyRow, KeyHash, MaintenanceRow,
+};
+pub use identity::{CertificateRow, Fingerprint, IdentityLedger, Registered, RegistrationKeyRow};
 pub use keys::{KeyPurpose, KeysLedger, RevocationRow, SigningKeyRow};
 
 /// Everything strong. Take `Arc<dyn Ledger>`: the methods of all sub-traits are callable on it.
-pub trait Ledger: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger {}
+pub trait Ledger: MembersLedger + CatalogLedger + FleetLedger + FillLedger {}
 
-impl<T: AccountsLedger + CatalogLedger + FleetLedger + FillLedger + KeysLedger> Ledger for T {}
+impl<T: MembersLedger + CatalogLedger + FleetLedger + FillLedger> Ledger for T {}
+
+/// The part that says who members are and what they pay for. A press of play waits for nothing else
+/// of the ledger.
+pub trait MembersLedger: AccountsLedger + KeysLedger {}
+
+impl<T: AccountsLedger + KeysLedger> MembersLedger for T {}

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use control_store::embedded::SqliteLedger;
 use control_store::ledger::{
-    AccountRow, AccountsLedger as _, ApplianceMade, CatalogLedger as _, FillLedger as _, IspKeyRow,
-    KeyPurpose, NewAccountRow, NewRefreshRow, PlanPut, ProfileRemoval, ProfileRow, RevocationRow,
-    Rotation, SessionRow, SigningKeyRow, Standing, SubscriptionRow,
+    AccountRow, AccountsLedger as _, ApplianceMade, CatalogLedger as _, DrainBy, FillLedger as _,
+    IspKeyRow, KeyPurpose, NewAccountRow, NewRefreshRow, PlanPut, ProfileRemoval, ProfileRow,
+    RevocationRow, Rotation, SessionRow, SigningKeyRow, Standing, SubscriptionRow,
 };
 use control_store::{Ledger, StoreError};
 use control_types::catalog::TitleRecord;
 use control_types::fill::{AppliancePlan, NightPlan, Window, WindowScope};
-use control_types::fleet::{ApplianceRecord, Link, Role, Site};
+use control_types::fleet::{ApplianceRecord, Drains, Link, Role, Site};
 use control_types::schedule::{Weekday, WindowSchedule};
 use control_types::{AccountId, PlanId, ProfileId, UnixMillis};
 use uuid::Uuid;
@@ -292,14 +292,19 @@ async fn sites_and_appliances_lean_on_each_other(ledger: &dyn Ledger) {
     assert!(matches!(&error, StoreError::Missing(what) if what.contains("no-site")), "{error}");
     let made = ledger.put_appliance(&record, &[1; 32], UnixMillis(1)).await.unwrap();
     assert_eq!(made, ApplianceMade::New);
-    assert!(ledger.set_drain(&record.id, true).await.unwrap());
+    assert!(ledger.set_drain(&record.id, DrainBy::Operator, true).await.unwrap());
     let moved = ApplianceRecord { link: Link::Embedded, ..record.clone() };
     let made = ledger.put_appliance(&moved, &[2; 32], UnixMillis(2)).await.unwrap();
     assert_eq!(made, ApplianceMade::Replaced);
     let rows = ledger.appliances().await.unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].record, moved);
-    assert_eq!((rows[0].key_hash, rows[0].drain, rows[0].made_at), ([1; 32], true, UnixMillis(1)));
+    assert_eq!((rows[0].key_hash, rows[0].made_at), ([1; 32], UnixMillis(1)));
+    assert_eq!(rows[0].drains, Drains { operator: true, isp: false });
+    assert!(ledger.set_drain(&record.id, DrainBy::Isp, true).await.unwrap());
+    assert!(ledger.set_drain(&record.id, DrainBy::Operator, false).await.unwrap());
+    let drains = ledger.appliances().await.unwrap()[0].drains;
+    assert_eq!(drains, Drains { operator: false, isp: true }, "each flag is its own");
     assert!(ledger.set_appliance_key(&record.id, &[3; 32]).await.unwrap());
     assert_eq!(ledger.appliances().await.unwrap()[0].key_hash, [3; 32]);
 
@@ -307,7 +312,7 @@ async fn sites_and_appliances_lean_on_each_other(ledger: &dyn Ledger) {
     assert!(matches!(held, StoreError::Refused { .. }));
     assert!(ledger.remove_appliance(&record.id).await.unwrap());
     assert!(!ledger.remove_appliance(&record.id).await.unwrap());
-    assert!(!ledger.set_drain(&record.id, true).await.unwrap());
+    assert!(!ledger.set_drain(&record.id, DrainBy::Isp, true).await.unwrap());
     assert!(!ledger.set_appliance_key(&record.id, &[3; 32]).await.unwrap());
     assert!(ledger.remove_site(&here.id).await.unwrap());
     assert!(!ledger.remove_site(&here.id).await.unwrap());

@@ -111,6 +111,8 @@ pub struct CertificateStatus {
     pub expires_at: Option<UnixMillis>,
     /// Two thirds of the certificate's life are over: ask for the next one.
     pub renew: bool,
+    /// Ask again after this, milliseconds.
+    pub ask_again_ms: u64,
 }
 
 /// `GET /v1/appliance/authority`, public.

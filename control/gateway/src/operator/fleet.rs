@@ -99,23 +99,21 @@ async fn drain(
     Path(appliance): Path<ApplianceId>,
 ) -> Result<StatusCode, Refusal> {
     let steering = &gateway.services().steering;
-    by.check_appliance(&appliance, &steering.fleet())?;
-    steering.drain(&appliance).await?;
+    steering.drain(&appliance, &by).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Offers a drained appliance again.
+/// Takes back the caller's own wish to drain; offered again when nobody else's stands.
 #[utoipa::path(post, path = "/v1/operator/appliances/{appliance}/undrain", tags = ["operator", "isp"],
     params(("appliance" = ApplianceId, Path)),
-    responses((status = 204, description = "offered again")), security(("operator" = []), ("isp" = [])))]
+    responses((status = 204, description = "taken back")), security(("operator" = []), ("isp" = [])))]
 async fn undrain(
     State(gateway): State<Gateway>,
     Steward(by): Steward,
     Path(appliance): Path<ApplianceId>,
 ) -> Result<StatusCode, Refusal> {
     let steering = &gateway.services().steering;
-    by.check_appliance(&appliance, &steering.fleet())?;
-    steering.undrain(&appliance).await?;
+    steering.undrain(&appliance, &by).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -2,7 +2,8 @@
 
 use control_client::{ClientError, ControlClient, Credential};
 use control_types::fill::{NewWindow, WindowScope};
-use control_types::schedule::{Weekday, WindowSchedule};
+use control_types::fleet::{Drains, Health};
+use control_types::schedule::{MaintenanceSchedule, Weekday, WindowSchedule};
 use control_types::{ErrorWord, WindowId};
 
 use crate::lab::Lab;
@@ -110,12 +111,78 @@ async fn an_isp_sees_and_drains_its_own_appliances_only() {
     assert!(lab.operator().appliances().await.unwrap()[0].drain);
     forbidden(theirs.undrain(&edge).await);
     ours.undrain(&edge).await.unwrap();
+    let drains = async || lab.operator().appliances().await.unwrap()[0].drains;
+
+    // Each takes back its own wish only, and both see whose stands.
+    lab.operator().drain(&edge).await.unwrap();
+    let error = ours.undrain(&edge).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Conflict), "{error}");
+    assert_eq!(drains().await, Drains { operator: true, isp: false });
+    ours.drain(&edge).await.unwrap();
+    assert_eq!(ours.appliances().await.unwrap()[0].drains, Drains { operator: true, isp: true });
+    lab.operator().undrain(&edge).await.unwrap();
+    assert_eq!(drains().await, Drains { operator: false, isp: true });
+    let status = &lab.operator().appliances().await.unwrap()[0];
+    assert!(status.drain && status.health == Health::Draining, "{status:?}");
+    ours.undrain(&edge).await.unwrap();
+    assert_eq!(drains().await, Drains::default());
 
     // What belongs to the operator stays the operator's.
     forbidden(ours.titles().await);
     forbidden(ours.remove_appliance(&edge).await);
     forbidden(ours.make_isp_key(&"isp-a".parse().unwrap()).await);
     forbidden(ours.fill_state().await);
+}
+
+#[tokio::test]
+async fn maintenance_that_comes_again_is_its_maker_s() {
+    let lab = Lab::start().await;
+    lab.fleet(&[]).await;
+    let (ours, theirs) = (key_of(&lab, "isp-a").await, key_of(&lab, "isp-b").await);
+    let every_day = || {
+        use Weekday::{Fri, Mon, Sat, Sun, Thu, Tue, Wed};
+        vec![Mon, Tue, Wed, Thu, Fri, Sat, Sun]
+    };
+    // All day, every day: under way whatever the time is.
+    let rule = |id: &str, scope: WindowScope| MaintenanceSchedule {
+        id: id.parse().unwrap(),
+        scope,
+        start: "00:00".to_owned(),
+        length_ms: 24 * 3_600_000,
+        days: every_day(),
+        time_zone: "Europe/Lisbon".to_owned(),
+        except: Vec::new(),
+    };
+    let edge = || WindowScope::Appliance("edge-a1".parse().unwrap());
+    forbidden(theirs.put_maintenance(&rule("power", edge())).await);
+    let made = ours.put_maintenance(&rule("power", edge())).await.unwrap();
+    assert_eq!(made.by, Some("isp-a".parse().unwrap()));
+    let until = made.next.unwrap().until;
+    let fleet = lab.operator().appliances().await.unwrap();
+    let healths: Vec<Health> = fleet.iter().map(|one| one.health).collect();
+    assert_eq!(healths, [Health::Draining, Health::Healthy, Health::Healthy]);
+    assert_eq!(fleet[0].maintained_until, Some(until));
+    assert!(!fleet[0].drain, "nobody asked for a drain");
+
+    assert!(theirs.maintenance().await.unwrap().is_empty());
+    forbidden(theirs.remove_maintenance(&name("power")).await);
+    let site = WindowScope::Site("here".parse().unwrap());
+    lab.operator().put_maintenance(&rule("uplink", site)).await.unwrap();
+    assert_eq!(ours.maintenance().await.unwrap().len(), 2, "it is seen where it reaches");
+    forbidden(ours.remove_maintenance(&name("uplink")).await);
+    forbidden(ours.put_maintenance(&rule("uplink", edge())).await);
+    let everyone = lab.operator().put_maintenance(&rule("all", WindowScope::Everyone)).await;
+    assert_eq!(everyone.unwrap_err().word(), Some(ErrorWord::BadRequest));
+    let nowhere = MaintenanceSchedule { time_zone: "Mars".to_owned(), ..rule("mars", edge()) };
+    let error = ours.put_maintenance(&nowhere).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::BadRequest), "{error}");
+
+    ours.remove_maintenance(&name("power")).await.unwrap();
+    lab.operator().remove_maintenance(&name("uplink")).await.unwrap();
+    let gone = lab.operator().remove_maintenance(&name("uplink")).await.unwrap_err();
+    assert_eq!(gone.word(), Some(ErrorWord::NotFound));
+    let fleet = lab.operator().appliances().await.unwrap();
+    assert!(fleet.iter().all(|one| one.health == Health::Healthy), "{fleet:?}");
 }
 
 #[tokio::test]

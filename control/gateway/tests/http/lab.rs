@@ -10,7 +10,9 @@ use control_accounts::Accounts;
 use control_billing::Billing;
 use control_catalog::Catalog;
 use control_client::{ControlClient, Credential};
-use control_gateway::{Gateway, RateSettings, RouteDesk, Services, Settings, TicketDesk, router};
+use control_gateway::{
+    FleetCa, Gateway, RateSettings, RouteDesk, ServedBy, Services, Settings, TicketDesk, router,
+};
 use control_history::History;
 use control_recommend::Recommender;
 use control_search::Search;
@@ -49,6 +51,10 @@ pub struct Plan {
     pub region: Option<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Set by the lab.
+    pub require_certificate: bool,
+    /// 0: an hour.
+    pub certificate_ms: u64,
+    pub steering_served_by: ServedBy,
     pub routes_dir: PathBuf,
 }
 
@@ -286,6 +292,7 @@ pub fn gateway(services: &Services, plan: &Plan) -> Gateway {
         steering_ttl_s: 10,
         report_ms: 5_000,
         region: plan.region.clone(),
+        authority: Arc::new(FleetCa::generate().unwrap().0),
     };
     Gateway::new(services.clone(), settings).unwrap()
 }
@@ -299,6 +306,8 @@ pub async fn listen(router: axum::Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        certificate_ms: if plan.certificate_ms == 0 { 3_600_000 } else { plan.certificate_ms },
+        require_certificate: plan.require_certificate,
     tokio::spawn(async move { axum::serve(listener, service).await });
     addr
 }

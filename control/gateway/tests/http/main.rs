@@ -13,6 +13,7 @@ mod openapi;
 mod operator;
 mod play;
 mod routes;
+mod registration;
 mod steering;
 mod telemetry;
 mod web;

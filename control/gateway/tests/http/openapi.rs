@@ -37,6 +37,12 @@ fn every_promised_route_is_described() {
         GET /v1/operator/appliances|POST /v1/operator/appliances/{appliance}/drain
         POST /v1/operator/appliances/{appliance}/undrain|POST /v1/operator/windows
         GET /v1/operator/windows|POST /v1/operator/windows/{window}/close
+        GET /v1/operator/maintenance|PUT /v1/operator/maintenance/{schedule}
+        DELETE /v1/operator/maintenance/{schedule}|POST /v1/operator/registration-keys
+        GET /v1/operator/registration-keys|DELETE /v1/operator/registration-keys/{key}
+        DELETE /v1/operator/appliances/{appliance}/certificates
+        POST /v1/appliance/register|GET /v1/appliance/certificate
+        POST /v1/appliance/certificate|GET /v1/appliance/authority
         GET /v1/operator/schedules|PUT /v1/operator/schedules/{schedule}
         DELETE /v1/operator/schedules/{schedule}
         GET /v1/operator/fill-state|PUT /v1/operator/plan|GET /v1/operator/plan

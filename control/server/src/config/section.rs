@@ -142,6 +142,18 @@ impl Section {
         texts
     }
 
+    /// `true` or `false`; absent is the default.
+    pub fn boolean(&mut self, key: &str, default: bool) -> bool {
+        match self.table.remove(key) {
+            None => default,
+            Some(Value::Boolean(value)) => value,
+            Some(other) => {
+                self.mistake(key, format_args!("is {other}, neither true nor false"));
+                default
+            }
+        }
+    }
+
     /// A whole number in a range; absent is the default.
     pub fn number(&mut self, key: &str, range: RangeInclusive<u64>, default: u64) -> u64 {
         let Some(value) = self.table.remove(key) else { return default };

@@ -175,7 +175,7 @@ impl Lab {
         let mut row = ApplianceRow {
             record: record(id, site, role),
             key_hash: *blake(id),
-            drain: false,
+            drains: control_types::fleet::Drains::default(),
             made_at: NOW,
         };
         let mut report = report(id, 1);

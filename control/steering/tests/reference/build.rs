@@ -217,7 +217,7 @@ fn row(world: &World, number: usize, one: &PlainBox) -> ApplianceRow {
             detail: ApplianceDetail { failure_domain: one.domain.clone(), ..Default::default() },
         },
         key_hash,
-        drain: false,
+        drains: control_types::fleet::Drains::default(),
         made_at: NOW,
     }
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod catalog;
 mod fill;
 mod fleet;
+mod identity;
 mod keys;
 
 use std::path::Path;

@@ -2,9 +2,11 @@
 //! in memory.
 
 use async_trait::async_trait;
-use control_types::fleet::{ApplianceRecord, Site};
-use control_types::{ApplianceId, IspId, IspKeyId, SiteId, UnixMillis};
+use control_types::fleet::{ApplianceRecord, Drains, Site};
+use control_types::schedule::MaintenanceSchedule;
+use control_types::{ApplianceId, IspId, IspKeyId, SiteId, UnixMillis, WindowId};
 
+use super::IdentityLedger;
 use crate::StoreError;
 
 /// SHA-256 of an appliance's or an ISP's bearer key.
@@ -17,8 +19,8 @@ pub struct ApplianceRow {
     pub record: ApplianceRecord,
     /// Of the key shown when it was made.
     pub key_hash: KeyHash,
-    /// Asked to drain.
-    pub drain: bool,
+    /// Who asked it to drain.
+    pub drains: Drains,
     /// When it was made.
     pub made_at: UnixMillis,
 }
@@ -36,6 +38,24 @@ pub struct IspKeyRow {
     pub made_at: UnixMillis,
 }
 
+/// Whose wish a drain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainBy {
+    /// The operator's.
+    Operator,
+    /// The ISP's.
+    Isp,
+}
+
+/// Maintenance that comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaintenanceRow {
+    /// The rule.
+    pub schedule: MaintenanceSchedule,
+    /// Who made it; absent: the operator.
+    pub isp: Option<IspId>,
+}
+
 /// What became of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplianceMade {
@@ -47,7 +67,7 @@ pub enum ApplianceMade {
 
 /// Sites, appliances, prefixes.
 #[async_trait]
-pub trait FleetLedger: Send + Sync {
+pub trait FleetLedger: IdentityLedger {
     /// Registers or replaces a site with its prefixes.
     async fn put_site(&self, site: &Site) -> Result<(), StoreError>;
 
@@ -78,8 +98,22 @@ pub trait FleetLedger: Send + Sync {
     /// All appliances, by id.
     async fn appliances(&self) -> Result<Vec<ApplianceRow>, StoreError>;
 
-    /// Sets the drain flag; says whether the appliance exists.
-    async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError>;
+    /// Sets one of the drain flags; says whether the appliance exists.
+    async fn set_drain(
+        &self,
+        appliance: &ApplianceId,
+        by: DrainBy,
+        drain: bool,
+    ) -> Result<bool, StoreError>;
+
+    /// Adds or replaces maintenance that comes again.
+    async fn put_maintenance(&self, row: &MaintenanceRow) -> Result<(), StoreError>;
+
+    /// Deletes one; says whether it was there.
+    async fn remove_maintenance(&self, id: &WindowId) -> Result<bool, StoreError>;
+
+    /// All maintenance that comes again, by id.
+    async fn maintenance(&self) -> Result<Vec<MaintenanceRow>, StoreError>;
 
     /// Keeps a key of an ISP; `Taken` when its id or hash is.
     async fn add_isp_key(&self, key: &IspKeyRow) -> Result<(), StoreError>;

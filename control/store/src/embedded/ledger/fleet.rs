@@ -1,17 +1,20 @@
 //! Sites, prefixes and appliances in SQLite. Does not read prefixes as networks: steering does.
 
 use async_trait::async_trait;
-use control_types::fleet::{ApplianceRecord, Site};
-use control_types::{ApplianceId, IspKeyId, SiteId, UnixMillis};
+use control_types::fleet::{ApplianceRecord, Drains, Site};
+use control_types::{ApplianceId, IspKeyId, SiteId, UnixMillis, WindowId};
 use sqlx::sqlite::SqliteRow;
 
 use super::SqliteLedger;
 use crate::StoreError;
 use crate::embedded::sqlite::{Columns, away, clash, json_of, to_sql, word_of};
-use crate::ledger::{ApplianceMade, ApplianceRow, FleetLedger, IspKeyRow, KeyHash};
+use crate::ledger::{
+    ApplianceMade, ApplianceRow, DrainBy, FleetLedger, IspKeyRow, KeyHash, MaintenanceRow,
+};
 
 const SITE: &str = "change a site";
 const APPLIANCE: &str = "change an appliance";
+const MAINTENANCE: &str = "change maintenance";
 const ISP_KEY: &str = "change an ISP's keys";
 const READING: &str = "read the fleet";
 
@@ -170,14 +173,60 @@ impl FleetLedger for SqliteLedger {
         rows.iter().map(appliance_of).collect()
     }
 
-    async fn set_drain(&self, appliance: &ApplianceId, drain: bool) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE appliances SET drain = ? WHERE id = ?")
+    async fn set_drain(
+        &self,
+        appliance: &ApplianceId,
+        by: DrainBy,
+        drain: bool,
+    ) -> Result<bool, StoreError> {
+        let change = match by {
+            DrainBy::Operator => "UPDATE appliances SET drain = ? WHERE id = ?",
+            DrainBy::Isp => "UPDATE appliances SET drain_isp = ? WHERE id = ?",
+        };
+        let done = sqlx::query(change)
             .bind(i64::from(drain))
             .bind(appliance.as_str())
             .execute(&self.file.writer)
             .await
             .map_err(|error| away(APPLIANCE, error))?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn put_maintenance(&self, row: &MaintenanceRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO maintenance (id, isp, body) VALUES (?, ?, ?) \
+             ON CONFLICT (id) DO UPDATE SET isp = excluded.isp, body = excluded.body",
+        )
+        .bind(row.schedule.id.as_str())
+        .bind(row.isp.as_ref().map(|isp| isp.as_str()))
+        .bind(json_of("a maintenance schedule", &row.schedule)?)
+        .execute(&self.file.writer)
+        .await
+        .map_err(|error| away(MAINTENANCE, error))?;
+        Ok(())
+    }
+
+    async fn remove_maintenance(&self, id: &WindowId) -> Result<bool, StoreError> {
+        let done = sqlx::query("DELETE FROM maintenance WHERE id = ?")
+            .bind(id.as_str())
+            .execute(&self.file.writer)
+            .await
+            .map_err(|error| away(MAINTENANCE, error))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn maintenance(&self) -> Result<Vec<MaintenanceRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM maintenance ORDER BY id")
+            .fetch_all(&self.file.readers)
+            .await
+            .map_err(|error| away(READING, error))?;
+        let row = |row| {
+            let columns = Columns::of(row, "maintenance");
+            let isp: Option<String> = columns.plain("isp")?;
+            let isp = isp.map(|_| columns.parsed("isp")).transpose()?;
+            Ok(MaintenanceRow { schedule: columns.json("body")?, isp })
+        };
+        rows.iter().map(row).collect()
     }
 
     async fn add_isp_key(&self, key: &IspKeyRow) -> Result<(), StoreError> {
@@ -232,7 +281,10 @@ fn appliance_of(row: &SqliteRow) -> Result<ApplianceRow, StoreError> {
     Ok(ApplianceRow {
         record,
         key_hash: columns.hash("key_hash")?,
-        drain: columns.number("drain")? != 0,
+        drains: Drains {
+            operator: columns.number("drain")? != 0,
+            isp: columns.number("drain_isp")? != 0,
+        },
         made_at: UnixMillis(columns.number("made_at")?),
     })
 }

@@ -8,9 +8,24 @@
 //!
 //! A busy look halves the lanes, down to none; three calm looks in a row give one back. What a
 //! member feels is asked for, and not what the machine does: fill itself makes disks work, and must
-//! not yield to itself. No answer from `oca` means that nobody is being served.
+//! not yield to itself.
+//!
+//! Nobody at `oca`'s address means that nobody is being served. A process that is there and says
+//! nothing is another thing: after `SILENT_MS` of it the box counts as busy, because whatever keeps
+//! `oca` from answering keeps members waiting, and fill may be what does.
 
-use crate::limits::{CALM_LOOKS, IDLE_LOOKS, SLOW_READS_ONE_IN, SLOW_READS_SEEN_MIN};
+use crate::limits::{CALM_LOOKS, IDLE_LOOKS, SILENT_MS, SLOW_READS_ONE_IN, SLOW_READS_SEEN_MIN};
+
+/// What came of asking `oca`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Look {
+    /// Its counters.
+    Answered(Sample),
+    /// It is there and answers nothing.
+    Silent,
+    /// Nobody is there, or it has no counters to tell.
+    Gone,
+}
 
 /// What one look at the counters gave; all since `oca` began.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,11 +77,20 @@ pub(crate) struct Foreground {
     lanes: usize,
     calm: u32,
     last: Option<(u64, Sample)>,
+    /// Since when it has been silent.
+    silent_since: Option<u64>,
 }
 
 impl Foreground {
     pub(crate) fn new(lanes_max: usize, busy_bps: Option<u64>) -> Self {
-        Self { lanes_max, busy_bps, lanes: lanes_max, calm: IDLE_LOOKS, last: None }
+        Self {
+            lanes_max,
+            busy_bps,
+            lanes: lanes_max,
+            calm: IDLE_LOOKS,
+            last: None,
+            silent_since: None,
+        }
     }
 
     /// Lanes that fill may use now.
@@ -79,12 +103,34 @@ impl Foreground {
         self.lanes == self.lanes_max && self.calm >= IDLE_LOOKS
     }
 
-    /// Takes in a look at `now`; `None` when `oca` did not answer.
-    pub(crate) fn look(&mut self, sample: Option<Sample>, now: u64) {
-        let before = std::mem::replace(&mut self.last, sample.map(|sample| (now, sample)));
-        let is_busy = match (before, self.last) {
-            (Some((then, before)), Some((_, after))) => self.is_busy(&before, &after, now - then),
-            _ => false,
+    /// How long `oca` has been silent, milliseconds, once that counts as busy.
+    pub(crate) fn silent_ms(&self, now: u64) -> Option<u64> {
+        let silent_ms = now.saturating_sub(self.silent_since?);
+        (silent_ms >= SILENT_MS).then_some(silent_ms)
+    }
+
+    /// Takes in a look at `now`.
+    pub(crate) fn look(&mut self, look: Look, now: u64) {
+        let sample = match look {
+            Look::Answered(sample) => Some((now, sample)),
+            Look::Silent | Look::Gone => None,
+        };
+        let before = std::mem::replace(&mut self.last, sample);
+        let is_busy = if look == Look::Silent {
+            self.silent_since.get_or_insert(now);
+            if self.silent_ms(now).is_none() {
+                // One late answer is no reason to stop, and none to call it calm.
+                return;
+            }
+            true
+        } else {
+            self.silent_since = None;
+            match (before, sample) {
+                (Some((then, before)), Some((_, after))) => {
+                    self.is_busy(&before, &after, now - then)
+                }
+                _ => false,
+            }
         };
         if is_busy {
             self.calm = 0;
@@ -134,7 +180,8 @@ mod tests {
         let mut now = 0;
         let mut look = |foreground: &mut Foreground, text: Option<String>| {
             now += 1000;
-            foreground.look(text.map(|text| Sample::of(&text, 100)), now);
+            let sample = |text: String| Look::Answered(Sample::of(&text, 100));
+            foreground.look(text.map_or(Look::Gone, sample), now);
             foreground.lanes()
         };
         assert_eq!(look(&mut foreground, Some(text(100, 100, 0, 0))), 4);
@@ -153,5 +200,28 @@ mod tests {
         }
         assert_eq!(foreground.lanes(), 4, "nobody is served");
         assert!(foreground.is_idle());
+    }
+
+    #[test]
+    fn silence_is_busy_once_it_lasts_and_over_with_the_first_answer() {
+        let mut foreground = Foreground::new(4, None);
+        let mut look = |look: Look, now: u64| {
+            foreground.look(look, now);
+            (foreground.lanes(), foreground.silent_ms(now).is_some())
+        };
+        let calm = Look::Answered(Sample::default());
+        assert_eq!(look(calm, 0), (4, false));
+        assert_eq!(look(Look::Silent, 1_000), (4, false), "late once");
+        assert_eq!(look(calm, 2_000), (4, false));
+        assert_eq!(look(Look::Silent, 3_000), (4, false));
+        assert_eq!(look(Look::Silent, 3_000 + SILENT_MS), (2, true));
+        assert_eq!(look(Look::Silent, 4_000 + SILENT_MS), (1, true));
+        assert_eq!(look(Look::Silent, 5_000 + SILENT_MS), (0, true));
+        assert_eq!(look(calm, 6_000 + SILENT_MS), (0, false));
+        assert_eq!(look(calm, 7_000 + SILENT_MS), (0, false));
+        assert_eq!(look(calm, 8_000 + SILENT_MS), (1, false), "given back one by one");
+        // A process that ended serves nobody.
+        assert_eq!(look(Look::Silent, 20_000), (1, false));
+        assert!(!look(Look::Gone, 40_000).1);
     }
 }

@@ -75,6 +75,10 @@ pub(crate) const DISKS_MS: u64 = 5_000;
 pub(crate) const LOST_LOOK_MS: u64 = 60_000;
 /// How often `oca` is asked how members fare, milliseconds.
 pub(crate) const FOREGROUND_MS: u64 = 500;
+/// Longest wait for an answer of `oca`, milliseconds.
+pub(crate) const METRICS_MS_MAX: u64 = 2_000;
+/// An `oca` that is there and has answered nothing for this long counts as busy, milliseconds.
+pub(crate) const SILENT_MS: u64 = 5_000;
 /// Largest `/metrics` answer read, bytes.
 pub(crate) const METRICS_BYTES_MAX: u64 = 4 << 20;
 /// Fewer disk reads between two looks than this tell nothing.
@@ -120,3 +124,4 @@ const _: () = assert!(PIECE_BYTES_MIN >= 8 * HEAD_BYTES);
 const _: () = assert!(TICK_MS * 5 <= 1_000, "a closed window must stop fill within a second");
 const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);
 const _: () = assert!(CAP_SPAN_MS > 1_000);
+const _: () = assert!(SILENT_MS > 2 * METRICS_MS_MAX, "one late answer is no silence");

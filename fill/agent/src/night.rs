@@ -401,6 +401,11 @@ impl Night {
         let mut troubles = self.vault.borrow().troubles();
         let refused = self.refusing.get();
         troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
+        let silent_ms = self.foreground.borrow().silent_ms(self.clock.ticks());
+        troubles.extend(silent_ms.map(|silent_ms| {
+            let silent_s = silent_ms / 1_000;
+            format!("oca is there and has answered nothing for {silent_s} s: it counts as busy")
+        }));
         troubles.truncate(TROUBLES_MAX);
         troubles
     }

@@ -5,23 +5,16 @@ use std::rc::Rc;
 
 use crate::limits::SUSPECTS_MS;
 use crate::night::Night;
+use crate::vault::Suspect;
 
 /// Works until the night is stopped.
 pub(crate) async fn nurse(night: Rc<Night>) {
     while !night.stopping() {
-        let lost = night.vault.borrow().quarantine_suspects();
-        let mut changed = !lost.is_empty();
+        let suspects = night.vault.borrow().suspects();
+        let mut changed = !suspects.is_empty();
+        suspects.iter().for_each(|suspect| treat(&night, suspect));
         {
-            let mut ledger = night.ledger.borrow_mut();
-            for repair in lost {
-                let object = repair.object;
-                match ledger.add_repair(repair) {
-                    Ok(true) => {}
-                    Ok(false) => tracing::error!(%object, "too many repairs: is a disk dying?"),
-                    Err(error) => tracing::error!(%object, error = error.in_full(), "repair lost"),
-                }
-            }
-            let vault = night.vault.borrow();
+            let (vault, mut ledger) = (night.vault.borrow(), night.ledger.borrow_mut());
             let before = ledger.repairs().len();
             if let Err(error) = ledger.close_repairs(|repair| vault.holds(&repair.object)) {
                 tracing::error!(error = error.in_full(), "cannot close repairs");
@@ -33,4 +26,22 @@ pub(crate) async fn nurse(night: Rc<Night>) {
         }
         night.pause(SUSPECTS_MS).await;
     }
+}
+
+/// Notes the repair, then quarantines: whoever is killed in between finds the marker again, and the
+/// note already made. The other way round nobody would know that the object is to come back.
+fn treat(night: &Night, suspect: &Suspect) {
+    let object = suspect.object;
+    if let Some(repair) = &suspect.repair {
+        match night.ledger.borrow_mut().add_repair(repair.clone()) {
+            Ok(true) => {}
+            Ok(false) => tracing::error!(%object, "too many repairs: is a disk dying?"),
+            Err(error) => {
+                // Nobody is served the bad copy, as it is marked; the next look tries again.
+                tracing::error!(%object, error = error.in_full(), "cannot note a repair");
+                return;
+            }
+        }
+    }
+    suspect.quarantine();
 }

@@ -61,7 +61,7 @@ pub(crate) async fn porter(night: Rc<Night>) {
 
 impl Porter {
     /// An object on two disks is a move that was cut short: the copy on flash stays, as readers
-    /// prefer it, unless the plan wants the object on the other kind.
+    /// prefer it, unless the plan wants the object on the other kind. Not while one is in doubt.
     fn put_doubles_in_order(&mut self, night: &Night) {
         let now = night.clock.ticks();
         let shelves = night.vault.borrow().shelves(now);
@@ -72,6 +72,10 @@ impl Porter {
                 let object = entry.object;
                 let other = shelves[at + 1..].iter().find(|other| other.index.has_copy(0, &object));
                 let Some(other) = other else { continue };
+                if [shelf, other].iter().any(|one| one.writer.is_suspect(&object)) {
+                    // The nurse takes the bad one away; the other may be the last sound copy.
+                    continue;
+                }
                 let keep = hints.get(&object).copied().unwrap_or(DiskClass::Ssd);
                 let leaves = if shelf.class == keep { other } else { shelf };
                 self.retire(&leaves.writer, &object, now);
@@ -134,6 +138,10 @@ impl Porter {
         let bytes = entry.file_bytes();
         let to = shelves.iter().filter(|shelf| shelf.class == errand.to);
         let Some(to) = to.max_by_key(|shelf| shelf.free_bytes) else { return };
+        if from.writer.is_suspect(&object) || to.writer.is_suspect(&object) {
+            tracing::debug!(%object, "not moved: a copy of it is in doubt");
+            return;
+        }
         if !to.writer.holds(&object) {
             if to.free_bytes < bytes || night.board.borrow().wants(&object) {
                 tracing::debug!(%object, "not moved: no room, or it is being pulled");

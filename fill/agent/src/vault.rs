@@ -66,6 +66,14 @@ pub(crate) struct Vault {
     open: HashMap<ObjectId, Open>,
 }
 
+/// A copy that somebody met a bad chunk of.
+pub(crate) struct Suspect {
+    writer: Writer,
+    pub(crate) object: ObjectId,
+    /// What has to be fetched again, without sources; none when another disk has a sound copy.
+    pub(crate) repair: Option<Pull>,
+}
+
 /// A disk as moves see it.
 pub(crate) struct Shelf {
     pub(crate) class: DiskClass,
@@ -215,22 +223,32 @@ impl Vault {
         self.open.retain(|object, _| is_begun(object));
     }
 
-    /// Quarantines everything readers left a marker for, and answers with what has to be fetched
-    /// again: object, bytes, title and kind of disk, without sources. A copy that another disk
-    /// still has is not fetched.
-    pub(crate) fn quarantine_suspects(&self) -> Vec<Pull> {
-        let mut lost = Vec::new();
+    /// Everything readers left a marker for, with what has to be fetched again if it goes.
+    pub(crate) fn suspects(&self) -> Vec<Suspect> {
+        let mut suspects = Vec::new();
         for disk in &self.disks {
             let Some(writer) = disk.writer() else { continue };
             for object in writer.suspects().unwrap_or_default() {
-                match quarantine(writer, disk.class, &object) {
-                    Ok(Some(pull)) if !self.holds(&object) => lost.push(pull),
-                    Ok(_) => {}
-                    Err(error) => tracing::error!(%object, %error, "cannot quarantine"),
-                }
+                // A copy that another disk still has, and nobody doubts, is not fetched.
+                let is_sound = |other: &&Writer| {
+                    other.volume().path() != writer.volume().path()
+                        && other.holds(&object)
+                        && !other.is_suspect(&object)
+                };
+                let record =
+                    writer.record(&object).filter(|_| !self.writers().any(|w| is_sound(&w)));
+                let repair = record.map(|record| Pull {
+                    object,
+                    bytes: record.bytes,
+                    title: record.title,
+                    class: disk.class,
+                    sources: Vec::new(),
+                    why: "repair".to_owned(),
+                });
+                suspects.push(Suspect { writer: writer.clone(), object, repair });
             }
         }
-        lost
+        suspects
     }
 
     /// Empties quarantines beyond `bound`.
@@ -367,26 +385,20 @@ impl Disk {
     }
 }
 
-/// `None` when the marker was for something that is not here.
-fn quarantine(
-    writer: &Writer,
-    class: DiskClass,
-    object: &ObjectId,
-) -> Result<Option<Pull>, StoreError> {
-    let Some(record) = writer.record(object) else {
-        writer.clear_suspect(object)?;
-        return Ok(None);
-    };
-    writer.quarantine(object)?;
-    tracing::warn!(%object, "quarantined: its bytes are not the object's");
-    Ok(Some(Pull {
-        object: *object,
-        bytes: record.bytes,
-        title: record.title,
-        class,
-        sources: Vec::new(),
-        why: "repair".to_owned(),
-    }))
+impl Suspect {
+    /// Takes it off its disk; a marker for something that is not there is taken away.
+    pub(crate) fn quarantine(&self) {
+        let object = &self.object;
+        let quarantined = if self.writer.holds(object) {
+            tracing::warn!(%object, "goes to quarantine: its bytes are not the object's");
+            self.writer.quarantine(object)
+        } else {
+            self.writer.clear_suspect(object)
+        };
+        if let Err(error) = quarantined {
+            tracing::error!(%object, %error, "cannot quarantine");
+        }
+    }
 }
 
 #[cfg(test)]

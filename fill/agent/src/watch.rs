@@ -2,10 +2,12 @@
 //! act on nothing but the values that others look at.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::fetch::Wires;
-use crate::foreground::Sample;
-use crate::limits::{DISKS_MS, FOREGROUND_MS, METRICS_BYTES_MAX, QUARANTINE_MS};
+use crate::foreground::{Look, Sample};
+use crate::ladder::Fault;
+use crate::limits::{DISKS_MS, FOREGROUND_MS, METRICS_BYTES_MAX, METRICS_MS_MAX, QUARANTINE_MS};
 use crate::night::Night;
 
 /// Asks for `/metrics` twice a second, until the night is stopped.
@@ -17,11 +19,29 @@ pub(crate) async fn watch_members(night: Rc<Night>) {
     let path = if path.is_empty() { "/metrics" } else { path };
     let mut wires = Wires::new(Rc::clone(&night.dialer));
     let mut lanes = night.foreground.borrow().lanes();
+    let mut was_silent = false;
     while !night.stopping() {
-        let text = wires.whole(base, path, METRICS_BYTES_MAX).await.ok();
+        let within = Duration::from_millis(METRICS_MS_MAX);
+        let asked = tokio::time::timeout(within, wires.whole(base, path, METRICS_BYTES_MAX)).await;
         let slow_read_ms = night.config.foreground_slow_read_ms;
-        let sample = text.map(|text| Sample::of(&String::from_utf8_lossy(&text), slow_read_ms));
-        night.foreground.borrow_mut().look(sample, night.clock.ticks());
+        let look = match asked {
+            Ok(Ok(text)) => {
+                Look::Answered(Sample::of(&String::from_utf8_lossy(&text), slow_read_ms))
+            }
+            Ok(Err(Fault::Slow)) | Err(_) => Look::Silent,
+            Ok(Err(_)) => Look::Gone,
+        };
+        let ticks = night.clock.ticks();
+        night.foreground.borrow_mut().look(look, ticks);
+        let is_silent = night.foreground.borrow().silent_ms(ticks).is_some();
+        if is_silent != was_silent {
+            was_silent = is_silent;
+            if is_silent {
+                tracing::warn!(url, "oca is there and answers nothing: it counts as busy");
+            } else {
+                tracing::info!(url, "oca answers again, or is gone");
+            }
+        }
         let now = night.foreground.borrow().lanes();
         if now != lanes {
             tracing::info!(lanes = now, "lanes that members leave to fill");

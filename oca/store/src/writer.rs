@@ -249,6 +249,12 @@ impl Writer {
         ids_in(&self.volume().suspect_dir(), "")
     }
 
+    /// Whether a reader left a marker for `object`.
+    #[must_use]
+    pub fn is_suspect(&self, object: &ObjectId) -> bool {
+        self.volume().suspect_dir().join(object.to_string()).exists()
+    }
+
     /// Takes a suspect marker away, when the object turned out sound or is not held any more.
     ///
     /// # Errors

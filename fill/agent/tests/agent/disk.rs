@@ -1,14 +1,15 @@
 //! The disk's side: repairs, full disks, a second agent, a configuration full of mistakes.
 
+use std::path::Path;
 use std::process::Command;
 
-use control_types::fill::FillStateWord;
+use control_types::fill::{FillReport, FillStateWord};
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
-use oca_store::{Volume, object_path, report_bad};
+use oca_store::{Volume, Writer, object_path, report_bad};
 
-use crate::bench::{Bench, pull, until, wide_open};
-use crate::source::{Mood, sealed};
+use crate::bench::{Bench, pull, until, wide_open, window};
+use crate::source::{Mood, Sealed, sealed};
 
 const CHUNK: usize = CHUNK_BYTES as usize;
 
@@ -25,12 +26,7 @@ async fn a_bad_object_is_quarantined_and_fetched_again_outside_any_window_and_pl
     bench.order(Vec::new(), Vec::new(), Vec::new());
     bench.reported(FillStateWord::Done).await;
     let sent = origin.sent();
-    let path = object_path(&bench.volume(), &id);
-    let mut bytes = std::fs::read(&path).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    std::fs::write(&path, bytes).unwrap();
-    report_bad(&Volume::open(bench.volume(), DiskClass::Ssd).unwrap(), &id).unwrap();
-
+    spoil(&bench.volume(), &object);
     until("the bad file in quarantine", || {
         bench.volume().join("quarantine").join(id.to_string()).exists().then_some(())
     })
@@ -38,6 +34,108 @@ async fn a_bad_object_is_quarantined_and_fetched_again_outside_any_window_and_pl
     let payload = until("the object again", || bench.published(&id)).await;
     assert_eq!(payload, object.payload);
     assert_eq!(origin.sent() - sent, object.payload.len() as u64);
+    assert_eq!(agent.stop().await, Some(0));
+}
+
+/// Flips the last bit of a published object and leaves a reader's marker.
+fn spoil(volume: &Path, object: &Sealed) {
+    let id = object.seal.object();
+    let path = object_path(volume, &id);
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    report_bad(&Volume::open(volume, DiskClass::Ssd).unwrap(), &id).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_copies_the_one_in_doubt_goes_and_the_sound_one_stays() {
+    let mut bench = Bench::new().await;
+    let [ssd, hdd] = bench.configure_two("");
+    let object = sealed(41, 2 * CHUNK);
+    let id = object.seal.object();
+    // A move was cut short: both disks list it, and what is on flash has rotted since.
+    let payload = bench.folder.path().join("payload");
+    std::fs::write(&payload, &object.payload).unwrap();
+    for (volume, class) in [(&ssd, DiskClass::Ssd), (&hdd, DiskClass::Hdd)] {
+        let volume = Volume::open(volume, class).unwrap();
+        let writer = Writer::open(&volume, "test").unwrap();
+        writer.import_file(&payload, object.seal.clone()).unwrap();
+    }
+    spoil(&ssd, &object);
+    let origin = bench.source(Mood::Good, &[&object]).await;
+    bench.order(vec![pull(&object, &[("origin", &origin)])], Vec::new(), Vec::new());
+    let agent = bench.start();
+    until("the bad copy in quarantine", || {
+        ssd.join("quarantine").join(id.to_string()).exists().then_some(())
+    })
+    .await;
+    bench.reported(FillStateWord::Done).await;
+    assert_eq!(Bench::published_on(&hdd, &id).unwrap(), object.payload);
+    assert_eq!(Bench::published_on(&ssd, &id), None);
+    assert_eq!(origin.requests(), 0, "nothing was lost, so nothing is fetched");
+    assert_eq!(agent.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_the_note_of_a_repair_and_the_quarantine_loses_neither() {
+    let mut bench = Bench::new().await;
+    let object = sealed(42, 2 * CHUNK);
+    let id = object.seal.object();
+    let origin = bench.source(Mood::Good, &[&object]).await;
+    let pulls = vec![pull(&object, &[("origin", &origin)])];
+    bench.order(pulls.clone(), Vec::new(), wide_open());
+    let agent = bench.start();
+    bench.reported(FillStateWord::Done).await;
+    bench.order(Vec::new(), Vec::new(), Vec::new());
+    bench.reported(FillStateWord::Done).await;
+    assert_eq!(agent.stop().await, Some(0));
+
+    // As the kill left it: noted, marked, and still in its place.
+    spoil(&bench.volume(), &object);
+    let ledger = bench.folder.path().join("state/ledger.json");
+    let mut kept: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&ledger).unwrap()).unwrap();
+    kept["repairs"] = serde_json::to_value(&pulls).unwrap();
+    std::fs::write(&ledger, serde_json::to_vec(&kept).unwrap()).unwrap();
+
+    let agent = bench.start();
+    until("the bad file in quarantine", || {
+        bench.volume().join("quarantine").join(id.to_string()).exists().then_some(())
+    })
+    .await;
+    let payload = until("the object again", || bench.published(&id)).await;
+    assert_eq!(payload, object.payload);
+    assert_eq!(agent.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_there_and_silent_has_the_box_to_itself_and_is_told_of() {
+    let mut bench = Bench::new().await;
+    let object = sealed(43, 40 * CHUNK);
+    let origin = bench.source(Mood::Good, &[&object]).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/metrics", silent.local_addr().unwrap());
+    let config = std::fs::read_to_string(bench.config()).unwrap();
+    std::fs::write(bench.config(), format!("{config}[foreground]\nmetrics = {url:?}\n")).unwrap();
+    // Slow enough that silence is judged long before the end: eighty seconds.
+    bench.order(
+        vec![pull(&object, &[("origin", &origin)])],
+        Vec::new(),
+        vec![window("slow", 3_600_000, Some(1_000_000))],
+    );
+    let agent = bench.start();
+    until("some bytes", || (origin.sent() > 0).then_some(())).await;
+    let is_told = |report: &FillReport| {
+        report.troubles.iter().any(|trouble| trouble.contains("answered nothing"))
+    };
+    bench.report_where("the silence told", is_told).await;
+    bench.report_where("fill at rest", |report| report.rate_bps == 0).await;
+    let rested = bench.last_report().unwrap();
+    assert!(rested.objects_done == 0 && rested.state == FillStateWord::Filling, "{rested:?}");
+    // It ends: nobody is served, so nobody waits.
+    drop(silent);
+    bench.report_where("nothing to tell", |report| report.troubles.is_empty()).await;
+    bench.report_where("fill again", |report| report.rate_bps > 0).await;
     assert_eq!(agent.stop().await, Some(0));
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use control_types::bundle::BundleListed;
 use control_types::catalog::{StoredArtwork, TitleRecord};
 use control_types::fill::{FillProgress, FillState, NewWindow, NightPlan, Window};
 use control_types::fleet::{
@@ -189,6 +190,11 @@ impl ControlClient {
     ) -> Result<Vec<SteerRecord>, ClientError> {
         let (from, until) = (from.0.to_string(), until.0.to_string());
         self.get_query("/v1/operator/steer/log", &[("from", &from), ("until", &until)]).await
+    }
+
+    /// `GET /v1/operator/steer/bundles`: by ISP.
+    pub async fn steering_bundles(&self) -> Result<Vec<BundleListed>, ClientError> {
+        self.get("/v1/operator/steer/bundles").await
     }
 
     /// `POST /v1/operator/steer/replay`.

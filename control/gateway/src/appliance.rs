@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::body::Sent;
+use crate::bundles;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::limits::FILL_TICKET_MS;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(orders))
         .routes(routes!(fill_report))
         .routes(routes!(ticket_keys))
+        .merge(bundles::appliance_routes())
 }
 
 /// Health, load, disks and contents of one appliance.
@@ -36,15 +38,17 @@ async fn report(
     appliance.is(&body.appliance)?;
     check_media_url(&body.media_url)?;
     let revoked_digest = body.more.revoked_digest.clone();
+    let isp = gateway.services().steering.isp_of(&body.appliance);
     let heard = gateway.services().steering.report(body, gateway.now())?;
     gateway.metrics().count_report();
+    let newest = isp.and_then(|isp| gateway.services().bundles.ask(&isp, gateway.now()));
     Ok(Json(ReportAnswer {
         want_content: heard.want_content,
         drain: heard.drain,
         ticket_keys: gateway.services().tickets.keys(),
         revoked: gateway.services().tickets.revocations_for(revoked_digest.as_deref()),
         unnamed: heard.unnamed,
-        steering_serial: None,
+        steering_serial: newest.map(|made| made.serial),
     }))
 }
 

@@ -11,7 +11,7 @@ use control_catalog::Catalog;
 use control_history::History;
 use control_recommend::Recommender;
 use control_search::Search;
-use control_steering::{FillDesk, Steering};
+use control_steering::{BundleDesk, FillDesk, Steering};
 use control_telemetry::Telemetry;
 use control_types::UnixMillis;
 use ipnet::IpNet;
@@ -24,6 +24,7 @@ use crate::home::Shelves;
 use crate::limits::RUNNING_MAX;
 use crate::metrics::Metrics;
 use crate::plays::Plays;
+use crate::remembered::Remembered;
 use crate::route_desk::RouteDesk;
 use crate::ticket_desk::TicketDesk;
 
@@ -44,6 +45,8 @@ pub struct Services {
     pub recommend: Arc<Recommender>,
     /// Where from.
     pub steering: Arc<Steering>,
+    /// Where from, without control.
+    pub bundles: Arc<BundleDesk>,
     /// Windows, plan, fill progress.
     pub fill_desk: Arc<FillDesk>,
     /// What the internet announces.
@@ -52,11 +55,21 @@ pub struct Services {
     pub telemetry: Arc<Telemetry>,
     /// Signs tickets, and knows which were taken back.
     pub tickets: Arc<TicketDesk>,
+    /// Signs appliances' certificates.
+    pub authority: Arc<FleetCa>,
     /// Rung when something derived from titles is behind the catalog.
     pub titles_changed: Arc<Notify>,
 }
-    /// Signs appliances' certificates.
-    pub authority: Arc<FleetCa>,
+
+/// Who answers players' questions for steering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServedBy {
+    /// Control: it knows best, and a player keeps its last answer while control is away.
+    #[default]
+    Control,
+    /// The appliance ranked first: it goes on without control.
+    Appliances,
+}
 
 /// What an operator may choose.
 #[derive(Clone, Debug)]
@@ -73,10 +86,16 @@ pub struct Settings {
     pub rates: RateSettings,
     /// Directory of the built pages; absent: no pages.
     pub web_dir: Option<PathBuf>,
+    /// Life of an appliance's certificate, milliseconds.
+    pub certificate_ms: u64,
+    /// An appliance's bearer key is not enough.
+    pub require_certificate: bool,
     /// Life of a play ticket, milliseconds.
     pub ticket_ms: u64,
     /// How often players ask for steering again, seconds.
     pub steering_ttl_s: u32,
+    /// Whom manifests and play answers send players to for steering.
+    pub steering_served_by: ServedBy,
     /// How often players report, milliseconds.
     pub report_ms: u64,
     /// ISO 3166-1 alpha-2 region of members, which the catalog's licences are held against;
@@ -86,10 +105,6 @@ pub struct Settings {
 
 impl Settings {
     /// Whether members reach control over TLS, here or at a proxy in front: cookies are `Secure`.
-    /// Life of an appliance's certificate, milliseconds.
-    pub certificate_ms: u64,
-    /// An appliance's bearer key is not enough.
-    pub require_certificate: bool,
     pub(crate) fn is_secure(&self) -> bool {
         self.tls || self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }
@@ -114,6 +129,8 @@ struct Parts {
     seats: Arc<Semaphore>,
     metrics: Metrics,
     plays: Plays,
+    guards: Guards,
+    remembered: Remembered,
     shelves: Shelves,
 }
 
@@ -129,6 +146,8 @@ impl Gateway {
             seats: Arc::new(Semaphore::new(RUNNING_MAX)),
             metrics,
             plays: Plays::default(),
+            guards: Guards::default(),
+            remembered: Remembered::default(),
             shelves: Shelves::default(),
             services,
             settings,
@@ -162,6 +181,14 @@ impl Gateway {
 
     pub(crate) fn plays(&self) -> &Plays {
         &self.0.plays
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.0.guards
+    }
+
+    pub(crate) fn remembered(&self) -> &Remembered {
+        &self.0.remembered
     }
 
     pub(crate) fn shelves(&self) -> &Shelves {

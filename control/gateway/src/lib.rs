@@ -6,6 +6,7 @@
 mod accounts;
 mod appliance;
 mod body;
+mod bundles;
 mod catalog;
 mod edge;
 mod errors;

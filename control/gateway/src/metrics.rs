@@ -8,12 +8,14 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use control_steering::Counted;
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
+use crate::bundles;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
+use crate::guards::Guards;
 
 /// Upper edges of the latency buckets, seconds; the targets 0.05, 0.1 and 0.2 are edges.
 const SECONDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0];
@@ -27,15 +29,18 @@ pub(crate) struct Metrics {
     reports: IntCounter,
     events: IntCounter,
     resume_late: IntCounter,
+    renewed: IntCounter,
+    missed: IntCounterVec,
+    unasked: IntGaugeVec,
     live: IntGauge,
     decisions: IntCounterVec,
     placed: IntCounterVec,
     complaints: IntCounterVec,
+    unproven: IntCounterVec,
 }
 
 impl Metrics {
     pub fn new() -> Result<Self, prometheus::Error> {
-    unproven: IntCounterVec,
         let metrics = Self {
             registry: Registry::new(),
             requests: IntCounterVec::new(
@@ -58,6 +63,24 @@ impl Metrics {
                 "control_resume_skipped_total",
                 "Plays that went on without their resume point because it was slow or failed.",
             )?,
+            renewed: IntCounter::new(
+                "control_tickets_renewed_total",
+                "Fresh tickets given to plays under way.",
+            )?,
+            missed: IntCounterVec::new(
+                Opts::new(
+                    "control_dependency_missed_total",
+                    "Answers that a press or a report went on without, by dependency and reason.",
+                ),
+                &["dependency", "why"],
+            )?,
+            unasked: IntGaugeVec::new(
+                Opts::new(
+                    "control_dependency_open",
+                    "1 while nobody waits for a dependency, because it was away too often.",
+                ),
+                &["dependency"],
+            )?,
             decisions: IntCounterVec::new(
                 Opts::new(
                     "control_steering_decisions_total",
@@ -79,6 +102,13 @@ impl Metrics {
                 ),
                 &["what"],
             )?,
+            unproven: IntCounterVec::new(
+                Opts::new(
+                    "control_appliance_unproven_total",
+                    "Calls not believed to be an appliance's, by why.",
+                ),
+                &["why"],
+            )?,
             live: IntGauge::new("control_live_plays", "Plays heard of in the last 30 seconds.")?,
         };
         let registry = &metrics.registry;
@@ -89,21 +119,18 @@ impl Metrics {
         registry.register(Box::new(metrics.reports.clone()))?;
         registry.register(Box::new(metrics.events.clone()))?;
         registry.register(Box::new(metrics.resume_late.clone()))?;
+        registry.register(Box::new(metrics.renewed.clone()))?;
+        registry.register(Box::new(metrics.missed.clone()))?;
+        registry.register(Box::new(metrics.unasked.clone()))?;
         registry.register(Box::new(metrics.live.clone()))?;
         registry.register(Box::new(metrics.decisions.clone()))?;
         registry.register(Box::new(metrics.placed.clone()))?;
         registry.register(Box::new(metrics.complaints.clone()))?;
+        registry.register(Box::new(metrics.unproven.clone()))?;
         Ok(metrics)
     }
 
     pub fn observe(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
-            unproven: IntCounterVec::new(
-                Opts::new(
-                    "control_appliance_unproven_total",
-                    "Calls not believed to be an appliance's, by why.",
-                ),
-                &["why"],
-            )?,
         let method = known_method(method);
         self.requests.with_label_values(&[method, route, status.as_str()]).inc();
         self.seconds.with_label_values(&[method, route]).observe(took.as_secs_f64());
@@ -120,7 +147,6 @@ impl Metrics {
     pub fn count_report(&self) {
         self.reports.inc();
     }
-        registry.register(Box::new(metrics.unproven.clone()))?;
 
     pub fn count_events(&self, count: usize) {
         self.events.inc_by(count as u64);
@@ -128,6 +154,20 @@ impl Metrics {
 
     pub fn count_resume_skipped(&self) {
         self.resume_late.inc();
+    }
+
+    pub fn count_renewed(&self) {
+        self.renewed.inc();
+    }
+
+    pub fn count_missed(&self, dependency: &str, why: &str) {
+        self.missed.with_label_values(&[dependency, why]).inc();
+    }
+
+    fn follow_guards(&self, guards: &Guards) {
+        for guard in guards.each() {
+            self.unasked.with_label_values(&[guard.word()]).set(i64::from(guard.is_open()));
+        }
     }
 
     pub fn set_live(&self, count: usize) {
@@ -150,6 +190,9 @@ impl Metrics {
         }
         follow(&self.complaints, "refused", counted.refusals);
         follow(&self.complaints, "denied", counted.denials);
+        for (word, count) in &counted.unproven {
+            follow(&self.unproven, word, *count);
+        }
     }
 
     fn text(&self) -> Result<Vec<u8>, prometheus::Error> {
@@ -179,13 +222,12 @@ pub(crate) async fn metrics(State(gateway): State<Gateway>) -> Result<impl IntoR
     let live = gateway.services().telemetry.live(gateway.now());
     gateway.metrics().set_live(live.sessions.len());
     gateway.metrics().follow_steering(&gateway.services().steering.counted());
+    gateway.metrics().follow_guards(gateway.guards());
     let mut text =
-        for (word, count) in &counted.unproven {
-            follow(&self.unproven, word, *count);
-        }
         gateway.metrics().text().map_err(|error| Refusal::internal(error.to_string()))?;
     let desk = gateway.services().routes.clone();
     let routes = tokio::task::spawn_blocking(move || desk.metrics_text()).await;
     text.extend(routes.map_err(|error| Refusal::internal(error.to_string()))?.into_bytes());
+    text.extend(bundles::metrics_text(&gateway.services().bundles).into_bytes());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))
 }

@@ -112,7 +112,11 @@ fn resources() -> OpenApiRouter<Gateway> {
                        `x-request-id`; every answer of 400 and more is an `ErrorBody`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(ErrorBody, control_types::fill::Orders)),
+    components(schemas(
+        ErrorBody,
+        control_types::fill::Orders,
+        control_types::bundle::SteeringBundle
+    )),
     modifiers(&Keys),
     tags(
         (name = "member", description = "Bearer: the access token of a session."),

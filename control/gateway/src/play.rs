@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::body::Sent;
 use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::{Refusal, chain};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ServedBy};
 use crate::limits::RESUME_MS_MAX;
 use crate::manifests::{Stage, multivariant, offered_objects, presentation, steering_url_of};
 use crate::telemetry::pressed;
@@ -188,17 +188,38 @@ async fn answer(
         tracing::warn!(play = %play.play, cause = chain(&error), "a play is in memory only");
     }
     let Found { places, resume_ms, ticket } = found;
+    let ranked = signed(places, &play.title, &ticket);
+    let steering_url = match gateway.settings().steering_served_by {
+        ServedBy::Control => base.of_play(&play.play, "steering"),
+        // An appliance knows no play: what the player has is in the URL or nowhere.
+        ServedBy::Appliances => {
+            steering_url_of(&steering_url(gateway, base, &play.play, &ranked), &ranked)
+        }
+    };
     PlayAnswer {
         play: play.play,
         hls_url: base.of_play(&play.play, "main.m3u8"),
         dash_url: base.of_play(&play.play, "manifest.mpd"),
-        steering_url: base.of_play(&play.play, "steering"),
-        ranked: signed(places, &play.title, &ticket),
+        steering_url,
+        ranked,
         ticket,
         ticket_expires_at: play.pressed_at.plus_millis(gateway.settings().ticket_ms),
         resume_ms,
         duration_ms: title.record.duration_ms,
         report_ms: gateway.settings().report_ms,
+    }
+}
+
+/// Where a player asks for steering: here, or at the appliance it streams from first.
+fn steering_url(
+    gateway: &Gateway,
+    base: &PublicUrl,
+    play: &PlayId,
+    ranked: &[RankedAppliance],
+) -> String {
+    match (gateway.settings().steering_served_by, ranked.first()) {
+        (ServedBy::Appliances, Some(first)) => format!("{}steering", first.base_url),
+        _ => base.of_play(play, "steering"),
     }
 }
 
@@ -315,7 +336,7 @@ async fn manifest(
     let UnderWay { play, title, height_max } = under_way(gateway, id).await?;
     let places = whence(gateway, address, &title, height_max, id)?;
     let ranked = signed(places, &play.title, &sign(gateway, &play)?);
-    let steering_url = steering_url_of(&base.of_play(id, "steering"), &ranked);
+    let steering_url = steering_url_of(&steering_url(gateway, base, id, &ranked), &ranked);
     let (record, ranked, steering_url) = (&title.record, &ranked[..], &steering_url[..]);
     Ok(write(&Stage { record, ranked, height_max, steering_url }))
 }

@@ -10,10 +10,12 @@
 //! | routes | 200 ms | shows changed routes to steering, drops those held too long |
 //! | health | 1 s | logs and records when an appliance's health changes |
 //! | steering | 1 s | writes the steering log |
+//! | bundles | a quarter of `steering.bundle_ms` | makes steering bundles that changed |
 //! | sweep | 1 h | deletes sessions and presses of play long over |
 //! | tickets | 5 s | rotates ticket keys, reads what was taken back |
 //! | rates | 1 min | forgets addresses that have been quiet |
 
+mod bundles;
 mod health;
 mod refresh;
 mod routes;
@@ -41,6 +43,7 @@ impl Background {
         tasks.spawn(refresh::run(services.clone()));
         tasks.spawn(health::run(services.steering.clone(), wired.ports.events.clone()));
         tasks.spawn(steering::run(services.steering.clone()));
+        tasks.spawn(bundles::run(services.clone()));
         tasks.spawn(sweep::run(services.clone()));
         tasks.spawn(sweep::rates(wired.gateway.clone()));
         let (desk, ledger) = (services.tickets.clone(), wired.ports.ledger.clone());

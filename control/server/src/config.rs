@@ -4,6 +4,7 @@
 mod appliances;
 mod bgp;
 mod section;
+mod steering;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -18,6 +19,8 @@ pub use self::appliances::AppliancesConfig;
 use self::appliances::parse_appliances;
 pub use self::bgp::{BgpConfig, RouterConfig};
 use self::section::Section;
+pub use self::steering::SteeringConfig;
+use self::steering::parse_steering;
 use crate::rotation::Rotation;
 use crate::trouble::Trouble;
 
@@ -68,6 +71,8 @@ pub struct Config {
     /// Steering questions recorded in a second for `ocactl steer replay`, 0 to 1,000. Default 200;
     /// 0 records none.
     pub asks_per_second_max: u64,
+    /// Who answers players' questions for steering, and bundles for appliances that do.
+    pub steering: SteeringConfig,
     /// Routes: BMP, GeoIP.
     pub bgp: BgpConfig,
     /// Budgets of one address.
@@ -110,6 +115,7 @@ impl Config {
         let Plays { ticket_ms, key_days, steering_ttl_s, report_ms, region } =
             parse_plays(&mut top);
         let fleet = parse_fleet(&mut top);
+        let steering = parse_steering(&mut top);
         let bgp = parse_bgp(&mut top);
         let rates = parse_limits(&mut top);
         let log_filter = parse_log(&mut top);
@@ -137,6 +143,7 @@ impl Config {
                     silent_percent_max: fleet.silent_percent_max,
                     drain_spread_ms: fleet.drain_spread_ms,
                     asks_per_second_max: fleet.asks_per_second_max,
+                    steering,
                     bgp,
                     rates,
                     log_filter,

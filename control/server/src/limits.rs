@@ -57,6 +57,14 @@ pub const ROUTES_TEND_EVERY_MS: u64 = 1_000;
 /// How often noted questions are written to the steering log, milliseconds.
 pub const STEERING_LOG_EVERY_MS: u64 = 1_000;
 
+/// Shortest and longest time between two looks for steering bundles to make, milliseconds.
+pub const BUNDLE_LOOK_MS_MIN: u64 = 50;
+/// See [`BUNDLE_LOOK_MS_MIN`].
+pub const BUNDLE_LOOK_MS_MAX: u64 = 1_000;
+
+/// Rest after the making of a steering bundle, in times of what it took.
+pub const BUNDLE_REST: u32 = 3;
+
 /// How often what is over is deleted: refresh tokens, presses of play, milliseconds.
 pub const SWEEP_EVERY_MS: u64 = 3_600_000;
 

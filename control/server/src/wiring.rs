@@ -13,7 +13,7 @@ use control_history::History;
 use control_recommend::Recommender;
 use control_routes::{Geo, RibSettings, RouteTable, Routes};
 use control_search::Search;
-use control_steering::{FillDesk, Steering};
+use control_steering::{BundleDesk, BundleSettings, FillDesk, Steering};
 use control_store::{Ports, open_embedded};
 use control_telemetry::{SiteDirectory, Telemetry};
 use control_types::{ApplianceId, SiteId};
@@ -55,6 +55,7 @@ pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
         web_dir: config.web_dir.clone(),
         ticket_ms: config.ticket_ms,
         steering_ttl_s: config.steering_ttl_s,
+        steering_served_by: config.steering.served_by,
         report_ms: config.report_ms,
         certificate_ms: config.appliances.certificate_minutes * 60_000,
         require_certificate: config.appliances.require_certificate,
@@ -101,6 +102,7 @@ async fn wire_services(
     let fill_desk = FillDesk::open(ledger.clone(), now())
         .await
         .map_err(|error| Trouble::service("the fill desk")(&error))?;
+    let bundles = bundle_desk(config, &fill_desk)?;
     let sites = Arc::new(SitesOf(steering.clone()));
     let telemetry = Telemetry::open(events.clone(), sites)
         .await
@@ -115,12 +117,25 @@ async fn wire_services(
         search: Arc::new(Search::new(search)),
         recommend: Arc::new(Recommender::new(activity)),
         steering,
+        bundles: Arc::new(bundles),
         fill_desk: Arc::new(fill_desk),
         routes,
         telemetry: Arc::new(telemetry),
         tickets,
         titles_changed: Arc::new(Notify::new()),
     })
+}
+
+/// Steering bundles: none before appliances ask.
+fn bundle_desk(config: &Config, fill_desk: &FillDesk) -> Result<BundleDesk, Trouble> {
+    let settings = BundleSettings {
+        every_ms: config.steering.bundle_ms,
+        content_every_ms: config.steering.bundle_content_ms,
+        ttl_s: config.steering_ttl_s,
+    };
+    let serials = config.state_dir.join("steering-serial");
+    BundleDesk::open(fill_desk.bundle_signer(), serials, settings)
+        .map_err(|error| Trouble::service("steering bundles")(&error))
 }
 
 /// Routes as kept on disk, brought back before the first question.

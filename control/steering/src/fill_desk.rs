@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use control_store::StoreError;
 use control_store::ledger::{FillLedger, KeyPurpose, PlanPut, SigningKeyRow};
-use control_token::OrdersSigner;
+use control_token::{BundleSigner, OrdersSigner};
 use control_types::fill::{
     FillProgress, FillReport, FillState, NewWindow, NightPlan, Orders, PlaceableObject,
     SignedOrders, Window, WindowScope,
@@ -236,6 +236,13 @@ impl FillDesk {
     #[must_use]
     pub fn orders_key(&self) -> String {
         self.signer.public_key()
+    }
+
+    /// What signs steering bundles: the key of orders, which appliances know already, in a domain
+    /// of its own.
+    #[must_use]
+    pub fn bundle_signer(&self) -> BundleSigner {
+        BundleSigner::from_pkcs8(self.signer.to_pkcs8()).expect("it was read from there before")
     }
 
     /// Takes in how far an agent is; the caller has matched its key.

@@ -16,7 +16,8 @@ use control_gateway::{
 use control_history::History;
 use control_recommend::Recommender;
 use control_search::Search;
-use control_steering::{FillDesk, Steering};
+use control_steering::bundle::Step;
+use control_steering::{BundleDesk, BundleSettings, FillDesk, Steering};
 use control_store::{Ports, open_embedded};
 use control_telemetry::{SiteDirectory, Telemetry};
 use control_token::TicketSigner;
@@ -50,11 +51,11 @@ pub struct Plan {
     pub refresh_grace_ms: u64,
     pub region: Option<String>,
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Set by the lab.
     pub require_certificate: bool,
     /// 0: an hour.
     pub certificate_ms: u64,
     pub steering_served_by: ServedBy,
+    /// Set by the lab.
     pub routes_dir: PathBuf,
 }
 
@@ -111,6 +112,17 @@ impl Lab {
         let profile = session.account.profiles[0].id;
         let credential = Credential::Member(session.access_token.clone());
         (self.nobody().with_credential(credential), session, profile)
+    }
+
+    /// Makes what the background of a real control would make now; answers how many bundles.
+    pub fn make_bundles(&self) -> usize {
+        let (services, keys) = (&self.services, self.services.tickets.keys());
+        let due = services.bundles.due(&services.steering, &keys, now());
+        let made = due.iter().filter(|isp| {
+            let step = services.bundles.make(&services.steering, isp, &keys, now()).unwrap();
+            matches!(step, Step::Made(_))
+        });
+        made.count()
     }
 
     /// A site for loopback members with two edges, and an origin elsewhere; all hold `titles`.
@@ -247,7 +259,7 @@ fn rendition(seed: u8, number: u8, track: Track, codecs: &str) -> Rendition {
 }
 
 async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services {
-    let Ports { ledger, activity, cache, events, search, blobs } = ports.clone();
+    let Ports { ledger, activity, cache, events, search, blobs, .. } = ports.clone();
     let settings = control_accounts::Settings {
         refresh_grace_ms: plan.refresh_grace_ms,
         // The cost of a hash is accounts' own test; here it would only be slow.
@@ -263,6 +275,10 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
     let steering = Arc::new(Steering::open(ledger.clone(), settings).await.unwrap());
     steering.keep_log(events.clone());
     let sites = Arc::new(SitesOf(steering.clone()));
+    let fill_desk = FillDesk::open(ledger.clone(), now()).await.unwrap();
+    let serials = plan.routes_dir.with_file_name("steering-serial");
+    let settings = BundleSettings { every_ms: 0, content_every_ms: 0, ttl_s: 10 };
+    let bundles = BundleDesk::open(fill_desk.bundle_signer(), serials, settings).unwrap();
     Services {
         accounts: Arc::new(accounts.await.unwrap()),
         billing: Arc::new(Billing::new(ledger.clone(), events.clone())),
@@ -270,11 +286,13 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
         history: Arc::new(History::new(activity.clone(), events.clone())),
         search: Arc::new(Search::new(search)),
         recommend: Arc::new(Recommender::new(activity)),
-        fill_desk: Arc::new(FillDesk::open(ledger, now()).await.unwrap()),
+        bundles: Arc::new(bundles),
+        fill_desk: Arc::new(fill_desk),
         telemetry: Arc::new(Telemetry::open(events, sites).await.unwrap()),
         routes: Arc::new(RouteDesk::new(Arc::default(), plan.routes_dir.clone())),
         steering,
         tickets: tickets(ports, signer),
+        authority: Arc::new(FleetCa::generate().unwrap().0),
         titles_changed: Arc::new(Notify::new()),
     }
 }
@@ -288,11 +306,13 @@ pub fn gateway(services: &Services, plan: &Plan) -> Gateway {
         trusted_proxies: plan.trusted_proxies.clone(),
         rates: plan.rates,
         web_dir: plan.web_dir.clone(),
+        certificate_ms: if plan.certificate_ms == 0 { 3_600_000 } else { plan.certificate_ms },
+        require_certificate: plan.require_certificate,
         ticket_ms: 3_600_000,
         steering_ttl_s: 10,
+        steering_served_by: plan.steering_served_by,
         report_ms: 5_000,
         region: plan.region.clone(),
-        authority: Arc::new(FleetCa::generate().unwrap().0),
     };
     Gateway::new(services.clone(), settings).unwrap()
 }
@@ -306,8 +326,6 @@ pub async fn listen(router: axum::Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        certificate_ms: if plan.certificate_ms == 0 { 3_600_000 } else { plan.certificate_ms },
-        require_certificate: plan.require_certificate,
     tokio::spawn(async move { axum::serve(listener, service).await });
     addr
 }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod appliance;
+mod bundles;
 mod catalog;
 mod edge;
 mod isps;

@@ -47,6 +47,7 @@ fn every_promised_route_is_described() {
         DELETE /v1/operator/schedules/{schedule}
         GET /v1/operator/fill-state|PUT /v1/operator/plan|GET /v1/operator/plan
         GET /v1/operator/fills|GET /v1/operator/live|GET /v1/operator/steer/explain
+        GET /v1/appliance/steering|GET /v1/operator/steer/bundles
         GET /v1/operator/steer/log|POST /v1/operator/steer/replay
         GET /v1/operator/routes|GET /v1/operator/routes/lookup|GET /v1/operator/routes/refused
         GET /v1/operator/routes/doctor/{isp}|PUT /v1/operator/isps/{isp}/networks

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use ahash::{AHashMap, RandomState};
+use ahash::{AHashMap, AHashSet, RandomState};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
 use control_token::BundleSigner;
@@ -81,6 +81,7 @@ pub struct BundleDesk {
     asked: Mutex<AHashMap<IspId, UnixMillis>>,
     /// Whoever makes bundles holds it; nobody who answers a request does.
     maker: Mutex<Maker>,
+    totals: Mutex<Totals>,
 }
 
 struct Maker {
@@ -90,7 +91,6 @@ struct Maker {
     isps: AHashMap<IspId, Making>,
     /// When the desk was first asked to make something.
     begun_at: Option<UnixMillis>,
-    totals: Totals,
 }
 
 /// A survey and what it was made of.
@@ -148,8 +148,8 @@ impl BundleDesk {
                 survey: None,
                 isps: AHashMap::new(),
                 begun_at: None,
-                totals: Totals::default(),
             }),
+            totals: Mutex::default(),
         })
     }
 
@@ -182,15 +182,22 @@ impl BundleDesk {
     /// What was made since start.
     #[must_use]
     pub fn totals(&self) -> Totals {
-        self.maker().totals
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, began: Instant, made: u64, unchanged: u64) {
+        let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.made += made;
+        totals.unchanged += unchanged;
+        totals.build_us += micros(began);
     }
 
     /// ISPs whose bundles have to be made anew. Blocks for as long as a walk over all routes takes
     /// when these changed.
     pub fn due(&self, steering: &Steering, keys: &TicketKeys, now: UnixMillis) -> Vec<IspId> {
         let fleet = steering.fleet_at(now);
-        let asking = self.asking(&fleet, now);
         let mut maker = self.maker();
+        let asking = self.asking(&fleet, now);
         let is_warm = maker.is_warm(now);
         // Nobody was heard: what would be told is what was known before, and hardly that.
         if fleet.is_deaf || asking.is_empty() {
@@ -254,8 +261,7 @@ impl BundleDesk {
         making.looked_at = Some(now);
         if is_empty || is_same {
             making.keep(&fleet, glance);
-            maker.totals.unchanged += u64::from(is_same);
-            maker.totals.build_us += micros(began);
+            self.count(began, 0, u64::from(is_same));
             return Ok(if is_empty { Step::Nobody } else { Step::Unchanged });
         }
         let serial = maker.serials.next(now)?;
@@ -271,22 +277,30 @@ impl BundleDesk {
             making.digest = Some(digest);
             making.keep(&fleet, glance);
         }
-        maker.totals.made += 1;
-        maker.totals.build_us += micros(began);
+        self.count(began, 1, 0);
         let mut bundles = Bundles::clone(&self.made.load());
         bundles.insert(isp.clone(), Arc::clone(&made));
         self.made.store(Arc::new(bundles));
         Ok(Step::Made(made))
     }
 
-    /// ISPs that asked lately; forgets those that have no site any more.
+    /// ISPs that asked lately; forgets those that have no site any more. The caller is the maker.
     fn asking(&self, fleet: &Fleet, now: UnixMillis) -> Vec<IspId> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| at.0.abs_diff(now.0) <= ASKED_MS);
         let mut isps: Vec<IspId> = asked.keys().cloned().collect();
         drop(asked);
-        isps.retain(|isp| fleet.registry.sites.values().any(|site| site.isp == *isp));
+        let with_sites: AHashSet<&IspId> =
+            fleet.registry.sites.values().map(|site| &site.isp).collect();
+        let has_site = |isp: &IspId| with_sites.contains(isp);
+        isps.retain(has_site);
         isps.sort_unstable();
+        let newest = self.made.load();
+        if !newest.keys().all(has_site) {
+            let mut bundles = Bundles::clone(&newest);
+            bundles.retain(|isp, _| has_site(isp));
+            self.made.store(Arc::new(bundles));
+        }
         isps
     }
 

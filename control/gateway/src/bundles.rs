@@ -1,0 +1,147 @@
+//! Steering bundles over HTTP: to an appliance the one of its ISP, to the operator what there is,
+//! to Prometheus how it is going. Makes none: `control`'s background does.
+
+use std::fmt::Write as _;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use control_steering::BundleDesk;
+use control_types::ErrorWord;
+use control_types::bundle::{BundleCut, BundleListed, SignedBundle};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::errors::Refusal;
+use crate::gateway::Gateway;
+use crate::who::{Appliance, Operator};
+
+pub(crate) fn appliance_routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new().routes(routes!(own_bundle))
+}
+
+pub(crate) fn operator_routes() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::new().routes(routes!(bundles))
+}
+
+/// What the caller's ISP's appliances answer `/steering` from when control is away, signed. The
+/// entity tag is the bundle's serial.
+#[utoipa::path(get, path = "/v1/appliance/steering", tag = "appliance",
+    params(("if-none-match" = Option<String>, Header, description = "serial held, in quotes")),
+    responses((status = 200, body = SignedBundle),
+        (status = 304, description = "the one held is the newest")),
+    security(("appliance" = [])))]
+async fn own_bundle(
+    State(gateway): State<Gateway>,
+    appliance: Appliance,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let services = gateway.services();
+    let isp = services.steering.isp_of(&appliance.0);
+    let isp = isp.ok_or_else(|| Refusal::not_found(format_args!("appliance {}", appliance.0)))?;
+    let made = services.bundles.ask(&isp, gateway.now()).ok_or_else(|| {
+        let message = format!("no steering bundle of ISP {isp} is made yet; it is being made now");
+        Refusal::new(ErrorWord::Unavailable, message)
+    })?;
+    let tag = format!("\"{}\"", made.serial);
+    let is_known = headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .any(|known| known.to_str().is_ok_and(|known| names(known, &tag)));
+    let head: [(HeaderName, HeaderValue); 2] = [
+        (header::ETAG, HeaderValue::try_from(tag).expect("digits in quotes are a header")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+    ];
+    if is_known {
+        return Ok((StatusCode::NOT_MODIFIED, head).into_response());
+    }
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Shared with all who fetch it at the same time: a bundle may be megabytes.
+    Ok((head, [kind], Bytes::from_owner(made.body.clone())).into_response())
+}
+
+/// Whether `If-None-Match` names this tag, by the weak comparison of RFC 9110 13.1.2.
+fn names(known: &str, tag: &str) -> bool {
+    let mut tags = known.split(',').map(str::trim);
+    tags.any(|one| one == "*" || one.strip_prefix("W/").unwrap_or(one) == tag)
+}
+
+/// The newest steering bundle of every ISP that asked since control started, without content.
+#[utoipa::path(get, path = "/v1/operator/steer/bundles", tag = "operator",
+    responses((status = 200, body = Vec<BundleListed>)), security(("operator" = [])))]
+async fn bundles(State(gateway): State<Gateway>, _: Operator) -> Json<Vec<BundleListed>> {
+    let newest = gateway.services().bundles.newest();
+    Json(newest.values().map(|made| made.listed.clone()).collect())
+}
+
+/// Prometheus text. Labels are closed sets: never an ISP.
+pub(crate) fn metrics_text(desk: &BundleDesk) -> String {
+    let (newest, totals) = (desk.newest(), desk.totals());
+    let of = |what: fn(&BundleListed) -> u64| newest.values().map(move |made| what(&made.listed));
+    let mut text = String::new();
+    let single = [
+        ("control_steering_bundles", "gauge", "ISPs with a bundle.", newest.len() as u64),
+        (
+            "control_steering_bundle_serial",
+            "gauge",
+            "The highest serial.",
+            of(|one| one.serial).max().unwrap_or(0),
+        ),
+        (
+            "control_steering_bundle_bytes",
+            "gauge",
+            "All ISPs' newest together.",
+            of(|one| one.bytes).sum(),
+        ),
+        (
+            "control_steering_bundle_bytes_max",
+            "gauge",
+            "The longest of them.",
+            of(|one| one.bytes).max().unwrap_or(0),
+        ),
+        ("control_steering_bundles_made_total", "counter", "Bundles signed.", totals.made),
+        (
+            "control_steering_bundles_unchanged_total",
+            "counter",
+            "Drafts that said what the last bundle said.",
+            totals.unchanged,
+        ),
+    ];
+    for (name, kind, help, value) in single {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+    }
+    let name = "control_steering_bundle_build_seconds_total";
+    let seconds = totals.build_us as f64 / 1e6;
+    let help = "Time spent on drafts and bundles.";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {seconds}");
+    let cuts: [(&str, fn(&BundleCut) -> u64); 4] = [
+        ("appliances", |cut| cut.appliances),
+        ("prefixes", |cut| cut.prefixes),
+        ("places", |cut| cut.places),
+        ("titles", |cut| cut.titles),
+    ];
+    let name = "control_steering_bundle_cut";
+    let _ = writeln!(text, "# HELP {name} What did not fit into bundles.\n# TYPE {name} gauge");
+    for (what, count) in cuts {
+        let sum: u64 = newest.values().map(|made| count(&made.listed.cut)).sum();
+        let _ = writeln!(text, "{name}{{what=\"{what}\"}} {sum}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn a_tag_is_found_alone_in_a_list_and_weak() {
+        for known in ["\"7\"", "W/\"7\"", "\"6\", \"7\"", "*", " \"7\" "] {
+            assert!(names(known, "\"7\""), "{known}");
+        }
+        for known in ["", "7", "\"77\"", "\"6\"", "W/7", "\"6\",\"8\""] {
+            assert!(!names(known, "\"7\""), "{known}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Steering bundles over HTTP: whose they are, when there is a new one, and where players are sent
+//! when appliances steer.
+
+use control_client::{ControlClient, Credential};
+use control_gateway::ServedBy;
+use control_token::is_bundle_signed;
+use control_types::ErrorWord;
+use control_types::bundle::{SignedBundle, SteeringBundle};
+use control_types::fleet::{ApplianceDetail, ApplianceRecord, Link, Role};
+use control_types::play::{PlayAnswer, PressPlay};
+
+use crate::lab::{Lab, OPERATOR_KEY, Plan, report, title};
+
+fn read(signed: &SignedBundle) -> SteeringBundle {
+    assert!(is_bundle_signed(signed, &signed.key));
+    serde_json::from_str(&signed.bundle).unwrap()
+}
+
+async fn fetched(agent: &ControlClient) -> SteeringBundle {
+    read(&agent.steering_bundle(None).await.unwrap().unwrap())
+}
+
+/// Registers an edge; answers its key.
+async fn key_of(lab: &Lab, id: &str, site: &str) -> String {
+    let record = ApplianceRecord {
+        id: id.parse().unwrap(),
+        site: site.parse().unwrap(),
+        role: Role::Edge,
+        link: Link::Embedded,
+        capacity_bps: 1_000_000_000,
+        detail: ApplianceDetail::default(),
+    };
+    lab.operator().put_appliance(&record).await.unwrap().key.unwrap()
+}
+
+#[tokio::test]
+async fn a_bundle_is_new_when_something_changed_and_at_no_other_time() {
+    let mut lab = Lab::start().await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.site("here", "isp-a", &["127.0.0.0/8"]).await;
+    let key = key_of(&lab, "edge-a1", "here").await;
+    let agent = lab.nobody().with_credential(Credential::Appliance(key.clone()));
+    agent.report(&report("edge-a1", &[&night])).await.unwrap();
+    lab.site("far", "isp-b", &["198.51.100.0/24"]).await;
+    lab.appliance("origin", "far", Role::Origin, &[&night]).await;
+
+    let error = agent.steering_bundle(None).await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Unavailable), "none is made yet: {error}");
+    assert_eq!(lab.make_bundles(), 2, "both ISPs' appliances reported");
+    let first = fetched(&agent).await;
+    assert_eq!(first.v, 1);
+    assert_eq!(first.isp.as_str(), "isp-a");
+    assert_eq!(first.ttl_s, 10);
+    assert_eq!(first.prefixes, [("127.0.0.0/8".to_owned(), 1)]);
+    let names: Vec<&str> = first.appliances.iter().map(|one| one.id.as_str()).collect();
+    assert_eq!(names, ["edge-a1", "origin"]);
+    assert_eq!(first.areas, [vec![vec![1]], vec![vec![0], vec![1]]], "anywhere, here");
+    assert_eq!(first.titles.len(), 1, "an edge holds it");
+    assert_eq!(first.ticket_keys, lab.nobody().ticket_keys().await.unwrap());
+
+    // Reported again, looked at again: nothing to tell.
+    let mut again = report("edge-a1", &[&night]);
+    again.sequence = 2;
+    let answer = agent.report(&again).await.unwrap();
+    assert_eq!(answer.steering_serial, Some(first.serial));
+    assert_eq!(lab.make_bundles(), 0);
+    assert_eq!(agent.steering_bundle(Some(first.serial)).await.unwrap(), None);
+    assert_eq!(fetched(&agent).await.serial, first.serial);
+
+    // A drain is told, and what is held from before is not the newest any more.
+    lab.operator().drain(&"edge-a1".parse().unwrap()).await.unwrap();
+    assert_eq!(lab.make_bundles(), 1, "the other ISP's says nothing of this box");
+    let second = agent.steering_bundle(Some(first.serial)).await.unwrap().unwrap();
+    let second = read(&second);
+    assert!(second.serial > first.serial && second.appliances[0].draining, "{second:?}");
+    again.sequence = 3;
+    assert_eq!(agent.report(&again).await.unwrap().steering_serial, Some(second.serial));
+
+    // A restarted control goes on above, though it remembers no bundle.
+    lab.restart().await;
+    let agent = lab.nobody().with_credential(Credential::Appliance(key));
+    let origin = report("origin", &[&night]);
+    lab.services.steering.report(origin, crate::lab::now()).unwrap();
+    again.sequence = 4;
+    assert_eq!(agent.report(&again).await.unwrap().steering_serial, None);
+    assert_eq!(lab.make_bundles(), 1);
+    assert!(fetched(&agent).await.serial > second.serial);
+}
+
+#[tokio::test]
+async fn the_key_says_whose_bundle_it_is_and_the_tag_which() {
+    let lab = Lab::start().await;
+    lab.site("here", "isp-a", &["127.0.0.0/8"]).await;
+    lab.site("there", "isp-b", &["198.51.100.0/24"]).await;
+    let key = key_of(&lab, "edge-a1", "here").await;
+    let ours = lab.nobody().with_credential(Credential::Appliance(key.clone()));
+    ours.report(&report("edge-a1", &[])).await.unwrap();
+    let theirs = lab.appliance("edge-b1", "there", Role::Edge, &[]).await;
+    assert_eq!(lab.make_bundles(), 2);
+    let (ours_text, theirs_text) = (
+        ours.steering_bundle(None).await.unwrap().unwrap(),
+        theirs.steering_bundle(None).await.unwrap().unwrap(),
+    );
+    assert_eq!(
+        (read(&ours_text).isp.as_str(), read(&theirs_text).isp.as_str()),
+        ("isp-a", "isp-b")
+    );
+    for (text, foreign) in [(&ours_text, "edge-b1"), (&theirs_text, "edge-a1")] {
+        assert!(!text.bundle.contains(foreign), "{foreign} is named to another ISP");
+    }
+    assert!(!theirs_text.bundle.contains("127.0.0.0"));
+
+    // Nobody else's key opens it.
+    let isp_key = lab.operator().make_isp_key(&"isp-a".parse().unwrap()).await.unwrap().key;
+    let (_, session, _) = lab.member("ann@example.org").await;
+    for key in [OPERATOR_KEY.to_owned(), isp_key, session.access_token, "nobody-s".to_owned()] {
+        let stranger = lab.nobody().with_credential(Credential::Appliance(key));
+        let error = stranger.steering_bundle(None).await.unwrap_err();
+        assert_eq!(error.word(), Some(ErrorWord::Unauthenticated), "{error}");
+    }
+    let error = ours.steering_bundles().await.unwrap_err();
+    assert_eq!(error.word(), Some(ErrorWord::Unauthenticated), "{error}");
+    let listed = lab.operator().steering_bundles().await.unwrap();
+    let isps: Vec<&str> = listed.iter().map(|one| one.isp.as_str()).collect();
+    assert_eq!(isps, ["isp-a", "isp-b"]);
+    assert_eq!(listed[0].serial, read(&ours_text).serial);
+    assert_eq!(listed[0].bytes, ours_text.bundle.len() as u64);
+    assert!(!listed[0].cut.is_some());
+
+    let url = format!("{}/v1/appliance/steering", lab.url);
+    let get = |known: String| {
+        reqwest::Client::new().get(&url).bearer_auth(&key).header("if-none-match", known).send()
+    };
+    let tag = format!("\"{}\"", listed[0].serial);
+    let answer = get(format!("\"1\", W/{tag}")).await.unwrap();
+    assert_eq!(answer.status(), 304);
+    assert_eq!(answer.headers()["etag"], tag);
+    assert!(answer.bytes().await.unwrap().is_empty());
+    let answer = get("\"1\"".to_owned()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), &answer.headers()["etag"]), (200, &tag.parse().unwrap()));
+    assert_eq!(answer.headers()["content-type"], "application/json");
+
+    let metrics = reqwest::get(format!("{}/metrics", lab.url)).await.unwrap().text().await.unwrap();
+    for line in ["control_steering_bundles 2", "control_steering_bundles_made_total 2"] {
+        assert!(metrics.lines().any(|have| have == line), "{line} in\n{metrics}");
+    }
+    assert!(metrics.contains("control_steering_bundle_cut{what=\"prefixes\"} 0"), "{metrics}");
+}
+
+async fn pressed(lab: &Lab) -> PlayAnswer {
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let (member, _, profile) = lab.member("ann@example.org").await;
+    member.press_play(&PressPlay { profile, title: night.id.clone() }).await.unwrap()
+}
+
+#[tokio::test]
+async fn players_are_sent_to_the_first_appliance_when_appliances_steer() {
+    let plan = Plan { steering_served_by: ServedBy::Appliances, ..Plan::default() };
+    let lab = Lab::start_with(plan).await;
+    let answer = pressed(&lab).await;
+    let pathways: Vec<&str> = answer.ranked.iter().map(|one| one.appliance.as_str()).collect();
+    let query = format!("steering?pathways={}", pathways.join(","));
+    assert_eq!(answer.steering_url, format!("{}{query}", answer.ranked[0].base_url));
+    // Each manifest has a ticket of its own; what is around it is the same.
+    let host = format!("https://{}.example:8443/t/", pathways[0]);
+    for (url, before) in
+        [(&answer.hls_url, "SERVER-URI=\""), (&answer.dash_url, "queryBeforeStart=\"true\">")]
+    {
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let steering = text.split(before).nth(1).unwrap_or_else(|| panic!("{before} in {text}"));
+        let steering = steering.split(['"', '<']).next().unwrap();
+        assert!(steering.starts_with(&host), "{steering}");
+        assert!(steering.ends_with(&format!("/v/night/{query}")), "{steering}");
+    }
+    // Whoever asks control all the same stays with control.
+    let own = format!("{}/v1/plays/{}/steering", lab.url, answer.play);
+    let manifest = lab.nobody().steering(answer.play, None).await.unwrap();
+    assert_eq!(manifest.reload_uri, own);
+    assert_eq!(manifest.pathway_priority, pathways);
+}

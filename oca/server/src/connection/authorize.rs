@@ -18,6 +18,8 @@ pub struct Allowed<'a> {
     pub request: Request<'a>,
     /// Its ticket; absent only where none is required.
     pub ticket: Option<Verified>,
+    /// The text of `ticket`.
+    pub proof: Option<&'a str>,
     /// Who asks.
     pub peer: IpAddr,
 }
@@ -31,8 +33,9 @@ pub fn check<'a, K: Kernel>(
     peer: SocketAddr,
     station: &mut Station<K>,
 ) -> Result<Allowed<'a>, Box<Refusal>> {
+    let peer = peer.ip();
     if matches!(request.route, Route::Lab) || !station.shared.gate.is_required() {
-        return Ok(Allowed { request, ticket: None, peer: peer.ip() });
+        return Ok(Allowed { request, ticket: None, proof: None, peer });
     }
     let Some(text) = request.ticket else {
         return Err(Refusal::new(request.note, Outcome::TicketAbsent));
@@ -41,8 +44,11 @@ pub fn check<'a, K: Kernel>(
     // neither is good, the URL's says why.
     let mut refused = (Outcome::TicketAbsent, None);
     for text in request.renewed.into_iter().chain([text]) {
-        match judge(text, request.path, peer.ip(), station) {
-            Ok(ticket) => return Ok(Allowed { request, ticket: Some(ticket), peer: peer.ip() }),
+        match judge(text, request.path, peer, station) {
+            Ok(ticket) => {
+                let (ticket, proof) = (Some(ticket), Some(text));
+                return Ok(Allowed { request, ticket, proof, peer });
+            }
             Err(why) => refused = why,
         }
     }

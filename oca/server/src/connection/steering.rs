@@ -30,8 +30,7 @@ fn manifest<K>(allowed: &Allowed<'_>, station: &Station<K>) -> Option<Rc<[u8]>> 
         address: allowed.peer,
         title: &title,
         subject: claims.map_or("", |claims| &claims.subject),
-        // A ticket that nobody verified is anybody's text.
-        ticket: allowed.request.ticket.filter(|_| claims.is_some()),
+        ticket: allowed.proof,
     };
     sovereign::answer(&outlook, &reply, &Ask::of(allowed.request.head.query)).map(Rc::from)
 }

@@ -2,23 +2,29 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use control_token::TicketSigner;
+use control_types::bundle::SignedBundle;
 use control_types::fleet::{ApplianceReport, ReportAnswer, TicketKeys};
 
 use crate::kit::{PATIENCE, Setup, payload};
 
-/// Answers reports with whatever it is told to, and hands them on.
-struct FakeControl {
-    at: SocketAddr,
-    answer: Arc<Mutex<ReportAnswer>>,
+/// Answers reports with whatever it is told to, and hands them on; gives the steering bundle that
+/// it was given.
+pub struct FakeControl {
+    pub at: SocketAddr,
+    pub answer: Arc<Mutex<ReportAnswer>>,
+    pub bundle: Arc<Mutex<Option<SignedBundle>>>,
+    /// It says no word to anybody while this is set.
+    pub is_away: Arc<AtomicBool>,
     reports: Receiver<(ApplianceReport, String)>,
 }
 
 impl FakeControl {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
         let answer = ReportAnswer {
@@ -31,18 +37,20 @@ impl FakeControl {
         };
         let answer = Arc::new(Mutex::new(answer));
         let (tell, reports) = channel();
-        let shared = Arc::clone(&answer);
+        let bundle = Arc::new(Mutex::new(None));
+        let is_away = Arc::new(AtomicBool::new(false));
+        let shared = (Arc::clone(&answer), Arc::clone(&bundle), Arc::clone(&is_away));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (tell, shared) = (tell.clone(), Arc::clone(&shared));
-                std::thread::spawn(move || serve(stream, &tell, &shared));
+                let (tell, (answer, bundle, is_away)) = (tell.clone(), shared.clone());
+                std::thread::spawn(move || serve(stream, &tell, &answer, &bundle, &is_away));
             }
         });
-        Self { at, answer, reports }
+        Self { at, answer, bundle, is_away, reports }
     }
 
     /// The next report that `is_it`.
-    fn report(&self, what: &str, is_it: impl Fn(&ApplianceReport) -> bool) -> ApplianceReport {
+    pub fn report(&self, what: &str, is_it: impl Fn(&ApplianceReport) -> bool) -> ApplianceReport {
         loop {
             let (report, key) = self.reports.recv_timeout(PATIENCE).expect(what);
             assert_eq!(key, "Bearer nfa_secret");
@@ -57,11 +65,13 @@ fn serve(
     stream: std::net::TcpStream,
     tell: &Sender<(ApplianceReport, String)>,
     answer: &Mutex<ReportAnswer>,
+    bundle: &Mutex<Option<SignedBundle>>,
+    is_away: &AtomicBool,
 ) {
     let mut out = stream.try_clone().unwrap();
     let mut input = BufReader::new(stream);
     loop {
-        let (mut length, mut key) = (0, String::new());
+        let (mut length, mut key, mut is_report) = (0, String::new(), false);
         loop {
             let mut line = String::new();
             if input.read_line(&mut line).unwrap_or(0) == 0 {
@@ -71,6 +81,7 @@ fn serve(
             if line.is_empty() {
                 break;
             }
+            is_report |= line.starts_with("POST ");
             if let Some((name, value)) = line.split_once(": ") {
                 match name.to_lowercase().as_str() {
                     "content-length" => length = value.parse().unwrap(),
@@ -81,8 +92,15 @@ fn serve(
         }
         let mut body = vec![0; length];
         input.read_exact(&mut body).unwrap();
-        let _ = tell.send((serde_json::from_slice(&body).unwrap(), key));
-        let body = serde_json::to_string(&*answer.lock().unwrap()).unwrap();
+        if is_away.load(Ordering::Relaxed) {
+            return;
+        }
+        let body = if is_report {
+            let _ = tell.send((serde_json::from_slice(&body).unwrap(), key));
+            serde_json::to_string(&*answer.lock().unwrap()).unwrap()
+        } else {
+            serde_json::to_string(&*bundle.lock().unwrap()).unwrap()
+        };
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             body.len()
@@ -93,7 +111,7 @@ fn serve(
     }
 }
 
-fn setup(control: SocketAddr) -> Setup {
+pub fn setup(control: SocketAddr) -> Setup {
     let text =
         format!("url = \"http://{control}\"\nkey_file = \"appliance.key\"\nreport_ms = 100\n");
     let setup = Setup::new().section("control", &text).section("tickets", "required = true\n");

@@ -2,7 +2,7 @@
 //! not wait for one another, peers that give no window, and a drain in the middle of an answer.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -62,6 +62,22 @@ impl Rig {
         let request = range.into_iter().fold(request, |made, range| made.header("range", range));
         request.body(Empty::new()).unwrap()
     }
+}
+
+/// One GET on a connection of its own: its status and its body.
+pub fn get(to: SocketAddr, client: &Arc<rustls::ClientConfig>, url: &str) -> (u16, Vec<u8>) {
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(to).await.unwrap();
+        let connector = TlsConnector::from(Arc::clone(client));
+        let stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let io = TokioIo::new(stream);
+        let (mut sender, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        let request = hyper::Request::get(url).body(Empty::<Bytes>::new()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.into_body().collect().await.unwrap().to_bytes().to_vec())
+    })
 }
 
 fn block_on<T>(what: impl Future<Output = T>) -> T {

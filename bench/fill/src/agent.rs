@@ -213,6 +213,7 @@ impl Lab {
                 rate: None,
             }),
             fill_ticket: self.ticket.clone(),
+            next_key: None,
         }
     }
 

@@ -5,6 +5,7 @@
 //! poll reads no disk. A schedule's nights are windows like any other to all who ask. Fill reports
 //! are in memory only: an agent reports again.
 
+mod keyring;
 mod schedules;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use control_store::StoreError;
-use control_store::ledger::{FillLedger, KeyPurpose, PlanPut, SigningKeyRow};
-use control_token::{BundleSigner, OrdersSigner};
+use control_store::ledger::{FillLedger, PlanPut};
+use control_token::BundleSigner;
 use control_types::fill::{
     FillProgress, FillReport, FillState, NewWindow, NightPlan, Orders, PlaceableObject,
     SignedOrders, Window, WindowScope,
@@ -28,12 +29,13 @@ use crate::limits::{
     WINDOWS_OPEN_MAX, WINDOWS_PER_ISP_MAX,
 };
 use crate::service::Steering;
+use keyring::Keyring;
 use schedules::Rules;
 
 /// Windows, plan and fill progress.
 pub struct FillDesk {
     ledger: Arc<dyn FillLedger>,
-    signer: OrdersSigner,
+    keys: ArcSwap<Keyring>,
     /// Those in the ledger, with every night that was closed early.
     windows: ArcSwap<Vec<Window>>,
     rules: ArcSwap<Rules>,
@@ -50,10 +52,10 @@ impl FillDesk {
     /// # Errors
     /// When the ledger cannot be read, or holds a key that is none.
     pub async fn open(ledger: Arc<dyn FillLedger>, now: UnixMillis) -> Result<Self, SteeringError> {
-        let signer = orders_signer(&*ledger, now).await?;
+        let keys = Keyring::read(&*ledger, now).await?;
         let desk = Self {
             ledger,
-            signer,
+            keys: ArcSwap::from_pointee(keys),
             windows: ArcSwap::default(),
             rules: ArcSwap::default(),
             plan: ArcSwapOption::empty(),
@@ -64,7 +66,8 @@ impl FillDesk {
         Ok(desk)
     }
 
-    /// Reads windows and plan again, as a reconciler does; takes no other input.
+    /// Reads windows, plan and keys again, as a reconciler does, and makes the next key when it is
+    /// time; takes no other input.
     ///
     /// # Errors
     /// When the ledger cannot be read; what was known stays.
@@ -72,6 +75,7 @@ impl FillDesk {
         let _changing = self.change.lock().await;
         let plan = self.ledger.plan().await.map_err(SteeringError::store("read the plan"))?;
         self.plan.store(plan.map(Arc::new));
+        self.keys.store(Arc::new(Keyring::read(&*self.ledger, now).await?));
         self.refresh_rules().await?;
         self.refresh_windows(now).await
     }
@@ -213,7 +217,7 @@ impl FillDesk {
             return Err(SteeringError::UnknownAppliance(appliance.clone()));
         }
         let windows = self.windows_ahead(now, |scope| covers(scope, appliance, &fleet));
-        let plan = self.plan.load();
+        let (plan, keys) = (self.plan.load(), self.keys.load());
         let plan = plan.as_deref();
         let work = plan.and_then(|plan| {
             plan.appliances.iter().find(|part| part.appliance == *appliance).cloned()
@@ -226,23 +230,27 @@ impl FillDesk {
             windows,
             work,
             fill_ticket,
+            next_key: keys.next(now),
         };
         let orders = serde_json::to_string(&orders).expect("orders are strings and numbers");
-        let signature = self.signer.sign(&orders);
-        Ok(SignedOrders { orders, signature, key: self.signer.public_key() })
+        let signer = keys.signer(now);
+        let signature = signer.sign(&orders);
+        Ok(SignedOrders { orders, signature, key: signer.public_key() })
     }
 
-    /// Public key under which all orders are signed: what an agent's `control.orders_key` pins.
+    /// Public key under which orders are signed at `now`: what an agent that is set up now pins with
+    /// `control.orders_key`. It follows the next one by itself.
     #[must_use]
-    pub fn orders_key(&self) -> String {
-        self.signer.public_key()
+    pub fn orders_key(&self, now: UnixMillis) -> String {
+        self.keys.load().signer(now).public_key()
     }
 
-    /// What signs steering bundles: the key of orders, which appliances know already, in a domain
-    /// of its own.
+    /// What signs steering bundles: the first key of orders, in a domain of its own. It stays when
+    /// the keys of orders change, because nothing announces a next one to who reads bundles.
     #[must_use]
     pub fn bundle_signer(&self) -> BundleSigner {
-        BundleSigner::from_pkcs8(self.signer.to_pkcs8()).expect("it was read from there before")
+        let first = self.keys.load();
+        BundleSigner::from_pkcs8(first.first().to_pkcs8()).expect("it was read from there before")
     }
 
     /// Takes in how far an agent is; the caller has matched its key.
@@ -282,33 +290,6 @@ impl FillDesk {
             history: Vec::new(),
         }
     }
-}
-
-/// The newest key for orders. Of processes that start at once, all go on with the same one.
-async fn orders_signer(
-    ledger: &dyn FillLedger,
-    now: UnixMillis,
-) -> Result<OrdersSigner, SteeringError> {
-    let store = SteeringError::store;
-    let keys = ledger.signing_keys(KeyPurpose::Orders).await;
-    let row = match keys.map_err(store("read the key of orders"))?.into_iter().next() {
-        Some(row) => row,
-        None => {
-            let fresh = OrdersSigner::generate().map_err(|_| SteeringError::NoRandomness)?;
-            let row = SigningKeyRow {
-                purpose: KeyPurpose::Orders,
-                kid: fresh.public_key(),
-                pkcs8: fresh.to_pkcs8().to_vec(),
-                made_at: now,
-            };
-            let first = ledger.first_signing_key(&row).await;
-            first.map_err(store("keep the key of orders"))?
-        }
-    };
-    OrdersSigner::from_pkcs8(&row.pkcs8).map_err(|error| {
-        let (what, why) = (format!("orders key {}", row.kid), error.to_string());
-        store("read the key of orders")(StoreError::Damaged { what, why })
-    })
 }
 
 fn is_over(window: &Window, now: UnixMillis) -> bool {

@@ -181,3 +181,11 @@ const _: () = assert!(RANKED_MAX >= 2, "a list must have room for a choice and t
 const _: () = assert!(BAD_PERCENT_BACK < BAD_PERCENT_SHUN && LATE_PERCENT < SILENT_PERCENT);
 const _: () = assert!(DENIED_ALONE_MS < DENIED_MS && LIBRARY_OBJECTS_MAX < u32::MAX as usize);
 const _: () = assert!(REPORTS_TO_FORGIVE > REPORTS_TO_RETURN && FALLS_DOUBLING_MAX < 16);
+
+/// A key of orders is followed by a fresh one after this long, milliseconds: 90 days.
+pub const ORDERS_KEY_MS: u64 = 90 * 24 * 3_600_000;
+/// A next key of orders is announced for this long before it signs, milliseconds: 14 days, so that
+/// an agent that control cannot reach for a fortnight still follows.
+pub const ORDERS_KEY_OVERLAP_MS: u64 = 14 * 24 * 3_600_000;
+
+const _: () = assert!(ORDERS_KEY_OVERLAP_MS < ORDERS_KEY_MS, "one change is over before the next");

@@ -241,3 +241,36 @@ async fn one_isps_key_does_not_fill_the_desk() {
     desk.close_window(&"w0".parse().unwrap(), &one, &steering, NOW).await.unwrap();
     desk.open_window(window("again", scope("b")), &one, &steering, NOW).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_next_key_of_orders_is_announced_by_the_one_before_until_it_signs() {
+    use control_steering::limits::{ORDERS_KEY_MS, ORDERS_KEY_OVERLAP_MS};
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    let told = |desk: &FillDesk, now: UnixMillis| {
+        let signed =
+            desk.orders_for(&steering, &"a1".parse().unwrap(), "ticket".into(), now).unwrap();
+        let orders = believed(&signed);
+        assert_eq!(signed.key, desk.orders_key(now));
+        (signed.key, orders.next_key)
+    };
+    let (first, next) = told(&desk, NOW);
+    assert_eq!(next, None);
+    let later = NOW.plus_millis(ORDERS_KEY_MS);
+    desk.refresh(UnixMillis(later.0 - 1)).await.unwrap();
+    assert_eq!(told(&desk, later), (first.clone(), None), "not old enough");
+    desk.refresh(later).await.unwrap();
+    let (signs, next) = told(&desk, later);
+    let next = next.expect("a next key is announced");
+    assert!(signs == first && next != first);
+    // Another process of control, started meanwhile, tells the same.
+    let ports = open_embedded(directory.path()).await.unwrap();
+    let other = FillDesk::open(ports.ledger, later.plus_millis(1)).await.unwrap();
+    assert_eq!(told(&other, later), (first.clone(), Some(next.clone())));
+    let last = UnixMillis(later.0 + ORDERS_KEY_OVERLAP_MS - 1);
+    assert_eq!(told(&desk, last), (first, Some(next.clone())));
+    assert_eq!(told(&desk, last.plus_millis(1)), (next, None));
+    // What reads bundles was told of no other key.
+    let bundles = |desk: &FillDesk| desk.bundle_signer().seal("{}".to_owned()).key;
+    assert_eq!(bundles(&desk), bundles(&other));
+}

@@ -319,6 +319,10 @@ pub struct Orders {
     pub work: Option<AppliancePlan>,
     /// Opens `/o/…` on every appliance (Common Access Token, base64url).
     pub fill_ticket: String,
+    /// Public key that will sign after the one that signed these, base64url: the agent believes it
+    /// because these are signed. Absent while no change is ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_key: Option<String>,
 }
 
 /// `POST /v1/appliance/fill-report`.

@@ -195,6 +195,7 @@ mod tests {
             windows: Vec::new(),
             work: None,
             fill_ticket: format!("ticket-{serial}-{now}"),
+            next_key: None,
         }
     }
 

@@ -128,6 +128,7 @@ impl Bench {
             windows,
             work: Some(work),
             fill_ticket: "the-ticket".to_owned(),
+            next_key: None,
         });
     }
 

@@ -2,7 +2,10 @@
 //! two orders counts; acts on none.
 //!
 //! Orders are believed when the key that signed them is the one this agent pinned: the configured
-//! `control.orders_key`, or else the first it ever saw, kept beside the orders. They are taken when
+//! `control.orders_key`, or else the first it ever saw, kept beside the orders. Control changes its
+//! key by announcing the next one in orders that the pinned key signed: what the announced key
+//! signs is believed then, and from the first such orders on it is the pinned one, and what the one
+//! before it signs is believed no more. Nobody but the pinned key can announce. Orders are taken when
 //! they are for this appliance and later than what is kept: a higher plan serial, or the same and
 //! issued no earlier. Anything else is refused, counted and reported, and the last good orders go
 //! on.
@@ -26,6 +29,12 @@ struct Kept {
     signed: SignedOrders,
     /// The key believed.
     pinned: String,
+    /// The key that it announced, if it did.
+    #[serde(default)]
+    announced: Option<String>,
+    /// The configured key that `pinned` came from, by announcements; none for the first key seen.
+    #[serde(default)]
+    configured: Option<String>,
     /// Control's clock minus ours when they came, milliseconds.
     skew_ms: i64,
 }
@@ -34,7 +43,9 @@ struct Kept {
 pub(crate) struct Standing {
     path: PathBuf,
     appliance: ApplianceId,
+    configured: Option<String>,
     pinned: Option<String>,
+    announced: Option<String>,
     orders: Option<Orders>,
     kept_at: u64,
     refused: u64,
@@ -69,8 +80,8 @@ impl Refused {
     pub(crate) fn why(self) -> &'static str {
         match self {
             Self::Forged => {
-                "not signed with the pinned key; if control has a new one, set \
-                 control.orders_key or remove orders.json"
+                "not signed with the pinned key, nor with one that it announced; if control has a new \
+                 one, set control.orders_key or remove orders.json"
             }
             Self::Garbled => "signed and not readable: is control of a later release?",
             Self::NotOurs => "signed for another appliance",
@@ -92,12 +103,27 @@ impl Standing {
     ) -> Result<(Self, i64), AgentError> {
         let kept: Option<Kept> = state_file::load(&path, "fill orders")?;
         let skew_ms = kept.as_ref().map_or(0, |kept| kept.skew_ms);
-        let mut standing =
-            Self { path, appliance, pinned: configured, orders: None, kept_at: 0, refused: 0 };
+        let mut standing = Self {
+            path,
+            appliance,
+            pinned: configured.clone(),
+            configured,
+            announced: None,
+            orders: None,
+            kept_at: 0,
+            refused: 0,
+        };
         if let Some(kept) = kept {
-            standing.pinned.get_or_insert(kept.pinned);
+            // A key that the operator changed is believed at once, and nothing that came of the one
+            // before; one that stands as it was may have been followed by others since.
+            let is_changed = standing.configured.is_some()
+                && kept.configured != standing.configured
+                && standing.configured.as_ref() != Some(&kept.pinned);
+            if !is_changed {
+                (standing.pinned, standing.announced) = (Some(kept.pinned), kept.announced);
+            }
             match standing.believed(&kept.signed) {
-                Ok(orders) => standing.orders = Some(orders),
+                Ok((orders, _)) => standing.orders = Some(orders),
                 Err(refused) => tracing::error!("the kept orders are {}", refused.why()),
             }
         }
@@ -114,13 +140,13 @@ impl Standing {
         self.refused
     }
 
-    /// Checks an answer of control against the pinned key; without one, its own key is pinned once
-    /// the orders are taken.
-    fn believed(&self, signed: &SignedOrders) -> Result<Orders, Refused> {
-        let key = self.pinned.as_ref().unwrap_or(&signed.key);
-        if !are_signed(&signed.orders, &signed.signature, key) {
-            return Err(Refused::Forged);
-        }
+    /// Checks an answer of control against the pinned key, or the one that key announced; without
+    /// any, its own key is pinned once the orders are taken. Answers the orders and their key.
+    fn believed(&self, signed: &SignedOrders) -> Result<(Orders, String), Refused> {
+        let pinned = self.pinned.as_ref().unwrap_or(&signed.key);
+        let known = [Some(pinned), self.announced.as_ref()];
+        let is_signed = |key: &&String| are_signed(&signed.orders, &signed.signature, key);
+        let key = known.into_iter().flatten().find(is_signed).ok_or(Refused::Forged)?.clone();
         let orders: Orders = serde_json::from_str(&signed.orders).map_err(|_| Refused::Garbled)?;
         if orders.appliance != self.appliance {
             return Err(Refused::NotOurs);
@@ -129,7 +155,7 @@ impl Standing {
         if self.orders.as_ref().is_some_and(is_older) {
             return Err(Refused::Older);
         }
-        Ok(orders)
+        Ok((orders, key))
     }
 
     /// Takes in an answer of control and keeps what changed on disk before anything is done with
@@ -140,8 +166,8 @@ impl Standing {
         skew: impl FnOnce(&Orders) -> i64,
         ticks: u64,
     ) -> Result<Took, AgentError> {
-        let new = match self.believed(&signed) {
-            Ok(new) => new,
+        let (new, key) = match self.believed(&signed) {
+            Ok(believed) => believed,
             Err(refused) => {
                 self.refused += 1;
                 return Ok(Took::Refused(refused));
@@ -159,12 +185,17 @@ impl Standing {
         let skew_ms = skew(&new);
         let stale_ticket = ticks.saturating_sub(self.kept_at) >= TICKET_KEPT_MS;
         let windows_same = old.is_some_and(|old| old.windows == new.windows);
-        if took == Took::New || !windows_same || stale_ticket {
-            let pinned = self.pinned.clone().unwrap_or_else(|| signed.key.clone());
-            if self.pinned.is_none() {
-                tracing::info!(key = pinned, "orders are believed when signed with this key");
+        let followed = self.pinned.as_ref().is_some_and(|pinned| *pinned != key);
+        // Silence withdraws nothing: a process of control may not have read the next key yet.
+        let own = new.next_key.clone().filter(|next| *next != key);
+        let announced = if followed { own } else { own.or_else(|| self.announced.clone()) };
+        let is_news = followed || announced != self.announced;
+        if took == Took::New || !windows_same || stale_ticket || is_news {
+            if self.pinned.is_none() || followed {
+                tracing::info!(key, followed, "orders are believed when signed with this key");
             }
-            let kept = Kept { signed, pinned, skew_ms };
+            let (pinned, configured) = (key, self.configured.clone());
+            let kept = Kept { signed, pinned, announced, configured, skew_ms };
             if let Err(error) = state_file::store(&self.path, &kept) {
                 // Work that cannot be kept is not begun, but a window that was closed is closed.
                 if let Some(old) = &mut self.orders {
@@ -172,7 +203,7 @@ impl Standing {
                 }
                 return Err(error);
             }
-            self.pinned = Some(kept.pinned);
+            (self.pinned, self.announced) = (Some(kept.pinned), kept.announced);
             self.kept_at = ticks;
         }
         self.orders = Some(new);
@@ -290,5 +321,46 @@ mod tests {
         // The operator changes the key: what the old one signed is no longer believed.
         let standing = open(&path, Some(thief.public_key()));
         assert!(standing.orders().is_none());
+    }
+
+    #[test]
+    fn an_announced_key_is_followed_and_the_one_before_it_is_believed_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("orders.json");
+        let keys: Vec<OrdersSigner> = (0..4).map(|_| OrdersSigner::generate().unwrap()).collect();
+        let announcing = |now: u64, next: Option<&OrdersSigner>| {
+            let next_key = next.map(OrdersSigner::public_key);
+            Orders { next_key, ..orders(1, now) }
+        };
+        let forged = Took::Refused(Refused::Forged);
+        let [first, second, third, thief] = &keys[..] else { unreachable!("four were made") };
+        let configured = Some(first.public_key());
+        let mut standing = open(&path, configured.clone());
+        standing.take(signed(first, &announcing(1, None)), |_| 0, 0).unwrap();
+        // A thief announces itself, and then signs as if it had been believed.
+        let claims = signed(thief, &announcing(2, Some(thief)));
+        assert_eq!(standing.take(claims.clone(), |_| 0, 0).unwrap(), forged);
+        let borrowed = SignedOrders { signature: claims.signature, ..signed(first, &orders(1, 2)) };
+        assert_eq!(standing.take(borrowed, |_| 0, 0).unwrap(), forged);
+        let thiefs = SignedOrders { key: first.public_key(), ..signed(thief, &orders(1, 3)) };
+        assert_eq!(standing.take(thiefs, |_| 0, 0).unwrap(), forged);
+        // Nor is the true next key believed before it was announced.
+        assert_eq!(standing.take(signed(second, &orders(1, 4)), |_| 0, 0).unwrap(), forged);
+
+        standing.take(signed(first, &announcing(5, Some(second))), |_| 0, 0).unwrap();
+        // Kept across a restart, and not forgotten when a process of control says nothing of it.
+        let mut standing = open(&path, configured.clone());
+        assert_eq!(standing.take(signed(first, &orders(1, 6)), |_| 0, 0).unwrap(), Took::Same);
+        assert_eq!(standing.take(signed(second, &orders(1, 7)), |_| 0, 0).unwrap(), Took::Same);
+        assert_eq!(standing.take(signed(first, &orders(1, 8)), |_| 0, 0).unwrap(), forged);
+        // The file still names the first key; what followed it stays believed after a restart.
+        let mut standing = open(&path, configured);
+        assert!(standing.orders().is_some());
+        standing.take(signed(second, &announcing(9, Some(third))), |_| 0, 0).unwrap();
+        assert_eq!(standing.take(signed(third, &orders(1, 10)), |_| 0, 0).unwrap(), Took::Same);
+        // The operator names another: nothing of the old line is believed.
+        let mut standing = open(&path, Some(thief.public_key()));
+        assert!(standing.orders().is_none());
+        assert_eq!(standing.take(signed(third, &orders(1, 11)), |_| 0, 0).unwrap(), forged);
     }
 }

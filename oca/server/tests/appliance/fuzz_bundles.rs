@@ -2,9 +2,6 @@
 //! questions: none stops the program, and what is answered keeps its bounds. The engine is that of
 //! `oca-http`.
 
-#[path = "../../../http/tests/fuzz/engine.rs"]
-mod engine;
-
 use std::sync::{Arc, LazyLock};
 
 use control_token::BundleSigner;
@@ -14,7 +11,7 @@ use control_types::play::SteeringManifest;
 use oca::limits::STEERING_BYTES_MAX;
 use oca::sovereign::{Ask, Outlook, Own, Pin, Reply, Sighting, Table, answer, open};
 
-use engine::{Rng, Target, run};
+use crate::fuzz_tickets::engine::{Rng, Target, run};
 
 /// Pieces of a bundle's JSON.
 const PIECES: &[&[u8]] = &[

@@ -2,7 +2,7 @@
 //! what was written, and no change makes a ticket say more. The engine is that of `oca-http`.
 
 #[path = "../../../http/tests/fuzz/engine.rs"]
-mod engine;
+pub mod engine;
 
 use std::sync::LazyLock;
 

@@ -26,10 +26,8 @@ pub struct Config {
     pub volumes: Vec<(PathBuf, DiskClass)>,
     /// Control's URL.
     pub control_url: String,
-    /// The appliance's own bearer key.
-    pub control_key: String,
-    /// PEM of control's CA; none for the machine's own.
-    pub control_ca: Option<Vec<u8>>,
+    /// How control knows us.
+    pub control_proof: ControlProof,
     /// How often orders are asked for outside windows, milliseconds.
     pub poll_ms: u64,
     /// PEM file with the roots believed of sources.
@@ -56,6 +54,20 @@ pub struct Config {
     pub scrub_bytes_per_s: u64,
     /// How long bad objects stay in quarantine, and how many bytes of them a volume keeps.
     pub quarantine: QuarantineBound,
+}
+
+/// How control knows an appliance.
+#[derive(Clone, Debug)]
+pub enum ControlProof {
+    /// By the certificate in `oca`'s identity file, which need not be there yet.
+    Identity(PathBuf),
+    /// By its bearer key.
+    Key {
+        /// The key.
+        key: String,
+        /// PEM of control's CA; none for the machine's own.
+        ca: Option<Vec<u8>>,
+    },
 }
 
 #[derive(Deserialize)]
@@ -123,7 +135,8 @@ struct RawVolume {
 #[serde(deny_unknown_fields)]
 struct RawControl {
     url: String,
-    key_file: PathBuf,
+    identity: Option<PathBuf>,
+    key_file: Option<PathBuf>,
     ca: Option<PathBuf>,
     orders_key: Option<String>,
     #[serde(default = "five_seconds")]
@@ -183,7 +196,8 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
     let top =
         ["appliance", "state_dir", "volume", "control", "sources", "limits", "foreground", "store"];
     known(Some(&table), "", &top);
-    known(sub("control"), "control.", &["url", "key_file", "ca", "poll_ms", "orders_key"]);
+    let control = ["url", "identity", "key_file", "ca", "poll_ms", "orders_key"];
+    known(sub("control"), "control.", &control);
     known(sub("sources"), "sources.", &["ca"]);
     known(sub("limits"), "limits.", &["connections", "peer_wait_ms", "stall_ms"]);
     known(sub("foreground"), "foreground.", &["metrics", "busy_bps", "slow_read_ms"]);
@@ -204,7 +218,7 @@ fn told(error: &toml::de::Error) -> String {
 
 fn check(raw: Raw) -> Result<Config, Vec<String>> {
     let Raw { appliance, state_dir, volume, control, sources, limits, foreground, store } = raw;
-    let RawControl { url, key_file, ca, orders_key, poll_ms } = control;
+    let RawControl { url, identity, key_file, ca, orders_key, poll_ms } = control;
     let RawLimits { connections, peer_wait_ms, stall_ms } = limits;
     let mut mistakes = Vec::new();
     if volume.is_empty() {
@@ -219,17 +233,7 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
             mistakes.push(format!("volume.path {}: named twice", path.display()));
         }
     }
-    let control_key = std::fs::read_to_string(&key_file).unwrap_or_else(|error| {
-        mistakes.push(format!("control.key_file {}: {error}", key_file.display()));
-        String::new()
-    });
-    let control_ca = ca.and_then(|path| match std::fs::read(&path) {
-        Ok(pem) => Some(pem),
-        Err(error) => {
-            mistakes.push(format!("control.ca {}: {error}", path.display()));
-            None
-        }
-    });
+    let control_proof = check_proof(identity, key_file, ca, &mut mistakes);
     if let Some(path) = sources.ca.as_ref().filter(|path| !path.is_file()) {
         mistakes.push(format!("sources.ca {}: not a file", path.display()));
     }
@@ -245,7 +249,8 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     within("foreground.slow_read_ms", foreground.slow_read_ms, 1, 10_000);
     within("store.scrub_bytes_per_s", store.scrub_bytes_per_s, 0, 10_000_000_000);
     within("store.quarantine_days", store.quarantine_days, 0, 3_650);
-    if !url.starts_with("http://") && !url.starts_with("https://") {
+    let needs_tls = matches!(control_proof, ControlProof::Identity(_));
+    if !url.starts_with("https://") && (needs_tls || !url.starts_with("http://")) {
         mistakes.push(format!("control.url {url:?}: write it as https://host[:port]"));
     }
     if !mistakes.is_empty() {
@@ -256,8 +261,7 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
         state_dir,
         volumes: volume.into_iter().map(|volume| (volume.path, volume.class)).collect(),
         control_url: url,
-        control_key: control_key.trim().to_owned(),
-        control_ca,
+        control_proof,
         poll_ms,
         sources_ca: sources.ca.unwrap_or_else(|| MACHINE_ROOTS.into()),
         connections,
@@ -275,4 +279,33 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
             bytes_max: store.quarantine_bytes,
         },
     })
+}
+
+/// Exactly one of the two ways; what is wrong with it is noted.
+fn check_proof(
+    identity: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    mistakes: &mut Vec<String>,
+) -> ControlProof {
+    match (identity, key_file) {
+        (Some(identity), None) if ca.is_none() => ControlProof::Identity(identity),
+        (None, Some(key_file)) => {
+            let mut read = |name: &str, path: &Path| {
+                std::fs::read(path).unwrap_or_else(|error| {
+                    mistakes.push(format!("control.{name} {}: {error}", path.display()));
+                    Vec::new()
+                })
+            };
+            let key = read("key_file", &key_file);
+            let key = String::from_utf8_lossy(&key).trim().to_owned();
+            ControlProof::Key { key, ca: ca.map(|path| read("ca", &path)) }
+        }
+        _ => {
+            let wanted = "give either control.key_file (with control.ca, if control's authority is \
+                          not a public one) or control.identity, the file that `oca register` makes";
+            mistakes.push(wanted.to_owned());
+            ControlProof::Identity(PathBuf::new())
+        }
+    }
 }

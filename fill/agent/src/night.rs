@@ -31,7 +31,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::board::{Board, Job, Tally};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ControlProof};
 use crate::courier::courier;
 use crate::error::AgentError;
 use crate::fetch::Dialer;
@@ -148,9 +148,15 @@ impl Night {
         let (standing, skew_ms) = Standing::open(orders, appliance, key)?;
         let ledger = Ledger::open(config.state_dir.join("ledger.json"))?;
         let dialer = Dialer::new(&config.sources_ca, config.stall_ms)?;
-        let credential = Credential::Appliance(config.control_key.clone());
-        let control =
-            ControlClient::new(&config.control_url, credential, config.control_ca.as_deref())?;
+        let control = match &config.control_proof {
+            ControlProof::Identity(path) => {
+                ControlClient::with_identity(&config.control_url, path)?
+            }
+            ControlProof::Key { key, ca } => {
+                let credential = Credential::Appliance(key.clone());
+                ControlClient::new(&config.control_url, credential, ca.as_deref())?
+            }
+        };
         let clock = Clock::new();
         clock.set_skew_ms(skew_ms);
         if let Some(orders) = standing.orders() {

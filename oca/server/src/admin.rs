@@ -305,6 +305,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
     let warming = tokio::spawn(heat::keep(Arc::clone(&admin)));
     let looking = tokio::spawn(steering::run(Arc::clone(&admin)));
     let follower = tokio::spawn(follow::run(Arc::clone(&admin), parts.tail, parts.troubles));
+    let renewing = parts.fleet.as_ref().and_then(report::FleetParts::renewal).map(tokio::spawn);
     let mut reporter = parts.fleet.map(|fleet| report::Reporter::new(Arc::clone(&admin), fleet));
     let leave = tokio::select! {
         () = report_forever(reporter.as_mut()) => Leave::Drain,
@@ -320,6 +321,9 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
         watching.abort();
         warming.abort();
         looking.abort();
+        if let Some(renewing) = renewing {
+            renewing.abort();
+        }
         admin.order_surely(|| Command::Yield { within_ms: upgrade_drain_ms }).await;
         tokio::select! {
             _ = workers_done.wait_for(|done| *done) => {}

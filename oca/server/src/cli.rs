@@ -33,6 +33,18 @@ pub enum Verb {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Make this box the appliance of its config: sends control the registration key that the box's
+    /// owner was given, and keeps the certificate that comes back at control.identity. A running
+    /// `oca` and fill agent take it up by themselves.
+    Register {
+        /// The config file.
+        #[arg(long)]
+        config: PathBuf,
+        /// The key, as `ocactl appliance key-for` printed it; `-` reads it from standard input,
+        /// where no list of processes shows it.
+        #[arg(long, default_value = "-")]
+        key: String,
+    },
     /// Check a config file and say what this machine can do.
     CheckConfig {
         /// The config file.

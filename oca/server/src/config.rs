@@ -1,6 +1,7 @@
 //! One TOML file into one checked `Config`; every mistake of the file is reported in one run.
 //! Never opens a socket or a volume; it looks whether what is named exists.
 
+mod control;
 mod operations;
 mod section;
 mod storage;
@@ -19,6 +20,8 @@ use crate::engine::Preference;
 use crate::limits::{
     Bounds, CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DRAIN_MS, GRACE_S, VOLUMES_MAX, WORKERS_MAX,
 };
+use control::check_control;
+pub use control::{ControlConfig, ControlProof};
 pub use operations::{LogConfig, NamedFiles, PacingConfig, TlsConfig, TlsFiles};
 use operations::{check_limits, check_log, check_pacing, check_tls, check_upgrade};
 use section::{Mistakes, Section};
@@ -83,19 +86,6 @@ pub struct VolumeConfig {
     pub path: PathBuf,
     /// `ssd` or `hdd`.
     pub class: DiskClass,
-}
-
-/// `[control]`
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ControlConfig {
-    /// `http[s]://host[:port]`
-    pub url: String,
-    /// File with the appliance's bearer key.
-    pub key_file: PathBuf,
-    /// Time between reports, milliseconds.
-    pub report_ms: u64,
-    /// PEM root to believe instead of the machine's.
-    pub ca: Option<PathBuf>,
 }
 
 /// `[tickets]`
@@ -275,21 +265,6 @@ fn check_volumes(root: &mut Section<'_>, mistakes: &Mistakes) -> Option<Vec<Volu
         }
     }
     Some(volumes)
-}
-
-fn check_control(mut control: Section<'_>) -> Option<ControlConfig> {
-    let url = control.text("url");
-    if let Some(url) = &url
-        && !url.starts_with("http://")
-        && !url.starts_with("https://")
-    {
-        control.mistake("url", url, "a URL such as \"https://control.example\"");
-    }
-    let key_file = control.file("key_file");
-    let report_ms = control.number("report_ms", 100..=60_000, 1_000);
-    let ca = control.optional_file("ca");
-    control.end();
-    Some(ControlConfig { url: url?, key_file: key_file?, report_ms, ca })
 }
 
 fn check_tickets(mut tickets: Section<'_>) -> TicketsConfig {

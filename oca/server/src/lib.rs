@@ -16,6 +16,7 @@ pub mod files;
 pub mod handover;
 pub mod heat;
 pub mod hot_set;
+pub mod identity;
 pub mod library;
 pub mod limits;
 pub mod listen;

@@ -14,6 +14,7 @@ use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 use oca::config::{Config, TlsFiles};
 use oca::handover::{Origin, Predecessor};
+use oca::identity;
 use oca::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, MemorySum, WORKERS_MAX};
 use oca::notify::Notifier;
 use oca::server::{self, LabPlan, Running};
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Verb::Lab(arguments) => lab(&arguments),
         Verb::CheckConfig { file } => check_config(&file),
         Verb::Upgrade { config } => upgrade(&config),
+        Verb::Register { config, key } => register(&config, &key),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,6 +46,21 @@ fn main() -> ExitCode {
 
 fn serve(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     run(Form::Json, |origin| Ok(server::serve(&Config::load(path)?, origin)?))
+}
+
+fn register(path: &std::path::Path, key: &str) -> Result<(), Box<dyn Error>> {
+    let config = Config::load(path)?;
+    let mut given = key.to_owned();
+    if key == "-" {
+        given.clear();
+        std::io::stdin().read_line(&mut given)?;
+    }
+    let registered = identity::register(path, &config, &given)?;
+    let (who, kept) = (&config.appliance, registered.path.display());
+    let ends = json!({ "appliance": who, "identity": kept.to_string(),
+        "expires_at": registered.expires_at });
+    println!("{ends}");
+    Ok(())
 }
 
 /// Starts, says so, waits. A program that waits for us to take over hears why if we cannot.

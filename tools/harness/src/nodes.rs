@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
 use control_types::fleet::{ApplianceRecord, Link, Role};
+use control_types::registration::{NewRegistrationKey, RegistrationScope};
 use control_types::{ApplianceId, SiteId};
 
 use crate::binaries::Binaries;
-use crate::pki::{self, DemoCa, ServerFiles};
-use crate::process::Program;
+use crate::pki::{DemoCa, ServerFiles};
+use crate::process::{Program, output};
 use crate::trouble::Trouble;
+use crate::world::WorldPlan;
 
 /// How often appliances report in stories and the demo, milliseconds.
 const REPORT_MS: u64 = 300;
@@ -26,6 +28,8 @@ pub struct ControlNode {
     program: Option<Program>,
     folder: PathBuf,
     address: String,
+    /// Of the port for appliances.
+    boxes: String,
     binary: PathBuf,
     /// As the operator.
     pub client: ControlClient,
@@ -34,42 +38,49 @@ pub struct ControlNode {
 }
 
 impl ControlNode {
-    /// Starts control in `folder` on `port` (0: a free one), serving `pages` if given.
+    /// Starts control in `folder`, on the port and with the pages and sections of `plan`.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start(
-        binaries: &Binaries,
-        folder: &Path,
-        port: u16,
-        pages: Option<&Path>,
-    ) -> Result<Self, Trouble> {
+    pub fn start(binaries: &Binaries, folder: &Path, plan: &WorldPlan) -> Result<Self, Trouble> {
         std::fs::create_dir_all(folder)?;
         let operator_key = folder.join("operator.key");
         let mut config = format!(
             "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:PORT\"\n[operator]\nkey_file = {:?}\n\
-             [fleet]\nsilent_ms = {SILENT_MS}\ndrain_spread_ms = 5000\n[plays]\nsteering_ttl_s = 5\nreport_ms = 2000\n",
+             [fleet]\nsilent_ms = {SILENT_MS}\ndrain_spread_ms = 5000\ncpu_in_load = false\n\
+             [plays]\nsteering_ttl_s = 5\nreport_ms = 2000\n[appliances]\n\
+             listen = \"127.0.0.1:BOXES\"\nrequire_certificate = true\ncertificate_minutes = {}\n",
             folder.join("state"),
-            operator_key
+            operator_key,
+            plan.certificate_minutes
         );
-        if let Some(pages) = pages {
+        if let Some(pages) = &plan.pages {
             config += &format!("[web]\ndir = {pages:?}\n");
         }
+        config += plan.control_sections;
         std::fs::write(folder.join("control.template"), config)?;
         let binary = binaries.path("control")?;
-        let program = run_control(&binary, folder, &port.to_string())?;
+        let program = run_control(&binary, folder, &plan.port.to_string(), "0")?;
         let address = program.ready_text("listening")?;
+        let boxes = program.ready_text("appliances")?;
         let key = std::fs::read_to_string(&operator_key)?;
         let credential = Credential::Operator(key.trim().to_owned());
         let client = ControlClient::new(&format!("http://{address}"), credential, None)?;
         let folder = folder.to_path_buf();
-        Ok(Self { program: Some(program), folder, address, binary, client, operator_key })
+        let program = Some(program);
+        Ok(Self { program, folder, address, boxes, binary, client, operator_key })
     }
 
     /// `http://host:port`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where appliances register and report, with certificates.
+    #[must_use]
+    pub fn appliances_url(&self) -> String {
+        format!("https://{}", self.boxes)
     }
 
     /// SIGKILL.
@@ -83,8 +94,9 @@ impl ControlNode {
     /// When it does not come up.
     pub fn restart(&mut self) -> Result<(), Trouble> {
         self.kill();
-        let port = self.address.rsplit(':').next().unwrap_or("0").to_owned();
-        self.program = Some(run_control(&self.binary, &self.folder, &port)?);
+        let [port, boxes] =
+            [&self.address, &self.boxes].map(|of| of.rsplit(':').next().unwrap_or("0"));
+        self.program = Some(run_control(&self.binary, &self.folder, port, boxes)?);
         Ok(())
     }
 
@@ -95,10 +107,10 @@ impl ControlNode {
     }
 }
 
-fn run_control(binary: &Path, folder: &Path, port: &str) -> Result<Program, Trouble> {
+fn run_control(binary: &Path, folder: &Path, port: &str, boxes: &str) -> Result<Program, Trouble> {
     let template = std::fs::read_to_string(folder.join("control.template"))?;
     let config = folder.join("control.toml");
-    std::fs::write(&config, template.replace("PORT", port))?;
+    std::fs::write(&config, template.replace("PORT", port).replace("BOXES", boxes))?;
     let mut command = Command::new(binary);
     command.args(["serve", "--config"]).arg(&config);
     Program::start("control", &mut command, &folder.join("control.log"))
@@ -162,10 +174,7 @@ impl ApplianceNode {
             capacity_bps: 1_000_000_000,
             detail: control_types::fleet::ApplianceDetail::default(),
         };
-        let key_file = folder.join("appliance.key");
-        if let Some(key) = control.client.put_appliance(&record).await?.key {
-            pki::write_private(&key_file, key.as_bytes())?;
-        }
+        control.client.put_appliance(&record).await?;
         let host = next_host();
         let tls = ca.server_at(spec.id.as_str(), &host, folder)?;
         let mut node = Self {
@@ -180,12 +189,38 @@ impl ApplianceNode {
             tls,
             spec,
         };
-        node.write_configs(&control.url(), &key_file, ca)?;
+        node.write_configs(&control.appliances_url(), ca)?;
+        node.register(control).await?;
         node.start_server()?;
         Ok(node)
     }
 
-    fn write_configs(&self, control: &str, key: &Path, ca: &DemoCa) -> Result<(), Trouble> {
+    /// Makes the box an appliance the way its owner does: with a key that it was given for this
+    /// one. Done again, it gets another certificate and the earlier one is void.
+    ///
+    /// # Errors
+    /// When control or the box refuses.
+    pub async fn register(&self, control: &ControlNode) -> Result<(), Trouble> {
+        let new = NewRegistrationKey {
+            scope: RegistrationScope::Appliance(self.spec.id.clone()),
+            uses: 1,
+            life_ms: 600_000,
+        };
+        let key = control.client.make_registration_key(&new).await?.key;
+        let mut command = Command::new(&self.server_binary);
+        command.args(["register", "--key", &key, "--config"]).arg(self.folder.join("oca.toml"));
+        let name = format!("oca register of {}", self.spec.id);
+        output(&name, &mut command).map(drop)
+    }
+
+    /// The file with its key and certificate.
+    #[must_use]
+    pub fn identity(&self) -> PathBuf {
+        self.folder.join("identity.pem")
+    }
+
+    fn write_configs(&self, control: &str, ca: &DemoCa) -> Result<(), Trouble> {
+        let identity = self.identity();
         let (folder, id, host) = (&self.folder, &self.spec.id, &self.host);
         let port = self.spec.port;
         let volumes = format!(
@@ -197,7 +232,7 @@ impl ApplianceNode {
             "appliance = \"{id}\"\nstate_dir = {:?}\n[listen]\nmedia = \"{host}:{port}\"\n\
              admin = \"127.0.0.1:0\"\nadvertise = \"https://{host}\"\n\
              [tls]\ncert = {:?}\nkey = {:?}\n{volumes}[control]\nurl = \"{control}\"\n\
-             key_file = {key:?}\nreport_ms = {REPORT_MS}\n[tickets]\nrequired = true\n\
+             identity = {identity:?}\nreport_ms = {REPORT_MS}\n[tickets]\nrequired = true\n\
              [workers]\ncount = 1\n[memory]\nhot_set_bytes = 67108864\n[log]\naccess = {:?}\n",
             folder.join("state"),
             self.tls.certificate,
@@ -207,7 +242,7 @@ impl ApplianceNode {
         std::fs::write(folder.join("oca.toml"), server)?;
         let agent = format!(
             "appliance = \"{id}\"\nstate_dir = {:?}\n{volumes}[control]\nurl = \"{control}\"\n\
-             key_file = {key:?}\npoll_ms = {REPORT_MS}\n[sources]\nca = {:?}\n\
+             identity = {identity:?}\npoll_ms = {REPORT_MS}\n[sources]\nca = {:?}\n\
              [limits]\nconnections = 4\npeer_wait_ms = 20000\n",
             folder.join("agent-state"),
             ca.certificate

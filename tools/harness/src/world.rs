@@ -32,11 +32,22 @@ pub struct WorldPlan {
     pub pages: Option<PathBuf>,
     /// Port of all edges, each on an address of its own; 0 takes free ones.
     pub edge_port: u16,
+    /// Sections that control's config has besides the usual ones.
+    pub control_sections: &'static str,
+    /// Life of appliances' certificates, minutes.
+    pub certificate_minutes: u64,
 }
 
 impl Default for WorldPlan {
     fn default() -> Self {
-        Self { boxes: vec![1, 1], port: 0, pages: None, edge_port: 0 }
+        Self {
+            boxes: vec![1, 1],
+            port: 0,
+            pages: None,
+            edge_port: 0,
+            control_sections: "",
+            certificate_minutes: 60,
+        }
     }
 }
 
@@ -81,8 +92,7 @@ impl World {
         folder: &Path,
     ) -> Result<Self, Trouble> {
         let ca = DemoCa::make(folder)?;
-        let pages = plan.pages.as_deref();
-        let control = ControlNode::start(&binaries, &folder.join("control"), plan.port, pages)?;
+        let control = ControlNode::start(&binaries, &folder.join("control"), &plan)?;
         put_site(&control, "core", "nightfill", &[]).await?;
         let start = async |id: &str, site: &str, role| {
             let port = if role == Role::Edge { plan.edge_port } else { 0 };

@@ -16,7 +16,7 @@ use control_types::fleet::{ApplianceReport, ReportAnswer, ReportDetail, VolumeRe
 use self::content::{Content, ContentTeller};
 use self::machine::{Counted, MachineWatch};
 use super::Admin;
-use crate::config::Config;
+use crate::config::{Config, ControlProof};
 use crate::library::Library;
 use crate::outcome::is_ours;
 use crate::state;
@@ -30,6 +30,8 @@ const GOODBYE_MS_MAX: u64 = 1_500;
 pub struct FleetParts {
     appliance: ApplianceId,
     client: ControlClient,
+    /// The file of our certificate; absent when control knows us by a key.
+    identity: Option<PathBuf>,
     every: Duration,
     state_dir: PathBuf,
     /// The operator gave a file of keys: control's are not taken.
@@ -68,17 +70,33 @@ impl FleetParts {
                 source,
             })
         };
-        let key = file(&control.key_file, "control.key_file")?;
-        let key = String::from_utf8_lossy(&key).trim().to_owned();
-        let ca = control.ca.as_ref().map(|path| file(path, "control.ca")).transpose()?;
-        let client = ControlClient::new(&control.url, Credential::Appliance(key), ca.as_deref())?;
+        let (client, identity) = match &control.proof {
+            ControlProof::Identity(path) => {
+                (ControlClient::with_identity(&control.url, path)?, Some(path.clone()))
+            }
+            ControlProof::Key { file: path, ca } => {
+                let key = file(path, "control.key_file")?;
+                let key = Credential::Appliance(String::from_utf8_lossy(&key).trim().to_owned());
+                let ca = ca.as_ref().map(|path| file(path, "control.ca")).transpose()?;
+                (ControlClient::new(&control.url, key, ca.as_deref())?, None)
+            }
+        };
         Ok(Some(Self {
+            identity,
             appliance: config.appliance.clone(),
             client: client.with_call_ms_max(REPORT_MS_MAX),
             every: Duration::from_millis(control.report_ms),
             state_dir: config.state_dir.clone(),
             keys_pinned: config.tickets.keys_file.is_some(),
         }))
+    }
+}
+
+impl FleetParts {
+    /// What renews our certificate for as long as it runs; absent when we have none to renew.
+    pub(super) fn renewal(&self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let identity = self.identity.clone()?;
+        Some(crate::identity::renew_for_ever(self.client.clone(), identity))
     }
 }
 

@@ -205,6 +205,21 @@ impl<'a> Section<'a> {
         self.existing(key, path)
     }
 
+    /// A path that may be left out; it need not exist.
+    pub fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        self.optional_text(key).map(|text| self.base.join(text))
+    }
+
+    /// Whether a key is given and was not asked for yet.
+    pub fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Writes down that `key` should have been given.
+    pub fn missing(&self, key: &str, wanted: &str) {
+        self.mistakes.add(format!("{}{key} is missing: give {wanted}", self.prefix));
+    }
+
     /// An existing file that may be left out.
     pub fn optional_file(&mut self, key: &'static str) -> Option<PathBuf> {
         let path = self.optional_text(key).map(|text| self.base.join(text))?;

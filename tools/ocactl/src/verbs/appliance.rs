@@ -1,11 +1,14 @@
-//! `ocactl appliance`: the boxes.
+//! `ocactl appliance`: the boxes. Talks to control only, never to a box.
+
+mod keys;
+mod maintenance;
 
 use clap::{Subcommand, ValueEnum};
 use control_client::ControlClient;
 use control_types::fleet::{
-    ApplianceDetail, ApplianceRecord, ApplianceStatus, Link, Maintenance, Role,
+    ApplianceDetail, ApplianceRecord, ApplianceStatus, Drains, Link, Maintenance, Role,
 };
-use control_types::{ApplianceId, SiteId};
+use control_types::{ApplianceId, RegistrationKeyId, SiteId};
 use serde::Serialize;
 use serde_json::json;
 
@@ -22,7 +25,7 @@ pub enum Appliance {
         /// Which.
         appliance: ApplianceId,
     },
-    /// Register or replace an appliance; prints its key when it is new.
+    /// Register or replace an appliance; prints its bearer key when it is new.
     Put {
         /// Its id.
         appliance: ApplianceId,
@@ -54,12 +57,29 @@ pub enum Appliance {
         /// Which.
         appliance: ApplianceId,
     },
-    /// Offer it again.
+    /// Take back your own wish to drain it; it is offered again when nobody else's stands.
     Undrain {
         /// Which.
         appliance: ApplianceId,
     },
-    /// Forget it; its key stops working.
+    /// Make a registration key, which makes a box this appliance, or one of a site.
+    KeyFor(keys::KeyFor),
+    /// Registration keys that may still be used.
+    Keys,
+    /// End a registration key.
+    KeyRm {
+        /// Which, by its name.
+        key: RegistrationKeyId,
+    },
+    /// End its certificates at once: it was stolen, or is to register anew.
+    Void {
+        /// Whose.
+        appliance: ApplianceId,
+    },
+    /// Times that come again at which appliances take nothing new.
+    #[command(subcommand)]
+    Maintenance(maintenance::MaintenanceVerb),
+    /// Forget it; its key and certificates stop working.
     Rm {
         /// Which.
         appliance: ApplianceId,
@@ -137,8 +157,22 @@ pub async fn run(verb: &Appliance, control: &ControlClient) -> Result<Shown, Fai
         }
         Appliance::Undrain { appliance } => {
             control.undrain(appliance).await?;
-            Ok(done(appliance, "undrain", "is offered again"))
+            let fleet = control.appliances().await?;
+            let left = fleet.iter().find(|status| status.record.id == *appliance);
+            let what = match left.map(|status| status.drains) {
+                Some(Drains { isp: true, .. }) => "still drains: its ISP asked for it too",
+                Some(Drains { operator: true, .. }) => {
+                    "still drains: the operator asked for it too"
+                }
+                _ => "is offered again",
+            };
+            Ok(done(appliance, "undrain", what))
         }
+        Appliance::KeyFor(new) => keys::key_for(new, control).await,
+        Appliance::Keys => keys::list(control).await,
+        Appliance::KeyRm { key } => keys::remove(key, control).await,
+        Appliance::Void { appliance } => keys::void(appliance, control).await,
+        Appliance::Maintenance(verb) => maintenance::run(verb, control).await,
         Appliance::Rm { appliance } => {
             control.remove_appliance(appliance).await?;
             Ok(done(appliance, "removed", "is forgotten"))
@@ -210,6 +244,18 @@ async fn status(appliance: &ApplianceId, control: &ControlClient) -> Result<Show
             format!("{} objects, {}", status.objects, show_bytes(status.held_bytes)),
         ],
     ];
+    for (who, asks) in [("operator", status.drains.operator), ("ISP", status.drains.isp)] {
+        if asks {
+            rows.push(vec!["asked to drain by".to_owned(), who.to_owned()]);
+        }
+    }
+    if let Some(until) = status.maintained_until {
+        rows.push(vec!["under maintenance".to_owned(), format!("until {}", show_moment(until))]);
+    }
+    for one in &status.certificates {
+        let (made, ends) = (show_moment(one.made_at), show_moment(one.expires_at));
+        rows.push(vec!["certificate".to_owned(), format!("{}, {made} to {ends}", one.fingerprint)]);
+    }
     if let Some(domain) = &status.record.detail.failure_domain {
         rows.push(vec!["fails with".to_owned(), domain.clone()]);
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use control_types::fleet::DiskClass;
-use control_types::play::{NewTicket, TicketScope};
+use control_types::play::{NewTicket, SteeringManifest, TicketScope};
 use control_types::{ObjectId, PlayId, TitleId};
 use oca_store::{Index, Volume};
 use reqwest::Certificate;
@@ -84,6 +84,15 @@ impl World {
     /// When the origin does not hold it.
     pub fn library(&self, object: &ObjectId) -> Result<Vec<u8>, Trouble> {
         self.origin.payload(object)
+    }
+
+    /// What is said at a steering URL.
+    ///
+    /// # Errors
+    /// When it is not answered, or not with a manifest.
+    pub async fn steering_of(&self, url: &str) -> Result<SteeringManifest, Trouble> {
+        let answer = self.browser()?.get(url).send().await?.error_for_status()?;
+        Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
     fn browser(&self) -> Result<reqwest::Client, Trouble> {

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod binaries;
+pub mod crowd;
 pub mod inspect;
 pub mod nodes;
 pub mod pki;
@@ -14,6 +15,7 @@ pub mod trouble;
 pub mod world;
 
 pub use binaries::Binaries;
-pub use player::{Player, Viewing};
+pub use crowd::{Crowd, Seen, Watching};
+pub use player::{Player, Track, Viewing};
 pub use trouble::Trouble;
 pub use world::{World, WorldPlan};

@@ -41,10 +41,24 @@ pub struct Viewing {
     pub troubles: Vec<String>,
 }
 
-struct Segment {
-    start: u64,
-    bytes: u64,
-    duration: Duration,
+/// One piece of a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    /// First byte.
+    pub start: u64,
+    /// How many.
+    pub bytes: u64,
+    /// How long it plays.
+    pub duration: Duration,
+}
+
+/// A file and its pieces, in order.
+#[derive(Clone, Debug)]
+pub struct Track {
+    /// Its name in a title's URLs.
+    pub file: String,
+    /// At least one.
+    pub segments: Vec<Segment>,
 }
 
 /// One play in progress.
@@ -126,6 +140,13 @@ impl Player {
             return Err(Trouble("the media playlist has no segment".to_owned()));
         }
         Ok(())
+    }
+
+    /// What is being played.
+    #[must_use]
+    pub fn track(&self) -> Track {
+        let file = format!("{}.{}", self.media, self.extension);
+        Track { file, segments: self.segments.clone() }
     }
 
     /// Which file is being played.

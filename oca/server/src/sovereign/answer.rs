@@ -2,11 +2,14 @@
 //! clones for pathways that the player's manifest did not have, and where to ask again.
 //! Pure; it never offers what the player could not reach.
 //!
-//! A box asks to be asked again itself, by an absolute URL, which is what every player takes;
-//! unless it drains: then the best other box is asked next.
+//! Steering must not fail together with what it steers: a session is told to ask again at the next
+//! edge of its list, not at the one that it streams from, so that somebody is there to answer when
+//! that one dies. Where there is no other edge this box is asked again, unless it drains. The URL
+//! is absolute, which is what every player takes.
 
 use std::net::IpAddr;
 
+use control_types::fleet::Role;
 use control_types::play::{PathwayClone, SteeringManifest, UriReplacement};
 use control_types::spread::{hash_name, mix};
 use control_types::{ApplianceId, TitleId};
@@ -96,9 +99,11 @@ fn clone_of(one: &Candidate, base: Option<&Candidate>, dialect: Dialect) -> Opti
 
 fn reload_uri(outlook: &Outlook, order: &[u32], reply: &Reply<'_>, ask: &Ask) -> Option<String> {
     let table = &*outlook.table;
-    let next = table.own.filter(|_| !outlook.own.draining);
-    let other = || order.iter().copied().find(|at| table.own != Some(*at));
-    let at = next.or_else(other).or(table.own)?;
+    let role = |at: u32| table.candidates.get(at as usize).map(|one| one.role);
+    let mut others = order.iter().skip(1).copied();
+    let next = others.find(|at| role(*at) == Some(Role::Edge));
+    let own = table.own.filter(|_| !outlook.own.draining);
+    let at = next.or(own).or_else(|| order.first().copied())?;
     Some(url(table, at, reply)? + &ask.again())
 }
 

@@ -199,7 +199,7 @@ fn clones_are_offered_where_the_player_can_make_them() {
     assert!(hls.pathway_clones.iter().all(|clone| clone.base_id == "edge-a1"));
     assert_eq!(
         hls.reload_uri,
-        "https://edge-a1.example/t/TICKET/v/night/steering?pathways=edge-a1"
+        "https://edge-a2.example/t/TICKET/v/night/steering?pathways=edge-a1"
     );
     let dash = asked(&outlook, "10.0.0.1", "night", "pathways=edge-a1&_DASH_pathway=\"edge-a1\"");
     let dash = dash.unwrap();
@@ -208,18 +208,28 @@ fn clones_are_offered_where_the_player_can_make_them() {
     assert!(!dash.pathway_priority.contains(&"edge-b2".to_owned()), "another scheme");
     // Pathways that nobody knows any more are no base.
     assert!(asked(&outlook, "10.0.0.1", "night", "pathways=gone-1").is_none());
-    let silent = asked(&outlook, "10.0.0.1", "night", "").unwrap();
+    let silent = asked(&outlook, "10.0.0.1", "night", "_HLS_pathway=edge-a2").unwrap();
     assert_eq!((silent.pathway_priority.len(), silent.pathway_clones.len()), (6, 0));
     assert_eq!(silent.reload_uri, "https://edge-a1.example/t/TICKET/v/night/steering");
 }
 
+/// Goal: whoever answers next is not who a session streams from, and is there.
 #[test]
-fn a_draining_box_sends_the_next_question_elsewhere() {
+fn the_next_question_goes_to_an_edge_that_does_not_fail_with_the_first() {
     let mut outlook = outlook_of(bundle());
+    let next = |outlook: &Outlook, title: &str| {
+        let told = asked(outlook, "10.0.0.1", title, "_HLS_pathway=edge-a1").unwrap();
+        let host = told.reload_uri.split('/').nth(2).unwrap().replace(".example", "");
+        (told.pathway_priority[0].clone(), host)
+    };
+    let both = |first: &str, asked: &str| (first.to_owned(), asked.to_owned());
+    assert_eq!(next(&outlook, "night"), both("edge-a1", "edge-a2"));
+    assert_eq!(next(&outlook, "dawn"), both("edge-a1", "edge-b1"), "past the tier");
+    assert_eq!(next(&outlook, "unheard-of"), both("tier-1", "edge-a1"), "no edge: this box");
+    outlook.sightings = vec![Sighting::Unknown, Sighting::Out, Sighting::Out, Sighting::Out];
+    assert_eq!(next(&outlook, "night"), both("edge-a1", "edge-a1"), "nobody else is there");
     outlook.own.draining = true;
-    let manifest = asked(&outlook, "10.0.0.1", "night", "_HLS_pathway=edge-a1").unwrap();
-    assert_eq!(manifest.pathway_priority[0], "edge-a2");
-    assert_eq!(manifest.reload_uri, "https://edge-a2.example/t/TICKET/v/night/steering");
+    assert_eq!(next(&outlook, "night"), both("tier-1", "tier-1"), "nor are we, soon");
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn a_question_is_answered_from_the_bundle_and_from_nothing_else() {
     assert_eq!(told.pathway_priority[0], "edge-a1", "where it streams from");
     assert_eq!(told.pathway_priority.len(), 2, "the origin has another port: no clone in HLS");
     let again =
-        format!("http://127.0.0.1:1/t/{}/v/night/steering?pathways=edge-a1,edge-a2", rig.ticket);
+        format!("{}/t/{}/v/night/steering?pathways=edge-a1,edge-a2", rig.neighbour.url, rig.ticket);
     assert_eq!(told.reload_uri, again);
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     assert_eq!(reply.header("content-type"), Some("application/json"));

@@ -83,7 +83,7 @@ async fn standard_players(
 ) -> Result<(), Trouble> {
     // One port, as in a real network: a clone's HOST is a name without a port to some players.
     let edge_port = free_port()?;
-    let plan = WorldPlan { boxes: vec![4], port: options.port, pages: None, edge_port };
+    let plan = WorldPlan { boxes: vec![4], port: options.port, edge_port, ..WorldPlan::default() };
     let started = World::start_in(plan, binaries, run).await;
     let mut world = steps.step("control, an origin and four edges in one site", started)?;
     players::run(&mut world, pages, steps).await

@@ -75,6 +75,8 @@ pub struct Tickets {
     pub paced: Vec<String>,
     /// For filling.
     pub fill: String,
+    /// Ends an hour after the start.
+    pub brief: String,
     /// Past its time.
     pub stale: String,
     /// Before its time.
@@ -180,6 +182,7 @@ impl Tickets {
             good: vec![sign(&good)?, sign(&play(1, at(-1), at(30)))?],
             paced: vec![sign(&paced(0))?, sign(&paced(1))?],
             fill: sign(&Claims::fill(at(-1), at(30)))?,
+            brief: sign(&play(0, at(-1), UnixMillis(WALL_START_MS + DAY_MS / 24)))?,
             stale: sign(&play(0, at(-9), at(-8)))?,
             early: sign(&play(0, at(8), at(9)))?,
             forged: stranger.sign(&good).map_err(io::Error::other)?,

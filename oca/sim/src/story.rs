@@ -24,7 +24,7 @@ use oca::counters::Counters;
 use oca::devices::{Device, Devices, Patience};
 use oca::engine::Engines;
 use oca::library::{Library, Sealed};
-use oca::limits::Bounds;
+use oca::limits::{Bounds, GRACE_S};
 use oca::rules::Rules;
 use oca::tickets::Gate;
 use oca::worker::{Command, Shared, Trouble, Turned, Worker, WorkerParts};
@@ -56,6 +56,8 @@ pub struct Story {
     pub counters: Arc<Counters>,
     /// What it tells the admin thread.
     pub troubles: Receiver<Trouble>,
+    /// Who may have it.
+    pub gate: Arc<Gate>,
     /// What it serves, and from which devices.
     pub library: Arc<Library>,
     /// What is on its disks.
@@ -105,9 +107,12 @@ impl Story {
         let (told, troubles) = sync_channel(1024);
         let counters = Arc::new(Counters::default());
         let library = Arc::new(Library::Sealed(Sealed::on(shelf.index.clone(), devices())));
+        let gate = Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys");
+        // Nothing comes of it in runs that never hear control.
+        let gate = Arc::new(gate.with_grace_ms(GRACE_S * 1_000));
         let shared = Shared {
             library: Arc::clone(&library),
-            gate: Arc::new(Gate::new(shelf.keys.clone(), true).expect("the shelf's own keys")),
+            gate: Arc::clone(&gate),
             tls: keys.map(|keys| Arc::clone(&keys.server)),
             troubles: told,
             peers: Arc::default(),
@@ -136,6 +141,7 @@ impl Story {
             worker,
             counters,
             troubles,
+            gate,
             library,
             shelf,
             commands,

@@ -130,7 +130,7 @@ impl Admin {
             serial: table.map_or(0, |table| table.serial),
             age_s: table.map_or(0, |table| wall().millis_since(table.made_at) / 1000),
             prefixes: table.map_or(0, |table| table.prefixes() as u64),
-            neighbours: [Sighting::Alive, Sighting::Out, Sighting::Unknown]
+            neighbours: [Sighting::Alive, Sighting::Doubted, Sighting::Out, Sighting::Unknown]
                 .map(|sighting| (sighting.word(), count(sighting) as u64)),
             is_alone: shown.is_alone,
             taken: shown.tally.taken,

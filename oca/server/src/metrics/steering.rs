@@ -15,7 +15,7 @@ pub struct SteeringStanding {
     /// Networks it names.
     pub prefixes: u64,
     /// Boxes that are looked at, by what is known of them.
-    pub neighbours: [(&'static str, u64); 3],
+    pub neighbours: [(&'static str, u64); 4],
     /// Control is silent.
     pub is_alone: bool,
     /// Bundles believed.

@@ -2,10 +2,10 @@
 //! clones for pathways that the player's manifest did not have, and where to ask again.
 //! Pure; it never offers what the player could not reach.
 //!
-//! Steering must not fail together with what it steers: a session is told to ask again at the next
-//! edge of its list, not at the one that it streams from, so that somebody is there to answer when
-//! that one dies. Where there is no other edge this box is asked again, unless it drains. The URL
-//! is absolute, which is what every player takes.
+//! Steering must not fail together with what it steers. A box that a session streams from tells it
+//! to ask the next edge of its list from here on, so that somebody is there to answer when it dies
+//! itself; a box that the session does not stream from keeps being asked. Where there is no other
+//! edge this box is asked again, unless it drains. The URL is absolute, which every player takes.
 
 use std::net::IpAddr;
 
@@ -17,6 +17,7 @@ use control_types::{ApplianceId, TitleId};
 use super::ask::{Ask, Dialect};
 use super::decide::{Question, decide};
 use super::desk::Outlook;
+use super::neighbours::Sighting;
 use super::table::{Candidate, Table};
 use crate::limits::STEERING_BYTES_MAX;
 
@@ -100,10 +101,12 @@ fn clone_of(one: &Candidate, base: Option<&Candidate>, dialect: Dialect) -> Opti
 fn reload_uri(outlook: &Outlook, order: &[u32], reply: &Reply<'_>, ask: &Ask) -> Option<String> {
     let table = &*outlook.table;
     let role = |at: u32| table.candidates.get(at as usize).map(|one| one.role);
-    let mut others = order.iter().skip(1).copied();
-    let next = others.find(|at| role(*at) == Some(Role::Edge));
+    let is_doubted = |at: u32| outlook.sightings.get(at as usize) == Some(&Sighting::Doubted);
     let own = table.own.filter(|_| !outlook.own.draining);
-    let at = next.or(own).or_else(|| order.first().copied())?;
+    let keeps = own.filter(|own| order.first() != Some(own));
+    let mut others = order.iter().skip(1).copied();
+    let next = || others.find(|at| role(*at) == Some(Role::Edge) && !is_doubted(*at));
+    let at = keeps.or_else(next).or(own).or_else(|| order.first().copied())?;
     Some(url(table, at, reply)? + &ask.again())
 }
 

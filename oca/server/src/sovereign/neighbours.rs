@@ -21,6 +21,8 @@ pub enum Sighting {
     Unknown,
     /// It answers.
     Alive,
+    /// It answered until the last look: it is offered, and nobody is told to ask it next.
+    Doubted,
     /// It does not.
     Out,
 }
@@ -32,6 +34,7 @@ impl Sighting {
         match self {
             Self::Unknown => "unknown",
             Self::Alive => "alive",
+            Self::Doubted => "doubted",
             Self::Out => "out",
         }
     }
@@ -53,22 +56,21 @@ pub struct Neighbour {
 impl Neighbour {
     /// One look's result.
     fn note(&mut self, has_answered: bool) {
-        let (against, needed) = match self.sighting {
+        let is_change = match self.sighting {
+            Sighting::Out => has_answered,
             // The first look at all decides at once where it is good.
-            Sighting::Unknown if has_answered => (true, 1),
-            Sighting::Unknown => (true, PROBE_MISSES),
-            Sighting::Alive => (!has_answered, PROBE_MISSES),
-            Sighting::Out => (has_answered, PROBE_GOODS),
+            Sighting::Unknown | Sighting::Alive | Sighting::Doubted => !has_answered,
         };
-        if !against {
-            self.streak = 0;
-            return;
-        }
-        self.streak += 1;
-        if self.streak >= needed {
-            self.streak = 0;
-            self.sighting = if has_answered { Sighting::Alive } else { Sighting::Out };
-        }
+        self.streak = if is_change { self.streak.saturating_add(1) } else { 0 };
+        self.sighting = match (self.sighting, has_answered) {
+            (Sighting::Out, true) if self.streak < PROBE_GOODS => return,
+            (Sighting::Out, false) => return,
+            (_, true) => Sighting::Alive,
+            (_, false) if self.streak >= PROBE_MISSES => Sighting::Out,
+            (Sighting::Unknown, false) => return,
+            (_, false) => return self.sighting = Sighting::Doubted,
+        };
+        self.streak = 0;
     }
 }
 

@@ -224,6 +224,12 @@ fn the_next_question_goes_to_an_edge_that_does_not_fail_with_the_first() {
     };
     let both = |first: &str, asked: &str| (first.to_owned(), asked.to_owned());
     assert_eq!(next(&outlook, "night"), both("edge-a1", "edge-a2"));
+    let elsewhere = asked(&outlook, "10.0.0.1", "night", "_HLS_pathway=edge-a2").unwrap();
+    assert!(elsewhere.reload_uri.starts_with("https://edge-a1"), "it is not streamed from");
+    outlook.sightings = vec![Sighting::Unknown, Sighting::Doubted];
+    let (first, asked_next) = next(&outlook, "night");
+    assert!(first == "edge-a1" && asked_next.starts_with("edge-b"), "past one in doubt");
+    outlook.sightings.clear();
     assert_eq!(next(&outlook, "dawn"), both("edge-a1", "edge-b1"), "past the tier");
     assert_eq!(next(&outlook, "unheard-of"), both("tier-1", "edge-a1"), "no edge: this box");
     outlook.sightings = vec![Sighting::Unknown, Sighting::Out, Sighting::Out, Sighting::Out];
@@ -305,11 +311,13 @@ fn two_misses_and_it_is_out_three_answers_and_it_is_back() {
     });
     assert_eq!(sight(&watch, 1), Some(Sighting::Alive));
     for _ in 1..PROBE_MISSES {
-        assert!(!watch.note(near, false), "one miss is none");
+        watch.note(near, false);
+        assert_eq!(sight(&watch, 1), Some(Sighting::Doubted), "one miss is none");
     }
     watch.note(near, true);
     for _ in 1..PROBE_MISSES {
-        assert!(!watch.note(near, false), "a good look in between begins anew");
+        watch.note(near, false);
+        assert_eq!(sight(&watch, 1), Some(Sighting::Doubted), "it begins anew");
     }
     assert!(watch.note(near, false));
     assert_eq!(sight(&watch, 1), Some(Sighting::Out));

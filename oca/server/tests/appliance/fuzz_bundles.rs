@@ -56,7 +56,7 @@ fn check_one(bytes: &[u8], rng: &mut Rng) -> String {
         Ok(believed) => Arc::new(believed.table),
         Err(refused) => return refused.word().to_owned(),
     };
-    let sighting = [Sighting::Unknown, Sighting::Alive, Sighting::Out];
+    let sighting = [Sighting::Unknown, Sighting::Alive, Sighting::Doubted, Sighting::Out];
     let outlook = Outlook {
         sightings: (0..rng.below(6)).map(|_| *rng.pick(&sighting)).collect(),
         own: Own { draining: rng.below(4) == 0, sick: rng.below(4) == 0, full: rng.below(4) == 0 },

@@ -1,7 +1,7 @@
 //! Tickets a worker has verified before, the keys that verify new ones, and which were taken back.
 //! Never asks another process: keys, revocations and the moment of the last word from control come
-//! from files and from the admin thread. What a ticket is worth that ended while control was away is
-//! said in `sovereign/contact.rs`.
+//! from files and from the admin thread. What a ticket is worth that ended while control was away
+//! is said in `sovereign/contact.rs`.
 
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -134,7 +134,7 @@ impl Watching {
         self.now.lock().expect("no holder panics").clone()
     }
 
-    /// Tells them to stop, not before `span` has passed since they began, and waits until they have.
+    /// Tells them to stop, not before `span` has passed since they began, and waits for it.
     pub async fn end(mut self, span: Duration) -> Crowd {
         tokio::time::sleep(span.saturating_sub(self.began.elapsed())).await;
         self.over.store(true, Ordering::Relaxed);

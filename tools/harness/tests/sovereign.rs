@@ -154,7 +154,7 @@ async fn steered_again(watching: &Watching, before: &Crowd, pathway: &str) -> Re
         let pairs = now.screens.iter().zip(&left.screens).zip(moved);
         let pairs: Vec<_> = pairs.filter(|(_, moved)| *moved).map(|(pair, _)| pair).collect();
         let steered = pairs.iter().filter(|(now, left)| now.answers > left.answers).count();
-        // A screen that asked its new box before that had missed the dead one was sent to ask there.
+        // A screen that asked its new box before that one missed the dead was sent to ask there.
         match steered * 4 >= pairs.len() * 3 {
             true => Ok(()),
             false => Err(Trouble(format!("{steered} of {}", pairs.len()))),

@@ -1,5 +1,6 @@
 //! What a player's steering question says beside its path: the pathways of its manifest, where it
-//! streams from, and by that which dialect it speaks. Borrows nothing; forgives what it cannot read.
+//! streams from, and by that which dialect it speaks. Borrows nothing; what it cannot read it
+//! forgives.
 
 use control_types::ApplianceId;
 use control_types::limits::RANKED_MAX;

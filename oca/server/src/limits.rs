@@ -40,6 +40,17 @@ pub const SMALL_BODY_BYTES_MAX: u64 = 16 * 1024;
 /// Longest send of a connection whose ticket caps its rate, bytes.
 pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a worker lets completions gather when all that it serves is paced, milliseconds: bounds
+/// what is added to the first byte of a paced player's next answer. New connections end the wait.
+pub const PACED_GATHER_MS: u64 = 20;
+
+/// The same while a connection that nobody paces has nothing to do, milliseconds.
+pub const IDLE_GATHER_MS: u64 = 5;
+
+/// For how long pages that were found in the page cache are taken to be there by a paced send of an
+/// unsealed file, milliseconds: one that is gone makes a thread of the kernel wait, and no worker.
+pub const PACED_RESIDENT_MS: u64 = 600_000;
+
 /// Longest piece of a file handed to the page-cache engine at once, bytes.
 pub const FILE_SEND_BYTES_MAX: u64 = 4 << 20;
 
@@ -154,7 +165,7 @@ pub const LARGE_SENDS_MAX: usize = 64;
 pub const LARGE_SENDS_CHUNKS_MIN: usize = 256;
 
 /// Open files of a worker, with their decoded seals.
-pub const FILES_MAX: usize = 1024;
+pub const FILES_MAX: usize = 4096;
 
 /// Bytes of decoded seals a worker keeps; 32 bytes a chunk, so this covers 256 GiB of objects.
 pub const SEAL_BYTES_MAX: usize = 32 << 20;
@@ -259,11 +270,18 @@ pub const STEERING_BYTES_MAX: usize = 16 * 1024;
 /// A bundle that was refused, or could not be had, is asked for again after this, milliseconds.
 pub const BUNDLE_AGAIN_MS: u64 = 30_000;
 
-/// Loads that a bundle tells count for this long after it came, milliseconds.
+/// Loads that a bundle tells count until control has been silent for this long, milliseconds.
 pub const BUNDLE_LOADS_MS: u64 = 60_000;
 
 /// Other appliances that this one looks at.
 pub const NEIGHBOURS_MAX: usize = 16;
+
+/// Names of neighbours that are remembered, those of the bundles before among them.
+pub const NAMES_MAX: usize = 4 * NEIGHBOURS_MAX;
+
+/// How long the addresses of a neighbour's name are believed, milliseconds; while no others are to
+/// be had they still are.
+pub const NAMES_MS: u64 = 30_000;
 
 /// Of those, tiers and origins: who does not see them either is cut off itself.
 pub const WITNESSES_MAX: usize = 2;
@@ -283,8 +301,11 @@ pub const PROBE_MISSES: u8 = 2;
 /// Looks in a row that a dead neighbour has to answer to be taken back.
 pub const PROBE_GOODS: u8 = 3;
 
-/// Reports in a row that control has to leave unanswered until it is taken for away.
+/// Reports whose time control has to be silent beyond, until it is taken for away.
 pub const HEARTBEATS_MISSED: u32 = 2;
+
+/// And for at least this long, milliseconds.
+pub const SILENT_MS_MIN: u64 = 2_000;
 
 /// Default time without control in which tickets that ended meanwhile are good, seconds.
 pub const GRACE_S: u64 = 86_400;
@@ -307,6 +328,8 @@ const _: () = assert!(
     "a ring numbers a million operations"
 );
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
+const _: () = assert!(IDLE_GATHER_MS < PACED_GATHER_MS);
+const _: () = assert!(PACED_GATHER_MS * 4 < SSD_SILENT_MS, "a late answer is not taken as silence");
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
 const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);

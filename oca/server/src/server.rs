@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use control_types::fleet::DiskClass;
 use oca_store::{Index, Tail, Volume};
@@ -207,12 +208,11 @@ fn gate_and_office(config: &Config) -> Result<(Gate, Option<Arc<Office>>), Start
     let keys = state::load_keys(&config.state_dir, config.tickets.keys_file.as_deref())?;
     let gate = Gate::new(keys, config.tickets.required).map_err(StateError::Keys)?;
     gate.revoke(state::load_revocations(&config.state_dir));
-    if config.control.is_none() {
-        return Ok((gate, None));
-    }
+    let Some(control) = &config.control else { return Ok((gate, None)) };
     let gate = gate.with_grace_ms(config.tickets.grace_ms);
     let key = config.steering_key.as_deref();
-    let office = Office::load(&config.state_dir, &config.appliance, key);
+    let every = Duration::from_millis(control.report_ms);
+    let office = Office::load(&config.state_dir, &config.appliance, key, every);
     if let Some(heard_at) = office.heard_at() {
         gate.hear(heard_at, false);
     }

@@ -172,7 +172,6 @@ impl Reporter {
             Err(error) => {
                 self.admin.reports_failed.fetch_add(1, Ordering::Relaxed);
                 self.want_content = false;
-                self.admin.control_was_not_heard();
                 self.say(error.to_string());
             }
         }

@@ -1,6 +1,8 @@
 //! Steering on the admin thread: fetches bundles, looks at neighbours, keeps the desk fresh, shows
 //! all of it. Woken by reports and by a timer; never on a worker, and no worker waits for it.
 
+mod names;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,6 +14,7 @@ use control_types::fleet::ReportAnswer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use self::names::Names;
 use super::Admin;
 use super::report::jittered;
 use crate::limits::{PROBE_EVERY_MS, PROBE_MS_MAX};
@@ -24,6 +27,8 @@ const FULL_PERCENT: u64 = 95;
 /// Looks at neighbours and lays the outlook out, again and again.
 pub(super) async fn run(admin: Arc<Admin>) {
     let Some(office) = admin.office.clone() else { return };
+    let names = Arc::<Names>::default();
+    tokio::spawn(names::keep(Arc::clone(&names)));
     // Whether a neighbour's certificate is good is a question for who gets media from it.
     let looker = reqwest::Client::builder()
         .no_proxy()
@@ -33,6 +38,7 @@ pub(super) async fn run(admin: Arc<Admin>) {
         .redirect(reqwest::redirect::Policy::none())
         .pool_max_idle_per_host(1)
         .timeout(Duration::from_millis(PROBE_MS_MAX))
+        .dns_resolver(Arc::clone(&names))
         .build();
     let looker = match looker {
         Ok(looker) => looker,
@@ -41,7 +47,9 @@ pub(super) async fn run(admin: Arc<Admin>) {
     loop {
         let began = Instant::now();
         let mut looks = JoinSet::new();
-        for url in office.due() {
+        let due = office.due();
+        names.want(&due);
+        for url in due {
             let looker = looker.clone();
             looks.spawn(async move {
                 let has_answered = answers(&looker, &url).await;
@@ -102,13 +110,6 @@ impl Admin {
                     }
                 }
             });
-        }
-    }
-
-    /// Control did not answer a report.
-    pub(super) fn control_was_not_heard(&self) {
-        if let Some(office) = &self.office {
-            office.missed();
         }
     }
 

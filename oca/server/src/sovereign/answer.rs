@@ -44,7 +44,7 @@ pub fn answer(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<Vec<u8>
 
 fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringManifest> {
     let table = &*outlook.table;
-    let position = |id: &ApplianceId| table.position(id.as_str());
+    let position = |id: &ApplianceId| table.position(id);
     let question = Question {
         address: reply.address,
         title: reply.title,

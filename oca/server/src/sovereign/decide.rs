@@ -18,7 +18,7 @@ use control_types::spread::{mix, rendezvous, unit};
 
 use super::desk::Outlook;
 use super::neighbours::Sighting;
-use super::table::{Candidate, Holding, Place};
+use super::table::{Candidate, Holders, Holding, Place, holding};
 
 /// Load at which an appliance stands behind all that have room, thousandths.
 const FULL_PER_MILLE: u32 = 950;
@@ -91,7 +91,8 @@ struct Standing {
 #[must_use]
 pub fn decide(outlook: &Outlook, question: &Question<'_>) -> Vec<u32> {
     let places = outlook.table.places(question.address);
-    let standing = |place| standing(outlook, question, place);
+    let holders = outlook.table.holders(question.title);
+    let standing = |place| standing(outlook, question, holders, place);
     let mut list: Vec<Standing> = places.iter().filter_map(standing).collect();
     if list.iter().any(|one| one.key.is_good()) {
         list.retain(|one| one.key.is_good());
@@ -106,10 +107,15 @@ pub fn decide(outlook: &Outlook, question: &Question<'_>) -> Vec<u32> {
     list.iter().map(|one| one.at).collect()
 }
 
-fn standing(outlook: &Outlook, question: &Question<'_>, place: &Place) -> Option<Standing> {
+fn standing(
+    outlook: &Outlook,
+    question: &Question<'_>,
+    holders: Option<&Holders>,
+    place: &Place,
+) -> Option<Standing> {
     let one = outlook.table.candidates.get(place.at as usize)?;
     let is_own = outlook.table.own == Some(place.at);
-    let holding = outlook.table.holding(question.title, place.at);
+    let holding = holding(holders, place.at, one.role);
     let load_per_mille = if outlook.loads_count { one.load_per_mille } else { 0 };
     let is_full = if is_own { outlook.own.full } else { load_per_mille >= FULL_PER_MILLE };
     let key = Key {

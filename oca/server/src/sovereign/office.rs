@@ -16,7 +16,9 @@ use super::neighbours::Watch;
 use super::refused::Refused;
 use super::store::Store;
 use super::table::Table;
-use crate::limits::{BUNDLE_AGAIN_MS, BUNDLE_LOADS_MS, CONTACT_NOTE_MS, HEARTBEATS_MISSED};
+use crate::limits::{
+    BUNDLE_AGAIN_MS, BUNDLE_LOADS_MS, CONTACT_NOTE_MS, HEARTBEATS_MISSED, SILENT_MS_MIN,
+};
 
 /// Everything kept; shared by the tasks of the admin thread and never by a worker.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Office {
     appliance: ApplianceId,
     store: Store,
     desk: Arc<Desk>,
+    /// Between two reports to control.
+    every: Duration,
     kept: Mutex<Kept>,
 }
 
@@ -32,12 +36,13 @@ struct Kept {
     /// Absent when its file cannot be read: then nobody is believed.
     pin: Option<Pin>,
     table: Option<Arc<Table>>,
-    came_at: Option<Instant>,
     watch: Watch,
     own: Own,
     asked_at: Option<Instant>,
     is_asking: bool,
-    missed: u32,
+    /// When control answered this process last.
+    heard: Option<Instant>,
+    /// The same by the wall clock, or what the process before wrote down.
     heard_at: Option<UnixMillis>,
     noted_at: Option<Instant>,
     tally: Tally,
@@ -77,8 +82,14 @@ pub struct Shown {
 
 impl Office {
     /// What `state_dir` remembers; `key` is the operator's, which goes before the one remembered.
+    /// Control is asked `every` so often.
     #[must_use]
-    pub fn load(state_dir: &Path, appliance: &ApplianceId, key: Option<&str>) -> Self {
+    pub fn load(
+        state_dir: &Path,
+        appliance: &ApplianceId,
+        key: Option<&str>,
+        every: Duration,
+    ) -> Self {
         let store = Store::new(state_dir);
         let mut kept = Kept { heard_at: store.heard_at(), ..Kept::default() };
         match store.pin() {
@@ -92,13 +103,11 @@ impl Office {
                  the next one that control gives"
             ),
         }
-        let office =
-            Self { appliance: appliance.clone(), store, desk: Arc::default(), kept: kept.into() };
+        let (appliance, desk) = (appliance.clone(), Arc::default());
+        let office = Self { appliance, store, desk, every, kept: kept.into() };
         if let Some(signed) = office.store.bundle() {
             // One that is not believed any more has been counted and logged.
             let _ = office.take(&signed, Instant::now());
-            // Its loads are of the last run.
-            office.kept().came_at = None;
         }
         office.lay(Own::default());
         office
@@ -171,7 +180,6 @@ impl Office {
         kept.watch.follow(&table);
         kept.table = Some(Arc::new(table));
         kept.pin = Some(pin);
-        kept.came_at = Some(now);
         // The next one may come at once.
         kept.asked_at = None;
         kept.tally.taken += 1;
@@ -191,7 +199,7 @@ impl Office {
     #[must_use]
     pub fn heard(&self, wall: UnixMillis, now: Instant) -> bool {
         let mut kept = self.kept();
-        kept.missed = 0;
+        kept.heard = Some(now);
         kept.heard_at = Some(wall);
         let every = Duration::from_millis(CONTACT_NOTE_MS);
         let is_due = kept.noted_at.is_none_or(|at| now.duration_since(at) >= every);
@@ -216,16 +224,16 @@ impl Office {
         self.kept().heard_at
     }
 
-    /// Control did not answer.
-    pub fn missed(&self) {
-        let mut kept = self.kept();
-        kept.missed = kept.missed.saturating_add(1);
-    }
-
-    /// Whether control has been silent for more than a report or two.
+    /// Whether control has been silent for longer than two reports take; before its first word it
+    /// is.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.kept().is_alone()
+        self.is_silent(&self.kept(), self.every * (HEARTBEATS_MISSED + 1))
+    }
+
+    fn is_silent(&self, kept: &Kept, longer_than: Duration) -> bool {
+        let longer_than = longer_than.max(Duration::from_millis(SILENT_MS_MIN));
+        kept.heard.is_none_or(|at| at.elapsed() > longer_than)
     }
 
     /// Whether control asked this box to drain, as far as the bundle knows.
@@ -239,9 +247,8 @@ impl Office {
     /// URLs to look at in this round.
     #[must_use]
     pub fn due(&self) -> Vec<String> {
-        let mut kept = self.kept();
-        let is_alone = kept.is_alone();
-        kept.watch.due(is_alone)
+        let is_alone = self.is_alone();
+        self.kept().watch.due(is_alone)
     }
 
     /// A look at `url` has ended.
@@ -253,28 +260,30 @@ impl Office {
 
     /// Lays out what is known now.
     pub fn lay(&self, own: Own) {
+        let is_alone = self.is_alone();
         let mut kept = self.kept();
         kept.own = own;
         let Some(table) = &kept.table else { return };
-        let loads = Duration::from_millis(BUNDLE_LOADS_MS);
         self.desk.lay(Outlook {
             table: Arc::clone(table),
-            sightings: kept.watch.sightings(table, kept.is_alone()),
+            sightings: kept.watch.sightings(table, is_alone),
             own,
-            loads_count: kept.came_at.is_some_and(|at| at.elapsed() < loads),
+            // Control makes another bundle when loads change, as long as it is there.
+            loads_count: !self.is_silent(&kept, Duration::from_millis(BUNDLE_LOADS_MS)),
         });
     }
 
     /// For people and metrics.
     #[must_use]
     pub fn shown(&self) -> Shown {
+        let is_alone = self.is_alone();
         let kept = self.kept();
         Shown {
             table: kept.table.clone(),
             pin: kept.pin.clone(),
             watch: kept.watch.clone(),
             own: kept.own,
-            is_alone: kept.is_alone(),
+            is_alone,
             heard_at: kept.heard_at,
             tally: kept.tally.clone(),
         }
@@ -282,11 +291,5 @@ impl Office {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().expect("no holder of this lock panics")
-    }
-}
-
-impl Kept {
-    fn is_alone(&self) -> bool {
-        self.missed > HEARTBEATS_MISSED
     }
 }

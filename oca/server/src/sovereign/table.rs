@@ -88,8 +88,9 @@ pub enum Holding {
     Nothing,
 }
 
+/// Who holds one title.
 #[derive(Debug, Default)]
-struct Holders {
+pub struct Holders {
     full: Box<[u8]>,
     part: Box<[u8]>,
 }
@@ -115,6 +116,7 @@ pub struct Table {
     anywhere: u32,
     prefixes: Prefixes,
     titles: HashMap<TitleId, Holders>,
+    positions: HashMap<ApplianceId, u32>,
 }
 
 impl Table {
@@ -138,9 +140,9 @@ impl Table {
         }
         let candidates: Vec<Candidate> =
             bundle.appliances.into_iter().map(candidate).collect::<Result<_, _>>()?;
-        let mut names: Vec<&ApplianceId> = candidates.iter().map(|one| &one.id).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        let names = candidates.iter().map(|one| one.id.clone());
+        let positions: HashMap<ApplianceId, u32> = names.zip(0..).collect();
+        if positions.len() != candidates.len() {
             return Err(Refused::TwoOfOneName);
         }
         let areas = areas(&bundle.areas, candidates.len())?;
@@ -161,7 +163,8 @@ impl Table {
             isp: bundle.isp,
             made_at: bundle.made_at,
             ttl_s: bundle.ttl_s,
-            own: position(&candidates, own.as_str()),
+            own: positions.get(own).copied(),
+            positions,
             candidates,
             ticket_keys: bundle.ticket_keys,
             areas,
@@ -177,22 +180,16 @@ impl Table {
         self.areas.get(area as usize).map_or(&[], |places| places)
     }
 
-    /// How much of `title` the candidate at `at` holds. Of a title that the bundle does not list,
-    /// tiers and origins hold all.
+    /// Who holds `title`; absent where the bundle does not list it.
     #[must_use]
-    pub fn holding(&self, title: &TitleId, at: u32) -> Holding {
-        match (self.titles.get(title), self.candidates.get(at as usize).map(|one| one.role)) {
-            (Some(holders), _) if has_bit(&holders.full, at) => Holding::Full,
-            (Some(holders), _) if has_bit(&holders.part, at) => Holding::Part,
-            (None, Some(Role::Tier | Role::Origin)) => Holding::Full,
-            _ => Holding::Nothing,
-        }
+    pub fn holders(&self, title: &TitleId) -> Option<&Holders> {
+        self.titles.get(title)
     }
 
     /// Position of the appliance called `id`.
     #[must_use]
-    pub fn position(&self, id: &str) -> Option<u32> {
-        position(&self.candidates, id)
+    pub fn position(&self, id: &ApplianceId) -> Option<u32> {
+        self.positions.get(id).copied()
     }
 
     /// How many networks it names.
@@ -214,9 +211,16 @@ impl Table {
     }
 }
 
-fn position(candidates: &[Candidate], id: &str) -> Option<u32> {
-    let at = candidates.iter().position(|one| one.id.as_str() == id)?;
-    u32::try_from(at).ok()
+/// How much of the title that `holders` hold the candidate at `at` has, whose role is `role`. Of a
+/// title that the bundle does not list, tiers and origins hold all.
+#[must_use]
+pub fn holding(holders: Option<&Holders>, at: u32, role: Role) -> Holding {
+    match holders {
+        Some(holders) if has_bit(&holders.full, at) => Holding::Full,
+        Some(holders) if has_bit(&holders.part, at) => Holding::Part,
+        None if role != Role::Edge => Holding::Full,
+        _ => Holding::Nothing,
+    }
 }
 
 fn candidate(box_: BundleAppliance) -> Result<Candidate, Refused> {

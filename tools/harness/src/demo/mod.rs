@@ -42,7 +42,20 @@ pub struct Options {
     /// killed, brought back and added; print one JSON line.
     #[arg(long, conflicts_with = "once")]
     players: bool,
+    /// Let appliances answer players' steering questions, each from its bundle.
+    #[arg(long)]
+    sovereign: bool,
 }
+
+impl Options {
+    fn control_sections(&self) -> &'static str {
+        if self.sovereign { SOVEREIGN } else { "" }
+    }
+}
+
+/// Bundles come as fast as reports do: a person looks on.
+const SOVEREIGN: &str = "[steering]\nserved_by = \"appliances\"\nbundle_ms = 500\n\
+                         bundle_content_ms = 1000\n";
 
 /// Runs the demo.
 ///
@@ -58,7 +71,12 @@ pub async fn run(options: &Options) -> Result<(), Trouble> {
         return standard_players(options, binaries, &run, &pages, &steps).await;
     }
     let titles = steps.step("videos", titles::choose(options, &binaries, &dir))?;
-    let plan = WorldPlan { port: options.port, pages: Some(pages.clone()), ..WorldPlan::default() };
+    let plan = WorldPlan {
+        port: options.port,
+        pages: Some(pages.clone()),
+        control_sections: options.control_sections(),
+        ..WorldPlan::default()
+    };
     let started = World::start_in(plan, binaries, &run).await;
     let mut world = steps.step("control, an origin and two edges in two sites", started)?;
     for title in &titles {
@@ -83,7 +101,9 @@ async fn standard_players(
 ) -> Result<(), Trouble> {
     // One port, as in a real network: a clone's HOST is a name without a port to some players.
     let edge_port = free_port()?;
-    let plan = WorldPlan { boxes: vec![4], port: options.port, edge_port, ..WorldPlan::default() };
+    let control_sections = options.control_sections();
+    let (boxes, port) = (vec![4], options.port);
+    let plan = WorldPlan { boxes, port, edge_port, control_sections, ..WorldPlan::default() };
     let started = World::start_in(plan, binaries, run).await;
     let mut world = steps.step("control, an origin and four edges in one site", started)?;
     players::run(&mut world, pages, steps).await

@@ -193,15 +193,17 @@ impl Admin {
 
 /// Reading and checking megabytes, and waiting for a disk, are for a thread of their own.
 async fn take(office: Arc<crate::sovereign::Office>, signed: SignedBundle) {
+    let own = Arc::clone(&office);
     let taken = tokio::task::spawn_blocking(move || {
-        if office.take(&signed, Instant::now()).is_ok()
-            && let Err(error) = office.keep(&signed)
+        if own.take(&signed, Instant::now()).is_ok()
+            && let Err(error) = own.keep(&signed)
         {
             tracing::error!(%error, "the steering bundle is not kept for the next start");
         }
     });
     if let Err(error) = taken.await {
         tracing::error!(%error, "a steering bundle was not taken in");
+        office.failed(true, Instant::now());
     }
 }
 

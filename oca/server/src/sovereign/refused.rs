@@ -23,10 +23,16 @@ pub enum Refused {
     #[error("it has a version that this program does not know: upgrade oca")]
     OtherVersion,
     /// Made for another ISP than the one believed.
-    #[error("it is for another ISP than the one believed")]
+    #[error(
+        "it is for another ISP than the one believed: if this box was moved there, remove \
+         steering-pin.json from the state directory"
+    )]
     OtherIsp,
     /// Its serial is not above the one in use.
-    #[error("its serial is not above that of the bundle in use")]
+    #[error(
+        "its serial is not above the highest believed: if control was set up anew on purpose, \
+         remove steering-pin.json from the state directory"
+    )]
     NotNewer,
     /// More of something than a bundle may have.
     #[error("it names more appliances, areas, networks or titles than a bundle may")]

@@ -293,3 +293,75 @@ impl Office {
         self.kept.lock().expect("no holder of this lock panics")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use control_token::BundleSigner;
+
+    use super::super::tests::{bundle, own};
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_asked_for_once_and_after_a_failure_not_at_once_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = || Office::load(dir.path(), &own(), None, Duration::from_millis(100));
+        let office = load();
+        let now = Instant::now();
+        assert!(office.wants(7, now) && !office.wants(7, now), "one at a time");
+        office.failed(true, now);
+        assert!(!office.wants(7, now));
+        let later = now + Duration::from_millis(crate::limits::BUNDLE_AGAIN_MS);
+        assert!(office.wants(7, later));
+        let signer = BundleSigner::generate().unwrap();
+        let sealed = signer.seal(serde_json::to_string(&bundle()).unwrap());
+        assert_eq!(office.take(&sealed, later), Ok(7));
+        office.keep(&sealed).unwrap();
+        assert!(!office.wants(7, later), "it is held");
+        assert!(office.wants(8, later), "the next one at once");
+        assert!(office.desk().outlook().is_none(), "not laid out yet");
+        office.lay(Own::default());
+        assert_eq!(office.desk().outlook().unwrap().table.serial, 7);
+
+        let office = load();
+        assert_eq!(office.desk().outlook().unwrap().table.serial, 7, "after a restart, at once");
+        let other = BundleSigner::generate().unwrap();
+        let forged = other.seal(sealed.bundle.clone());
+        assert_eq!(office.take(&forged, now), Err(Refused::OtherKey));
+        let key = other.public_key();
+        let office = Office::load(dir.path(), &own(), Some(&key), Duration::from_millis(100));
+        assert_eq!(office.serial(), None, "the operator believes another key now");
+        assert_eq!(office.shown().tally.last, Some(Refused::OtherKey));
+
+        std::fs::write(dir.path().join("steering-pin.json"), "{").unwrap();
+        let office = load();
+        assert!(!office.wants(9, now), "whom to believe is not known any more");
+        assert_eq!(office.take(&sealed, now), Err(Refused::OtherKey));
+    }
+
+    #[test]
+    fn control_is_away_when_it_is_silent_and_loads_count_while_it_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |every| Office::load(dir.path(), &own(), None, every);
+        // Silence is counted in reports: of these none is missed while a test runs.
+        let office = load(Duration::from_secs(3_600));
+        let sealed =
+            BundleSigner::generate().unwrap().seal(serde_json::to_string(&bundle()).unwrap());
+        office.take(&sealed, Instant::now()).unwrap();
+        let counts = |office: &Office| {
+            office.lay(Own::default());
+            office.desk().outlook().unwrap().loads_count
+        };
+        assert!(office.is_alone() && !counts(&office), "before its first word");
+        assert!(office.heard(UnixMillis(5), Instant::now()), "the first is written down");
+        assert!(!office.heard(UnixMillis(6), Instant::now()), "the next need not be");
+        assert!(!office.is_alone() && counts(&office));
+        office.note_heard().unwrap();
+        let again = load(Duration::from_millis(100));
+        assert_eq!(again.heard_at(), Some(UnixMillis(6)));
+        again.take(&sealed, Instant::now()).unwrap();
+        let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };
+        let _ = again.heard(UnixMillis(7), long_ago);
+        assert!(again.is_alone(), "five seconds are fifty reports");
+        assert!(!office.is_alone() && counts(&office), "and no report of another pace");
+    }
+}

@@ -16,7 +16,7 @@ use crate::limits::{PROBE_GOODS, PROBE_MISSES, WITNESS_EVERY};
 /// `a1` and `a2` at one site, `b1` and `b2` at the next, a tier, an origin. `a1` and `a2` are the
 /// first group of the area of 10.0.0.0/8, `b1` and `b2` its second. All hold `night`; `a1` alone
 /// holds `dawn`, `b1` part of it.
-fn bundle() -> SteeringBundle {
+pub fn bundle() -> SteeringBundle {
     let names = ["edge-a1", "edge-a2", "edge-b1", "edge-b2", "tier-1", "origin-1"];
     let appliances = names.iter().enumerate().map(|(at, name)| BundleAppliance {
         id: name.parse().unwrap(),
@@ -51,7 +51,7 @@ fn bundle() -> SteeringBundle {
     }
 }
 
-fn own() -> ApplianceId {
+pub fn own() -> ApplianceId {
     "edge-a1".parse().unwrap()
 }
 
@@ -349,69 +349,4 @@ fn whoever_sees_nobody_is_cut_off_itself_and_believes_the_bundle() {
     assert!(!watch.is_cut_off());
     assert_eq!(watch.sightings(&table, true)[1], Sighting::Out);
     assert_eq!(watch.sightings(&table, true)[5], Sighting::Alive);
-}
-
-#[test]
-fn a_bundle_is_asked_for_once_and_after_a_failure_not_at_once_again() {
-    use std::time::{Duration, Instant};
-    let dir = tempfile::tempdir().unwrap();
-    let load = || Office::load(dir.path(), &own(), None, Duration::from_millis(100));
-    let office = load();
-    let now = Instant::now();
-    assert!(office.wants(7, now) && !office.wants(7, now), "one at a time");
-    office.failed(true, now);
-    assert!(!office.wants(7, now));
-    let later = now + Duration::from_millis(crate::limits::BUNDLE_AGAIN_MS);
-    assert!(office.wants(7, later));
-    let signer = BundleSigner::generate().unwrap();
-    let sealed = signer.seal(serde_json::to_string(&bundle()).unwrap());
-    assert_eq!(office.take(&sealed, later), Ok(7));
-    office.keep(&sealed).unwrap();
-    assert!(!office.wants(7, later), "it is held");
-    assert!(office.wants(8, later), "the next one at once");
-    assert!(office.desk().outlook().is_none(), "not laid out yet");
-    office.lay(Own::default());
-    assert_eq!(office.desk().outlook().unwrap().table.serial, 7);
-
-    let office = load();
-    assert_eq!(office.desk().outlook().unwrap().table.serial, 7, "after a restart, at once");
-    let other = BundleSigner::generate().unwrap();
-    let forged = other.seal(sealed.bundle.clone());
-    assert_eq!(office.take(&forged, now), Err(Refused::OtherKey));
-    let key = other.public_key();
-    let office = Office::load(dir.path(), &own(), Some(&key), Duration::from_millis(100));
-    assert_eq!(office.serial(), None, "the operator believes another key now");
-    assert_eq!(office.shown().tally.last, Some(Refused::OtherKey));
-
-    std::fs::write(dir.path().join("steering-pin.json"), "{").unwrap();
-    let office = load();
-    assert!(!office.wants(9, now), "whom to believe is not known any more");
-    assert_eq!(office.take(&sealed, now), Err(Refused::OtherKey));
-}
-
-#[test]
-fn control_is_away_when_it_is_silent_and_loads_count_while_it_is_not() {
-    use std::time::{Duration, Instant};
-    let dir = tempfile::tempdir().unwrap();
-    let load = |every| Office::load(dir.path(), &own(), None, every);
-    // Silence is counted in reports: of these none is missed while a test runs.
-    let office = load(Duration::from_secs(3_600));
-    let sealed = BundleSigner::generate().unwrap().seal(serde_json::to_string(&bundle()).unwrap());
-    office.take(&sealed, Instant::now()).unwrap();
-    let counts = |office: &Office| {
-        office.lay(Own::default());
-        office.desk().outlook().unwrap().loads_count
-    };
-    assert!(office.is_alone() && !counts(&office), "before its first word");
-    assert!(office.heard(UnixMillis(5), Instant::now()), "the first is written down");
-    assert!(!office.heard(UnixMillis(6), Instant::now()), "the next need not be");
-    assert!(!office.is_alone() && counts(&office));
-    office.note_heard().unwrap();
-    let again = load(Duration::from_millis(100));
-    assert_eq!(again.heard_at(), Some(UnixMillis(6)));
-    again.take(&sealed, Instant::now()).unwrap();
-    let Some(long_ago) = Instant::now().checked_sub(Duration::from_secs(5)) else { return };
-    let _ = again.heard(UnixMillis(7), long_ago);
-    assert!(again.is_alone(), "five seconds are fifty reports");
-    assert!(!office.is_alone() && counts(&office), "and no report of another pace");
 }

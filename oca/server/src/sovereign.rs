@@ -31,7 +31,7 @@ pub use bundle::{Believed, Pin, open};
 pub use contact::{Away, Contact};
 pub use decide::{Question, decide};
 pub use desk::{Desk, Outlook, Own};
-pub use neighbours::{Neighbour, Sighting, Watch};
+pub use neighbours::{LOOK_PATH, Neighbour, Sighting, Watch};
 pub use office::{Office, Shown, Tally};
 pub use refused::Refused;
 pub use store::Store;

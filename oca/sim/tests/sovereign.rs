@@ -8,7 +8,6 @@ use kit::{add_polite, fair, finish, refused, whole};
 use oca_sim::weather::{MILLISECOND, SECOND};
 use oca_sim::world::WALL_START_MS;
 use oca_sim::{Ask, Shelf, Story};
-use oca_sys::Kernel;
 
 const HOUR: u64 = 3_600 * SECOND;
 const HOUR_MS: i64 = 3_600_000;

@@ -19,7 +19,7 @@ use super::Admin;
 use super::report::jittered;
 use crate::limits::{PROBE_EVERY_MS, PROBE_MS_MAX};
 use crate::metrics::SteeringStanding;
-use crate::sovereign::{Own, Refused, Shown, Sighting};
+use crate::sovereign::{LOOK_PATH, Own, Refused, Shown, Sighting};
 
 /// Of a worker's places for connections, per cent; more of them taken, and the box is full.
 const FULL_PERCENT: u64 = 95;
@@ -70,7 +70,7 @@ pub(super) async fn run(admin: Arc<Admin>) {
 /// Whether somebody speaks HTTP there. A browser's question before the question: no ticket, no
 /// object, no disk, and every version of `oca` answers it.
 async fn answers(looker: &reqwest::Client, url: &str) -> bool {
-    let asked = looker.request(reqwest::Method::OPTIONS, format!("{url}/v/"));
+    let asked = looker.request(reqwest::Method::OPTIONS, format!("{url}{LOOK_PATH}"));
     asked.send().await.is_ok_and(|answer| answer.status().as_u16() < 500)
 }
 

@@ -12,6 +12,7 @@ use super::{Connection, Flow, Load, More, State, keys};
 use crate::access_log::Line;
 use crate::library::{Found, View};
 use crate::outcome::{CloseReason, Ending};
+use crate::sovereign::LOOK_PATH;
 use crate::tickets::Verified;
 use crate::worker::{Station, TokenKind};
 
@@ -101,6 +102,9 @@ pub fn write_of<K: Kernel>(
         let now = station.now();
         station.heat.count(&found.object, found.bytes, record.sent, now);
     }
+    if is_look(record, head) {
+        return;
+    }
     let line = Line {
         wall_ms: station.kernel.wall_ms(),
         took_ns: station.now().since(record.note.began),
@@ -111,6 +115,12 @@ pub fn write_of<K: Kernel>(
         keys: connection.stream.keys(),
     };
     station.log.add(&line, &station.counters);
+}
+
+/// Whether a neighbour asked if we are there: counted, and no news for a log.
+fn is_look(record: &Record, head: &[u8]) -> bool {
+    let path = head.get(record.note.path.clone()).unwrap_or_default();
+    record.outcome == Outcome::Preflight && path == LOOK_PATH.as_bytes()
 }
 
 /// One step of the end: farewell, FIN, then the peer's FIN.

@@ -13,6 +13,10 @@ use control_types::fleet::Role;
 use super::table::{Candidate, Table};
 use crate::limits::{NEIGHBOURS_MAX, PROBE_GOODS, PROBE_MISSES, WITNESS_EVERY, WITNESSES_MAX};
 
+/// What a look asks for: no ticket, no object and no disk, only whether somebody answers at all.
+/// Nobody else asks for it, so it stays out of access logs.
+pub const LOOK_PATH: &str = "/v/";
+
 /// What is known of a box from looking at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sighting {

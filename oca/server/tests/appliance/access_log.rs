@@ -36,6 +36,21 @@ fn good_answers_are_sampled_and_bad_ones_are_all_there_also_after_a_move() {
     assert_eq!(outcomes(&moved).len(), 5);
 }
 
+/// Goal: sixteen neighbours that ask every second whether we are there fill nobody's disk.
+#[test]
+fn what_neighbours_ask_is_counted_and_not_logged() {
+    let setup = Setup::new();
+    let file = setup.path("access.json");
+    let appliance = setup.section("log", &format!("access = {file:?}\n")).start();
+    let mut connection = appliance.connect();
+    assert_eq!(connection.ask("OPTIONS", oca::sovereign::LOOK_PATH, "").status, 204);
+    assert_eq!(connection.ask("OPTIONS", "/v/night/x", "").status, 204);
+    let text = || std::fs::read_to_string(&file).unwrap_or_default();
+    eventually("a browser's question is written", || text().ends_with('\n'));
+    assert!(text().lines().count() == 1 && text().contains("/v/night/x"), "{}", text());
+    appliance.counts("answers_total", "outcome=\"preflight\"", 2.0);
+}
+
 #[test]
 fn a_process_exports_what_it_costs() {
     let appliance = Setup::new().start();

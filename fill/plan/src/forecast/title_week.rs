@@ -3,7 +3,7 @@
 //!
 //! `factor(weekday) = (κ · usual + plays on it) ÷ (κ + plays due on it)`, the posterior mean of a
 //! gamma prior around what the weekday is at the site. What is due is the mean of all days, for as
-//! many days as were of this weekday. κ is `week_plays` and half of what is due: even a title
+//! many days as were of this weekday. κ is `week_plays` and a quarter of what is due: even a title
 //! of a million plays must show more than the luck of a day or two.
 
 use super::Tuning;

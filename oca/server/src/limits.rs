@@ -40,17 +40,6 @@ pub const SMALL_BODY_BYTES_MAX: u64 = 16 * 1024;
 /// Longest send of a connection whose ticket caps its rate, bytes.
 pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 
-/// How long a worker lets completions gather when all that it serves is paced, milliseconds: bounds
-/// what is added to the first byte of a paced player's next answer. New connections end the wait.
-pub const PACED_GATHER_MS: u64 = 20;
-
-/// The same while a connection that nobody paces has nothing to do, milliseconds.
-pub const IDLE_GATHER_MS: u64 = 5;
-
-/// For how long pages that were found in the page cache are taken to be there by a paced send of an
-/// unsealed file, milliseconds: one that is gone makes a thread of the kernel wait, and no worker.
-pub const PACED_RESIDENT_MS: u64 = 600_000;
-
 /// Longest piece of a file handed to the page-cache engine at once, bytes.
 pub const FILE_SEND_BYTES_MAX: u64 = 4 << 20;
 
@@ -165,7 +154,7 @@ pub const LARGE_SENDS_MAX: usize = 64;
 pub const LARGE_SENDS_CHUNKS_MIN: usize = 256;
 
 /// Open files of a worker, with their decoded seals.
-pub const FILES_MAX: usize = 4096;
+pub const FILES_MAX: usize = 1024;
 
 /// Bytes of decoded seals a worker keeps; 32 bytes a chunk, so this covers 256 GiB of objects.
 pub const SEAL_BYTES_MAX: usize = 32 << 20;
@@ -328,8 +317,6 @@ const _: () = assert!(
     "a ring numbers a million operations"
 );
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
-const _: () = assert!(IDLE_GATHER_MS < PACED_GATHER_MS);
-const _: () = assert!(PACED_GATHER_MS * 4 < SSD_SILENT_MS, "a late answer is not taken as silence");
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
 const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);

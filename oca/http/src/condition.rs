@@ -18,6 +18,19 @@ pub enum Verdict {
     Failed,
 }
 
+/// Whether there is anything to evaluate: without, every object is sent, and any range of it.
+#[must_use]
+pub fn is_conditional(head: &Head<'_>) -> bool {
+    let conditions = [
+        head.if_match,
+        head.if_unmodified_since,
+        head.if_none_match,
+        head.if_modified_since,
+        head.if_range,
+    ];
+    conditions.iter().any(Option::is_some)
+}
+
 /// Evaluates the preconditions of `head`, in the order of RFC 9110 §13.2.2, against the object
 /// whose entity tag is `"etag"` (given without quotes) and which was made at `modified` (Unix
 /// seconds). Conditions on a date are ignored when there is none, or theirs cannot be read.
@@ -115,7 +128,9 @@ mod tests {
     fn verdict(headers: &str, modified: Option<u64>) -> Verdict {
         let text = format!("GET /o/a HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
         let (head, _) = Head::parse(text.as_bytes()).expect("valid").expect("complete");
-        evaluate(&head, "abc", modified)
+        let verdict = evaluate(&head, "abc", modified);
+        assert!(is_conditional(&head) || verdict == SEND, "{headers}: nothing was asked");
+        verdict
     }
 
     fn check(headers: &str, expected: Verdict) {

@@ -16,7 +16,7 @@ pub mod range;
 pub mod ticket;
 
 pub use answer::{ANSWER_BYTES_MAX, Answer, Frame, MEDIA_TYPE_BYTES_MAX, Media, write_head};
-pub use condition::{Verdict, evaluate};
+pub use condition::{Verdict, evaluate, is_conditional};
 pub use date::{HttpDate, parse_http_date};
 pub use head::{Cmcd, HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, Method, TARGET_BYTES_MAX};
 pub use out::HeadRoom;

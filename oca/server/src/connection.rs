@@ -123,6 +123,8 @@ pub struct Connection {
 struct Flight {
     start: usize,
     end: usize,
+    /// Of another buffer, in front of a chunk's; empty elsewhere.
+    head: Range<usize>,
     more: bool,
     holds: Holds,
     media: u64,
@@ -267,9 +269,33 @@ impl Connection {
             station.chunks_in_flight += 1;
         }
         let more = more == More::Follows;
-        self.flight = Some(Flight { start: range.start, end: range.end, more, holds, media });
+        self.flight =
+            Some(Flight { head: 0..0, start: range.start, end: range.end, more, holds, media });
         let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
         station.submit(token, Op::Send { socket: self.socket, from, range, more });
+    }
+
+    /// Sends `head` and, behind it, `range` of a chunk: all of it media.
+    fn launch_behind<K: Kernel>(
+        &mut self,
+        station: &mut Station<K>,
+        head: Head,
+        (from, range): (Rc<Buffer>, Range<usize>),
+        more: More,
+    ) {
+        debug_assert!(self.flight.is_none() && !head.range.is_empty() && range.end <= from.len());
+        station.chunks_in_flight += 1;
+        let more = more == More::Follows;
+        self.flight = Some(Flight {
+            start: range.start,
+            end: range.end,
+            head: head.range.clone(),
+            more,
+            holds: Holds::Chunk,
+            media: range.len() as u64,
+        });
+        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
+        station.submit(token, Op::SendBehind { socket: self.socket, head, from, range, more });
     }
 
     /// Sends the first `bytes` of `from` as an alert that the kernel seals.
@@ -281,7 +307,7 @@ impl Connection {
     ) {
         debug_assert!(self.flight.is_none());
         let Load { holds, media } = Load::NO_MEDIA;
-        self.flight = Some(Flight { start: 0, end: bytes, more: false, holds, media });
+        self.flight = Some(Flight { head: 0..0, start: 0, end: bytes, more: false, holds, media });
         let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
         let (socket, range) = (self.socket, 0..bytes);
         station.submit(token, Op::SendRecord { socket, kind: stream::ALERT, from, range });
@@ -302,6 +328,7 @@ impl Connection {
         self.flight = Some(Flight {
             start: range.start,
             end: range.end,
+            head: 0..0,
             more,
             holds: Holds::Pages(pages.place),
             media: 0,
@@ -403,11 +430,13 @@ fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station
     match turned {
         Ok(mut turn) => {
             tempo::begin(connection, station, &mut turn);
-            connection.state = State::Fetching(Box::new(turn));
+            send::take_up(connection, station, turn)
         }
-        Err(refusal) => send::refuse(connection, station, *refusal),
+        Err(refusal) => {
+            send::refuse(connection, station, *refusal);
+            Flow::Again
+        }
     }
-    Flow::Again
 }
 
 /// From what is asked to what may go out.
@@ -440,6 +469,11 @@ pub fn arrived<K: Kernel>(
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
             tempo::renew(connection, station);
             send::sent(connection, station, result, buffer)
+        }
+        Event::SentBehind(result, head, chunk) => {
+            connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
+            tempo::renew(connection, station);
+            send::behind_sent(connection, station, result, (head, chunk))
         }
         Event::FileSent(result, head) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));

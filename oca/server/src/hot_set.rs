@@ -47,6 +47,8 @@ pub struct Chunk {
     pub buffer: Rc<Buffer>,
     /// Bytes of the chunk; the rest of the buffer is left over from its last use.
     pub bytes: usize,
+    /// Its place, for `count_use`.
+    pub spot: Spot,
 }
 
 /// What `get` found.
@@ -146,10 +148,10 @@ impl HotSet {
 
     /// Counts a use: a reader that did not wait for it wants this chunk. Answers whether it was
     /// one: the first to come for a chunk that was read ahead is whom it was read for.
-    pub fn count_use(&mut self, key: &ChunkKey) -> bool {
-        let Some(at) = self.map.get(key) else { return false };
-        let place = &mut self.places[*at as usize];
-        if std::mem::take(&mut place.ahead) {
+    /// A chunk that has lost its place meanwhile is nobody's.
+    pub fn count_use(&mut self, spot: Spot) -> bool {
+        let Some(place) = self.places.get_mut(spot.at as usize) else { return false };
+        if place.generation != spot.generation || std::mem::take(&mut place.ahead) {
             return false;
         }
         place.uses = (place.uses + 1).min(USES_MAX);
@@ -187,12 +189,18 @@ impl HotSet {
         if is_here { place.key } else { None }
     }
 
-    /// The read at `spot` gave a verified chunk. Hands out everyone who joined.
-    pub fn finish(&mut self, spot: Spot, chunk: Chunk, told: &mut impl FnMut(Seat)) -> Arrival {
+    /// The read at `spot` gave a verified chunk: the first `bytes` of `buffer`. Hands out everyone
+    /// who joined.
+    pub fn finish(
+        &mut self,
+        spot: Spot,
+        (buffer, bytes): (Rc<Buffer>, usize),
+        told: &mut impl FnMut(Seat),
+    ) -> Arrival {
         let Some(key) = self.reading(spot) else { return Arrival::Late };
         let came_back = self.ghosts.take(&key);
         let place = &mut self.places[spot.at as usize];
-        place.state = State::Ready(chunk);
+        place.state = State::Ready(Chunk { buffer, bytes, spot });
         place.ahead = place.joined.is_empty();
         place.joined.drain(..).for_each(told);
         if came_back {

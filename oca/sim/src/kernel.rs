@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 
 use oca_sys::{
@@ -141,6 +142,9 @@ fn begin(world: &mut World, token: Token, op: Op) {
             wire.sending = Some(Sending { token, what: Sent::Buffer(from, range) });
             world.offer_send(socket.0);
         }
+        Op::SendBehind { socket, head, from, range, .. } => {
+            begin_send_behind(world, token, socket, head, (from, range));
+        }
         Op::SendFile { socket, head, file, piece, .. } => {
             begin_send_file(world, token, socket, head, (file.0, piece));
         }
@@ -164,6 +168,27 @@ fn begin(world: &mut World, token: Token, op: Op) {
         Op::ReadMany { file, at, into } => world.begin_read_many(token, file.0, at, into),
         Op::CloseFile { file } => world.soon(Happening::ClosesFile(token, file.0)),
     }
+}
+
+fn begin_send_behind(
+    world: &mut World,
+    token: Token,
+    socket: SocketId,
+    head: Head,
+    (from, range): (Rc<Buffer>, Range<usize>),
+) {
+    let first = &head.from[head.range.clone()];
+    let behind = &from[range];
+    assert!(!first.is_empty() && !behind.is_empty(), "the server sent nothing on {socket:?}");
+    let bytes = [first, behind].concat();
+    let Some(wire) = world.socket(socket) else {
+        return world.tell(token, Event::SentBehind(Err(given_up()), head.from, from));
+    };
+    assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
+    assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
+    assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
+    wire.sending = Some(Sending { token, what: Sent::Behind(head.from, from, bytes) });
+    world.offer_send(socket.0);
 }
 
 fn begin_send_file(

@@ -28,6 +28,8 @@ pub(crate) struct Sending {
 pub(crate) enum Sent {
     /// This range of a buffer.
     Buffer(Rc<Buffer>, Range<usize>),
+    /// Bytes of a head, then of another buffer; both go back with the answer, the head's first.
+    Behind(Rc<Buffer>, Rc<Buffer>, Vec<u8>),
     /// Bytes of a head, then of the page cache, as they were when the send began; the head's buffer
     /// goes back with the answer.
     File(Option<Rc<Buffer>>, Vec<u8>),
@@ -37,7 +39,7 @@ impl Sent {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Buffer(from, range) => &from[range.clone()],
-            Self::File(_, bytes) => bytes,
+            Self::Behind(_, _, bytes) | Self::File(_, bytes) => bytes,
         }
     }
 
@@ -45,6 +47,7 @@ impl Sent {
     pub(crate) fn into_event(self, answer: io::Result<usize>) -> Event {
         match self {
             Self::Buffer(from, _) => Event::Sent(answer, from),
+            Self::Behind(head, from, _) => Event::SentBehind(answer, head, from),
             Self::File(head, _) => Event::FileSent(answer, head),
         }
     }

@@ -239,6 +239,7 @@ impl World {
         let amount = match &event {
             Event::Received(Ok(bytes), _)
             | Event::Sent(Ok(bytes), _)
+            | Event::SentBehind(Ok(bytes), ..)
             | Event::FileSent(Ok(bytes), _)
             | Event::Read(Ok(bytes), _)
             | Event::ReadMany(Ok(bytes), _) => *bytes as u64,

@@ -63,6 +63,9 @@ pub enum Op {
     ReceiveAny { socket: SocketId },
     /// Send `range` of `from`; may be short. `more` promises that bytes follow at once (MSG_MORE).
     Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize>, more: bool },
+    /// Send `head` and, behind it, `range` of `from`, as one: neither is empty. May be short, in
+    /// either.
+    SendBehind { socket: SocketId, head: Head, from: Rc<Buffer>, range: Range<usize>, more: bool },
     /// Send `head`, if there is one, and then bytes of a file straight from the page cache. May be
     /// short, and ends where the page cache does: it never waits for a disk.
     SendFile { socket: SocketId, head: Option<Head>, file: FileId, piece: Piece, more: bool },
@@ -130,6 +133,9 @@ pub enum Event {
     ReceiveEnded(io::Result<()>),
     /// Bytes sent.
     Sent(io::Result<usize>, Rc<Buffer>),
+    /// Bytes of the head and behind it sent, as one number; both buffers come back, the head's
+    /// first.
+    SentBehind(io::Result<usize>, Rc<Buffer>, Rc<Buffer>),
     /// Bytes of the head and of the file sent, as one number; the head's buffer comes back. 0: the
     /// first byte of the file is not in the page cache, or is not known to be.
     FileSent(io::Result<usize>, Option<Rc<Buffer>>),

@@ -16,6 +16,7 @@ mod lend;
 mod pace;
 mod pending;
 mod read_many;
+mod send_behind;
 mod send_file;
 mod send_record;
 mod setup;

@@ -1,7 +1,7 @@
 //! Step 5: `Allowed` becomes an `Extent`: which bytes of which file, from memory only.
 //! Never opens a file; that the index is right is checked when its bytes are read.
 
-use oca_http::{Outcome, Selection, Span, Spans, Verdict, evaluate, resolve};
+use oca_http::{Outcome, Selection, Span, Spans, Verdict, evaluate, is_conditional, resolve};
 use oca_sys::Kernel;
 
 use super::authorize::Allowed;
@@ -52,7 +52,11 @@ pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Ext
         }
     };
     let mut tag = [0u8; TAG_BYTES];
-    let may_range = match evaluate(&head, etag(&found, &mut tag), found.modified) {
+    let verdict = match is_conditional(&head) {
+        true => evaluate(&head, etag(&found, &mut tag), found.modified),
+        false => Verdict::Proceed { may_range: true },
+    };
+    let may_range = match verdict {
         Verdict::Failed => {
             let outcome = Outcome::PreconditionFailed;
             return refuse(note, Short::Refused { outcome, total: None }, ticket);

@@ -23,6 +23,7 @@ use super::read::{Refusal, Short};
 use super::stream::Stream;
 use super::{Connection, Flow, Holds, More, State};
 use crate::counters::class_row;
+use crate::hot_set::Chunk;
 use crate::library::Found;
 use crate::limits::{SEND_BYTES, SMALL_BODY_BYTES_MAX};
 use crate::outcome::{CloseReason, Ending};
@@ -75,6 +76,9 @@ struct Body {
     waits_for_disk: bool,
     /// The last chunk that the page cache was found not to have.
     cold: Option<u32>,
+    /// The chunk that the body begins in, as it was found a moment ago: gone with the first step,
+    /// so that whoever waits holds none.
+    first: Option<(u32, Chunk)>,
     pace: Option<Pace>,
 }
 
@@ -154,46 +158,82 @@ impl Sending {
     }
 }
 
-/// Waits for the first chunk, so that a bad one is answered with a status and not with a cut.
+/// Asks again for the first chunk.
 ///
 /// Fetching -> Fetching (later), Sending.
 pub fn fetch<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    let State::Fetching(turn) = &mut connection.state else { return Flow::Wait };
-    if turn.has_body() {
-        let index = chunk_index(turn.extent.start);
-        let (start, end) = (turn.extent.start, turn.extent.end);
-        let choice = connection.choice;
-        let is_plain = turn.extent.spans.is_none() && turn.extent.found.bytes > CHUNK_BYTES;
-        if is_plain && file::is_resident(station, choice, &turn.extent.found, start..end) {
-            return begin_sending(connection, station);
-        }
-        match station.chunk(&turn.extent.found, index, connection.seat) {
-            Wish::Ready(_) => {}
-            Wish::Later => {
-                turn.is_hot = false;
-                return Flow::Wait;
-            }
-            Wish::Never(fault) => return failed(connection, station, fault),
-            Wish::OverBudget => return fetch_refused(connection, station, Outcome::OverBudget),
+    match std::mem::replace(&mut connection.state, State::Reading) {
+        State::Fetching(turn) => take_up(connection, station, *turn),
+        state => {
+            connection.state = state;
+            Flow::Wait
         }
     }
-    begin_sending(connection, station)
 }
 
-fn begin_sending<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    let State::Fetching(turn) = std::mem::replace(&mut connection.state, State::Reading) else {
-        return Flow::Wait;
+/// Waits for the first chunk, so that a bad one is answered with a status and not with a cut.
+///
+/// Reading, Fetching -> Fetching (later), Sending.
+pub fn take_up<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    mut turn: Turn,
+) -> Flow {
+    let wish = match first_chunk(connection, station, &turn) {
+        Some(wish) => wish,
+        None => return begin_sending(connection, station, turn, None),
     };
+    match wish {
+        Wish::Ready(chunk) => begin_sending(connection, station, turn, Some(chunk)),
+        Wish::Later => {
+            turn.is_hot = false;
+            connection.state = State::Fetching(Box::new(turn));
+            Flow::Wait
+        }
+        Wish::Never(fault) => refuse_turn(connection, station, turn, outcome_of(fault)),
+        Wish::OverBudget => refuse_turn(connection, station, turn, Outcome::OverBudget),
+    }
+}
+
+/// The chunk that the body begins in; `None` where no chunk is needed.
+fn first_chunk<K: Kernel>(
+    connection: &Connection,
+    station: &mut Station<K>,
+    turn: &Turn,
+) -> Option<Wish> {
+    if !turn.has_body() {
+        return None;
+    }
+    let extent = &turn.extent;
+    let is_plain = extent.spans.is_none() && extent.found.bytes > CHUNK_BYTES;
+    let range = extent.start..extent.end;
+    if is_plain && file::is_resident(station, connection.choice, &extent.found, range) {
+        return None;
+    }
+    Some(station.chunk(&extent.found, chunk_index(extent.start), connection.seat))
+}
+
+fn begin_sending<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    turn: Turn,
+    first: Option<Chunk>,
+) -> Flow {
     connection.progress_at = station.now();
-    connection.state = State::Sending(Box::new(begin(*turn, station.now())));
+    connection.state = State::Sending(Box::new(begin_with(turn, first, station.now())));
     Flow::Again
 }
 
-pub fn begin(mut turn: Turn, now: Nanos) -> Sending {
+pub fn begin(turn: Turn, now: Nanos) -> Sending {
+    begin_with(turn, None, now)
+}
+
+fn begin_with(mut turn: Turn, first: Option<Chunk>, now: Nanos) -> Sending {
     let has_body = turn.has_body();
     let pages = turn.extent.spans.take().map(|spans| Pages { spans, next: 0 });
     let found = turn.extent.found;
     let pace = turn.rate_bps_max.map(|bps_max| Pace::new(bps_max, now));
+    let first = first.map(|chunk| (chunk_index(turn.extent.start), chunk));
     let body = Body {
         found,
         position: turn.extent.start,
@@ -203,6 +243,7 @@ pub fn begin(mut turn: Turn, now: Nanos) -> Sending {
         ahead: None,
         waits_for_disk: false,
         cold: None,
+        first,
         pace,
     };
     let mut record = record_of(turn);
@@ -282,9 +323,21 @@ fn fetch_refused<K: Kernel>(
     station: &mut Station<K>,
     outcome: Outcome,
 ) -> Flow {
-    let State::Fetching(turn) = std::mem::replace(&mut connection.state, State::Reading) else {
-        return Flow::Wait;
-    };
+    match std::mem::replace(&mut connection.state, State::Reading) {
+        State::Fetching(turn) => refuse_turn(connection, station, *turn, outcome),
+        state => {
+            connection.state = state;
+            Flow::Wait
+        }
+    }
+}
+
+fn refuse_turn<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    turn: Turn,
+    outcome: Outcome,
+) -> Flow {
     let extent = turn.extent;
     let answer = Short::Refused { outcome, total: None };
     refuse(connection, station, Refusal { note: extent.note, answer, ticket: extent.ticket });
@@ -337,6 +390,9 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
         Stream::Tls(ref tls) if tls.kernel_seals() => push_clear(connection, station, &mut sending),
         Stream::Tls(_) => push_tls(connection, station, &mut sending),
     };
+    if let Some(body) = &mut sending.body {
+        body.first = None;
+    }
     connection.state = State::Sending(sending);
     match pushed {
         Pushed::Launched | Pushed::Waits => Flow::Wait,
@@ -345,11 +401,73 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     }
 }
 
+/// A send of a head and of a chunk behind it ended, perhaps short.
+pub fn behind_sent<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    result: io::Result<usize>,
+    (head, chunk): (Rc<Buffer>, Rc<Buffer>),
+) -> Flow {
+    let Some(flight) = &connection.flight else { return Flow::Wait };
+    let of_head = flight.head.len();
+    let went = result.as_ref().map_or(0, |went| *went);
+    if (1..of_head).contains(&went) && !matches!(connection.state, State::Closing) {
+        return head_sent_short(connection, station, went, (head, chunk));
+    }
+    if went >= of_head {
+        connection.spare = Some(head);
+    }
+    sent_behind(connection, station, result, of_head, chunk)
+}
+
+/// Less than the head went: what is left of it goes again, and the chunk behind it.
+fn head_sent_short<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    went: usize,
+    (head, chunk): (Rc<Buffer>, Rc<Buffer>),
+) -> Flow {
+    let Some(flight) = connection.flight.take() else { return Flow::Wait };
+    station.chunks_in_flight = station.chunks_in_flight.saturating_sub(1);
+    if !count_sent(connection, station, went) {
+        return connection.abort(station, CloseReason::KeySpent, Ending::Cut);
+    }
+    let more = if flight.more { More::Follows } else { More::Last };
+    let head = Head { from: head, range: flight.head.start + went..flight.head.end };
+    let range = flight.start..flight.end;
+    connection.launch_behind(station, head, (chunk, range), more);
+    Flow::Wait
+}
+
+/// Counts what the socket took; false when the kernel's key must not seal any more.
+fn count_sent<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    went: usize,
+) -> bool {
+    connection.progress_at = station.now();
+    connection.sent_bytes += went as u64;
+    station.counters.sent_bytes.add(went as u64);
+    count_first_byte(connection, station);
+    connection.stream.count_sealed(went as u64)
+}
+
 /// A send ended, perhaps short: the rest goes again, or the next piece.
 pub fn sent<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
     result: io::Result<usize>,
+    buffer: Rc<Buffer>,
+) -> Flow {
+    sent_behind(connection, station, result, 0, buffer)
+}
+
+/// The same, where the first `of_head` bytes were of another buffer.
+fn sent_behind<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    result: io::Result<usize>,
+    of_head: usize,
     buffer: Rc<Buffer>,
 ) -> Flow {
     let Some(flight) = connection.flight.take() else { return Flow::Wait };
@@ -369,15 +487,11 @@ pub fn sent<K: Kernel>(
             _ => connection.abort(station, CloseReason::PeerReset, Ending::ClientGone),
         };
     }
-    connection.progress_at = station.now();
-    connection.sent_bytes += went as u64;
-    station.counters.sent_bytes.add(went as u64);
-    count_first_byte(connection, station);
-    if !connection.stream.count_sealed(went as u64) {
+    if !count_sent(connection, station, went) {
         give_back(connection, station, flight.holds, buffer);
         return connection.abort(station, CloseReason::KeySpent, Ending::Cut);
     }
-    let start = flight.start + went;
+    let start = flight.start + went.saturating_sub(of_head);
     if start < flight.end {
         let more = if flight.more { More::Follows } else { More::Last };
         connection.launch(station, buffer, start..flight.end, more, flight.load());

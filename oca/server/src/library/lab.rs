@@ -1,12 +1,12 @@
 //! Plain files below a directory or several, for trying the server without objects, tickets or a
 //! fleet. Never follows a link out of the directory and never looks at the disk while answering.
 
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ahash::HashMap;
 use arc_swap::ArcSwap;
 use control_types::ObjectId;
 use control_types::fleet::DiskClass;

@@ -110,8 +110,8 @@ impl<K: Kernel> Station<K> {
     }
 
     /// A reader begins with a chunk that it did not wait for: that keeps a chunk in memory.
-    pub fn count_use(&mut self, found: &Found, index: u32) {
-        if self.hot.count_use(&ChunkKey { object: found.object, view: found.view, index }) {
+    pub fn count_use(&mut self, chunk: &Chunk) {
+        if self.hot.count_use(chunk.spot) {
             self.counters.hot_hits.add(1);
         }
     }

@@ -58,6 +58,7 @@ impl RingKernel {
                 self.ready(token, Event::Sent(outcome(result), from));
                 self.leave_socket(socket);
             }
+            Work::SendBehind(send) => self.complete_send_behind(token, send, result),
             Work::SendFile(send) => self.room_for_file(token, *send, result),
             Work::SendRecord(send) => self.room_for_record(token, *send, result),
             Work::Shutdown { socket } => {

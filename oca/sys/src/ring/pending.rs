@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::read_many::ManyUnread;
+use super::send_behind::BehindSend;
 use super::send_file::FileSend;
 use super::send_record::RecordSend;
 use super::table::Table;
@@ -23,6 +24,8 @@ pub(super) enum Work {
     ReceiveAny { socket: SocketId },
     /// The kernel reads from `from`.
     Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize> },
+    /// The kernel reads from both of its buffers.
+    SendBehind(Box<BehindSend>),
     /// The kernel says when the socket has room; the sending is ours.
     SendFile(Box<FileSend>),
     /// The same, for a record that is not content.

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use io_uring::{opcode, squeue, types};
 
 use super::pending::Work;
+use super::send_behind::BehindSend;
 use super::send_file::FileSend;
 use super::send_record::RecordSend;
 use super::{RingKernel, Socket, UNATTENDED};
@@ -28,6 +29,15 @@ impl RingKernel {
             Op::Send { socket, from, range, more } => {
                 let flags = libc::MSG_NOSIGNAL | if more { libc::MSG_MORE } else { 0 };
                 self.start_send(token, socket, from, range, flags);
+            }
+            Op::SendBehind { socket, head, from, range, more } => {
+                match BehindSend::new(socket, head, (from, range), more) {
+                    Ok(send) => self.start_send_behind(token, send),
+                    Err((head, from)) => {
+                        let error = io::Error::from(io::ErrorKind::InvalidInput);
+                        self.ready(token, Event::SentBehind(Err(error), head, from));
+                    }
+                }
             }
             Op::SendFile { socket, head, file, piece, more } => {
                 self.start_send_file(token, FileSend { socket, head, file, piece, more });

@@ -88,7 +88,8 @@ pub fn push<K: Kernel>(
     }
     let key = ChunkKey { object: body.found.object, view: body.found.view, index };
     let is_object_small = body.found.bytes <= CHUNK_BYTES;
-    if is_small && sending.opening.is_some() && (is_object_small || station.hot.knows(&key)) {
+    let is_in_memory = || body.first.is_some() || station.hot.knows(&key);
+    if is_small && sending.opening.is_some() && (is_object_small || is_in_memory()) {
         // In one piece with its head, which costs less than a second call. An object of one chunk
         // is worth a place in memory for that.
         return None;

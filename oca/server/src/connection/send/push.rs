@@ -7,7 +7,7 @@ use std::rc::Rc;
 use control_types::limits::CHUNK_BYTES;
 use oca_http::answer::ANSWER_BYTES_MAX;
 use oca_http::{Answer, Frame, Media, Outcome, PART_BYTES_MAX, write_head, write_part_head};
-use oca_sys::{Buffer, Kernel};
+use oca_sys::{Buffer, Head, Kernel};
 
 use super::{Opening, Sending, chunk_index, file};
 use crate::connection::locate::{TAG_BYTES, etag};
@@ -31,8 +31,8 @@ pub enum Pushed {
     OverBudget,
 }
 
-/// The head, with a small body in the same piece; then chunk after chunk from its own memory, as
-/// long as sends do not hold too many chunks.
+/// The head and the first chunk behind it, then chunk after chunk, each from its own memory. While
+/// sends hold too many chunks, pieces of them are copied.
 pub fn push_clear<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
@@ -61,9 +61,15 @@ pub fn push_clear<K: Kernel>(
         wrote += text.len();
     }
     let mut media = 0;
-    if wrote == 0 || sending.is_small() {
-        let room = buffer.len() - wrote;
+    let may_lend = wrote > 0 && station.chunks_in_flight < station.chunks_in_flight_max;
+    if wrote == 0 || sending.is_small() || (may_lend && !sending.is_page_done()) {
+        let room = if may_lend { usize::MAX } else { buffer.len() - wrote };
         match next_piece(connection.seat, station, sending, room) {
+            Piece::Bytes(chunk, range) if may_lend => {
+                let head = Head { from: out, range: 0..wrote };
+                connection.launch_behind(station, head, (chunk.buffer, range), sending.more());
+                return Pushed::Launched;
+            }
             Piece::Bytes(chunk, range) => {
                 media = range.len() as u64;
                 buffer[wrote..wrote + range.len()].copy_from_slice(&chunk.buffer[range]);
@@ -209,7 +215,11 @@ pub fn next_piece<K: Kernel>(
     let Some(body) = sending.body.as_mut() else { return Piece::None };
     let index = chunk_index(body.position);
     body.waits_for_disk = false;
-    let chunk = match station.chunk(&body.found, index, seat) {
+    let wish = match body.first.take() {
+        Some((first, chunk)) if first == index => Wish::Ready(chunk),
+        _ => station.chunk(&body.found, index, seat),
+    };
+    let chunk = match wish {
         Wish::Ready(chunk) => chunk,
         Wish::Later => {
             body.waits_for_disk = true;
@@ -221,7 +231,7 @@ pub fn next_piece<K: Kernel>(
         Wish::OverBudget => return Piece::Ended(Pushed::OverBudget),
     };
     if body.settled.replace(index) != Some(index) {
-        station.count_use(&body.found, index);
+        station.count_use(&chunk);
     }
     let next = index.saturating_add(1);
     if body.ahead.replace(next) != Some(next) && u64::from(next) * CHUNK_BYTES < body.end {

@@ -14,7 +14,7 @@ use super::lanes::Operation;
 use super::trouble::speaks_of_the_device;
 use super::work::{Run, Work};
 use crate::counters::class_row;
-use crate::hot_set::{Arrival, Chunk, ChunkKey, Spot};
+use crate::hot_set::{Arrival, ChunkKey, Spot};
 use crate::library::{Found, View};
 use crate::limits::RUN_CHUNKS_MAX;
 
@@ -163,7 +163,7 @@ impl<K: Kernel> Station<K> {
             None => self.hot.begin(key),
         };
         let Some(spot) = spot else { return };
-        let chunk = Chunk { buffer: Rc::new(buffer), bytes };
+        let chunk = (Rc::new(buffer), bytes);
         let ready = &mut self.ready;
         let arrival = self.hot.finish(spot, chunk, &mut |seat| ready.push_back((seat, None)));
         if arrival == Arrival::Back {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use control_store::ledger::{
-    AccountRow, KeyPurpose, NewAccountRow, ProfileRow, Standing, SubscriptionRow,
+    AccountRow, KeyPurpose, MembersLedger, NewAccountRow, ProfileRow, Standing, SubscriptionRow,
 };
-use control_store::{Cache, Events, Ledger, StoreError};
+use control_store::{Cache, Events, StoreError};
 use control_types::accounts::{Account, Profile, Session, SignIn, SignUp};
 use control_types::{AccountId, ProfileId, UnixMillis};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ pub const TOPIC: &str = "accounts";
 
 /// The service; share it through an `Arc`.
 pub struct Accounts {
-    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) ledger: Arc<dyn MembersLedger>,
     pub(crate) cache: Arc<dyn Cache>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) settings: Settings,
@@ -41,7 +41,7 @@ impl Accounts {
     /// # Errors
     /// `Store`, `Broken` when a kept key cannot be read or the hash cost is impossible.
     pub async fn open(
-        ledger: Arc<dyn Ledger>,
+        ledger: Arc<dyn MembersLedger>,
         cache: Arc<dyn Cache>,
         events: Arc<dyn Events>,
         settings: Settings,

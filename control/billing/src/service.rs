@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use control_store::ledger::{Standing, SubscriptionRow};
-use control_store::{Events, Ledger, StoreError};
+use control_store::ledger::{MembersLedger, Standing, SubscriptionRow};
+use control_store::{Events, StoreError};
 use control_types::accounts::{ChoosePlan, Plan};
 use control_types::{AccountId, UnixMillis};
 use serde_json::json;
@@ -19,7 +19,7 @@ pub const TOPIC: &str = "billing";
 
 /// The service; cheap to clone through an `Arc`.
 pub struct Billing {
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn MembersLedger>,
     events: Arc<dyn Events>,
     /// Held over "read the subscription, write it back": a member who changes plan while the
     /// collector marks the account lapsed must not be paid again by it.
@@ -29,7 +29,7 @@ pub struct Billing {
 impl Billing {
     /// Over these ports.
     #[must_use]
-    pub fn new(ledger: Arc<dyn Ledger>, events: Arc<dyn Events>) -> Self {
+    pub fn new(ledger: Arc<dyn MembersLedger>, events: Arc<dyn Events>) -> Self {
         Self { ledger, events, changing: Mutex::new(()) }
     }
 

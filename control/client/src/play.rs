@@ -3,7 +3,7 @@
 
 use control_types::PlayId;
 use control_types::fleet::TicketKeys;
-use control_types::play::{PlayEvents, SteeringManifest};
+use control_types::play::{PlayEvents, PlayTicket, SteeringManifest};
 use reqwest::Method;
 
 use crate::{ClientError, ControlClient};
@@ -18,6 +18,11 @@ impl ControlClient {
     /// `GET /v1/plays/{play}/manifest.mpd`.
     pub async fn dash_manifest(&self, play: PlayId) -> Result<String, ClientError> {
         self.play_text(&format!("/v1/plays/{play}/manifest.mpd")).await
+    }
+
+    /// `GET /v1/plays/{play}/ticket`: a fresh one for a play under way.
+    pub async fn renew_ticket(&self, play: PlayId) -> Result<PlayTicket, ClientError> {
+        self.get(&format!("/v1/plays/{play}/ticket")).await
     }
 
     /// `GET /v1/plays/{play}/steering`; `pathway` is where the player streams from now.

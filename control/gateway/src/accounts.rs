@@ -165,11 +165,13 @@ async fn remove_profile(
 ) -> Result<StatusCode, Refusal> {
     let (services, now) = (gateway.services(), gateway.now());
     services.accounts.remove_profile(member.account(), &profile, now).await?;
+    gateway.remembered().forget_profile(profile);
     services.history.forget_profile(&profile, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn signed_in(gateway: &Gateway, status: StatusCode, session: Session) -> Response {
+    gateway.remembered().learn(&session.account);
     let now: UnixMillis = gateway.now();
     let seconds = session.refresh_expires_at.millis_since(now) / 1000;
     let token = session.refresh_token.clone();

@@ -21,8 +21,8 @@ use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::limits::MEMBER_BODY_BYTES_MAX;
 use crate::{
-    accounts, appliance, catalog, edge, home, metrics, operator, play, registration, steering,
-    telemetry, web,
+    accounts, appliance, catalog, edge, home, metrics, operator, play, registration, renewal,
+    steering, telemetry, web,
 };
 
 /// The whole HTTP surface over these services.
@@ -90,6 +90,7 @@ fn resources() -> OpenApiRouter<Gateway> {
         .merge(catalog::routes())
         .merge(home::routes())
         .merge(play::routes())
+        .merge(renewal::routes())
         .merge(steering::routes())
         .merge(telemetry::routes())
         .layer(DefaultBodyLimit::max(MEMBER_BODY_BYTES_MAX));

@@ -12,8 +12,7 @@ use control_billing::{Entitled, Verdict};
 use control_catalog::Listed;
 use control_steering::Question;
 use control_store::PlayRow;
-use control_token::Claims;
-use control_types::play::{PlayAnswer, PressPlay, RankedAppliance};
+use control_types::play::{PlayAnswer, PlayTicket, PressPlay, RankedAppliance};
 use control_types::{AccountId, ErrorWord, ObjectId, PlayId, TitleId};
 use tower_http::cors::{Any, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -22,10 +21,11 @@ use uuid::Uuid;
 
 use crate::body::Sent;
 use crate::edge::{MemberAddress, PublicUrl};
-use crate::errors::{Refusal, chain};
+use crate::errors::Refusal;
 use crate::gateway::{Gateway, ServedBy};
-use crate::limits::RESUME_MS_MAX;
+use crate::guards;
 use crate::manifests::{Stage, multivariant, offered_objects, presentation, steering_url_of};
+use crate::renewal::{over_at, ticket_at};
 use crate::telemetry::pressed;
 use crate::who::Member;
 
@@ -77,8 +77,8 @@ async fn press_steps(
     let title = what(gateway, &body.title)?;
     let play = Arc::new(new_play(gateway, member, body));
     let places = whence(gateway, address, &title, entitled.height_max, &play.play)?;
-    let resume_ms = when(gateway, &play).await;
-    let ticket = sign(gateway, &play)?;
+    let resume_ms = guards::resume_ms(gateway, &play).await;
+    let ticket = ticket_at(gateway, &play, play.pressed_at)?;
     gateway.services().telemetry.begin(pressed(gateway, &play, address));
     gateway.services().recommend.saw_play(&play.title);
     Ok(answer(gateway, base, play, &title, Found { places, resume_ms, ticket }).await)
@@ -88,7 +88,7 @@ async fn press_steps(
 async fn may(gateway: &Gateway, account: &AccountId) -> Result<Entitled, Refusal> {
     let services = gateway.services();
     let live = services.telemetry.streams(account, gateway.now());
-    match services.billing.may_play(account, live).await? {
+    match guards::verdict(gateway, account, live).await? {
         Verdict::Entitled(entitled) => Ok(entitled),
         Verdict::PaymentRequired => Err(Refusal::new(
             ErrorWord::PaymentRequired,
@@ -148,31 +148,11 @@ pub(crate) fn session_of(play: &PlayId) -> u64 {
     play.0.as_u64_pair().0 ^ play.0.as_u64_pair().1
 }
 
-/// When: where the profile left off. Late or broken, play begins at the beginning.
-async fn when(gateway: &Gateway, play: &PlayRow) -> u64 {
-    let history = &gateway.services().history;
-    let asked = history.resume_ms(&play.profile, &play.title);
-    match tokio::time::timeout(Duration::from_millis(RESUME_MS_MAX), asked).await {
-        Ok(Ok(resume_ms)) => return resume_ms,
-        Ok(Err(error)) => tracing::warn!(cause = chain(&error), "no resume point"),
-        Err(_) => tracing::warn!(after_ms = RESUME_MS_MAX, "no resume point in time"),
-    }
-    gateway.metrics().count_resume_skipped();
-    0
-}
-
-/// Sign: opens this title's media until the play's time is over.
-fn sign(gateway: &Gateway, play: &PlayRow) -> Result<String, Refusal> {
-    let until = play.pressed_at.plus_millis(gateway.settings().ticket_ms);
-    let claims = Claims::play(play.play.to_string(), &play.title, play.pressed_at, until);
-    Ok(gateway.services().tickets.sign(&claims)?)
-}
-
 /// What the steps found.
 struct Found {
     places: Places,
     resume_ms: u64,
-    ticket: String,
+    ticket: PlayTicket,
 }
 
 /// Answer: remembered first, so that the URLs in it work, also after a restart.
@@ -184,11 +164,9 @@ async fn answer(
     found: Found,
 ) -> PlayAnswer {
     gateway.plays().remember(play.clone());
-    if let Err(error) = gateway.services().history.begin(&play).await {
-        tracing::warn!(play = %play.play, cause = chain(&error), "a play is in memory only");
-    }
+    guards::keep_play(gateway, &play).await;
     let Found { places, resume_ms, ticket } = found;
-    let ranked = signed(places, &play.title, &ticket);
+    let ranked = signed(places, &play.title, &ticket.ticket);
     let steering_url = match gateway.settings().steering_served_by {
         ServedBy::Control => base.of_play(&play.play, "steering"),
         // An appliance knows no play: what the player has is in the URL or nowhere.
@@ -202,8 +180,9 @@ async fn answer(
         dash_url: base.of_play(&play.play, "manifest.mpd"),
         steering_url,
         ranked,
-        ticket,
-        ticket_expires_at: play.pressed_at.plus_millis(gateway.settings().ticket_ms),
+        ticket: ticket.ticket,
+        ticket_expires_at: ticket.expires_at,
+        ticket_renew_at: ticket.renew_at,
         resume_ms,
         duration_ms: title.record.duration_ms,
         report_ms: gateway.settings().report_ms,
@@ -262,8 +241,7 @@ pub(crate) async fn known(gateway: &Gateway, id: &PlayId) -> Result<Arc<PlayRow>
             play
         }
     };
-    let over = play.pressed_at.plus_millis(gateway.settings().ticket_ms);
-    if over <= gateway.now() {
+    if over_at(gateway, &play) <= gateway.now() {
         return Err(Refusal::new(ErrorWord::NotFound, "this play is over; press play again"));
     }
     if gateway.services().tickets.is_revoked(&id.to_string(), gateway.now()) {
@@ -283,18 +261,12 @@ pub(crate) struct UnderWay {
 }
 
 /// Finds a play under way. The plan's height is asked again; when billing is away the play goes on
-/// with every rung it could have had.
+/// with the plan that was last known, or with every rung it could have had.
 pub(crate) async fn under_way(gateway: &Gateway, id: &PlayId) -> Result<UnderWay, Refusal> {
     let play = known(gateway, id).await?;
     let snapshot = gateway.services().catalog.snapshot();
     let title = snapshot.title(&play.title).ok_or_else(|| Refusal::not_found(&play.title))?;
-    let height_max = match gateway.services().billing.plan_of(&play.account).await {
-        Ok(plan) => plan.height_max,
-        Err(error) => {
-            tracing::warn!(play = %id, cause = chain(&error), "no plan for a play under way");
-            u32::MAX
-        }
-    };
+    let height_max = guards::height_max(gateway, &play.account).await;
     Ok(UnderWay { play, title: title.clone(), height_max })
 }
 
@@ -335,7 +307,7 @@ async fn manifest(
 ) -> Result<String, Refusal> {
     let UnderWay { play, title, height_max } = under_way(gateway, id).await?;
     let places = whence(gateway, address, &title, height_max, id)?;
-    let ranked = signed(places, &play.title, &sign(gateway, &play)?);
+    let ranked = signed(places, &play.title, &ticket_at(gateway, &play, gateway.now())?.ticket);
     let steering_url = steering_url_of(&steering_url(gateway, base, id, &ranked), &ranked);
     let (record, ranked, steering_url) = (&title.record, &ranked[..], &steering_url[..]);
     Ok(write(&Stage { record, ranked, height_max, steering_url }))
@@ -349,7 +321,7 @@ pub(crate) fn ranked_now(
 ) -> Result<Vec<RankedAppliance>, Refusal> {
     let UnderWay { play, title, height_max } = under_way;
     let places = whence(gateway, address, title, *height_max, &play.play)?;
-    Ok(signed(places, &play.title, &sign(gateway, play)?))
+    Ok(signed(places, &play.title, &ticket_at(gateway, play, gateway.now())?.ticket))
 }
 
 /// A manifest holds a ticket and a moment's ranking: nobody may keep it.

@@ -3,7 +3,7 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
 use control_steering::Question;
 use control_types::play::{PathwayClone, RankedAppliance, SteeringManifest};
@@ -17,6 +17,7 @@ use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::manifests::{Dialect, PATHWAYS, Stage, clones, offered_objects, pathways_of};
 use crate::play::{UnderWay, open_to_players, ranked_now, session_of, under_way};
+use crate::renewal;
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {
     OpenApiRouter::new().routes(routes!(steering)).layer(open_to_players())
@@ -88,7 +89,9 @@ async fn steering(
         }
     }
     gateway.metrics().count_steering();
-    Ok(([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(manifest)))
+    let mut headers = HeaderMap::from_iter(renewal::header_of(&gateway, &play.play).await);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok((headers, Json(manifest)))
 }
 
 fn clones_of(

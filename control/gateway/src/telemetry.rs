@@ -14,8 +14,9 @@ use utoipa_axum::routes;
 
 use crate::body::{read, unread};
 use crate::edge::MemberAddress;
-use crate::errors::{Refusal, chain};
+use crate::errors::Refusal;
 use crate::gateway::Gateway;
+use crate::guards;
 use crate::limits::EVENTS_MAX;
 use crate::manifests::offered_objects;
 use crate::play::{known, open_to_players};
@@ -70,10 +71,7 @@ async fn events(
     }
     // A title taken down meanwhile has no length to hold positions against.
     if let Some(title) = title {
-        let duration_ms = title.record.duration_ms;
-        if let Err(error) = services.history.record(&play, duration_ms, &report.events, now).await {
-            tracing::warn!(play = %id, cause = chain(&error), "a position was not kept");
-        }
+        guards::keep_position(&gateway, &play, title.record.duration_ms, report.events).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }

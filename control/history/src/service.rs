@@ -47,11 +47,24 @@ impl History {
     /// # Errors
     /// `Store`.
     pub async fn begin(&self, play: &PlayRow) -> Result<(), HistoryError> {
-        self.activity.put_play(play).await?;
+        self.keep(play).await?;
+        self.tell_pressed(play).await;
+        Ok(())
+    }
+
+    /// The first half of `begin`: what must stand before the press is answered.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub async fn keep(&self, play: &PlayRow) -> Result<(), HistoryError> {
+        Ok(self.activity.put_play(play).await?)
+    }
+
+    /// The second half, which waits for the log's disk.
+    pub async fn tell_pressed(&self, play: &PlayRow) {
         let body = json!({"event": "pressed", "play": play.play, "account": play.account,
             "profile": play.profile, "title": play.title});
         self.tell(TOPIC_PLAYS, play.pressed_at, &body).await;
-        Ok(())
     }
 
     /// A play by its id; `None` once it was forgotten.
@@ -68,6 +81,24 @@ impl History {
     /// # Errors
     /// `TooManyEvents`, `Store`.
     pub async fn record(
+        &self,
+        play: &PlayRow,
+        duration_ms: u64,
+        events: &[PlayEvent],
+        now: UnixMillis,
+    ) -> Result<Option<BookmarkRow>, HistoryError> {
+        let bookmark = self.keep_position(play, duration_ms, events, now).await?;
+        if let Some(bookmark) = &bookmark {
+            self.tell_position(play, bookmark).await;
+        }
+        Ok(bookmark)
+    }
+
+    /// The first half of `record`: the position itself.
+    ///
+    /// # Errors
+    /// As `record`.
+    pub async fn keep_position(
         &self,
         play: &PlayRow,
         duration_ms: u64,
@@ -91,11 +122,15 @@ impl History {
                 return Ok(None);
             }
         }
+        Ok(Some(bookmark))
+    }
+
+    /// The second half, which waits for the log's disk.
+    pub async fn tell_position(&self, play: &PlayRow, bookmark: &BookmarkRow) {
         let body = json!({"event": "position", "play": play.play, "profile": bookmark.profile,
             "title": bookmark.title, "position_ms": bookmark.position_ms,
             "finished": bookmark.finished});
         self.tell(TOPIC_POSITIONS, bookmark.watched_at, &body).await;
-        Ok(Some(bookmark))
     }
 
     /// Where this profile left off in this title, milliseconds; 0 when never started or finished.

@@ -14,9 +14,9 @@ use control_gateway::RateSettings;
 use control_gateway::limits::TICKET_LIFE_MS_MAX;
 use ipnet::IpNet;
 
-use self::bgp::parse_bgp;
 pub use self::appliances::AppliancesConfig;
 use self::appliances::parse_appliances;
+use self::bgp::parse_bgp;
 pub use self::bgp::{BgpConfig, RouterConfig};
 use self::section::Section;
 pub use self::steering::SteeringConfig;
@@ -71,11 +71,6 @@ pub struct Config {
     /// Steering questions recorded in a second for `ocactl steer replay`, 0 to 1,000. Default 200;
     /// 0 records none.
     pub asks_per_second_max: u64,
-    /// Who answers players' questions for steering, and bundles for appliances that do.
-    pub steering: SteeringConfig,
-    /// Routes: BMP, GeoIP.
-    pub bgp: BgpConfig,
-    /// Budgets of one address.
     /// Whether a box's busy processor counts as load. Default true; not for boxes that share one
     /// machine.
     pub cpu_in_load: bool,
@@ -83,6 +78,9 @@ pub struct Config {
     pub appliances: AppliancesConfig,
     /// Who answers players' questions for steering, and bundles for appliances that do.
     pub steering: SteeringConfig,
+    /// Routes: BMP, GeoIP.
+    pub bgp: BgpConfig,
+    /// Budgets of one address.
     pub rates: RateSettings,
     /// Tracing directive, for example `info` or `info,control_gateway=debug`. Default `info`.
     pub log_filter: String,
@@ -115,12 +113,11 @@ impl Config {
         let Plays { ticket_ms, key_days, steering_ttl_s, report_ms, region } =
             parse_plays(&mut top);
         let fleet = parse_fleet(&mut top);
+        let appliances = parse_appliances(&mut top);
         let steering = parse_steering(&mut top);
         let bgp = parse_bgp(&mut top);
         let rates = parse_limits(&mut top);
         let log_filter = parse_log(&mut top);
-        let appliances = parse_appliances(&mut top);
-        let steering = parse_steering(&mut top);
         let mistakes = top.finish();
         // Each of these is present unless a mistake was noted for it.
         match (state_dir, addr, operator_key_file) {
@@ -143,13 +140,12 @@ impl Config {
                     silent_percent_max: fleet.silent_percent_max,
                     drain_spread_ms: fleet.drain_spread_ms,
                     asks_per_second_max: fleet.asks_per_second_max,
+                    cpu_in_load: fleet.cpu_in_load,
+                    appliances,
                     steering,
                     bgp,
                     rates,
                     log_filter,
-                    cpu_in_load: fleet.cpu_in_load,
-                    appliances,
-                    steering,
                 })
             }
             _ => Err(mistakes),
@@ -251,10 +247,10 @@ struct FleetKeys {
     silent_percent_max: u64,
     drain_spread_ms: u64,
     asks_per_second_max: u64,
+    cpu_in_load: bool,
 }
 
 fn parse_fleet(top: &mut Section) -> FleetKeys {
-    cpu_in_load: bool,
     let mut fleet = top.optional_section("fleet").unwrap_or_else(|| Section::absent("fleet"));
     let keys = FleetKeys {
         silent_ms: fleet.number("silent_ms", 100..=600_000, 3_000),
@@ -262,10 +258,10 @@ fn parse_fleet(top: &mut Section) -> FleetKeys {
         silent_percent_max: fleet.number("silent_percent_max", 0..=100, 50),
         drain_spread_ms: fleet.number("drain_spread_ms", 0..=300_000, 30_000),
         asks_per_second_max: fleet.number("asks_per_second_max", 0..=1_000, 200),
+        cpu_in_load: fleet.boolean("cpu_in_load", true),
     };
     top.close(fleet);
     keys
-        cpu_in_load: fleet.boolean("cpu_in_load", true),
 }
 
 fn parse_limits(top: &mut Section) -> RateSettings {

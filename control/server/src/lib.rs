@@ -19,5 +19,5 @@ mod wiring;
 
 pub use config::{AppliancesConfig, BgpConfig, Config, RouterConfig};
 pub use logs::start_logs;
-pub use serve::serve;
+pub use serve::{serve, serve_over};
 pub use trouble::Trouble;

@@ -22,12 +22,26 @@ use crate::{bmp, listen, tls, wiring};
 /// # Errors
 /// [`Trouble`] when it cannot start.
 pub async fn serve(config: Config) -> Result<(), Trouble> {
+    serve_over(config, |ports| ports).await
+}
+
+/// The same over adapters that `wrap` was handed: how a measurement makes one of them slow without
+/// a switch for it in here.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_over(config: Config, wrap: impl FnOnce(Ports) -> Ports) -> Result<(), Trouble> {
     let _lock = lock_state(&config.state_dir)?;
     let speech = match &config.tls {
         Some((cert, key)) => Speech::Tls(tls::acceptor(cert, key)?),
         None => Speech::Plain,
     };
     let listener = listen::bind(config.addr).await?;
+    let appliances = match config.appliances.listen {
+        Some(addr) => Some(listen::bind(addr).await?),
+        None => None,
+    };
+    let appliances_addr = appliances.as_ref().and_then(|listener| listener.local_addr().ok());
     let addr =
         listener.local_addr().map_err(|source| Trouble::Listen { addr: config.addr, source })?;
     let bmp = match config.bgp.bmp_listen {
@@ -35,18 +49,17 @@ pub async fn serve(config: Config) -> Result<(), Trouble> {
         None => None,
     };
     let bmp_addr = bmp.as_ref().and_then(|listener| listener.local_addr().ok());
-    let wired = wiring::wire(&config).await?;
+    let wired = wiring::wire(&config, wrap).await?;
     let stop = stop_signal()?;
-    let appliances = match config.appliances.listen {
-        Some(addr) => Some(listen::bind(addr).await?),
-        None => None,
-    };
-    let appliances_addr = appliances.as_ref().and_then(|listener| listener.local_addr().ok());
     let background = Background::start(&wired);
     let sessions = bmp.map(|listener| {
         let (routers, services) = (config.bgp.routers.clone(), wired.services.clone());
         tokio::spawn(bmp::run(listener, routers, services))
     });
+    let to_boxes = match appliances {
+        Some(listener) => Some((listener, appliances_speech(&config, &wired)?)),
+        None => None,
+    };
     serve_say(&config);
 
     println!("{}", serve_say_ready(addr, bmp_addr, appliances_addr));
@@ -73,13 +86,16 @@ pub async fn serve(config: Config) -> Result<(), Trouble> {
         sessions.abort();
     }
     background.stop().await;
-    let to_boxes = match appliances {
-        Some(listener) => Some((listener, appliances_speech(&config, &wired)?)),
-        None => None,
-    };
     wired.services.telemetry.flush().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// How the appliances' port speaks, under every name that boxes know it by.
+fn appliances_speech(config: &Config, wired: &wiring::Wired) -> Result<Speech, Trouble> {
+    let names = config.appliances.all_names(config.public_url.as_deref());
+    let (acceptor, judge) = tls::appliances_acceptor(&wired.services.authority, &names)?;
+    Ok(Speech::Appliances(acceptor, judge))
 }
 
 /// The one line on standard output that whoever started us waits for.
@@ -94,32 +110,25 @@ fn serve_say_ready(
             ready[name] = addr.to_string().into();
         }
     }
+    ready
 }
 
 /// Each process says at boot what it is missing and what it does without it.
-/// How the appliances' port speaks, under every name that boxes know it by.
-fn appliances_speech(config: &Config, wired: &wiring::Wired) -> Result<Speech, Trouble> {
-    let names = config.appliances.all_names(config.public_url.as_deref());
-    let (acceptor, judge) = tls::appliances_acceptor(&wired.services.authority, &names)?;
-    Ok(Speech::Appliances(acceptor, judge))
-}
-
 fn serve_say(config: &Config) {
     if config.tls.is_none() {
         tracing::warn!("no [tls]: passwords and keys travel in clear; put a TLS proxy in front");
     }
+    if config.appliances.listen.is_none() {
+        tracing::info!("no appliances.listen: boxes are known by bearer keys, not by certificates");
+    }
     if config.web_dir.is_none() {
         tracing::info!("no [web]: no pages are served, only the API");
-    ready
     }
     if config.bgp.bmp_listen.is_none() {
         tracing::info!("no bgp.bmp_listen: routes are the sites' own prefixes and imported files");
     }
     if config.region.is_none() {
         tracing::info!("no plays.region: only titles licensed everywhere can be played");
-    }
-    if config.appliances.listen.is_none() {
-        tracing::info!("no appliances.listen: boxes are known by bearer keys, not by certificates");
     }
     tracing::info!(?config, "serving");
 }

@@ -33,8 +33,11 @@ pub(crate) struct Wired {
     pub rotation: Rotation,
 }
 
-/// Opens the stores and builds every service over them.
-pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
+/// Opens the stores and builds every service over what `wrap` makes of them.
+pub(crate) async fn wire(
+    config: &Config,
+    wrap: impl FnOnce(Ports) -> Ports,
+) -> Result<Wired, Trouble> {
     let ports = open_embedded(&config.state_dir).await.map_err(|error| Trouble::StateDir {
         path: config.state_dir.clone(),
         why: match Trouble::service("store")(&error) {
@@ -53,12 +56,12 @@ pub(crate) async fn wire(config: &Config) -> Result<Wired, Trouble> {
         trusted_proxies: config.trusted_proxies.clone(),
         rates: config.rates,
         web_dir: config.web_dir.clone(),
+        certificate_ms: config.appliances.certificate_minutes * 60_000,
+        require_certificate: config.appliances.require_certificate,
         ticket_ms: config.ticket_ms,
         steering_ttl_s: config.steering_ttl_s,
         steering_served_by: config.steering.served_by,
         report_ms: config.report_ms,
-        certificate_ms: config.appliances.certificate_minutes * 60_000,
-        require_certificate: config.appliances.require_certificate,
         region: config.region.clone(),
     };
     let gateway = Gateway::new(services.clone(), settings)
@@ -77,7 +80,7 @@ async fn wire_services(
     tickets.refresh(now()).await.map_err(|error| Trouble::service("revocations")(&error))?;
 
     let settings = control_accounts::Settings::default();
-    let accounts = Accounts::open(ledger.clone(), cache, events.clone(), settings, now())
+    let accounts = Accounts::open(members.clone(), cache, events.clone(), settings, now())
         .await
         .map_err(|error| Trouble::service("accounts")(&error))?;
     let catalog = Catalog::open(ledger.clone(), blobs, events.clone())
@@ -88,11 +91,11 @@ async fn wire_services(
         late_ms: config.late_ms,
         silent_percent_max: config.silent_percent_max as usize,
         asks_per_second_max: config.asks_per_second_max as usize,
+        cpu_in_load: config.cpu_in_load,
         policy: control_steering::Policy {
             drain_spread_ms: config.drain_spread_ms,
             ..control_steering::Policy::default()
         },
-        cpu_in_load: config.cpu_in_load,
     };
     let steering = Steering::open(ledger.clone(), settings)
         .await
@@ -111,7 +114,7 @@ async fn wire_services(
     let routes = route_desk(config, &steering).await?;
     Ok(Services {
         accounts: Arc::new(accounts),
-        billing: Arc::new(Billing::new(ledger, events.clone())),
+        billing: Arc::new(Billing::new(members, events.clone())),
         catalog: Arc::new(catalog),
         history: Arc::new(History::new(activity.clone(), events)),
         search: Arc::new(Search::new(search)),
@@ -122,6 +125,7 @@ async fn wire_services(
         routes,
         telemetry: Arc::new(telemetry),
         tickets,
+        authority,
         titles_changed: Arc::new(Notify::new()),
     })
 }
@@ -140,7 +144,6 @@ fn bundle_desk(config: &Config, fill_desk: &FillDesk) -> Result<BundleDesk, Trou
 
 /// Routes as kept on disk, brought back before the first question.
 async fn route_desk(config: &Config, steering: &Steering) -> Result<Arc<RouteDesk>, Trouble> {
-        authority,
     let settings = RibSettings { stale_ms: config.bgp.stale_ms };
     let routes = Arc::new(Routes::new(settings));
     let mut desk = RouteDesk::new(routes, config.state_dir.join("routes"));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::ledger::MembersLedger;
 use crate::{Activity, Blobs, Cache, Events, Ledger, SearchIndex, StoreError, embedded};
 
 /// All ports of a control process; cheap to clone.
@@ -10,6 +11,8 @@ use crate::{Activity, Blobs, Cache, Events, Ledger, SearchIndex, StoreError, emb
 pub struct Ports {
     /// Accounts, plans, titles, fleet, windows, keys.
     pub ledger: Arc<dyn Ledger>,
+    /// Accounts and plans of the same ledger: what members wait for.
+    pub members: Arc<dyn MembersLedger>,
     /// Plays and positions.
     pub activity: Arc<dyn Activity>,
     /// Short-lived values.
@@ -30,14 +33,16 @@ pub struct Ports {
 /// index is derived: a damaged one is made anew, empty, and filled by its service.
 pub async fn open_embedded(state_dir: &Path) -> Result<Ports, StoreError> {
     embedded::make_private(state_dir)?;
-    let ledger = embedded::SqliteLedger::open(&state_dir.join("ledger.sqlite")).await?;
+    let ledger: Arc<dyn Ledger> =
+        Arc::new(embedded::SqliteLedger::open(&state_dir.join("ledger.sqlite")).await?);
     let activity = embedded::SqliteActivity::open(&state_dir.join("activity.sqlite")).await?;
     let events =
         embedded::SegmentedLog::open(&state_dir.join("events"), embedded::LogSettings::default())?;
     let search = embedded::TantivyIndex::open(&state_dir.join("search"))?;
     let blobs = embedded::BlobDirectory::open(&state_dir.join("blobs"))?;
     Ok(Ports {
-        ledger: Arc::new(ledger),
+        members: ledger.clone(),
+        ledger,
         activity: Arc::new(activity),
         cache: Arc::new(embedded::MemoryCache::new()),
         events: Arc::new(events),

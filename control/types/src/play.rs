@@ -36,12 +36,29 @@ pub struct PlayAnswer {
     pub ticket: String,
     /// When the ticket ends.
     pub ticket_expires_at: UnixMillis,
+    /// When to fetch a fresh one from `/v1/plays/{play}/ticket`; absent when there will be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_renew_at: Option<UnixMillis>,
     /// Where this profile left off, milliseconds; 0 to start at the beginning.
     pub resume_ms: u64,
     /// Length of the title, milliseconds.
     pub duration_ms: u64,
     /// How often to send `PlayEvents`, milliseconds.
     pub report_ms: u64,
+}
+
+/// `GET /v1/plays/{play}/ticket`: sent to appliances in the header `CTA-Common-Access-Token`, beside
+/// URLs that keep the ticket they were written with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlayTicket {
+    /// Common Access Token, base64url without padding.
+    pub ticket: String,
+    /// When it ends.
+    pub expires_at: UnixMillis,
+    /// When to fetch the next; absent when there will be none: press play again then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renew_at: Option<UnixMillis>,
 }
 
 /// One place to stream from.

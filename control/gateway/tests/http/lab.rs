@@ -97,6 +97,12 @@ impl Lab {
         self.url = format!("http://{}", self.addr);
     }
 
+    /// Serves the services as a test has changed them.
+    pub async fn serve_again(&mut self) {
+        self.addr = serve(&self.services, &self.plan).await;
+        self.url = format!("http://{}", self.addr);
+    }
+
     pub fn nobody(&self) -> ControlClient {
         ControlClient::new(&self.url, Credential::Nobody, None).unwrap()
     }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod appliance;
+mod away;
 mod bundles;
 mod catalog;
 mod edge;
@@ -13,8 +14,9 @@ mod lab;
 mod openapi;
 mod operator;
 mod play;
-mod routes;
 mod registration;
+mod renewal;
+mod routes;
 mod steering;
 mod telemetry;
 mod web;

@@ -30,7 +30,7 @@ fn every_promised_route_is_described() {
         GET /v1/profiles/{profile}/history|GET /v1/titles/{title}|GET /v1/search
         GET /v1/artwork/{object}|POST /v1/plays|GET /v1/plays/{play}/main.m3u8
         GET /v1/plays/{play}/manifest.mpd|GET /v1/plays/{play}/steering
-        POST /v1/plays/{play}/events|PUT /v1/operator/titles/{title}
+        GET /v1/plays/{play}/ticket|POST /v1/plays/{play}/events|PUT /v1/operator/titles/{title}
         DELETE /v1/operator/titles/{title}|GET /v1/operator/titles|POST /v1/operator/artwork
         PUT /v1/operator/sites/{site}|GET /v1/operator/sites
         PUT /v1/operator/appliances/{appliance}|DELETE /v1/operator/appliances/{appliance}

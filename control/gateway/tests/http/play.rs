@@ -157,7 +157,7 @@ async fn an_unknown_or_ended_play_is_not_there() {
         account: session.account.id,
         profile,
         title: night.id.clone(),
-        pressed_at: UnixMillis(now().0 - 2 * 3_600_000),
+        pressed_at: UnixMillis(now().0 - 25 * 3_600_000),
     };
     lab.services.history.begin(&long_ago).await.unwrap();
     for play in [unknown, long_ago.play] {

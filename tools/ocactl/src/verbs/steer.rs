@@ -5,16 +5,18 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Subcommand;
 use control_client::ControlClient;
+use control_types::bundle::{BundleCut, BundleListed};
 use control_types::fleet::SteerExplanation;
 use control_types::steering::{PolicyFile, ReplayAnswer, ReplayRequest, ReplayTally, SteerRecord};
-use control_types::{TitleId, UnixMillis};
+use control_types::{IspId, TitleId, UnixMillis};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::quantities::{moment, show_moment};
+use crate::quantities::{moment, show_bytes, show_duration, show_moment};
 use crate::shown::Shown;
 
 /// Text of one request to control, about; its bodies end at 8 MiB.
@@ -47,6 +49,12 @@ pub enum Steer {
         #[arg(long)]
         out: PathBuf,
     },
+    /// What appliances steer by when control is away: each ISP's newest bundle, its age and size.
+    Bundle {
+        /// Only this ISP's.
+        #[arg(long)]
+        isp: Option<IspId>,
+    },
     /// Decide recorded questions again under another policy: load, distance and misses, before and
     /// after.
     Replay {
@@ -73,6 +81,11 @@ pub async fn run(verb: &Steer, control: &ControlClient) -> Result<Shown, Failure
             Ok(explained(*ip, &control.explain_recorded(*ip, title, *at).await?))
         }
         Steer::Log { from, until, out } => log(*from, *until, out, control).await,
+        Steer::Bundle { isp } => {
+            let mut bundles = control.steering_bundles().await?;
+            bundles.retain(|one| isp.as_ref().is_none_or(|isp| one.isp == *isp));
+            Ok(listed_bundles(&bundles, isp.as_ref(), now()))
+        }
         Steer::Replay { log, policy } => replay(log, policy, control).await,
     }
 }
@@ -102,6 +115,47 @@ fn explained(ip: IpAddr, answer: &SteerExplanation) -> Shown {
     let when = when.unwrap_or_default();
     shown.text = format!("{when}{ip} is in {prefix}; {outcome}\n{}", shown.text);
     shown
+}
+
+/// Bad news when the ISP asked about has none: its appliances could not steer by themselves.
+fn listed_bundles(bundles: &[BundleListed], isp: Option<&IspId>, now: UnixMillis) -> Shown {
+    let rows = bundles.iter().map(|one| {
+        let BundleCut { appliances, prefixes, places, titles } = one.cut;
+        vec![
+            one.isp.to_string(),
+            one.serial.to_string(),
+            show_duration(now.millis_since(one.made_at) / 1_000 * 1_000),
+            one.appliances.to_string(),
+            one.prefixes.to_string(),
+            one.areas.to_string(),
+            one.titles.to_string(),
+            show_bytes(one.bytes),
+            if one.cut.is_some() {
+                format!(
+                    "{appliances} appliances, {prefixes} networks, {places} places, {titles} titles"
+                )
+            } else {
+                "-".to_owned()
+            },
+        ]
+    });
+    let head =
+        ["isp", "serial", "age", "appliances", "networks", "areas", "titles", "size", "left out"];
+    let nothing = match isp {
+        Some(isp) => format!(
+            "control has no bundle of ISP {isp}: are its appliances reporting? \
+             after its start control waits up to half a minute for them to say what they hold"
+        ),
+        None => "control has no bundle: none was asked for since it started".to_owned(),
+    };
+    let mut shown = Shown::table(&bundles, &head, rows.collect(), &nothing);
+    shown.exit = u8::from(isp.is_some() && bundles.is_empty());
+    shown
+}
+
+fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 async fn log(
@@ -190,4 +244,47 @@ fn replayed(answer: &ReplayAnswer) -> Shown {
     let (asks, moved) = (answer.asks, answer.moved);
     shown.text = format!("{asks} questions, {moved} of them with another first\n{}", shown.text);
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+
+    fn bundle() -> BundleListed {
+        BundleListed {
+            isp: "isp-a".parse().unwrap(),
+            serial: 17,
+            made_at: UnixMillis(NOW.0 - 65_250),
+            appliances: 4,
+            areas: 2,
+            prefixes: 3,
+            titles: 5,
+            bytes: 2_048,
+            build_us: 900,
+            cut: BundleCut::default(),
+        }
+    }
+
+    #[test]
+    fn a_bundle_is_shown_with_its_age_and_what_it_leaves_out() {
+        let whole = listed_bundles(&[bundle()], None, NOW);
+        assert_eq!(whole.exit, 0);
+        for part in ["isp-a", "17", &show_duration(65_000), &show_bytes(2_048)] {
+            assert!(whole.text.contains(part), "{part} in {}", whole.text);
+        }
+        assert_eq!(whole.value[0]["serial"], 17);
+        let cut = BundleCut { prefixes: 12, ..BundleCut::default() };
+        let cut = listed_bundles(&[BundleListed { cut, ..bundle() }], None, NOW);
+        assert!(cut.value[0]["cut"]["prefixes"] == 12 && cut.text.contains("12"), "{}", cut.text);
+    }
+
+    #[test]
+    fn an_isp_without_a_bundle_is_bad_news() {
+        assert_eq!(listed_bundles(&[], None, NOW).exit, 0);
+        let asked = listed_bundles(&[], Some(&"isp-a".parse().unwrap()), NOW);
+        assert_eq!(asked.exit, 1);
+        assert!(asked.text.contains("isp-a"), "{}", asked.text);
+    }
 }

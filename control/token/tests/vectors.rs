@@ -20,6 +20,8 @@ struct Vectors {
     encode: Vec<Encode>,
     accept: Vec<Accept>,
     refuse: Vec<Refuse>,
+    #[serde(rename = "use")]
+    uses: Vec<Use>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +50,17 @@ struct Refuse {
     name: String,
     token: String,
     word: String,
+}
+
+/// A good ticket on a path and from an address.
+#[derive(Deserialize)]
+struct Use {
+    name: String,
+    token: String,
+    path: String,
+    address: std::net::IpAddr,
+    /// Absent: it is let in.
+    word: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +118,26 @@ fn every_bad_token_is_refused_with_its_own_word() {
         let refused = verifier.verify(&vector.token, UnixMillis(vectors.now_ms)).unwrap_err();
         assert_eq!(refused.word(), vector.word, "{}", vector.name);
     }
+}
+
+/// The words are the appliance's, which asks in this order.
+#[test]
+fn a_good_ticket_opens_its_own_paths_from_its_own_network_only() {
+    let (vectors, verifier) = vectors();
+    let mut let_in = 0;
+    for vector in &vectors.uses {
+        let claims = verifier.verify(&vector.token, UnixMillis(vectors.now_ms)).unwrap();
+        let word = if !claims.allows_path(&vector.path) {
+            Some("ticket_elsewhere")
+        } else if !claims.allows_address(vector.address) {
+            Some("ticket_network")
+        } else {
+            None
+        };
+        assert_eq!(word, vector.word.as_deref(), "{}", vector.name);
+        let_in += usize::from(word.is_none());
+    }
+    assert!(let_in > 0 && let_in < vectors.uses.len());
 }
 
 #[test]

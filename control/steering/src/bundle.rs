@@ -10,6 +10,7 @@
 
 mod areas;
 mod desk;
+mod fit;
 mod glance;
 mod holders;
 pub mod limits;
@@ -21,20 +22,18 @@ use std::collections::BTreeMap;
 use ahash::{AHashMap, RandomState};
 use control_types::bundle::{BundleAppliance, BundleCut, SteeringBundle};
 use control_types::fleet::{Health, Role, TicketKeys};
-use control_types::limits::{
-    BUNDLE_APPLIANCES_MAX, BUNDLE_AREAS_MAX, BUNDLE_BYTES_MAX, BUNDLE_PLACES_MAX,
-    BUNDLE_PREFIXES_MAX, BUNDLE_TITLES_MAX,
-};
-use control_types::{IspId, TitleId, UnixMillis};
+use control_types::limits::{BUNDLE_APPLIANCES_MAX, BUNDLE_BYTES_MAX};
+use control_types::{ApplianceId, IspId, TitleId, UnixMillis};
 
-use self::areas::{Area, Areas, Ground};
+use self::areas::{Areas, Ground};
 pub use self::desk::{BundleDesk, BundleSettings, Bundles, Made, Step, Totals};
-use self::limits::{APPLIANCE_BYTES, NETWORK_PERCENT, PLACE_BYTES, PREFIX_BYTES, TITLE_BYTES};
+use self::limits::{APPLIANCE_BYTES, NETWORK_PERCENT};
 use self::networks::Networks;
 use crate::fleet::Fleet;
 use crate::library::WantedSet;
 use crate::policy::Policy;
 use crate::rank::share_of;
+use crate::service::Steering;
 
 /// The form of bundles made here.
 pub const VERSION: u32 = 1;
@@ -119,6 +118,16 @@ impl Survey {
         let listed = holders::listed(fleet, &numbers, &self.wants);
         draft.fill_titles(listed, left - network_bytes);
         draft
+    }
+}
+
+impl Steering {
+    /// The ISP at whose site an appliance stands.
+    #[must_use]
+    pub fn isp_of(&self, id: &ApplianceId) -> Option<IspId> {
+        let fleet = self.fleet();
+        let site = &fleet.registry.appliances.get(id)?.record.site;
+        Some(fleet.registry.sites.get(site)?.isp.clone())
     }
 }
 
@@ -214,86 +223,6 @@ fn appliances(fleet: &Fleet, numbers: &[u32], terms: &Terms<'_>) -> Vec<BundleAp
         })
     });
     lines.collect()
-}
-
-impl Draft {
-    /// Adds the networks that fit, the shorter first, with the areas they need; answers their
-    /// bytes.
-    fn fill_networks(
-        &mut self,
-        areas: &Areas,
-        places: &AHashMap<u32, u32>,
-        bytes_max: usize,
-    ) -> usize {
-        let mut numbers: AHashMap<u32, u32> = AHashMap::new();
-        let (mut bytes, mut places_left) = (0, BUNDLE_PLACES_MAX);
-        let bundle = &mut self.bundle;
-        let mut number_of = |area: u32, bytes: &mut usize, areas_out: &mut Vec<Area>| {
-            if let Some(number) = numbers.get(&area) {
-                return Some(*number);
-            }
-            let groups = renumbered(&areas.areas[area as usize], places);
-            let count: usize = groups.iter().map(Vec::len).sum();
-            let more = (count + groups.len() + 1) * PLACE_BYTES;
-            if areas_out.len() >= BUNDLE_AREAS_MAX
-                || count > places_left
-                || *bytes + more > bytes_max
-            {
-                return None;
-            }
-            places_left -= count;
-            *bytes += more;
-            let number = areas_out.len() as u32;
-            areas_out.push(groups);
-            numbers.insert(area, number);
-            Some(number)
-        };
-        // The first area always fits: its bound is far below that of a bundle.
-        bundle.anywhere =
-            number_of(areas.anywhere, &mut bytes, &mut bundle.areas).unwrap_or_default();
-        for (prefix, area) in &areas.prefixes {
-            let text = prefix.to_string();
-            let more = text.len() + PREFIX_BYTES;
-            let fits = bundle.prefixes.len() < BUNDLE_PREFIXES_MAX && bytes + more <= bytes_max;
-            let number = if fits { number_of(*area, &mut bytes, &mut bundle.areas) } else { None };
-            // All after it are as long or longer; a shorter one is never lost for theirs.
-            let Some(number) = number else { break };
-            bytes += more;
-            bundle.prefixes.push((text, number));
-        }
-        self.cut.prefixes = (areas.prefixes.len() - bundle.prefixes.len()) as u64;
-        bytes
-    }
-
-    fn fill_titles(&mut self, mut listed: Vec<holders::Listed<'_>>, bytes_max: usize) {
-        let bytes = |one: &holders::Listed<'_>| {
-            TITLE_BYTES + one.title.as_str().len() + one.holders.full.len() + one.holders.part.len()
-        };
-        let all = listed.len();
-        let fits = all <= BUNDLE_TITLES_MAX && listed.iter().map(bytes).sum::<usize>() <= bytes_max;
-        if !fits {
-            listed.sort_by(|a, b| (b.count, a.title).cmp(&(a.count, b.title)));
-            let mut left = bytes_max;
-            let kept = listed.iter().take(BUNDLE_TITLES_MAX).take_while(|one| {
-                let after = left.checked_sub(bytes(one));
-                left = after.unwrap_or(0);
-                after.is_some()
-            });
-            let kept = kept.count();
-            listed.truncate(kept);
-        }
-        self.cut.titles = (all - listed.len()) as u64;
-        self.bundle.titles =
-            listed.into_iter().map(|one| (one.title.clone(), one.holders)).collect();
-    }
-}
-
-/// An area by the bundle's numbers, without those that the bundle does not name.
-fn renumbered(area: &Area, places: &AHashMap<u32, u32>) -> Area {
-    let group = |group: &Vec<u32>| -> Vec<u32> {
-        group.iter().filter_map(|number| places.get(number).copied()).collect()
-    };
-    area.iter().map(group).filter(|group| !group.is_empty()).collect()
 }
 
 #[cfg(test)]

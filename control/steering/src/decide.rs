@@ -124,6 +124,9 @@ pub(crate) struct Reached {
     anchor: Option<u32>,
 }
 
+/// The first site of the longest prefix, and all sites with their ways.
+pub(crate) type Facts = (Option<u32>, Vec<(u32, Reach)>);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Reach {
     way: Way,
@@ -180,12 +183,12 @@ impl Reached {
     }
 
     /// All that an order made of this depends on.
-    pub(crate) fn into_facts(self) -> (Option<u32>, Vec<(u32, Reach)>) {
+    pub(crate) fn into_facts(self) -> Facts {
         (self.anchor, self.sites)
     }
 
     /// The same from its facts.
-    pub(crate) fn of_facts((anchor, sites): (Option<u32>, Vec<(u32, Reach)>)) -> Self {
+    pub(crate) fn of_facts((anchor, sites): Facts) -> Self {
         Self { sites, prefix: None, anchor }
     }
 

@@ -11,7 +11,7 @@ use control_types::fleet::Role;
 use control_types::limits::BUNDLE_AREA_PLACES_MAX;
 use ipnet::IpNet;
 
-use crate::decide::{Reach, Reached};
+use crate::decide::{Facts, Reached};
 use crate::fleet::Fleet;
 use crate::policy::Policy;
 
@@ -41,7 +41,7 @@ pub(crate) struct Ground<'a> {
 
 #[derive(Default)]
 struct Shared {
-    by_facts: AHashMap<(Option<u32>, Vec<(u32, Reach)>), u32>,
+    by_facts: AHashMap<Facts, u32>,
     by_area: AHashMap<Area, u32>,
     areas: Vec<Area>,
     places_cut: u64,

@@ -310,16 +310,6 @@ impl BundleDesk {
     }
 }
 
-impl Steering {
-    /// The ISP at whose site an appliance stands.
-    #[must_use]
-    pub fn isp_of(&self, id: &ApplianceId) -> Option<IspId> {
-        let fleet = self.fleet();
-        let site = &fleet.registry.appliances.get(id)?.record.site;
-        Some(fleet.registry.sites.get(site)?.isp.clone())
-    }
-}
-
 impl Maker {
     /// Whether appliances had their time to say what they hold.
     fn is_warm(&mut self, now: UnixMillis) -> bool {

@@ -2,8 +2,6 @@
 //! one walk, because a bundle is of one ISP and must not look at everybody's prefixes. Decides
 //! nothing.
 
-use std::hash::{BuildHasher, Hash, Hasher};
-
 use ahash::{AHashMap, RandomState};
 use control_types::IspId;
 use ipnet::IpNet;
@@ -37,7 +35,7 @@ impl Networks {
                 let network = networks.of_mut(&site.isp);
                 let prefix = prefix.trunc();
                 network.prefixes.push(prefix);
-                network.digest = network.digest.wrapping_add(hash_of(state, &(prefix, &site.id)));
+                network.digest = network.digest.wrapping_add(state.hash_one((prefix, &site.id)));
             }
         }
         let names = fleet.routes.names();
@@ -53,7 +51,7 @@ impl Networks {
                 let (site, only) = (choice.site.0, choice.appliance.map(|key| key.0));
                 let way = (choice.as_path_len, choice.origin, choice.med);
                 network.digest =
-                    network.digest.wrapping_add(hash_of(state, &(cover.prefix, site, only, way)));
+                    network.digest.wrapping_add(state.hash_one((cover.prefix, site, only, way)));
             }
             true
         });
@@ -76,10 +74,4 @@ impl Networks {
         }
         self.by_isp.get_mut(isp).expect("it was put in above")
     }
-}
-
-fn hash_of(state: &RandomState, what: &impl Hash) -> u64 {
-    let mut hasher = state.build_hasher();
-    what.hash(&mut hasher);
-    hasher.finish()
 }

@@ -14,6 +14,10 @@ pub const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Connections open at once; more wait in the kernel's backlog.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
+/// The same on the appliances' port: a server and an agent of each of 25,000 boxes, and room for
+/// those that connect anew before their old connections are known to be dead.
+pub const APPLIANCE_CONNECTIONS_MAX: usize = 65_536;
+
 /// Streams of one HTTP/2 connection.
 pub const STREAMS_MAX: u32 = 128;
 

@@ -27,8 +27,8 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use crate::limits::{
-    ACCEPT_PAUSE_MS, CONNECTIONS_MAX, DRAIN_MS_MAX, HANDSHAKE_MS_MAX, HEAD_BYTES_MAX, HEAD_MS_MAX,
-    STREAMS_MAX,
+    ACCEPT_PAUSE_MS, APPLIANCE_CONNECTIONS_MAX, CONNECTIONS_MAX, DRAIN_MS_MAX, HANDSHAKE_MS_MAX,
+    HEAD_BYTES_MAX, HEAD_MS_MAX, STREAMS_MAX,
 };
 use crate::tls::Judge;
 use crate::trouble::Trouble;
@@ -52,6 +52,15 @@ pub(crate) enum Speech {
     Appliances(TlsAcceptor, Arc<Judge>),
 }
 
+impl Speech {
+    fn connections_max(&self) -> usize {
+        match self {
+            Self::Plain | Self::Tls(_) => CONNECTIONS_MAX,
+            Self::Appliances(..) => APPLIANCE_CONNECTIONS_MAX,
+        }
+    }
+}
+
 /// What every connection needs.
 #[derive(Clone)]
 struct Host {
@@ -67,8 +76,8 @@ pub(crate) async fn run(
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
+    let seats = Arc::new(Semaphore::new(speech.connections_max()));
     let host = Host { router, speech, builder: builder() };
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let drain = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {

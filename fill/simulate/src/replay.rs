@@ -357,7 +357,7 @@ impl<'a> Stage<'a> {
         let bytes = |bps: &u64| bps / 8 * u64::from(SLOT_SECONDS);
         let mut report = PolicyReport {
             policy: policy.word().to_owned(),
-            days: (self.slots - first) / SLOTS_PER_DAY,
+            days: (self.slots - first).div_ceil(SLOTS_PER_DAY),
             asked_bytes: asked,
             offload: inside as f64 / asked.max(1) as f64,
             ..PolicyReport::default()

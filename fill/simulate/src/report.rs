@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct PolicyReport {
     /// Its name.
     pub policy: String,
-    /// Days the figures are of.
+    /// Days the figures are of; the last one ends at midnight, a few hours short of a fill day.
     pub days: usize,
     /// Bytes members asked.
     pub asked_bytes: u64,

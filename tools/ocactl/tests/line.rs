@@ -52,6 +52,40 @@ fn a_wrong_line_is_refused_with_the_cure() {
     check(&["steer", "explain", "--ip", "nowhere", "--title", "t"], 2, &["nowhere"]);
 }
 
+#[test]
+fn nights_on_paper_say_what_files_they_read_and_which_line_is_wrong() {
+    let format = [r#"{"trace":1}"#, r#"{"play":71234,"site":"lisbon""#, r#""warm_up_days":28"#];
+    check(&["fill", "simulate", "--help"], 0, &format);
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("the folder can be written");
+        path.to_str().expect("the name is ASCII").to_owned()
+    };
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let made = ["--days", "4", "--titles", "20", "--site", "s=20Mbit"];
+    let (trace, sites) = (at("trace"), at("sites"));
+    let make = ["fill", "trace", "--seed", "1", "--out", &trace, "--sites", &sites];
+    check(&[&make[..], &made[..]].concat(), 0, &["plays over 4 days"]);
+    let run = |trace: &str, sites: &str, code: i32, words: &[&str]| {
+        let line = ["fill", "simulate", "--trace", trace, "--sites", sites, "--policy", "lru"];
+        check(&line, code, words);
+    };
+    run(&trace, &sites, 0, &["lru", "offload"]);
+    let head = "{\"trace\":1}\n{\"title\":\"t\",\"genre\":\"g\",\"published_day\":0}\n";
+    let cut = file("cut", &format!("{head}{{\"object\":\"o\",\"title\":\"u\"}}\n"));
+    run(&cut, &sites, 1, &["cut: line 3: missing field", "height"]);
+    let orphan = "{\"object\":\"o\",\"title\":\"u\",\"height\":1,\"bytes\":1}";
+    let orphan = file("orphan", &format!("{head}{orphan}\n"));
+    run(&orphan, &sites, 1, &["orphan: line 3: title \"u\" is not known"]);
+    let torn = file("torn", "{\"sites\":[],\n\"window\":{\"start_minute\":\"two\"}}");
+    run(&trace, &torn, 1, &["torn", "\"two\", expected u32 at line 2 column 30"]);
+    let known = std::fs::read_to_string(&sites).expect("it was written above");
+    let early = file("early", &known.replace("\"start_minute\": 120", "\"start_minute\": 121"));
+    run(&trace, &early, 1, &["early", "window.start_minute is 121", "steps of 5"]);
+    run(&at("nowhere"), &sites, 1, &["nowhere", "ocactl fill trace"]);
+}
+
 /// A dry run of a schedule with `more`, which neither control nor a key stands behind.
 fn dry_run(more: &[&str]) -> Vec<String> {
     let line = ["window", "add", "nightly", "--everyone", "--dry-run"];

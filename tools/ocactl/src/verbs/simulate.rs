@@ -19,7 +19,33 @@ use crate::shown::Shown;
 /// Lines of a trace between two words of progress.
 const LINES_TOLD: usize = 1_000_000;
 
+/// What the two files hold; `fill-simulate` reads them and is the judge.
+const FILES: &str = r#"The trace, one JSON object a line; unknown keys are refused:
+
+  {"trace":1}                                                   the version, first line
+  {"title":"t17","genre":"drama","published_day":-30}           day 0 is the first, a Monday
+  {"object":"t17-1080","title":"t17","height":1080,"bytes":2100000000}
+  {"play":71234,"site":"lisbon","object":"t17-1080","seconds":2400,"bytes":1500000000}
+
+A play begins that many seconds after the trace, in the site's local time, and takes its bytes from
+the object's start, evenly over its seconds. Titles come before their objects, objects before their
+plays, plays in order of time.
+
+The sites, one JSON object; what is left out has the default shown:
+
+  {"sites":[{"site":"lisbon","isp":"one","boxes":[{"name":"b1","ram_bytes":68719476736,
+     "ssd_bytes":400000000000,"hdd_bytes":3600000000000,"hdds":12}]}],
+   "window":{"start_minute":120,"length_minutes":360,"rate_bps_max":1200000000},
+   "warm_up_days":28, "percentile":0.95, "spare_percentile":true, "outage":0, "seed":1,
+   "memory":"everything", "knobs":{}, "forecast":{}}
+
+"memory" may be "rotating": it then keeps what lies on rotating disks only. "knobs" is the
+director's [plan] table. Figures are of the days after warm_up_days.
+
+  ocactl fill trace --seed 1 --out t --sites s && ocactl fill simulate --trace t --sites s"#;
+
 #[derive(Args)]
+#[command(after_long_help = FILES)]
 pub struct Simulate {
     /// The trace, one JSON object a line; `ocactl fill trace` makes one.
     #[arg(long, value_name = "FILE")]

@@ -92,9 +92,17 @@ export interface PlayAnswer {
   ranked: RankedAppliance[];
   ticket: string;
   ticket_expires_at: number;
+  /** Absent when there will be no other. */
+  ticket_renew_at?: number;
   resume_ms: number;
   duration_ms: number;
   report_ms: number;
+}
+
+export interface PlayTicket {
+  ticket: string;
+  expires_at: number;
+  renew_at?: number;
 }
 
 export type PlayEventKind =

@@ -12,6 +12,7 @@ import {
   PENALTY_MS,
   START_BPS_MAX,
 } from "./engine";
+import { isMedia, TICKET_HEADER } from "./renewal";
 
 interface SegmentLoaded {
   request?: SegmentRequest;
@@ -25,6 +26,7 @@ export class DashEngine implements Engine {
   private readonly signals: EngineSignals;
   private url = "";
   private begun = false;
+  private ticket: string | null = null;
 
   constructor(video: HTMLVideoElement, signals: EngineSignals) {
     this.video = video;
@@ -50,6 +52,19 @@ export class DashEngine implements Engine {
 
   reload(atMs: number): void {
     this.load(this.url, atMs);
+  }
+
+  carry(ticket: string): void {
+    const first = this.ticket === null;
+    this.ticket = ticket;
+    if (!first) return;
+    // Only once there is a fresh ticket: until then no request needs a preflight.
+    this.player.addRequestInterceptor((request) => {
+      if (isMedia(request.url) && this.ticket !== null) {
+        request.headers = { ...request.headers, [TICKET_HEADER]: this.ticket };
+      }
+      return Promise.resolve(request);
+    });
   }
 
   choose(height: number | null): void {

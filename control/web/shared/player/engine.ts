@@ -41,6 +41,8 @@ export interface Engine {
   again(): void;
   /** Loads the same title again from `atMs`, with a fresh ranked list. */
   reload(atMs: number): void;
+  /** A fresh ticket to send to appliances beside the URLs, from now on. */
+  carry(ticket: string): void;
   /** Pins a height, or gives the choice back with `null`. */
   choose(height: number | null): void;
   destroy(): void;

@@ -26,6 +26,7 @@ import {
   startingRung,
 } from "./engine";
 import { Pathways } from "./pathways";
+import { isMedia, TICKET_HEADER } from "./renewal";
 import type { Failure } from "./troubles";
 
 // Values of hls.js's NetworkErrorAction and ErrorActionFlags, which it declares as const enums.
@@ -116,8 +117,19 @@ function hostFirst(pathways: Pathways): HlsConfig["errorController"] {
   return HostFirst as unknown as HlsConfig["errorController"];
 }
 
-function tuned(pathways: Pathways): Partial<HlsConfig> {
+/** Sends the fresh ticket once there is one: until then no request needs a preflight. */
+function carrying(ticket: () => string | null): NonNullable<HlsConfig["xhrSetup"]> {
+  return (xhr, url) => {
+    const fresh = ticket();
+    if (fresh === null || !isMedia(url)) return;
+    if (xhr.readyState === XMLHttpRequest.UNSENT) xhr.open("GET", url, true);
+    xhr.setRequestHeader(TICKET_HEADER, fresh);
+  };
+}
+
+function tuned(pathways: Pathways, ticket: () => string | null): Partial<HlsConfig> {
   return {
+    xhrSetup: carrying(ticket),
     // CMAF needs no transmuxing worth a thread, and starting one costs more than it saves.
     enableWorker: false,
     errorController: hostFirst(pathways),
@@ -154,6 +166,7 @@ export class HlsEngine implements Engine {
   private readonly signals: EngineSignals;
   private url = "";
   private pinned: number | null = null;
+  private ticket: string | null = null;
 
   static supported(): boolean {
     return Hls.isSupported();
@@ -167,7 +180,7 @@ export class HlsEngine implements Engine {
 
   private open(): Hls {
     this.pathways = new Pathways();
-    const hls = new Hls(tuned(this.pathways));
+    const hls = new Hls(tuned(this.pathways, () => this.ticket));
     this.listen(hls);
     // Opening the media source overlaps with the press of play still being answered.
     hls.attachMedia(this.video);
@@ -189,6 +202,10 @@ export class HlsEngine implements Engine {
     this.hls.destroy();
     this.hls = this.open();
     this.load(this.url, atMs);
+  }
+
+  carry(ticket: string): void {
+    this.ticket = ticket;
   }
 
   choose(height: number | null): void {

@@ -9,6 +9,7 @@ import type { Engine, EngineName, EngineSignals, Fetched, Rung } from "./engine"
 import { Pathways } from "./pathways";
 import { loadDash, loadHls, type Press } from "./press";
 import { newReadings, type PlaybackState, type Readings } from "./readings";
+import { Renewal } from "./renewal";
 import { Reporter } from "./reporter";
 import { StallMeter } from "./stall-meter";
 import { type Failure, FirstBytes, plainDetail, type Told, Troubles, troubleOf } from "./troubles";
@@ -44,6 +45,7 @@ export class Playback {
   private engine: Engine | null = null;
   private answer: PlayAnswer | null = null;
   private reporter: Reporter | null = null;
+  private renewal: Renewal | null = null;
   private timer = 0;
   private ticks = 0;
   private unreportedBytes = 0;
@@ -118,6 +120,7 @@ export class Playback {
     this.closed = true;
     window.clearInterval(this.timer);
     this.unlisten.abort();
+    this.renewal?.stop();
     this.engine?.destroy();
     this.readings.state = "idle";
   }
@@ -133,6 +136,9 @@ export class Playback {
       this.answer = answer;
       for (const each of answer.ranked) this.offered.learn(each.appliance, each.base_url);
       this.reporter = new Reporter(answer.play);
+      this.renewal = new Renewal(answer.play, answer.ticket_renew_at, (ticket) =>
+        engine.carry(ticket),
+      );
       this.readings.durationMs = answer.duration_ms;
       const start = this.press.fromStart ? 0 : answer.resume_ms;
       if (start > 0) this.restoreMs = start;
@@ -171,6 +177,7 @@ export class Playback {
   private onTrouble(words: string, failure: Failure | null): void {
     const detail = plainDetail(words);
     this.readings.trouble = detail;
+    if (failure?.status === 403) this.renewal?.ended();
     const trouble = failure && troubleOf(failure);
     const appliance = failure && this.applianceOf(failure);
     // Without a line of its own the member has nothing to hold against anybody.

@@ -11,6 +11,12 @@ pub fn facts() -> Value {
         "cpu": model.map(|(_, model)| model),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
         "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "load_average": read("/proc/loadavg").split(' ').next(),
+        // What else runs here matters less to a process that is given way: by its niceness, or by a
+        // real-time priority, which is negative here.
+        "priority": read("/proc/self/stat").rsplit_once(')').and_then(|(_, rest)| {
+            rest.split_whitespace().nth(15)?.parse::<i64>().ok()
+        }),
     })
 }
 

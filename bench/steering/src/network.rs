@@ -29,6 +29,8 @@ const BOXES_PER_SITE: usize = 8;
 const OBJECTS_PER_TITLE: u32 = 16;
 /// Different content sets; boxes share them in turn, each with memory of its own.
 const SETS: usize = 100;
+/// Networks of one ISP side by side: a /16.
+const BLOCK: u32 = 256;
 /// Share of titles on an edge, per cent.
 const HELD_PERCENT: u32 = 30;
 
@@ -37,11 +39,14 @@ pub struct Size {
     pub appliances: usize,
     pub prefixes: u32,
     pub titles: u32,
+    /// Sites are dealt out to as many, and blocks of 256 networks.
+    pub isps: usize,
 }
 
 impl Size {
     pub fn of(line: &Line) -> Self {
-        Self { appliances: line.appliances, prefixes: line.prefixes, titles: line.titles }
+        let Line { appliances, prefixes, titles, .. } = *line;
+        Self { appliances, prefixes, titles, isps: 1 }
     }
 }
 
@@ -108,6 +113,17 @@ impl Network {
     }
 }
 
+/// The ISP that has the `number`th site, or the `number`th block.
+pub fn isp(number: usize, isps: usize) -> IspId {
+    format!("isp-{}", number % isps).parse().expect("digits and letters are a slug")
+}
+
+/// Any site of the ISP that has the `number`th network.
+fn site_for(number: u32, sites: usize, isps: usize, random: &mut fastrand::Rng) -> usize {
+    let isp = (number / BLOCK) as usize % isps;
+    isp + isps * random.usize(0..(sites - isp).div_ceil(isps))
+}
+
 /// The `number`th /24, from 16.0.0.0 on, in an order that leaves no two of one site side by side.
 fn network_of(number: u32) -> u32 {
     (16 << 24) + (number << 8)
@@ -145,7 +161,7 @@ fn registry(size: &Size, random: &mut fastrand::Rng) -> Registry {
     let sites = size.appliances.div_ceil(BOXES_PER_SITE);
     let site = |number: usize| Site {
         id: format!("site-{number}").parse().expect("digits and letters are a slug"),
-        isp: "isp".parse().expect("letters are a slug"),
+        isp: isp(number, size.isps),
         name: format!("Site {number}"),
         latitude: 0.0,
         longitude: 0.0,
@@ -245,11 +261,16 @@ fn seen(
 /// Each /24 announced to one site, and each eighth /20 around them to another.
 fn table(size: &Size, random: &mut fastrand::Rng) -> RouteTable {
     let routes = Routes::new(RibSettings { stale_ms: 1_000 });
-    let isp: IspId = "isp".parse().expect("letters are a slug");
-    let networks =
-        (16..=200u8).map(|first| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(first, 0, 0, 0), 8)));
-    let known = IspNetworks { isp: isp.clone(), asns: Vec::new(), networks: networks.collect() };
-    routes.put_isp(&known).expect("the networks are well-formed");
+    for number in 0..size.isps {
+        let block = |at: usize| {
+            let net = Ipv4Net::new_assert(network_of(at as u32 * BLOCK).into(), 16);
+            IpNet::V4(net)
+        };
+        let blocks = (number..size.prefixes.div_ceil(BLOCK) as usize).step_by(size.isps);
+        let networks = blocks.map(block).collect();
+        let known = IspNetworks { isp: isp(number, size.isps), asns: Vec::new(), networks };
+        routes.put_isp(&known).expect("the networks are well-formed");
+    }
     let sites = size.appliances.div_ceil(BOXES_PER_SITE);
     let wide = size.prefixes / 128;
     routes.with(|rib| {
@@ -261,7 +282,7 @@ fn table(size: &Size, random: &mut fastrand::Rng) -> RouteTable {
                     peer_as: 65_001,
                     site: format!("site-{site}").parse().expect("a slug"),
                     appliance: None,
-                    isp: isp.clone(),
+                    isp: isp(site, size.isps),
                     source: Source::Bmp,
                 };
                 rib.up(&feed, NOW).expect("there is room for these peers")
@@ -269,11 +290,12 @@ fn table(size: &Size, random: &mut fastrand::Rng) -> RouteTable {
             .collect();
         for number in 0..size.prefixes - wide {
             let net = Ipv4Net::new_assert(network_of(number).into(), 24);
-            announce(rib, peers[random.usize(0..sites)], net);
+            announce(rib, peers[site_for(number, sites, size.isps, random)], net);
         }
         for number in 0..wide {
-            let net = Ipv4Net::new_assert(network_of(number * 128).into(), 20).trunc();
-            announce(rib, peers[random.usize(0..sites)], net);
+            let number = number * 128;
+            let net = Ipv4Net::new_assert(network_of(number).into(), 20).trunc();
+            announce(rib, peers[site_for(number, sites, size.isps, random)], net);
         }
     });
     routes.publish();

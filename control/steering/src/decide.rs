@@ -14,9 +14,10 @@ use control_types::fleet::{Health, Role};
 use control_types::spread::{hash_name, mix};
 use control_types::{ApplianceId, ObjectId, SiteId, TitleId};
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use crate::fleet::Fleet;
-use crate::held::Held;
+use crate::held::{Held, Rows};
 use crate::index::NOWHERE;
 use crate::policy::Policy;
 use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, rank};
@@ -83,6 +84,9 @@ pub struct Decision<'a> {
     pub ranking: Ranking,
 }
 
+/// Candidates of one question that need no memory of their own; more are rare.
+const CANDIDATES_USUAL: usize = 32;
+
 /// Ranks the fleet for `question`.
 #[must_use]
 pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) -> Decision<'a> {
@@ -91,12 +95,14 @@ pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) ->
     let index = &fleet.registry.index;
     let current = question.current.and_then(|id| index.number_of(id));
     let numbers = reach.candidates(fleet);
-    // Three short loops rather than one long one: in each, the processor waits for the memory of
-    // all candidates at once.
-    let held: Vec<Option<&Held>> =
+    // Short loops rather than one long one: in each, the processor waits for the memory of all
+    // candidates at once, of their briefs, their sets' heads, their sets' words.
+    type Each<T> = SmallVec<[T; CANDIDATES_USUAL]>;
+    let held: Each<Option<&Held>> =
         numbers.iter().map(|number| fleet.brief[*number as usize].held.as_deref()).collect();
-    let counts: Vec<usize> =
-        held.iter().map(|held| held.map_or(0, |held| held.count(&wanted))).collect();
+    let rows: Each<Rows<'_>> =
+        held.iter().map(|held| held.map_or(Rows::default(), Held::rows)).collect();
+    let counts: Each<usize> = rows.iter().map(|rows| rows.count(&wanted)).collect();
     let gather = Gather { fleet, question, reach: &reach, wanted: wanted.len(), policy, current };
     let mut verdicts: Vec<Verdict> = numbers
         .iter()
@@ -193,12 +199,12 @@ impl Reached {
     }
 
     /// Numbers of all appliances that could be offered.
-    pub(crate) fn candidates(&self, fleet: &Fleet) -> Vec<u32> {
+    pub(crate) fn candidates(&self, fleet: &Fleet) -> SmallVec<[u32; CANDIDATES_USUAL]> {
         let index = &fleet.registry.index;
-        let mut numbers = Vec::with_capacity(32);
+        let mut numbers = SmallVec::new();
         for (at, (site, _)) in self.sites.iter().enumerate() {
             if !self.sites[..at].iter().any(|(earlier, _)| earlier == site) {
-                numbers.extend(&index.sites[*site as usize].members);
+                numbers.extend_from_slice(&index.sites[*site as usize].members);
             }
         }
         let far = index.spares_near(self.anchor).iter().filter(|(_, number)| {

@@ -199,23 +199,19 @@ impl Held {
     pub fn has(&self, wanted: Wanted) -> bool {
         match wanted {
             Wanted::Slot(slot) => has(&self.flash, slot) || has(&self.rotating, slot),
-            Wanted::Loose(key) => {
-                let at = self.loose.partition_point(|held| held >> 1 < key);
-                self.loose.get(at).is_some_and(|held| held >> 1 == key)
-            }
+            Wanted::Loose(key) => has_loose(&self.loose, key),
         }
     }
 
     /// How many of these are held, as far as is known.
     #[must_use]
     pub fn count(&self, wanted: &WantedSet) -> usize {
-        let word = |bits: &[u64], number: u32| bits.get(number as usize).copied().unwrap_or(0);
-        let known = wanted.words.iter().map(|(number, mask)| {
-            let held = word(&self.flash, *number) | word(&self.rotating, *number);
-            (held & mask).count_ones() as usize
-        });
-        let loose = wanted.loose.iter().filter(|key| self.has(Wanted::Loose(**key)));
-        known.sum::<usize>() + if wanted.loose.is_empty() { 0 } else { loose.count() }
+        self.rows().count(wanted)
+    }
+
+    /// What `Rows::count` reads: found first, so that the memory of several sets comes at once.
+    pub(crate) fn rows(&self) -> Rows<'_> {
+        Rows { flash: &self.flash, rotating: &self.rotating, loose: &self.loose }
     }
 
     /// Names of keys, for those that are loose and held.
@@ -322,6 +318,36 @@ impl Held {
             DiskClass::Hdd => &mut self.rotating,
         }
     }
+}
+
+/// A set as a question reads it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Rows<'a> {
+    flash: &'a [u64],
+    rotating: &'a [u64],
+    loose: &'a [u64],
+}
+
+impl Rows<'_> {
+    /// How many of these are held, as far as is known.
+    pub fn count(self, wanted: &WantedSet) -> usize {
+        let word = |bits: &[u64], number: u32| bits.get(number as usize).copied().unwrap_or(0);
+        let mut known = 0;
+        for (number, mask) in &wanted.words {
+            let held = word(self.flash, *number) | word(self.rotating, *number);
+            known += (held & mask).count_ones() as usize;
+        }
+        if wanted.loose.is_empty() {
+            return known;
+        }
+        known + wanted.loose.iter().filter(|key| has_loose(self.loose, **key)).count()
+    }
+}
+
+/// Whether a fingerprint is among sorted keys.
+fn has_loose(loose: &[u64], fingerprint: u64) -> bool {
+    let at = loose.partition_point(|held| held >> 1 < fingerprint);
+    loose.get(at).is_some_and(|held| held >> 1 == fingerprint)
 }
 
 fn has(bits: &[u64], slot: u32) -> bool {

@@ -45,5 +45,9 @@ pub fn run(options: &BenchOptions) -> Result<(), Stop> {
     let bins = target_dir().join("release");
     let mut bench = steps::command(&bins.join(program).to_string_lossy(), &[]);
     bench.arg("--bin-dir").arg(&bins).args(&options.rest);
+    if matches!(options.what, Bench::Steering) {
+        // As control's unit has it: its tables are read here and there, on large pages.
+        bench.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+    }
     steps::run("measure", &mut bench)
 }

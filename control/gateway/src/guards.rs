@@ -1,5 +1,5 @@
-//! The stores' calls that a press of play and a player's report wait for, each behind its guard, and
-//! what is done without an answer. Holds no rule of the services it asks.
+//! The stores' calls that a press of play and a player's report wait for, each behind its guard,
+//! and what is done without an answer. Holds no rule of the services it asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,11 +70,12 @@ pub(crate) async fn owned(
         gateway.remembered().saw_profile(profile, account);
         return Ok(());
     }
-    let is_away = |error: &AccountsError| matches!(error, AccountsError::Store(error) if is_store_away(error));
-    match gateway.guards().profiles.ask(asked, is_away).await {
+    match gateway.guards().profiles.ask(asked, is_accounts_away).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => {
-            gateway.remembered().forget_profile(profile);
+            if matches!(error, AccountsError::NoProfile) {
+                gateway.remembered().forget_profile(profile);
+            }
             Err(error.into())
         }
         Err(missed) => {
@@ -115,6 +116,10 @@ pub(crate) async fn height_max(gateway: &Gateway, account: &AccountId) -> u32 {
         Err(missed) => count(gateway, &gateway.guards().plans, missed),
     }
     gateway.remembered().height_max(&account).unwrap_or(u32::MAX)
+}
+
+fn is_accounts_away(error: &AccountsError) -> bool {
+    matches!(error, AccountsError::Store(error) if is_store_away(error))
 }
 
 fn is_billing_away(error: &BillingError) -> bool {

@@ -3,8 +3,8 @@
 //!
 //! Policy. A profile that was the account's is taken for it; one that nobody here ever saw is not,
 //! because a play under it would be written into somebody's history. An account whose plan nobody
-//! here ever saw gets what the smallest plan gives: a member who pays is not turned away for a fault
-//! of ours, and one who does not gets an evening for nothing.
+//! here ever saw gets what the smallest plan gives: a member who pays is not turned away for a
+//! fault of ours, and one who does not gets an evening for nothing.
 
 use std::sync::Arc;
 

@@ -47,8 +47,8 @@ pub struct PlayAnswer {
     pub report_ms: u64,
 }
 
-/// `GET /v1/plays/{play}/ticket`: sent to appliances in the header `CTA-Common-Access-Token`, beside
-/// URLs that keep the ticket they were written with.
+/// `GET /v1/plays/{play}/ticket`: sent to appliances in the header `CTA-Common-Access-Token`,
+/// beside URLs that keep the ticket they were written with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlayTicket {

@@ -1,8 +1,8 @@
 //! Where a ticket travels in a request, and the path without it.
 //! It finds the ticket's text and never judges it.
 //!
-//! A URL carries the ticket that it was written with, and goes on carrying it when that has ended; a
-//! header or a cookie can carry a newer one. So what comes beside the URL is handed over as the
+//! A URL carries the ticket that it was written with, and goes on carrying it when that has ended;
+//! a header or a cookie can carry a newer one. So what comes beside the URL is handed over as the
 //! renewed ticket, to be tried first. In the URL the path is nearer than the query; beside it the
 //! header, which the player set for this request, is nearer than the cookie.
 

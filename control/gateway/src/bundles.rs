@@ -116,7 +116,7 @@ pub(crate) fn metrics_text(desk: &BundleDesk) -> String {
     let seconds = totals.build_us as f64 / 1e6;
     let help = "Time spent on drafts and bundles.";
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {seconds}");
-    let cuts: [(&str, fn(&BundleCut) -> u64); 4] = [
+    let cuts: [(&str, CountOf); 4] = [
         ("appliances", |cut| cut.appliances),
         ("prefixes", |cut| cut.prefixes),
         ("places", |cut| cut.places),
@@ -130,6 +130,9 @@ pub(crate) fn metrics_text(desk: &BundleDesk) -> String {
     }
     text
 }
+
+/// One number of what did not fit.
+type CountOf = fn(&BundleCut) -> u64;
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,9 @@ pub struct Survey {
     wants: Vec<(TitleId, WantedSet)>,
 }
 
+/// Loads by the fleet's numbers of appliances, thousandths of capacity.
+pub type Loads = AHashMap<u32, u32>;
+
 /// What one bundle is to say, beside what the fleet says.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms<'a> {
@@ -57,7 +60,7 @@ pub struct Terms<'a> {
     /// By which rules.
     pub policy: &'a Policy,
     /// Loads to tell instead of the fleet's, by its numbers, thousandths.
-    pub loads: &'a AHashMap<u32, u32>,
+    pub loads: &'a Loads,
 }
 
 /// A bundle without serial and time, and what did not fit.

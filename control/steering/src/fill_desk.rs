@@ -238,8 +238,8 @@ impl FillDesk {
         Ok(SignedOrders { orders, signature, key: signer.public_key() })
     }
 
-    /// Public key under which orders are signed at `now`: what an agent that is set up now pins with
-    /// `control.orders_key`. It follows the next one by itself.
+    /// Public key under which orders are signed at `now`: what an agent that is set up now pins
+    /// with `control.orders_key`. It follows the next one by itself.
     #[must_use]
     pub fn orders_key(&self, now: UnixMillis) -> String {
         self.keys.load().signer(now).public_key()

@@ -9,11 +9,10 @@ mod reference;
 
 use std::net::IpAddr;
 
-use ahash::AHashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_steering::Policy;
-use control_steering::bundle::{Draft, Survey, Terms};
+use control_steering::bundle::{Draft, Loads, Survey, Terms};
 use control_steering::decide::decide;
 use control_steering::fleet::Fleet;
 use control_types::bundle::{BundleAppliance, SteeringBundle, TitleHolders};
@@ -29,7 +28,7 @@ fn draft(fleet: &Fleet, isp: &str) -> Draft {
     let (isp, keys, policy): (IspId, _, _) =
         (isp.parse().unwrap(), TicketKeys::default(), Policy::default());
     let terms =
-        Terms { isp: &isp, ttl_s: 10, keys: &keys, policy: &policy, loads: &AHashMap::new() };
+        Terms { isp: &isp, ttl_s: 10, keys: &keys, policy: &policy, loads: &Loads::default() };
     Survey::of(fleet).draft(fleet, &terms)
 }
 

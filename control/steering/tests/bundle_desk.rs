@@ -208,7 +208,7 @@ async fn a_bundle_that_cannot_be_numbered_is_not_made_and_comes_when_it_can() {
     bench.say_all();
     let isp = "isp".parse().unwrap();
     bench.desk.ask(&isp, bench.at);
-    assert_eq!(bench.desk.due(&bench.steering, &bench.keys, bench.at), [isp.clone()]);
+    assert_eq!(bench.desk.due(&bench.steering, &bench.keys, bench.at), std::slice::from_ref(&isp));
     let error = bench.desk.make(&bench.steering, &isp, &bench.keys, bench.at).unwrap_err();
     assert!(error.to_string().contains("serial"), "{error}");
     assert!(bench.desk.newest().is_empty());

@@ -5,10 +5,10 @@
 //! `control.orders_key`, or else the first it ever saw, kept beside the orders. Control changes its
 //! key by announcing the next one in orders that the pinned key signed: what the announced key
 //! signs is believed then, and from the first such orders on it is the pinned one, and what the one
-//! before it signs is believed no more. Nobody but the pinned key can announce. Orders are taken when
-//! they are for this appliance and later than what is kept: a higher plan serial, or the same and
-//! issued no earlier. Anything else is refused, counted and reported, and the last good orders go
-//! on.
+//! before it signs is believed no more. Nobody but the pinned key can announce. Orders are taken
+//! when they are for this appliance and later than what is kept: a higher plan serial, or the same
+//! and issued no earlier. Anything else is refused, counted and reported, and the last good orders
+//! go on.
 
 use std::path::PathBuf;
 

@@ -3,7 +3,8 @@
 //!
 //! * popularity of old titles: (rank + 105) to the power of -1.4, a Zipf law with a flat head. The
 //!   first hundredth of titles has 15.7 % of plays, the first tenth 61 %, the first 23 % have 78 %.
-//!   MovieLens ml-latest-small has 15.7, 60 and 80 % of its ratings there; Yu, Zheng, Zhao and Zheng
+//!   MovieLens ml-latest-small has 15.7, 60 and 80 % of its ratings there; Yu, Zheng, Zhao and
+//!   Zheng
 //!   (EuroSys 2006) counted 60 and 80 % of the plays of a service. A straight Zipf law through
 //!   the middle ranks (0.84) would give one old title 6 % of all plays for good; MovieLens' first
 //!   has 0.3 %.

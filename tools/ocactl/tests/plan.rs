@@ -1,5 +1,5 @@
-//! `ocactl plan explain` and `plan why-not` against a small control: what they say of a forecast, of
-//! a pull without sources, and of what nobody knows. Not a test of the planner.
+//! `ocactl plan explain` and `plan why-not` against a small control: what they say of a forecast,
+//! of a pull without sources, and of what nobody knows. Not a test of the planner.
 
 // A panic is the report.
 #![allow(clippy::unwrap_used)]

@@ -15,7 +15,8 @@ const ALONE_MAX: usize = 4;
 /// name, for the caller to show.
 ///
 /// # Errors
-/// When tests do not compile, a test program dies, more than [`ALONE_MAX`] fail, or one fails twice.
+/// When tests do not compile, a test program dies, more than [`ALONE_MAX`] fail, or one fails
+/// twice.
 pub fn run(seeds: &str) -> Result<Vec<String>, Stop> {
     let purpose = "unit, simulation and integration tests";
     eprintln!("==> {purpose}");

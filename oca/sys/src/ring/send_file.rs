@@ -16,11 +16,11 @@
 //! to non-blocking for it. On some kernels the ring's own operations then end with EAGAIN instead
 //! of waiting in the ring: from the first time that one does, sockets are switched back for them.
 //!
-//! A congestion control that paces (BBR) lets a packet go and holds back the next for as long as the
-//! first should take on the wire: microseconds on the loopback, where a packet is 64 KiB, and yet a
-//! timer is set, fires and is served for them, which costs more than the sending. An answer of 64
-//! KiB and a head is two packets, so it would have one. Sent the other way round, with what does
-//! not fill a packet in front, the second may go at once.
+//! A congestion control that paces (BBR) lets a packet go and holds back the next for as long as
+//! the first should take on the wire: microseconds on the loopback, where a packet is 64 KiB, and
+//! yet a timer is set, fires and is served for them, which costs more than the sending. An answer
+//! of 64 KiB and a head is two packets, so it would have one. Sent the other way round, with what
+//! does not fill a packet in front, the second may go at once.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};

@@ -170,7 +170,7 @@ mod tests {
         let text: String = (0..20 * 288).map(line).collect();
         let now = begin + 20 * DAY_S;
         let night = rate_at(&text, now, now + 3 * 3_600).unwrap().unwrap();
-        assert!(night > 5_000_000_000, "{night}");
+        assert!((3_000_000_000..=5_000_000_000).contains(&night), "half the level: {night}");
         let evening = rate_at(&text, now, now + 20 * 3_600).unwrap();
         assert_eq!(evening, Some(0));
         assert_eq!(rate_at(&text, now + 3 * DAY_S, now + 3 * DAY_S + 9), Ok(Some(0)));

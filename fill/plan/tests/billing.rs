@@ -40,7 +40,8 @@ fn quiet_hours_of_a_daily_rhythm_have_room_and_evenings_have_none() {
     assert_eq!(month.level_bps(), 10_000_000);
     let room = month.room_bps();
     assert_eq!(room[240], 0);
-    assert!(room[24] > 7_000_000);
+    // Half of nine tenths: a burst that nobody believed in still finds room.
+    assert_eq!(room[24], 4_500_000);
 }
 
 #[test]

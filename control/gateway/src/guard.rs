@@ -2,17 +2,22 @@
 //! bound on what is under way. Has no answer of its own: the caller knows what to do without one.
 //!
 //! ```text
-//! closed ──── MISSES_MAX misses in a row ────▶ open: nobody waits
-//!   ▲                                            │
-//!   └──── one question, or a write, in time ◀────┘ a question every PROBE_EVERY_MS
+//!          MISSES_MAX misses in a row, or
+//! closed ── OVERDUE_MAX behind the deadline at once ──▶ open: nobody waits
+//!   ▲                                                    │
+//!   └──────── one question, or a write, in time ◀────────┘ a question every PROBE_EVERY_MS
 //! ```
 //!
-//! Who waits when the breaker opens stops waiting: all of them found out by then. While it is open
+//! The deadline is for crowds: one caller whose answer is late waits on, as long as patience lasts,
+//! because a busy moment is no outage; when many are late at once the store is, and members are
+//! worth more than what it would say. Who waits when the breaker opens stops waiting: all of them found out by then. While it is open
 //! a question is asked now and then with nobody waiting for the answer; when that comes in time,
 //! the breaker closes. A miss is an answer that is late, or the store's own "I am away".
 
 mod breaker;
 
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,7 +25,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use self::breaker::{Breaker, May};
-use crate::limits::WRITES_BEHIND_MAX;
+use crate::limits::{OVERDUE_MAX, WRITES_BEHIND_MAX};
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,10 @@ struct Parts {
     /// For logs and metrics.
     word: &'static str,
     deadline: Duration,
+    /// From the question, not from the deadline.
+    patience: Duration,
+    /// Callers behind the deadline who wait on.
+    overdue: AtomicUsize,
     breaker: Mutex<Breaker>,
     /// Rung when the breaker opens.
     opened: Notify,
@@ -62,11 +71,14 @@ struct Parts {
 }
 
 impl Guard {
-    /// For answers that take at most `deadline_ms`.
-    pub fn new(word: &'static str, deadline_ms: u64) -> Self {
+    /// For answers that take at most `deadline_ms` from a store that is well, and that one caller
+    /// waits `patience_ms` for.
+    pub fn new(word: &'static str, deadline_ms: u64, patience_ms: u64) -> Self {
         Self(Arc::new(Parts {
             word,
             deadline: Duration::from_millis(deadline_ms),
+            patience: Duration::from_millis(patience_ms),
+            overdue: AtomicUsize::new(0),
             breaker: Mutex::default(),
             opened: Notify::new(),
             behind: Arc::new(Semaphore::new(WRITES_BEHIND_MAX)),
@@ -78,7 +90,7 @@ impl Guard {
         self.0.word
     }
 
-    /// Asks, and gives up at the deadline. `is_away` tells the store's failure from an answer.
+    /// Asks, and gives up when patience ends or the breaker opens. `is_away` tells the store's failure from an answer.
     pub async fn ask<T: Send + 'static, E: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -100,8 +112,8 @@ impl Guard {
         }
     }
 
-    /// Writes on a task of its own, which goes on whatever becomes of the caller; waits for it
-    /// until the deadline, and not at all while the breaker is open.
+    /// Writes on a task of its own, which goes on whatever becomes of the caller; waits for it as
+    /// for an answer, and not at all while the breaker is open.
     pub async fn tell<T: Send + 'static, E: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,
@@ -116,8 +128,8 @@ impl Guard {
             let began = Instant::now();
             let answer = work.await;
             let away = matches!(&answer, Err(error) if is_away(error));
-            if !away && began.elapsed() <= guard.0.deadline {
-                guard.note_answer();
+            if !away {
+                guard.note_answer(began.elapsed());
             }
             drop(seat);
             answer
@@ -127,15 +139,15 @@ impl Guard {
         }
         let opened = self.0.opened.notified();
         let answer = tokio::select! {
-            answer = timeout(self.0.deadline, &mut task) => answer,
+            answer = self.wait(&mut task) => answer,
             () = opened => return Err(Missed::Open),
         };
         match answer {
-            Ok(Ok(Err(error))) if is_away(&error) => Err(self.note_miss(Missed::Away)),
-            Ok(Ok(answer)) => Ok(answer),
+            Some(Ok(Err(error))) if is_away(&error) => Err(self.note_miss(Missed::Away)),
+            Some(Ok(answer)) => Ok(answer),
             // A panic there was reported when it happened.
-            Ok(Err(_)) => Err(self.note_miss(Missed::Away)),
-            Err(_) => Err(self.note_miss(Missed::Late)),
+            Some(Err(_)) => Err(self.note_miss(Missed::Away)),
+            None => Err(self.note_miss(Missed::Late)),
         }
     }
 
@@ -155,14 +167,29 @@ impl Guard {
         work: impl Future<Output = Result<T, E>>,
         is_away: fn(&E) -> bool,
     ) -> Result<Result<T, E>, Missed> {
-        match timeout(self.0.deadline, work).await {
-            Ok(Err(error)) if is_away(&error) => Err(self.note_miss(Missed::Away)),
-            Ok(answer) => {
-                self.note_answer();
+        let began = Instant::now();
+        match self.wait(work).await {
+            Some(Err(error)) if is_away(&error) => Err(self.note_miss(Missed::Away)),
+            Some(answer) => {
+                self.note_answer(began.elapsed());
                 Ok(answer)
             }
-            Err(_) => Err(self.note_miss(Missed::Late)),
+            None => Err(self.note_miss(Missed::Late)),
         }
+    }
+
+    /// What `work` comes to, unless too many wait for too long or patience ends.
+    async fn wait<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        if let Ok(answer) = timeout(self.0.deadline, &mut work).await {
+            return Some(answer);
+        }
+        let overdue = Overdue::count(&self.0.overdue);
+        if overdue.number >= OVERDUE_MAX {
+            self.open(Missed::Late);
+            return None;
+        }
+        timeout(self.0.patience.saturating_sub(self.0.deadline), work).await.ok()
     }
 
     /// Whether nobody waits for it now.
@@ -170,28 +197,58 @@ impl Guard {
         self.breaker().is_open()
     }
 
-    fn note_answer(&self) {
-        if self.breaker().note_answer() {
+    fn note_answer(&self, took: Duration) {
+        if took > self.0.deadline {
+            self.breaker().note_slow();
+        } else if self.breaker().note_answer() {
             tracing::warn!(dependency = self.0.word, "answers in time again");
         }
     }
 
     fn note_miss(&self, missed: Missed) -> Missed {
-        if self.breaker().note_miss(Instant::now()) {
-            let deadline_ms = self.0.deadline.as_millis() as u64;
-            tracing::warn!(
-                dependency = self.0.word,
-                deadline_ms,
-                why = missed.word(),
-                "nobody waits for it until it answers in time"
-            );
-            self.0.opened.notify_waiters();
+        // Not held while the waiters are woken.
+        let opens = self.breaker().note_miss(Instant::now());
+        if opens {
+            self.tell_open(missed);
         }
         missed
     }
 
+    fn open(&self, missed: Missed) {
+        let opens = self.breaker().open(Instant::now());
+        if opens {
+            self.tell_open(missed);
+        }
+    }
+
+    fn tell_open(&self, missed: Missed) {
+        let (dependency, why) = (self.0.word, missed.word());
+        tracing::warn!(dependency, why, "nobody waits for it until it answers in time");
+        self.0.opened.notify_waiters();
+    }
+
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.0.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One caller behind the deadline, for as long as it lives.
+struct Overdue<'a> {
+    count: &'a AtomicUsize,
+    /// With this one.
+    number: usize,
+}
+
+impl<'a> Overdue<'a> {
+    fn count(count: &'a AtomicUsize) -> Self {
+        let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { count, number }
+    }
+}
+
+impl Drop for Overdue<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -219,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_never_comes_is_waited_for_a_few_times_and_then_no_more() {
-        let guard = Guard::new("test", 1);
+        let guard = Guard::new("test", 1, 2);
         for _ in 0..MISSES_MAX {
             assert_eq!(guard.ask(pending::<Result<u32, ()>>(), never).await, Err(Missed::Late));
         }
@@ -231,7 +288,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_says_no_is_an_answer() {
-        let guard = Guard::new("test", HOUR_MS);
+        let guard = Guard::new("test", HOUR_MS, HOUR_MS);
         for _ in 0..2 * MISSES_MAX {
             assert_eq!(guard.ask(async { Err::<(), _>("no") }, is_away).await, Ok(Err("no")));
         }
@@ -244,7 +301,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_when_it_opens_wait_no_longer() {
-        let guard = Guard::new("test", HOUR_MS);
+        let guard = Guard::new("test", HOUR_MS, HOUR_MS);
         let (begun, has_begun) = oneshot::channel();
         let waiting = tokio::spawn({
             let guard = guard.clone();
@@ -264,8 +321,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn one_who_is_late_waits_on_and_a_crowd_does_not() {
+        let guard = Guard::new("test", 1, HOUR_MS);
+        let (gate, opens) = oneshot::channel::<()>();
+        let alone = tokio::spawn({
+            let guard = guard.clone();
+            async move {
+                let work = async move {
+                    let _ = opens.await;
+                    Ok::<_, ()>(7)
+                };
+                guard.ask(work, never).await
+            }
+        });
+        while guard.0.overdue.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        gate.send(()).unwrap();
+        assert_eq!(alone.await.unwrap(), Ok(Ok(7)));
+        assert!(!guard.is_open());
+        let crowd: Vec<_> = (0..2 * OVERDUE_MAX)
+            .map(|_| {
+                let guard = guard.clone();
+                tokio::spawn(async move { guard.ask(pending::<Result<(), ()>>(), never).await })
+            })
+            .collect();
+        for one in crowd {
+            assert!(matches!(one.await.unwrap(), Err(Missed::Late | Missed::Open)));
+        }
+        assert!(guard.is_open());
+        assert_eq!(guard.0.overdue.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
     async fn a_write_goes_on_behind_the_deadline_and_only_so_many_do() {
-        let guard = Guard::new("test", 1);
+        let guard = Guard::new("test", 1, 2);
         let (gate, opens) = oneshot::channel::<()>();
         let (done, is_done) = oneshot::channel();
         let write = async move {
@@ -285,7 +375,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_write_in_time_closes_the_breaker() {
-        let guard = Guard::new("test", HOUR_MS);
+        let guard = Guard::new("test", HOUR_MS, HOUR_MS);
         for _ in 0..MISSES_MAX {
             let _ = guard.tell(async { Err::<(), _>("away") }, is_away).await;
         }

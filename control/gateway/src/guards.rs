@@ -14,7 +14,9 @@ use control_types::{AccountId, ErrorWord, ProfileId};
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::guard::{Guard, Missed};
-use crate::limits::{LEDGER_MS_MAX, LEDGER_PATIENT_MS_MAX, RESUME_MS_MAX, WRITE_MS_MAX};
+use crate::limits::{
+    LEDGER_MS_MAX, LEDGER_PATIENT_MS_MAX, PATIENCE_MS_MAX, RESUME_MS_MAX, WRITE_MS_MAX,
+};
 
 /// One guard for each kind of call: a store whose writes hang may still read.
 pub(crate) struct Guards {
@@ -29,12 +31,12 @@ pub(crate) struct Guards {
 impl Default for Guards {
     fn default() -> Self {
         Self {
-            profiles: Guard::new("profiles", LEDGER_MS_MAX),
-            plans: Guard::new("plans", LEDGER_MS_MAX),
-            resume: Guard::new("resume", RESUME_MS_MAX),
-            plays: Guard::new("plays", WRITE_MS_MAX),
-            positions: Guard::new("positions", WRITE_MS_MAX),
-            log: Guard::new("log", WRITE_MS_MAX),
+            profiles: Guard::new("profiles", LEDGER_MS_MAX, PATIENCE_MS_MAX),
+            plans: Guard::new("plans", LEDGER_MS_MAX, PATIENCE_MS_MAX),
+            resume: Guard::new("resume", RESUME_MS_MAX, PATIENCE_MS_MAX),
+            plays: Guard::new("plays", WRITE_MS_MAX, PATIENCE_MS_MAX),
+            positions: Guard::new("positions", WRITE_MS_MAX, PATIENCE_MS_MAX),
+            log: Guard::new("log", WRITE_MS_MAX, PATIENCE_MS_MAX),
         }
     }
 }

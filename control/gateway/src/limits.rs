@@ -28,6 +28,12 @@ pub const RESUME_MS_MAX: u64 = 100;
 /// it.
 pub const WRITE_MS_MAX: u64 = 25;
 
+/// Time that one caller waits for any of these when few are late, milliseconds.
+pub const PATIENCE_MS_MAX: u64 = 1_000;
+
+/// Callers that are late at once, from which on nobody waits.
+pub const OVERDUE_MAX: usize = 8;
+
 /// Writes of one kind under way behind answers; more are not begun, and counted.
 pub const WRITES_BEHIND_MAX: usize = 4_096;
 
@@ -96,4 +102,5 @@ const _: () = assert!(PLAY_MS_MAX < TICKET_LIFE_MS_MAX);
 const _: () = assert!(MEMBER_BODY_BYTES_MAX < BODY_BYTES_MAX);
 const _: () = assert!(ARTWORK_BYTES_MAX <= BODY_BYTES_MAX);
 const _: () = assert!(RESUME_MS_MAX < REQUEST_MS_MAX && LEDGER_PATIENT_MS_MAX < REQUEST_MS_MAX);
+const _: () = assert!(RESUME_MS_MAX < PATIENCE_MS_MAX && PATIENCE_MS_MAX < REQUEST_MS_MAX);
 const _: () = assert!(LEDGER_MS_MAX < LEDGER_PATIENT_MS_MAX && WRITE_MS_MAX < RESUME_MS_MAX);

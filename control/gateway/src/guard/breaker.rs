@@ -53,8 +53,21 @@ impl Breaker {
         if self.misses < MISSES_MAX || self.is_open() {
             return false;
         }
-        self.open_until = Some(now + Duration::from_millis(PROBE_EVERY_MS));
-        true
+        self.open(now)
+    }
+
+    /// Answered, but not in time: no reason to close it, and none to open it.
+    pub fn note_slow(&mut self) {
+        self.misses = 0;
+    }
+
+    /// Says whether it was closed.
+    pub fn open(&mut self, now: Instant) -> bool {
+        let was_open = self.is_open();
+        if !was_open {
+            self.open_until = Some(now + Duration::from_millis(PROBE_EVERY_MS));
+        }
+        !was_open
     }
 }
 
@@ -79,6 +92,8 @@ mod tests {
         assert_eq!(breaker.may(after(PROBE_EVERY_MS)), May::Not, "one at a time");
         assert!(!breaker.note_miss(after(PROBE_EVERY_MS + 50)), "it was open");
         assert_eq!(breaker.may(after(2 * PROBE_EVERY_MS)), May::Probe);
+        breaker.note_slow();
+        assert!(breaker.is_open(), "an answer that is late closes nothing");
         assert!(breaker.note_answer());
         assert_eq!(breaker.may(after(2 * PROBE_EVERY_MS)), May::Ask);
     }

@@ -10,9 +10,9 @@
 //!
 //! The deadline is for crowds: one caller whose answer is late waits on, as long as patience lasts,
 //! because a busy moment is no outage; when many are late at once the store is, and members are
-//! worth more than what it would say. Who waits when the breaker opens stops waiting: all of them found out by then. While it is open
-//! a question is asked now and then with nobody waiting for the answer; when that comes in time,
-//! the breaker closes. A miss is an answer that is late, or the store's own "I am away".
+//! worth more than what it would say. Who waits when the breaker opens stops waiting: all of them
+//! found out by then. While it is open a question is asked now and then with nobody waiting for the
+//! answer; when that comes in time, the breaker closes. A miss is an answer that is late, or the store's own "I am away".
 
 mod breaker;
 
@@ -90,7 +90,8 @@ impl Guard {
         self.0.word
     }
 
-    /// Asks, and gives up when patience ends or the breaker opens. `is_away` tells the store's failure from an answer.
+    /// Asks, and gives up when patience ends or the breaker opens. `is_away` tells the store's
+    /// failure from an answer.
     pub async fn ask<T: Send + 'static, E: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, E>> + Send + 'static,

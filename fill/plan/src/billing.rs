@@ -13,8 +13,8 @@
 //! in which every slot still to come carries the least it is believed to carry; adding traffic
 //! never lowers a percentile, so `L ≤ B` as long as that belief holds, and always holds when the
 //! belief is nothing at all. The room of a slot is `L` less the most it is believed to carry
-//! itself, and at most half of `L`. Beliefs ([`beliefs`]) come from the same time of day of the days
-//! before, widened.
+//! itself, and at most half of `L`. Beliefs ([`beliefs`]) come from the same time of day of the
+//! days before, widened.
 
 use control_types::UnixMillis;
 use control_types::fill::{RateProfile, RateStep};

@@ -14,10 +14,10 @@
 //! Damage policy: bad bytes with no good record behind them are the torn end of the last append,
 //! and are ignored (a writer cuts them off). Bad bytes with a good record behind them are damage.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+mod append;
+mod read;
+
+use std::io;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use control_types::limits::OBJECT_BYTES_MAX;
@@ -25,8 +25,10 @@ use control_types::{ObjectId, TitleId};
 
 use crate::error::StoreError;
 use crate::media_type::MediaType;
-use crate::seal::{Seal, decode_title, fill, le_u64};
-use crate::volume::sync_dir;
+use crate::seal::{Seal, decode_title, le_u64};
+pub(crate) use append::Journal;
+pub(crate) use read::{Place, read};
+pub use read::{Replay, replay, replay_from};
 
 /// Bytes of the header and of every record.
 pub const RECORD_BYTES: usize = 128;
@@ -154,218 +156,6 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What a journal holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
-    /// Changes when the file is written anew.
-    pub epoch: u64,
-    /// Every whole record, in order.
-    pub records: Vec<Record>,
-    /// Length of the header and the whole records, bytes: a reader goes on from here.
-    pub whole_bytes: u64,
-}
-
-/// How far a journal was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub epoch: u64,
-    /// Whole records.
-    pub records: u64,
-    /// Length of the header and the whole records.
-    pub whole_bytes: u64,
-    /// There was something behind the whole records: the torn end of an append, or a record that
-    /// rotted.
-    pub is_torn: bool,
-}
-
-/// Reads a whole journal into records.
-///
-/// # Errors
-/// [`StoreError::Journal`] when it is damaged, [`StoreError::Io`] when it cannot be read (with
-/// `NotFound` as the source when there is none).
-pub fn replay(path: &Path) -> Result<Replay, StoreError> {
-    let mut records = Vec::new();
-    let place = read(path, |line| {
-        let Some(title) = std::str::from_utf8(line.title).ok().and_then(|text| text.parse().ok())
-        else {
-            return false;
-        };
-        let Line { kind, object, bytes, media_type, .. } = *line;
-        records.push(Record { kind, object, bytes, title, media_type });
-        true
-    })?;
-    Ok(Replay { epoch: place.epoch, records, whole_bytes: place.whole_bytes })
-}
-
-/// Reads a whole journal and shows each whole line to `each`, which answers whether it is one; a
-/// piece of the file is in memory at a time.
-///
-/// # Errors
-/// As [`replay`]; lines shown before an error count for nothing.
-pub(crate) fn read(
-    path: &Path,
-    mut each: impl FnMut(&Line<'_>) -> bool,
-) -> Result<Place, StoreError> {
-    let io = |doing| StoreError::io(path, doing);
-    let damaged = |at: u64| StoreError::Journal { path: path.to_owned(), at };
-    let mut file = File::open(path).map_err(io("read the journal"))?;
-    let mut piece = vec![0u8; PIECE_BYTES];
-    let got = fill(&mut file, &mut piece[..RECORD_BYTES]).map_err(io("read the journal"))?;
-    let epoch = decode_header(&piece[..got]).ok_or_else(|| damaged(0))?;
-    let (mut records, mut slot) = (0u64, 0u64);
-    let mut is_torn = false;
-    loop {
-        let got = fill(&mut file, &mut piece).map_err(io("read the journal"))?;
-        for block in piece[..got].chunks(RECORD_BYTES) {
-            let line = Line::decode(block, slot);
-            slot += 1;
-            match line {
-                Some(line) if !is_torn && each(&line) => records += 1,
-                // A good record behind a bad one: the bad one is no torn end.
-                Some(_) if is_torn => return Err(damaged((records + 1) * RECORD_BYTES as u64)),
-                _ => is_torn = true,
-            }
-        }
-        if got < piece.len() {
-            let whole_bytes = (records + 1) * RECORD_BYTES as u64;
-            return Ok(Place { epoch, records, whole_bytes, is_torn });
-        }
-    }
-}
-
-/// Reads the records that were appended after `from_bytes`, if the file is still of this `epoch`.
-/// `None` means it was written anew: replay it.
-///
-/// # Errors
-/// [`StoreError::Io`]. A record that is not whole yet is left for the next call.
-pub fn replay_from(
-    path: &Path,
-    epoch: u64,
-    from_bytes: u64,
-) -> Result<Option<(Vec<Record>, u64)>, StoreError> {
-    let io = |doing| StoreError::io(path, doing);
-    let mut file = File::open(path).map_err(io("open the journal"))?;
-    let mut header = [0u8; RECORD_BYTES];
-    let got = fill(&mut file, &mut header).map_err(io("read the journal"))?;
-    if decode_header(&header[..got]) != Some(epoch) {
-        return Ok(None);
-    }
-    file.seek(SeekFrom::Start(from_bytes)).map_err(io("read the journal"))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io("read the journal"))?;
-    let first_slot = from_bytes / RECORD_BYTES as u64 - 1;
-    let mut records = Vec::new();
-    for (slot, block) in (first_slot..).zip(bytes.chunks_exact(RECORD_BYTES)) {
-        let Some(record) = Record::decode(block, slot) else { break };
-        records.push(record);
-    }
-    let at = from_bytes + (records.len() * RECORD_BYTES) as u64;
-    Ok(Some((records, at)))
-}
-
-/// The writing end. Every append is durable when it returns.
-#[derive(Debug)]
-pub(crate) struct Journal {
-    path: PathBuf,
-    file: File,
-    /// Whole records in the file; the next one goes to this slot, over whatever a failed append
-    /// left.
-    slots: u64,
-    /// A record was written and could not be made durable, or the file's own name could not.
-    /// Readers may have seen what did not happen: the file must be written anew, under another
-    /// epoch, before anything is added.
-    is_doubtful: bool,
-}
-
-impl Journal {
-    /// Goes on from `place`, cutting off a torn end.
-    pub(crate) fn resume(path: &Path, place: &Place) -> Result<Self, StoreError> {
-        let io = |doing| StoreError::io(path, doing);
-        let file =
-            OpenOptions::new().read(true).write(true).open(path).map_err(io("open the journal"))?;
-        let length = file.metadata().map_err(io("size the journal"))?.len();
-        if length > place.whole_bytes {
-            file.set_len(place.whole_bytes).map_err(io("cut the journal's torn end"))?;
-            file.sync_all().map_err(io("make the journal durable"))?;
-        }
-        Ok(Self { path: path.to_owned(), file, slots: place.records, is_doubtful: false })
-    }
-
-    /// Writes a new journal with these records in the place of any earlier one, all or nothing.
-    pub(crate) fn create(
-        path: &Path,
-        records: impl Iterator<Item = Record>,
-    ) -> Result<Self, StoreError> {
-        let fresh = path.with_extension("new");
-        let (file, slots) = Self::write_fresh(path, &fresh, records).inspect_err(|_| {
-            // Half a journal would keep a full disk full.
-            let _ = fs::remove_file(&fresh);
-        })?;
-        fs::rename(&fresh, path).map_err(StoreError::io(path, "put the new journal in place"))?;
-        // From here on the new file is the journal, whatever happens: an earlier one has no name
-        // any more, and what was added to it would be lost.
-        let named = sync_dir(path.parent().expect("a journal is inside its volume"));
-        if let Err(error) = &named {
-            tracing::warn!(%error, "the new journal may not outlive a power cut: written again");
-        }
-        Ok(Self { path: path.to_owned(), file, slots, is_doubtful: named.is_err() })
-    }
-
-    /// Whether it must be written anew before anything is added.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        self.is_doubtful
-    }
-
-    fn write_fresh(
-        path: &Path,
-        fresh: &Path,
-        records: impl Iterator<Item = Record>,
-    ) -> Result<(File, u64), StoreError> {
-        let io = |doing| StoreError::io(path, doing);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(fresh)
-            .map_err(io("create the journal"))?;
-        let mut to = BufWriter::with_capacity(PIECE_BYTES, &file);
-        let mut slots = 0;
-        to.write_all(&encode_header(new_epoch())).map_err(io("write the journal"))?;
-        for record in records {
-            to.write_all(&record.encode(slots)).map_err(io("write the journal"))?;
-            slots += 1;
-        }
-        to.flush().map_err(io("write the journal"))?;
-        drop(to);
-        file.sync_all().map_err(io("make the journal durable"))?;
-        Ok((file, slots))
-    }
-
-    /// Records in the file, live or not.
-    pub(crate) fn records(&self) -> u64 {
-        self.slots
-    }
-
-    /// Adds one record; durable on success. On failure it is as if it had never been tried, or the
-    /// journal is doubtful.
-    pub(crate) fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        let io = || StoreError::io(&self.path, "append to the journal");
-        if self.is_doubtful {
-            return Err(io()(io::Error::other("it was not made durable and must be written anew")));
-        }
-        let at = (self.slots + 1) * RECORD_BYTES as u64;
-        self.file.write_all_at(&record.encode(self.slots), at).map_err(io())?;
-        if let Err(error) = self.file.sync_data() {
-            let error = io()(error);
-            self.is_doubtful = true;
-            return Err(error);
-        }
-        self.slots += 1;
-        Ok(())
-    }
-}
-
 fn encode_header(epoch: u64) -> [u8; RECORD_BYTES] {
     let mut out = [0u8; RECORD_BYTES];
     out[0..6].copy_from_slice(MAGIC);
@@ -416,24 +206,5 @@ mod tests {
         assert_eq!(check(OBJECT_BYTES_MAX, 3), Some(record(OBJECT_BYTES_MAX)));
         assert_eq!(check(OBJECT_BYTES_MAX + 1, 3), None);
         assert_eq!(check(u64::MAX, 3), None, "no reader makes room for its seal");
-    }
-
-    #[test]
-    fn a_journal_whose_name_or_end_is_in_doubt_takes_nothing_until_it_is_written_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal");
-        let mut journal = Journal::create(&path, [record(1)].into_iter()).unwrap();
-        journal.is_doubtful = true;
-        assert!(journal.append(&record(2)).is_err());
-        assert_eq!(replay(&path).unwrap().records, [record(1)]);
-        // A rewrite that cannot be made leaves no half of one behind.
-        fs::create_dir(path.with_extension("new")).unwrap();
-        assert!(Journal::create(&path, [record(1)].into_iter()).is_err());
-        fs::remove_dir(path.with_extension("new")).unwrap();
-        let before = replay(&path).unwrap().epoch;
-        let mut journal = Journal::create(&path, [record(1)].into_iter()).unwrap();
-        journal.append(&record(2)).unwrap();
-        let after = replay(&path).unwrap();
-        assert!(after.epoch != before && after.records == [record(1), record(2)]);
     }
 }

@@ -14,49 +14,33 @@
 //! The journal comes before the file when taking away, so that a reader stops offering an object
 //! before it cannot open it; and after the file when publishing, for the same reason.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod lock;
+mod recover;
+mod state;
 
-use ahash::AHashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
 use control_types::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 
 use crate::error::StoreError;
 use crate::incoming::Incoming;
-use crate::index::{Entry, Index, Known, load_known};
-use crate::journal::{Journal, Kind, Record};
-use crate::scan::{object_files, seal_of_file};
+use crate::index::Index;
+use crate::journal::{Kind, Record};
 use crate::seal::{Seal, fill};
 use crate::volume::{Volume, ids_in, sync_dir};
+pub(crate) use state::Shared;
 
-/// A journal is written anew when it holds this many records more than twice the objects: at most
-/// 256 bytes an object and half a megabyte.
-const SLACK_RECORDS: u64 = 4096;
+use lock::open_lock;
+use recover::open_journal;
 
 /// The right to write one volume. Clones share it; it ends with the last clone and `Incoming`.
 #[derive(Clone, Debug)]
 pub struct Writer {
     pub(crate) shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) volume: Volume,
-    state: Mutex<State>,
-    // Its lock ends when the file is closed, so it must live as long as anything that writes.
-    _lock: File,
-}
-
-#[derive(Debug)]
-pub(crate) struct State {
-    journal: Journal,
-    /// Of this one volume, which is number 0 in it.
-    index: Index,
-    /// Objects with an `Incoming` alive in this process.
-    pub(crate) busy: AHashSet<ObjectId>,
 }
 
 /// What an import came to.
@@ -326,67 +310,6 @@ impl Writer {
         self.clear_suspect(object)
     }
 
-    fn finish_cut_short(&self) -> Result<(), StoreError> {
-        let dir = self.volume().incoming_dir();
-        for (suffix, kind) in [(".remove", Kind::Removed), (".quarantine", Kind::Quarantined)] {
-            for object in ids_in(&dir, suffix)? {
-                if self.holds(&object) {
-                    self.take_away(&object, kind)?;
-                } else {
-                    self.take_away_file(&object, kind)?;
-                    unlink(&self.mark(&object, suffix))?;
-                }
-            }
-        }
-        for object in ids_in(&dir, ".part.done")? {
-            self.adopt(&object)?;
-        }
-        Ok(())
-    }
-
-    /// If a publish of `object` was cut short between the rename and the journal, finishes it.
-    fn adopt(&self, object: &ObjectId) -> Result<(), StoreError> {
-        let done = self.mark(object, ".part.done");
-        if !done.exists() || self.mark(object, ".part").exists() {
-            return Ok(());
-        }
-        let mut state = self.shared.state();
-        if state.busy.contains(object) {
-            return Ok(());
-        }
-        if !state.index.has_copy(0, object)
-            && let Ok(seal) = seal_of_file(&self.volume().object_path(object))
-        {
-            state.append(self.volume(), &Record::published(&seal))?;
-        }
-        unlink(&done)
-    }
-
-    /// The journal's end was cut off: an append that a crash tore, or a line that rotted. What it
-    /// said is in the files: sound objects that are not listed are listed again, and those listed
-    /// whose file is gone are not.
-    fn believe_files(&self) -> Result<(), StoreError> {
-        let mut state = self.shared.state();
-        let mut files: AHashSet<ObjectId> = AHashSet::new();
-        for path in object_files(self.volume())? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let Some(object) = ObjectId::from_hex(name.as_bytes()) else { continue };
-            files.insert(object);
-            if state.index.has_copy(0, &object) {
-                continue;
-            }
-            if let Ok(seal) = seal_of_file(&path) {
-                tracing::warn!(%object, "was not listed any more: the journal had a torn end");
-                state.append(self.volume(), &Record::published(&seal))?;
-            }
-        }
-        let index = state.index.clone();
-        for entry in index.entries().filter(|entry| !files.contains(&entry.object)) {
-            state.append(self.volume(), &entry.record().now(Kind::Removed))?;
-        }
-        Ok(())
-    }
-
     /// Leaves the mark by which the next writer finishes a publish that is cut short.
     pub(crate) fn mark_publishing(&self, object: &ObjectId) -> Result<PathBuf, StoreError> {
         let mark = self.mark(object, ".part.done");
@@ -399,119 +322,10 @@ impl Writer {
     }
 }
 
-impl Shared {
-    /// A panic while the lock was held cannot leave the state half done: each deed changes the
-    /// journal first and the map after it, so the map is at worst one entry behind.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lists an object whose file is in `objects/` and durable.
-    pub(crate) fn publish(&self, seal: &Seal) -> Result<(), StoreError> {
-        // Published while an earlier copy waits to be taken away: it is the same file again.
-        let mark = self.volume.incoming_dir().join(format!("{}.remove", seal.object()));
-        let mut state = self.state();
-        unlink(&mark)?;
-        state.append(&self.volume, &Record::published(seal))
-    }
-}
-
-impl State {
-    /// Journal first, index after: the index is at worst one line behind. A journal of mostly dead
-    /// lines is written anew, so that it does not grow for ever; when that fails, the long one is
-    /// as good.
-    fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
-        if self.journal.is_doubtful() {
-            self.journal = compacted(volume, &self.index)?;
-        }
-        self.journal.append(record)?;
-        match record.kind {
-            Kind::Published => self.index.insert(0, record),
-            Kind::Removed | Kind::Quarantined => self.index.forget(0, &record.object),
-        }
-        if is_slack(self.journal.records(), &self.index) {
-            match compacted(volume, &self.index) {
-                Ok(journal) => self.journal = journal,
-                Err(error) => tracing::warn!(%error, "the journal stays as long as it is"),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_slack(records: u64, index: &Index) -> bool {
-    records > 2 * index.len() as u64 + SLACK_RECORDS
-}
-
-fn compacted(volume: &Volume, index: &Index) -> Result<Journal, StoreError> {
-    let path = volume.journal_path();
-    tracing::info!(journal = %path.display(), live = index.len(), "compacting");
-    Journal::create(&path, index.entries().map(|entry: Entry<'_>| entry.record()))
-}
-
 /// Unlinks `path`; not being there is as good.
 pub(crate) fn unlink(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, "unlink")(e)),
         _ => Ok(()),
     }
-}
-
-fn open_lock(volume: &Volume, holder: &str) -> Result<File, StoreError> {
-    let path = volume.lock_path();
-    let io = |doing| StoreError::io(&path, doing);
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(io("open the lock"))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // The name is for the message only: a lock without one is still a lock.
-            let _ = lock.read_to_string(&mut holder);
-            let holder = match holder.trim() {
-                "" => "another process".to_owned(),
-                name => name.to_owned(),
-            };
-            return Err(StoreError::Locked { path: volume.path().to_owned(), holder });
-        }
-        Err(TryLockError::Error(e)) => return Err(io("lock")(e)),
-    }
-    lock.set_len(0).map_err(io("name the holder in"))?;
-    let name = format!("{holder} (process {})\n", std::process::id());
-    lock.write_all_at(name.as_bytes(), 0).map_err(io("name the holder in"))?;
-    lock.flush().map_err(io("name the holder in"))?;
-    Ok(lock)
-}
-
-/// The journal and what it lists; and whether it had a torn end.
-fn open_journal(volume: &Volume) -> Result<(State, bool), StoreError> {
-    let path = volume.journal_path();
-    let (mut loaded, mut known) = load_known(std::slice::from_ref(volume));
-    let index = loaded.index;
-    let (journal, is_torn) = match known.pop() {
-        Some(Known::Journal(place)) if is_slack(place.records, &index) => {
-            (compacted(volume, &index)?, place.is_torn)
-        }
-        Some(Known::Journal(place)) => (Journal::resume(&path, &place)?, place.is_torn),
-        Some(Known::Scan) => {
-            if !index.is_empty() || !loaded.problems.is_empty() {
-                let objects = index.len();
-                tracing::warn!(journal = %path.display(), objects, "rebuilt from the seals");
-            }
-            for problem in &loaded.problems {
-                tracing::warn!(error = %problem, "left where it is, not listed");
-            }
-            (Journal::create(&path, index.entries().map(|entry| entry.record()))?, false)
-        }
-        Some(Known::Sick) | None => {
-            let none = || StoreError::NoVolume { path: volume.path().to_owned() };
-            return Err(loaded.problems.pop().unwrap_or_else(none));
-        }
-    };
-    Ok((State { journal, index, busy: AHashSet::new() }, is_torn))
 }

@@ -1,0 +1,150 @@
+//! The writing end of the journal: one record at a time, or all of them anew. Decides nothing of
+//! what is recorded.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::{PIECE_BYTES, Place, RECORD_BYTES, Record, encode_header, new_epoch};
+use crate::error::StoreError;
+use crate::volume::sync_dir;
+
+/// The writing end. Every append is durable when it returns.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Whole records in the file; the next one goes to this slot, over whatever a failed append
+    /// left.
+    slots: u64,
+    /// A record was written and could not be made durable, or the file's own name could not.
+    /// Readers may have seen what did not happen: the file must be written anew, under another
+    /// epoch, before anything is added.
+    is_doubtful: bool,
+}
+
+impl Journal {
+    /// Goes on from `place`, cutting off a torn end.
+    pub(crate) fn resume(path: &Path, place: &Place) -> Result<Self, StoreError> {
+        let io = |doing| StoreError::io(path, doing);
+        let file =
+            OpenOptions::new().read(true).write(true).open(path).map_err(io("open the journal"))?;
+        let length = file.metadata().map_err(io("size the journal"))?.len();
+        if length > place.whole_bytes {
+            file.set_len(place.whole_bytes).map_err(io("cut the journal's torn end"))?;
+            file.sync_all().map_err(io("make the journal durable"))?;
+        }
+        Ok(Self { path: path.to_owned(), file, slots: place.records, is_doubtful: false })
+    }
+
+    /// Writes a new journal with these records in the place of any earlier one, all or nothing.
+    pub(crate) fn create(
+        path: &Path,
+        records: impl Iterator<Item = Record>,
+    ) -> Result<Self, StoreError> {
+        let fresh = path.with_extension("new");
+        let (file, slots) = Self::write_fresh(path, &fresh, records).inspect_err(|_| {
+            // Half a journal would keep a full disk full.
+            let _ = fs::remove_file(&fresh);
+        })?;
+        fs::rename(&fresh, path).map_err(StoreError::io(path, "put the new journal in place"))?;
+        // From here on the new file is the journal, whatever happens: an earlier one has no name
+        // any more, and what was added to it would be lost.
+        let named = sync_dir(path.parent().expect("a journal is inside its volume"));
+        if let Err(error) = &named {
+            tracing::warn!(%error, "the new journal may not outlive a power cut: written again");
+        }
+        Ok(Self { path: path.to_owned(), file, slots, is_doubtful: named.is_err() })
+    }
+
+    /// Whether it must be written anew before anything is added.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    fn write_fresh(
+        path: &Path,
+        fresh: &Path,
+        records: impl Iterator<Item = Record>,
+    ) -> Result<(File, u64), StoreError> {
+        let io = |doing| StoreError::io(path, doing);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(fresh)
+            .map_err(io("create the journal"))?;
+        let mut to = BufWriter::with_capacity(PIECE_BYTES, &file);
+        let mut slots = 0;
+        to.write_all(&encode_header(new_epoch())).map_err(io("write the journal"))?;
+        for record in records {
+            to.write_all(&record.encode(slots)).map_err(io("write the journal"))?;
+            slots += 1;
+        }
+        to.flush().map_err(io("write the journal"))?;
+        drop(to);
+        file.sync_all().map_err(io("make the journal durable"))?;
+        Ok((file, slots))
+    }
+
+    /// Records in the file, live or not.
+    pub(crate) fn records(&self) -> u64 {
+        self.slots
+    }
+
+    /// Adds one record; durable on success. On failure it is as if it had never been tried, or the
+    /// journal is doubtful.
+    pub(crate) fn append(&mut self, record: &Record) -> Result<(), StoreError> {
+        let io = || StoreError::io(&self.path, "append to the journal");
+        if self.is_doubtful {
+            return Err(io()(io::Error::other("it was not made durable and must be written anew")));
+        }
+        let at = (self.slots + 1) * RECORD_BYTES as u64;
+        self.file.write_all_at(&record.encode(self.slots), at).map_err(io())?;
+        if let Err(error) = self.file.sync_data() {
+            let error = io()(error);
+            self.is_doubtful = true;
+            return Err(error);
+        }
+        self.slots += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Kind, MediaType, replay};
+    use super::*;
+    use control_types::ObjectId;
+
+    fn record(bytes: u64) -> Record {
+        Record {
+            kind: Kind::Published,
+            object: ObjectId([7; 32]),
+            bytes,
+            title: "night".parse().unwrap(),
+            media_type: MediaType::VideoMp4,
+        }
+    }
+
+    #[test]
+    fn a_journal_whose_name_or_end_is_in_doubt_takes_nothing_until_it_is_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut journal = Journal::create(&path, [record(1)].into_iter()).unwrap();
+        journal.is_doubtful = true;
+        assert!(journal.append(&record(2)).is_err());
+        assert_eq!(replay(&path).unwrap().records, [record(1)]);
+        // A rewrite that cannot be made leaves no half of one behind.
+        fs::create_dir(path.with_extension("new")).unwrap();
+        assert!(Journal::create(&path, [record(1)].into_iter()).is_err());
+        fs::remove_dir(path.with_extension("new")).unwrap();
+        let before = replay(&path).unwrap().epoch;
+        let mut journal = Journal::create(&path, [record(1)].into_iter()).unwrap();
+        journal.append(&record(2)).unwrap();
+        let after = replay(&path).unwrap();
+        assert!(after.epoch != before && after.records == [record(1), record(2)]);
+    }
+}

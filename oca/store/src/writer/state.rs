@@ -1,0 +1,86 @@
+//! What a writer knows: the journal and the index that it makes, changed together and in this
+//! order. Touches no object.
+
+use std::fs::File;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ahash::AHashSet;
+use control_types::ObjectId;
+
+use super::unlink;
+use crate::error::StoreError;
+use crate::index::{Entry, Index};
+use crate::journal::{Journal, Kind, Record};
+use crate::seal::Seal;
+use crate::volume::Volume;
+
+/// A journal is written anew when it holds this many records more than twice the objects: at most
+/// 256 bytes an object and half a megabyte.
+const SLACK_RECORDS: u64 = 4096;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) volume: Volume,
+    pub(super) state: Mutex<State>,
+    // Its lock ends when the file is closed, so it must live as long as anything that writes.
+    pub(super) _lock: File,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(super) journal: Journal,
+    /// Of this one volume, which is number 0 in it.
+    pub(super) index: Index,
+    /// Objects with an `Incoming` alive in this process.
+    pub(crate) busy: AHashSet<ObjectId>,
+}
+
+impl Shared {
+    /// A panic while the lock was held cannot leave the state half done: each deed changes the
+    /// journal first and the map after it, so the map is at worst one entry behind.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists an object whose file is in `objects/` and durable.
+    pub(crate) fn publish(&self, seal: &Seal) -> Result<(), StoreError> {
+        // Published while an earlier copy waits to be taken away: it is the same file again.
+        let mark = self.volume.incoming_dir().join(format!("{}.remove", seal.object()));
+        let mut state = self.state();
+        unlink(&mark)?;
+        state.append(&self.volume, &Record::published(seal))
+    }
+}
+
+impl State {
+    /// Journal first, index after: the index is at worst one line behind. A journal of mostly dead
+    /// lines is written anew, so that it does not grow for ever; when that fails, the long one is
+    /// as good.
+    pub(super) fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
+        if self.journal.is_doubtful() {
+            self.journal = compacted(volume, &self.index)?;
+        }
+        self.journal.append(record)?;
+        match record.kind {
+            Kind::Published => self.index.insert(0, record),
+            Kind::Removed | Kind::Quarantined => self.index.forget(0, &record.object),
+        }
+        if is_slack(self.journal.records(), &self.index) {
+            match compacted(volume, &self.index) {
+                Ok(journal) => self.journal = journal,
+                Err(error) => tracing::warn!(%error, "the journal stays as long as it is"),
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_slack(records: u64, index: &Index) -> bool {
+    records > 2 * index.len() as u64 + SLACK_RECORDS
+}
+
+pub(super) fn compacted(volume: &Volume, index: &Index) -> Result<Journal, StoreError> {
+    let path = volume.journal_path();
+    tracing::info!(journal = %path.display(), live = index.len(), "compacting");
+    Journal::create(&path, index.entries().map(|entry: Entry<'_>| entry.record()))
+}

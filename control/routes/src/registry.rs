@@ -164,6 +164,18 @@ fn shape(prefix: &IpNet) -> Option<Refused> {
     }
 }
 
+/// A registration's networks as they are held; refused when they are too many.
+fn sorted(networks: &[IpNet]) -> Result<Vec<IpNet>, RoutesError> {
+    if networks.len() > NETWORKS_PER_ISP_MAX {
+        let what = "networks of one registration";
+        return Err(RoutesError::Full { what, max: NETWORKS_PER_ISP_MAX });
+    }
+    let mut networks = networks.to_vec();
+    networks.sort_unstable();
+    networks.dedup();
+    Ok(networks)
+}
+
 impl Registry {
     /// The ISP whose network `prefix` is inside.
     #[must_use]
@@ -235,13 +247,7 @@ impl Registry {
         networks: &[IpNet],
         names: &Names,
     ) -> Result<bool, RoutesError> {
-        if networks.len() > NETWORKS_PER_ISP_MAX {
-            let what = "networks of one registration";
-            return Err(RoutesError::Full { what, max: NETWORKS_PER_ISP_MAX });
-        }
-        let mut networks = networks.to_vec();
-        networks.sort_unstable();
-        networks.dedup();
+        let networks = sorted(networks)?;
         let old = self.held.get(&holder).cloned();
         if old.as_ref().is_some_and(|(owner, held)| *owner == isp && *held == networks) {
             return Ok(false);
@@ -256,6 +262,24 @@ impl Registry {
         }
         self.give(holder, isp, networks);
         Ok(true)
+    }
+
+    /// Whether [`Self::put`] would do; nothing changes.
+    pub(crate) fn would_put(
+        &mut self,
+        holder: Holder,
+        isp: IspKey,
+        networks: &[IpNet],
+        names: &Names,
+    ) -> Result<(), RoutesError> {
+        let networks = sorted(networks)?;
+        let old = self.held.get(&holder).cloned();
+        self.take(holder);
+        let would = self.check(isp, &networks, names);
+        if let Some((isp, networks)) = old {
+            self.give(holder, isp, networks);
+        }
+        would
     }
 
     /// Forgets what one holder registered; says whether there was anything.

@@ -15,7 +15,7 @@ use ahash::{AHashMap, AHashSet};
 use control_types::{IspId, SiteId, UnixMillis};
 use ipnet::IpNet;
 
-use crate::choice::{Names, RouteChoice, key_isp, key_site};
+use crate::choice::{IspKey, Names, RouteChoice, SiteKey, key_isp, key_site};
 use crate::error::RoutesError;
 use crate::limits::STALE_MS_DEFAULT;
 use crate::registry::{Holder, IspNetworks, Refused, Registry};
@@ -71,6 +71,8 @@ pub struct Rib {
     registry: Registry,
     /// The registry changed since routes were judged.
     judge_again: bool,
+    /// Whose each site is, as its record says: it outweighs what a feed believed when it began.
+    site_isps: AHashMap<SiteKey, IspKey>,
     peers: AHashMap<PeerKey, Peer>,
     peer_keys: AHashMap<(String, String), PeerKey>,
     peer_next: u32,
@@ -93,6 +95,7 @@ impl Rib {
             names: Arc::default(),
             registry: Registry::default(),
             judge_again: false,
+            site_isps: AHashMap::new(),
             peers: AHashMap::new(),
             peer_keys: AHashMap::new(),
             peer_next: 0,
@@ -105,10 +108,13 @@ impl Rib {
         }
     }
 
-    /// Registers and announces a site's own prefixes; replaces what it had.
+    /// Registers and announces a site's own prefixes; replaces what it had. When the site has become
+    /// another ISP's, every route announced to it is that ISP's from here on and judged as such,
+    /// sessions under way included.
     ///
     /// # Errors
-    /// `Claimed`, `Unregistrable`, `Full`; nothing changed then.
+    /// `Claimed`, `Unregistrable`, `Full`; nothing changed then, but a site that has become another
+    /// ISP's has lost its own prefixes.
     pub fn put_site(
         &mut self,
         site: &SiteId,
@@ -119,6 +125,14 @@ impl Rib {
         let site_key = key_site(&mut self.names, site)?;
         let isp_key = key_isp(&mut self.names, isp)?;
         let holder = Holder::Site(site_key);
+        if self.site_isps.insert(site_key, isp_key).is_some_and(|earlier| earlier != isp_key) {
+            self.judge_again |= self.registry.take(holder);
+            let own = Feed::site_record(site, isp);
+            if let Some(own) = self.peer(&own.name, &own.peer) {
+                self.forget(own);
+            }
+        }
+        self.attribute(site_key, isp_key, isp);
         if !self.registry.put(holder, isp_key, prefixes, &self.names)? {
             return Ok(());
         }
@@ -131,6 +145,7 @@ impl Rib {
     /// Forgets a site's registrations and every route that was announced to it.
     pub fn remove_site(&mut self, site: &SiteId) {
         let Some(key) = self.names.site_key(site) else { return };
+        self.site_isps.remove(&key);
         self.judge_again |= self.registry.take(Holder::Site(key));
         let gone: Vec<PeerKey> = self.peers_of_site(key);
         gone.into_iter().for_each(|peer| self.forget(peer));
@@ -149,6 +164,16 @@ impl Rib {
         self.registry.put_asns(isp, &networks.asns);
         self.judge_again = true;
         Ok(())
+    }
+
+    /// Whether [`Self::put_isp`] would do.
+    ///
+    /// # Errors
+    /// As it.
+    pub fn check_isp(&mut self, networks: &IspNetworks) -> Result<(), RoutesError> {
+        let isp = key_isp(&mut self.names, &networks.isp)?;
+        Registry::check_asns(&networks.asns)?;
+        self.registry.would_put(Holder::Isp(isp), isp, &networks.networks, &self.names)
     }
 
     /// Forgets an ISP's own registration; its sites' stay.

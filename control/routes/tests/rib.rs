@@ -284,7 +284,13 @@ fn two_isps_cannot_own_one_network() {
     let own: Vec<_> = vec!["12.7.0.0/16".parse().unwrap()];
     routes.put_site(&site, &"douro".parse().unwrap(), &own, UnixMillis(0)).unwrap();
     assert_eq!(seen(&routes, "12.7.0.1"), ["12.7.0.0/16 braga/0"]);
+    let wide = vec!["11.0.0.0/9".parse().unwrap()];
+    assert!(routes.put_site(&site, &"douro".parse().unwrap(), &wide, UnixMillis(0)).is_err());
+    assert_eq!(seen(&routes, "12.7.0.1"), ["12.7.0.0/16 braga/0"]);
+    // Another ISP's site is no longer douro's, whatever is wrong with its own prefixes.
     assert!(routes.put_site(&site, &"tejo".parse().unwrap(), &own, UnixMillis(0)).is_err());
+    assert!(seen(&routes, "12.7.0.1").is_empty());
+    routes.put_site(&site, &"douro".parse().unwrap(), &own, UnixMillis(0)).unwrap();
     assert_eq!(seen(&routes, "12.7.0.1"), ["12.7.0.0/16 braga/0"]);
     routes.remove_site(&site);
     assert!(seen(&routes, "12.7.0.1").is_empty());

@@ -7,6 +7,7 @@ mod fill;
 mod fleet;
 mod identity;
 mod keys;
+mod routes;
 
 pub use accounts::{
     AccountRow, AccountsLedger, NewAccountRow, NewRefreshRow, ProfileRemoval, ProfileRow, Rotation,
@@ -19,11 +20,12 @@ pub use fleet::{
 };
 pub use identity::{CertificateRow, Fingerprint, IdentityLedger, Registered, RegistrationKeyRow};
 pub use keys::{KeyPurpose, KeysLedger, RevocationRow, SigningKeyRow};
+pub use routes::{AskedBy, Edited, RouteEdit, RoutesLedger, RoutesSaid};
 
 /// Everything strong. Take `Arc<dyn Ledger>`: the methods of all sub-traits are callable on it.
-pub trait Ledger: MembersLedger + CatalogLedger + FleetLedger + FillLedger {}
+pub trait Ledger: MembersLedger + CatalogLedger + FleetLedger + FillLedger + RoutesLedger {}
 
-impl<T: MembersLedger + CatalogLedger + FleetLedger + FillLedger> Ledger for T {}
+impl<T: MembersLedger + CatalogLedger + FleetLedger + FillLedger + RoutesLedger> Ledger for T {}
 
 /// The part that says who members are and what they pay for. A press of play waits for nothing else
 /// of the ledger.

@@ -1,6 +1,12 @@
 //! Every maximum of the embedded adapters, in one place. Bounds that a wire shares live in
 //! `control_types::limits`.
 
+/// Longest file of routes kept for a site, bytes: a full table as one peer saw it, packed, twice.
+pub const ROUTE_FILE_BYTES_MAX: usize = 256 << 20;
+
+/// Changes of routes that are remembered; the oldest go.
+pub const ROUTE_CHANGES_MAX: u64 = 10_000;
+
 /// Connections that only read a SQLite file; writers are always exactly one.
 pub const SQLITE_READERS_MAX: u32 = 4;
 

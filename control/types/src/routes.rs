@@ -162,3 +162,36 @@ pub struct RouteFinding {
     /// Some of them.
     pub prefixes: Vec<String>,
 }
+
+/// What was changed by whom: one line of `GET /v1/operator/routes/changes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RouteChange {
+    /// Rises by one with each change.
+    pub generation: u64,
+    /// When.
+    pub at: UnixMillis,
+    /// Who asked, in words.
+    pub by: String,
+    /// What was done.
+    pub what: RouteChangeKind,
+    /// To which ISP's registration, or which site's file.
+    pub subject: String,
+    /// How much of what, in words.
+    pub detail: String,
+}
+
+/// Kinds of [`RouteChange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RouteChangeKind {
+    /// An ISP's networks were replaced.
+    Registered,
+    /// An ISP's networks were forgotten.
+    Unregistered,
+    /// A site's file was replaced.
+    FileTaken,
+    /// A site's file was forgotten.
+    FileForgotten,
+}

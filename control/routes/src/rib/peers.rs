@@ -112,6 +112,12 @@ impl Rib {
         let identity = (feed.name.clone(), feed.peer.clone());
         let site = key_site(&mut self.names, &feed.site)?;
         let isp = key_isp(&mut self.names, &feed.isp)?;
+        // A session that began when the site was another ISP's brings its present one's routes.
+        let isp = self.site_isps.get(&site).copied().unwrap_or(isp);
+        let feed = &match self.names.isp(isp) {
+            Some(named) if *named != feed.isp => Feed { isp: named.clone(), ..feed.clone() },
+            _ => feed.clone(),
+        };
         let appliance = match &feed.appliance {
             Some(appliance) => Some(key_appliance(&mut self.names, appliance)?),
             None => None,
@@ -273,6 +279,16 @@ impl Rib {
         let mut seen: Vec<PeerSeen> = self.peers.values().map(Peer::seen).collect();
         seen.sort_by(|a, b| (&a.feed.name, &a.feed.peer).cmp(&(&b.feed.name, &b.feed.peer)));
         seen
+    }
+
+    /// Every route announced to the site is that ISP's from here on.
+    pub(super) fn attribute(&mut self, site: SiteKey, isp: IspKey, named: &IspId) {
+        for peer in self.peers.values_mut().filter(|peer| peer.site == site && peer.isp != isp) {
+            peer.isp = isp;
+            peer.feed.isp = named.clone();
+            self.changed.extend(peer.prefixes.iter().copied());
+            self.judge_again = true;
+        }
     }
 
     pub(super) fn peers_of_site(&self, site: SiteKey) -> Vec<PeerKey> {

@@ -180,6 +180,50 @@ fn path_ids_follow_what_the_peers_agreed() {
 }
 
 #[test]
+fn a_site_that_changes_hands_takes_its_open_sessions_along() {
+    let mut router = Router::new(place());
+    let (lisbon, tejo, douro) =
+        ("lisbon".parse().unwrap(), "tejo".parse().unwrap(), "douro".parse().unwrap());
+    let own = ["11.9.0.0/16".parse().unwrap()];
+    router.routes.put_site(&lisbon, &tejo, &own, UnixMillis(0)).unwrap();
+    let networks = vec!["12.0.0.0/8".parse().unwrap()];
+    let of_douro = IspNetworks { isp: "douro".parse().unwrap(), asns: vec![65_001], networks };
+    router.routes.put_isp(&of_douro).unwrap();
+    router.say(&peer_up(&peer(0, 0, 1), &open(0), &open(0)));
+    router.say(&[announce(0, 1, "11.1.0.0/16"), announce(0, 1, "12.1.0.0/16")].concat());
+    assert_eq!(router.sees("11.1.0.1"), ["11.1.0.0/16 site/2"]);
+    assert!(router.sees("12.1.0.1").is_empty(), "another ISP's");
+
+    // A record that cannot be honoured as a whole moves the site all the same.
+    let claimed = router.routes.put_site(&lisbon, &douro, &own, UnixMillis(1));
+    assert!(claimed.is_err(), "its prefixes are inside what tejo registered");
+    assert!(router.sees("11.1.0.1").is_empty(), "tejo's members are not sent to douro's site");
+    assert!(router.sees("11.9.0.1").is_empty());
+    assert_eq!(router.sees("12.1.0.1"), ["12.1.0.0/16 site/2"]);
+    let isp_of = |router: &Router, address: &str| {
+        let table = router.routes.table();
+        let key = table.lookup(address.parse().unwrap()).longest().unwrap().choices[0].isp;
+        table.names().isp(key).unwrap().to_string()
+    };
+    assert_eq!(isp_of(&router, "12.1.0.1"), "douro");
+
+    // What the same session says from now on, by old peers and new ones, is the new owner's.
+    router.say(&[announce(0, 1, "11.2.0.0/16"), announce(0, 2, "12.2.0.0/16")].concat());
+    assert!(router.sees("11.2.0.1").is_empty());
+    assert_eq!(router.sees("12.2.0.1"), ["12.2.0.0/16 site/2"]);
+    let feeds = router.routes.with(|rib| rib.peers());
+    assert!(feeds.iter().all(|seen| seen.feed.isp == douro), "{feeds:?}");
+
+    // And back, as if it had never been away.
+    router.routes.put_site(&lisbon, &tejo, &own, UnixMillis(2)).unwrap();
+    assert_eq!(router.sees("11.2.0.1"), ["11.2.0.0/16 site/2"]);
+    assert_eq!(router.sees("11.9.0.1"), ["11.9.0.0/16 site/0"]);
+    assert!(router.sees("12.2.0.1").is_empty());
+    let counts = router.routes.with(|rib| rib.counts());
+    assert_eq!((counts.routes, counts.refused), (3, 2));
+}
+
+#[test]
 fn a_message_that_is_whole_is_not_waited_for() {
     let mut stream = BmpStream::new();
     let message = initiation("r");

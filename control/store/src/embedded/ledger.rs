@@ -7,6 +7,7 @@ mod fill;
 mod fleet;
 mod identity;
 mod keys;
+mod routes;
 
 use std::path::Path;
 

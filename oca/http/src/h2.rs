@@ -18,11 +18,11 @@ mod session;
 mod streams;
 mod table;
 
-pub use decode::{BlockError, Decoder};
+pub use decode::{BlockError, Decoder, LIST_BYTES_MAX};
 pub use encode::encode_head;
 pub use frame::{Code, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, FrameHead, PREFACE};
 pub use session::{
-    CONTINUATIONS_MAX, CONTROL_BYTES_MAX, Event, Failed, HEADER_BLOCK_BYTES_MAX, IDLE_FRAMES_MAX,
-    RESETS_MAX, Session, Taken,
+    Breach, CONTINUATIONS_MAX, CONTROL_BYTES_MAX, Event, Failed, HEADER_BLOCK_BYTES_MAX,
+    IDLE_FRAMES_MAX, PINGS_MAX, RESETS_MAX, Resets, SETTINGS_MAX, Session, TINY_FRAME_BYTES, Taken,
 };
 pub use streams::{BODY_BYTES_MAX, STREAMS_MAX};

@@ -57,6 +57,25 @@ pub enum Code {
     EnhanceYourCalm = 11,
 }
 
+impl Code {
+    /// As the standard calls it, in small letters: for metrics and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NoError => "no_error",
+            Self::Protocol => "protocol_error",
+            Self::Internal => "internal_error",
+            Self::FlowControl => "flow_control_error",
+            Self::StreamClosed => "stream_closed",
+            Self::FrameSize => "frame_size_error",
+            Self::Refused => "refused_stream",
+            Self::Cancel => "cancel",
+            Self::Compression => "compression_error",
+            Self::EnhanceYourCalm => "enhance_your_calm",
+        }
+    }
+}
+
 /// The nine bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHead {

@@ -6,11 +6,19 @@
 //! * frames that we owe (acknowledgements, resets) are at most [`CONTROL_BYTES_MAX`]: a peer that
 //!   asks and does not read is let go;
 //! * streams that end without an answer may outnumber answers by [`RESETS_MAX`];
-//! * at most [`IDLE_FRAMES_MAX`] frames in a row that neither ask nor follow an answer.
+//! * in a row, with nothing asked and no frame of [`TINY_FRAME_BYTES`] taken: [`IDLE_FRAMES_MAX`]
+//!   frames of any kind, [`PINGS_MAX`] pings, [`SETTINGS_MAX`] changes of settings;
+//! * a list of fields stands for at most `decode::LIST_BYTES_MAX`.
+//!
+//! Which of them was passed is a [`Breach`]; the peer hears ENHANCE_YOUR_CALM for all of them. A
+//! window beyond 2^31-1 ends its stream or the connection with FLOW_CONTROL_ERROR.
 //!
 //! Priorities are read and ignored (section 5.3.2 took them back); bodies are read and thrown away.
 
+mod breach;
 mod frames;
+
+pub use breach::{Breach, Resets};
 
 use super::decode::Decoder;
 use super::encode::{block_bytes_max, encode_head};
@@ -32,6 +40,16 @@ pub const RESETS_MAX: u32 = 200;
 
 /// Frames in a row that bring nothing forward.
 pub const IDLE_FRAMES_MAX: u32 = 10_000;
+
+/// Pings in a row to be answered, with nothing brought forward between them.
+pub const PINGS_MAX: u32 = 500;
+
+/// Changes of settings in a row, with nothing brought forward between them.
+pub const SETTINGS_MAX: u32 = 100;
+
+/// A frame of a body shorter than this, unless it is the last of its stream, brings nothing
+/// forward: a peer that opens windows by a byte at a time makes a frame of each.
+pub const TINY_FRAME_BYTES: usize = 256;
 
 const WINDOW_BYTES: i64 = 65_535;
 
@@ -91,8 +109,18 @@ pub struct Session {
     used_window: i64,
     stage: Stage,
     resets: u32,
-    idle_frames: u32,
+    idle: Idle,
     is_leaving: bool,
+    breach: Option<Breach>,
+    tally: Resets,
+}
+
+/// What came since something was brought forward.
+#[derive(Clone, Copy, Debug, Default)]
+struct Idle {
+    frames: u32,
+    pings: u32,
+    settings: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,8 +159,10 @@ impl Session {
             used_window: 0,
             stage: Stage::Preface,
             resets: 0,
-            idle_frames: 0,
+            idle: Idle::default(),
             is_leaving: false,
+            breach: None,
+            tally: Resets::default(),
         }
     }
 
@@ -182,15 +212,37 @@ impl Session {
         }
         let end = FRAME_HEAD_BYTES + head.bytes;
         let Some(payload) = bytes.get(FRAME_HEAD_BYTES..end) else { return Ok((0, None)) };
-        self.idle_frames += 1;
+        self.idle.frames += 1;
         let event = self.frame(head, payload)?;
-        if self.control.len() > CONTROL_BYTES_MAX
-            || self.idle_frames > IDLE_FRAMES_MAX
-            || self.resets > RESETS_MAX
-        {
-            return Err(Code::EnhanceYourCalm);
+        let beyond = [
+            (self.control.len() > CONTROL_BYTES_MAX, Breach::Unread),
+            (self.resets > RESETS_MAX, Breach::RapidReset),
+            (self.idle.pings > PINGS_MAX, Breach::Pings),
+            (self.idle.settings > SETTINGS_MAX, Breach::Settings),
+            (self.idle.frames > IDLE_FRAMES_MAX, Breach::IdleFrames),
+        ];
+        match beyond.into_iter().find(|(is_beyond, _)| *is_beyond) {
+            Some((_, breach)) => Err(self.calm(breach)),
+            None => Ok((end, event)),
         }
-        Ok((end, event))
+    }
+
+    /// A bound is passed: notes which.
+    fn calm(&mut self, breach: Breach) -> Code {
+        self.breach = Some(breach);
+        Code::EnhanceYourCalm
+    }
+
+    /// Which bound the peer passed, once it has.
+    #[must_use]
+    pub fn breach(&self) -> Option<Breach> {
+        self.breach
+    }
+
+    /// Resets since the last call that the session saw or made by itself; those of
+    /// [`Session::reset`] are the caller's own to count.
+    pub fn take_resets(&mut self) -> Resets {
+        std::mem::take(&mut self.tally)
     }
 
     fn frame(&mut self, head: FrameHead, payload: &[u8]) -> Result<Option<Event>, Code> {
@@ -220,6 +272,12 @@ impl Session {
         }
     }
 
+    /// Ends a stream because a rule says so.
+    fn reset_by_rule(&mut self, stream: u32, code: Code) -> Option<Event> {
+        self.tally.note(code);
+        self.reset(stream, code)
+    }
+
     /// Ends a stream from our side; the event says so to whoever answers it.
     pub fn reset(&mut self, stream: u32, code: Code) -> Option<Event> {
         self.resets += 1;
@@ -233,6 +291,15 @@ impl Session {
         if !self.is_leaving && !matches!(self.stage, Stage::Failed(_)) {
             self.is_leaving = true;
             self.put_go_away(Code::NoError);
+        }
+    }
+
+    /// Ends the connection because of `code`: nothing that the peer says is taken from here on, and
+    /// what waits in `control` is all that it will hear.
+    pub fn end(&mut self, code: Code) {
+        if !matches!(self.stage, Stage::Failed(_)) {
+            self.stage = Stage::Failed(code);
+            self.put_go_away(code);
         }
     }
 
@@ -290,6 +357,12 @@ impl Session {
         usize::try_from(window).unwrap_or(0).min(FRAME_BYTES_MAX)
     }
 
+    /// Whether the peer's window for the whole connection has no room: no stream can go on.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.window <= 0
+    }
+
     /// The nine bytes before `bytes` bytes of a body, at most [`Session::room`]; they count as
     /// sent. With `ends`, nothing follows them.
     pub fn body_head(&mut self, stream: u32, bytes: usize, ends: bool) -> [u8; FRAME_HEAD_BYTES] {
@@ -298,8 +371,8 @@ impl Session {
         if let Some(stream) = self.streams.find_mut(stream) {
             stream.window -= bytes as i64;
         }
-        if bytes > 0 {
-            self.idle_frames = 0;
+        if ends || bytes >= TINY_FRAME_BYTES {
+            self.idle = Idle::default();
         }
         if ends {
             self.answered(stream);

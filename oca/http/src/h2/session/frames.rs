@@ -5,7 +5,9 @@ use super::super::decode::BlockError;
 use super::super::draft::Draft;
 use super::super::frame::{self, Code, FrameHead};
 use super::super::streams::{BODY_BYTES_MAX, Ended, Phase, STREAMS_MAX, Standing, Stream};
-use super::{Block, CONTINUATIONS_MAX, Event, HEADER_BLOCK_BYTES_MAX, Session, WINDOW_BYTES};
+use super::{
+    Block, Breach, CONTINUATIONS_MAX, Event, HEADER_BLOCK_BYTES_MAX, Idle, Session, WINDOW_BYTES,
+};
 
 /// What a frame came to; the error is the connection's.
 type Came = Result<Option<Event>, Code>;
@@ -33,12 +35,12 @@ impl Session {
         };
         let Some(stream) = self.streams.at(at) else { return Ok(None) };
         match &mut stream.phase {
-            Phase::Answering => Ok(self.reset(head.stream, Code::StreamClosed)),
+            Phase::Answering => Ok(self.reset_by_rule(head.stream, Code::StreamClosed)),
             Phase::Receiving { body_bytes, .. } => {
                 *body_bytes += content.len() as u64;
                 // Padding counts for a window too, but an honest client needs none of either.
                 if *body_bytes > BODY_BYTES_MAX {
-                    return Ok(self.reset(head.stream, Code::FlowControl));
+                    return Ok(self.reset_by_rule(head.stream, Code::FlowControl));
                 }
                 if head.has(frame::END_STREAM) { Ok(self.complete(head.stream)) } else { Ok(None) }
             }
@@ -86,7 +88,7 @@ impl Session {
             return self.end_block(&block);
         }
         if block.bytes.len() > HEADER_BLOCK_BYTES_MAX || block.continuations >= CONTINUATIONS_MAX {
-            return Err(Code::EnhanceYourCalm);
+            return Err(self.calm(Breach::HeaderBlock));
         }
         self.block = Some(block);
         Ok(None)
@@ -96,14 +98,14 @@ impl Session {
     /// tables of both ends would part.
     fn end_block(&mut self, block: &Block) -> Came {
         if block.bytes.len() > HEADER_BLOCK_BYTES_MAX {
-            return Err(Code::EnhanceYourCalm);
+            return Err(self.calm(Breach::HeaderBlock));
         }
         let mut draft = Draft::default();
         let read = self.decoder.block(&block.bytes, &mut |name, value| draft.field(name, value));
         match read {
             Ok(()) => {}
             Err(BlockError::Malformed) => return Err(Code::Compression),
-            Err(BlockError::TooLarge) => return Err(Code::EnhanceYourCalm),
+            Err(BlockError::TooLarge) => return Err(self.calm(Breach::FieldList)),
         }
         let id = block.stream;
         if let Some(stream) = self.streams.find(id) {
@@ -114,17 +116,17 @@ impl Session {
                 }
                 Phase::Receiving { .. } => Code::Protocol,
             };
-            return Ok(self.reset(id, code));
+            return Ok(self.reset_by_rule(id, code));
         }
         if matches!(self.streams.standing(id), Standing::Ended(_)) {
             return Ok(None);
         }
         if self.is_leaving || self.streams.count() >= STREAMS_MAX {
-            return Ok(self.reset(id, Code::Refused));
+            return Ok(self.reset_by_rule(id, Code::Refused));
         }
         let asked = match draft.finish() {
             Ok(asked) if !block.is_poisoned => asked,
-            _ => return Ok(self.reset(id, Code::Protocol)),
+            _ => return Ok(self.reset_by_rule(id, Code::Protocol)),
         };
         let phase = Phase::Receiving { asked, body_bytes: 0 };
         self.streams.add(Stream { id, window: self.stream_window, phase });
@@ -138,10 +140,10 @@ impl Session {
         let Phase::Receiving { asked, body_bytes } = phase else { return None };
         match asked.complete(body_bytes) {
             Ok(head) => {
-                self.idle_frames = 0;
+                self.idle = Idle::default();
                 Some(Event::Request { stream: id, head })
             }
-            Err(_) => self.reset(id, Code::Protocol),
+            Err(_) => self.reset_by_rule(id, Code::Protocol),
         }
     }
 
@@ -156,7 +158,7 @@ impl Session {
             _ => Code::FrameSize,
         };
         match self.streams.standing(head.stream) {
-            Standing::Open(_) => Ok(self.reset(head.stream, code)),
+            Standing::Open(_) => Ok(self.reset_by_rule(head.stream, code)),
             // There is no stream that could be reset.
             _ => Err(code),
         }
@@ -171,6 +173,7 @@ impl Session {
             _ if head.stream == 0 => Err(Code::Protocol),
             Standing::Open(_) => {
                 self.resets += 1;
+                self.tally.by_peer += 1;
                 self.streams.end(head.stream, Ended::ByPeer);
                 Ok(Some(Event::Reset { stream: head.stream }))
             }
@@ -188,6 +191,7 @@ impl Session {
         if head.has(frame::ACK) {
             return Ok(None);
         }
+        self.idle.settings += 1;
         for setting in payload.chunks_exact(6) {
             let (name, value) = setting.split_at_checked(2).ok_or(Code::FrameSize)?;
             let value = frame::number(value).ok_or(Code::FrameSize)?;
@@ -218,6 +222,7 @@ impl Session {
             return Err(Code::FrameSize);
         }
         if !head.has(frame::ACK) {
+            self.idle.pings += 1;
             frame::put(&mut self.control, frame::PING, frame::ACK, 0, payload);
         }
         Ok(None)
@@ -244,9 +249,9 @@ impl Session {
         let Some(stream) = self.streams.at(at) else { return Ok(None) };
         stream.window += by;
         match by {
-            0 => Ok(self.reset(head.stream, Code::Protocol)),
+            0 => Ok(self.reset_by_rule(head.stream, Code::Protocol)),
             _ if stream.window > i64::from(i32::MAX) => {
-                Ok(self.reset(head.stream, Code::FlowControl))
+                Ok(self.reset_by_rule(head.stream, Code::FlowControl))
             }
             _ => Ok(None),
         }

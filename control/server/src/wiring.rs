@@ -138,7 +138,7 @@ fn bundle_desk(config: &Config, fill_desk: &FillDesk) -> Result<BundleDesk, Trou
         ttl_s: config.steering_ttl_s,
     };
     let serials = config.state_dir.join("steering-serial");
-    BundleDesk::open(fill_desk.bundle_signer(), serials, settings)
+    BundleDesk::open(fill_desk.bundle_keys(now()), serials, settings)
         .map_err(|error| Trouble::service("steering bundles")(&error))
 }
 

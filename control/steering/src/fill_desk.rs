@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use control_store::StoreError;
 use control_store::ledger::{FillLedger, PlanPut};
-use control_token::BundleSigner;
+use control_token::BundleKeys;
 use control_types::fill::{
     FillProgress, FillReport, FillState, NewWindow, NightPlan, Orders, PlaceableObject,
     SignedOrders, Window, WindowScope,
@@ -245,12 +245,11 @@ impl FillDesk {
         self.keys.load().signer(now).public_key()
     }
 
-    /// What signs steering bundles: the first key of orders, in a domain of its own. It stays when
-    /// the keys of orders change, because nothing announces a next one to who reads bundles.
+    /// What signs steering bundles at `now`: the key of orders, in a domain of its own, with the
+    /// way to it from every key before.
     #[must_use]
-    pub fn bundle_signer(&self) -> BundleSigner {
-        let first = self.keys.load();
-        BundleSigner::from_pkcs8(first.first().to_pkcs8()).expect("it was read from there before")
+    pub fn bundle_keys(&self, now: UnixMillis) -> BundleKeys {
+        self.keys.load().bundle_keys(now)
     }
 
     /// Takes in how far an agent is; the caller has matched its key.

@@ -11,6 +11,7 @@ use control_steering::bundle::limits::{ASKED_MS, LOAD_STEP_PER_MILLE, WARM_MS};
 use control_steering::bundle::{Made, Step};
 use control_steering::{BundleDesk, BundleSettings, FillDesk, Reach, Settings, Steering};
 use control_store::open_embedded;
+use control_token::BundleKeys;
 use control_types::UnixMillis;
 use control_types::bundle::{SignedBundle, SteeringBundle};
 use control_types::fleet::{ApplianceReport, Role, TicketKeys};
@@ -38,7 +39,7 @@ impl Bench {
         steering.put_site(&site("s", "isp", &["10.0.0.0/8"])).await.unwrap();
         steering.put_appliance(&record("e1", "s", Role::Edge), at).await.unwrap();
         steering.put_appliance(&record("origin", "s", Role::Origin), at).await.unwrap();
-        let signer = FillDesk::open(ledger, at).await.unwrap().bundle_signer();
+        let signer = FillDesk::open(ledger, at).await.unwrap().bundle_keys(at);
         let settings =
             BundleSettings { every_ms: EVERY_MS, content_every_ms: CONTENT_MS, ttl_s: 10 };
         let desk = BundleDesk::open(signer, state_dir.join("serial"), settings).unwrap();
@@ -215,4 +216,31 @@ async fn a_bundle_that_cannot_be_numbered_is_not_made_and_comes_when_it_can() {
     std::fs::remove_dir(folder.path().join("serial.new")).unwrap();
     bench.after(EVERY_MS);
     assert!(bench.look().is_some());
+}
+
+#[tokio::test]
+async fn a_key_that_is_announced_is_told_though_nothing_else_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, first) = warm(folder.path()).await;
+    let made: Vec<_> = (0..3).map(|_| control_token::OrdersSigner::generate().unwrap()).collect();
+    let made: Vec<_> = made.iter().collect();
+    let keys = |count: usize, signing| BundleKeys::of(&made[..count], signing).unwrap();
+    let signed = |bench: &Bench| -> SignedBundle {
+        let newest = bench.desk.newest();
+        serde_json::from_slice(&newest[&"isp".parse().unwrap()].body).unwrap()
+    };
+    let mut last = first.serial;
+    for (count, signing, handovers) in [(1, 0, 0), (2, 0, 1), (2, 1, 1), (3, 1, 2)] {
+        bench.desk.sign_by(keys(count, signing));
+        bench.after(EVERY_MS).say_all();
+        let told = bench.look().expect("the keys are news");
+        assert!(told.serial > last);
+        last = told.serial;
+        let signed = signed(&bench);
+        assert_eq!(signed.key, made[signing].public_key());
+        assert_eq!(signed.handovers.len(), handovers);
+        bench.desk.sign_by(keys(count, signing));
+        bench.after(EVERY_MS).say_all();
+        assert!(bench.look().is_none(), "the same keys again are none");
+    }
 }

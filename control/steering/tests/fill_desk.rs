@@ -270,7 +270,32 @@ async fn the_next_key_of_orders_is_announced_by_the_one_before_until_it_signs() 
     let last = UnixMillis(later.0 + ORDERS_KEY_OVERLAP_MS - 1);
     assert_eq!(told(&desk, last), (first, Some(next.clone())));
     assert_eq!(told(&desk, last.plus_millis(1)), (next, None));
-    // What reads bundles was told of no other key.
-    let bundles = |desk: &FillDesk| desk.bundle_signer().seal("{}".to_owned()).key;
-    assert_eq!(bundles(&desk), bundles(&other));
+}
+
+#[tokio::test]
+async fn bundles_are_signed_by_the_key_of_orders_and_announce_the_next_one_as_orders_do() {
+    use control_steering::limits::{ORDERS_KEY_MS, ORDERS_KEY_OVERLAP_MS};
+    let directory = tempfile::tempdir().unwrap();
+    let (_, desk) = desk(directory.path()).await;
+    let told = |desk: &FillDesk, now: UnixMillis| {
+        let sealed = desk.bundle_keys(now).seal("{}".to_owned());
+        assert_eq!(sealed.key, desk.orders_key(now));
+        assert!(control_token::is_bundle_signed(&sealed, &sealed.key));
+        assert!(sealed.handovers.iter().all(control_token::is_handover_signed));
+        let way = sealed.handovers.into_iter().map(|one| (one.key, one.next));
+        (sealed.key, way.collect::<Vec<_>>())
+    };
+    let (first, way) = told(&desk, NOW);
+    assert!(way.is_empty());
+    let later = NOW.plus_millis(ORDERS_KEY_MS);
+    desk.refresh(later).await.unwrap();
+    let (signs, way) = told(&desk, later);
+    let next = way[0].1.clone();
+    assert!(signs == first && way == [(first.clone(), next.clone())]);
+    assert!(!desk.bundle_keys(NOW).is_same(&desk.bundle_keys(later.plus_millis(u64::MAX / 4))));
+    let over = later.plus_millis(ORDERS_KEY_OVERLAP_MS);
+    assert_eq!(told(&desk, over), (next.clone(), way.clone()), "the way from the first one stays");
+    let ports = open_embedded(directory.path()).await.unwrap();
+    let other = FillDesk::open(ports.ledger, over).await.unwrap();
+    assert_eq!(told(&other, over), (next, way), "another process says the same");
 }

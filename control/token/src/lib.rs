@@ -28,7 +28,7 @@ mod orders;
 mod signer;
 mod verifier;
 
-pub use bundle::{BundleSigner, is_bundle_signed};
+pub use bundle::{BundleKeys, BundleSigner, is_bundle_signed, is_handover_signed};
 pub use claims::{Claims, Network, Renewal, RenewedBy, is_plain_path};
 pub use encoding::{decode_claims, encode_claims};
 pub use error::{KeyError, SignError, TicketError};

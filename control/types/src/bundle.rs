@@ -17,8 +17,26 @@ pub struct SignedBundle {
     pub bundle: String,
     /// Ed25519 signature of `bundle`, base64url.
     pub signature: String,
-    /// Public key that signed, base64url. An appliance believes the one it was given or saw first.
+    /// Public key that signed, base64url. An appliance believes the one it was given or saw first,
+    /// and those that it was handed over to.
     pub key: String,
+    /// From every earlier key to its successor, oldest first, and from `key` to the one that will
+    /// sign next: who was away while keys changed finds its way from the one it believes. At most
+    /// `BUNDLE_HANDOVERS_MAX`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers: Vec<KeyHandover>,
+}
+
+/// One key's word that another signs steering bundles after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeyHandover {
+    /// Public key that hands over, base64url.
+    pub key: String,
+    /// Public key that it hands over to, base64url.
+    pub next: String,
+    /// Ed25519 signature of `next` by `key`, in a domain of its own, base64url.
+    pub signature: String,
 }
 
 /// What one ISP's appliances need to answer `/steering` by themselves. It names the ISP's own

@@ -29,6 +29,10 @@ pub const BODY_BYTES_MAX: usize = 8 << 20;
 /// Longest steering bundle, bytes of its JSON.
 pub const BUNDLE_BYTES_MAX: usize = BODY_BYTES_MAX;
 
+/// Changes of its signing key that a steering bundle proves: at one a year or so, a box that was on
+/// a shelf for longer needs a hand.
+pub const BUNDLE_HANDOVERS_MAX: usize = 16;
+
 /// Appliances that a steering bundle names.
 pub const BUNDLE_APPLIANCES_MAX: usize = 4_096;
 

@@ -284,7 +284,7 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
     let fill_desk = FillDesk::open(ledger.clone(), now()).await.unwrap();
     let serials = plan.routes_dir.with_file_name("steering-serial");
     let settings = BundleSettings { every_ms: 0, content_every_ms: 0, ttl_s: 10 };
-    let bundles = BundleDesk::open(fill_desk.bundle_signer(), serials, settings).unwrap();
+    let bundles = BundleDesk::open(fill_desk.bundle_keys(now()), serials, settings).unwrap();
     Services {
         accounts: Arc::new(accounts.await.unwrap()),
         billing: Arc::new(Billing::new(ledger.clone(), events.clone())),

@@ -21,6 +21,7 @@ pub(super) async fn run(services: Services) {
         let desk_due = services.clone();
         // A walk over a million routes: not on a thread that answers members.
         let due = tokio::task::spawn_blocking(move || {
+            desk_due.bundles.sign_by(desk_due.fill_desk.bundle_keys(now()));
             desk_due.bundles.due(&desk_due.steering, &desk_due.tickets.keys(), now())
         });
         let due = due.await.unwrap_or_else(|error| {

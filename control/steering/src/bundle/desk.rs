@@ -17,7 +17,7 @@ use std::time::Instant;
 use ahash::{AHashMap, AHashSet, RandomState};
 use arc_swap::ArcSwap;
 use aws_lc_rs::digest;
-use control_token::BundleSigner;
+use control_token::BundleKeys;
 use control_types::bundle::{BundleListed, SteeringBundle};
 use control_types::fleet::TicketKeys;
 use control_types::{ApplianceId, IspId, UnixMillis};
@@ -75,7 +75,7 @@ pub type Bundles = BTreeMap<IspId, Arc<Made>>;
 
 /// The desk.
 pub struct BundleDesk {
-    signer: BundleSigner,
+    keys: ArcSwap<BundleKeys>,
     settings: BundleSettings,
     made: ArcSwap<Bundles>,
     asked: Mutex<AHashMap<IspId, UnixMillis>>,
@@ -111,6 +111,8 @@ struct Making {
     loads: AHashMap<ApplianceId, u32>,
     looked_at: Option<UnixMillis>,
     digest: Option<Digest>,
+    /// By which the last was signed.
+    keys: Option<Arc<BundleKeys>>,
 }
 
 type Digest = [u8; 32];
@@ -133,12 +135,12 @@ impl BundleDesk {
     /// # Errors
     /// `Serials` when the file is there and holds no number.
     pub fn open(
-        signer: BundleSigner,
+        keys: impl Into<BundleKeys>,
         serials: PathBuf,
         settings: BundleSettings,
     ) -> Result<Self, SteeringError> {
         Ok(Self {
-            signer,
+            keys: ArcSwap::from_pointee(keys.into()),
             settings,
             made: ArcSwap::default(),
             asked: Mutex::default(),
@@ -157,6 +159,14 @@ impl BundleDesk {
     #[must_use]
     pub fn settings(&self) -> &BundleSettings {
         &self.settings
+    }
+
+    /// Signs by these keys from here on. Where they say something new, every bundle is made again,
+    /// though nothing else changed: appliances have to hear of a key before it signs.
+    pub fn sign_by(&self, keys: BundleKeys) {
+        if !self.keys.load().is_same(&keys) {
+            self.keys.store(Arc::new(keys));
+        }
     }
 
     /// Notes that an appliance of this ISP asks; answers the newest bundle there is.
@@ -204,6 +214,7 @@ impl BundleDesk {
             return Vec::new();
         }
         let survey = maker.survey(&fleet, self.settings.every_ms, now);
+        let signing = self.keys.load_full();
         let mut due = Vec::new();
         for isp in asking {
             let making = maker.isps.entry(isp.clone()).or_default();
@@ -212,8 +223,10 @@ impl BundleDesk {
             if !is_warm && !glance.is_complete() {
                 continue;
             }
-            let changed =
-                making.glance.as_ref().map_or(Changed::Much, |last| last.against(&glance));
+            let changed = match &making.glance {
+                Some(last) if making.is_signed_by(&signing) => last.against(&glance),
+                _ => Changed::Much,
+            };
             let wait_ms = match changed {
                 Changed::Nothing => continue,
                 Changed::Little => self.settings.content_every_ms.max(self.settings.every_ms),
@@ -257,9 +270,11 @@ impl BundleDesk {
         let draft = survey.draft(&fleet, &terms);
         let is_empty = draft.bundle.areas.iter().all(Vec::is_empty);
         let digest = digest_of(&draft.bundle);
-        let is_same = making.digest == Some(digest);
+        let signing = self.keys.load_full();
+        let is_same = making.digest == Some(digest) && making.is_signed_by(&signing);
         making.looked_at = Some(now);
         if is_empty || is_same {
+            making.keys = Some(signing);
             making.keep(&fleet, glance);
             self.count(began, 0, u64::from(is_same));
             return Ok(if is_empty { Step::Nobody } else { Step::Unchanged });
@@ -268,13 +283,14 @@ impl BundleDesk {
         let bundle = SteeringBundle { serial, made_at: now, ..draft.bundle };
         let text = json(&bundle);
         let mut listed = listed(&bundle, text.len());
-        let signed = self.signer.seal(text);
-        let body = serde_json::to_vec(&signed).expect("a signed bundle is three strings").into();
+        let signed = signing.seal(text);
+        let body = serde_json::to_vec(&signed).expect("a signed bundle is strings").into();
         listed.build_us = micros(began);
         listed.cut = draft.cut;
         let made = Arc::new(Made { serial, body, listed });
         if let Some(making) = maker.isps.get_mut(isp) {
             making.digest = Some(digest);
+            making.keys = Some(signing);
             making.keep(&fleet, glance);
         }
         self.count(began, 1, 0);
@@ -340,6 +356,10 @@ impl Maker {
 }
 
 impl Making {
+    fn is_signed_by(&self, keys: &Arc<BundleKeys>) -> bool {
+        self.keys.as_ref().is_some_and(|last| Arc::ptr_eq(last, keys))
+    }
+
     /// What this ISP's bundle would be made from now.
     fn look(&mut self, fleet: &Fleet, isp: &IspId, network: u64, keys: &TicketKeys) -> Glance {
         let watched = match self.watched.take() {

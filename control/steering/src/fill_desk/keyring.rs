@@ -6,13 +6,13 @@
 //! signs --(a newer one was announced for as long)--> rests; what it signed is believed no more
 //! ```
 //!
-//! An agent believes one key, and takes over the next one from orders that key signed. So a key
-//! signs only after the one before it had the whole overlap to announce it, however many were made
+//! An agent believes one key, and takes over the next one from orders that key signed; the same
+//! keys sign steering bundles, which bring their whole succession along. So a key signs only after the one before it had the whole overlap to announce it, however many were made
 //! meanwhile; every process of control works that out from the ledger alone.
 
 use control_store::StoreError;
 use control_store::ledger::{FillLedger, KeyPurpose, SigningKeyRow};
-use control_token::OrdersSigner;
+use control_token::{BundleKeys, OrdersSigner};
 use control_types::UnixMillis;
 
 use crate::error::SteeringError;
@@ -86,9 +86,10 @@ impl Keyring {
         self.keys.get(self.signing(now) + 1).map(|key| key.signer.public_key())
     }
 
-    /// The first key there ever was.
-    pub(super) fn first(&self) -> &OrdersSigner {
-        &self.keys[0].signer
+    /// The same keys for steering bundles.
+    pub(super) fn bundle_keys(&self, now: UnixMillis) -> BundleKeys {
+        let keys: Vec<&OrdersSigner> = self.keys.iter().map(|key| &key.signer).collect();
+        BundleKeys::of(&keys, self.signing(now)).expect("they were read from there before")
     }
 
     fn signing(&self, now: UnixMillis) -> usize {

@@ -93,10 +93,7 @@ impl Office {
         let store = Store::new(state_dir);
         let mut kept = Kept { heard_at: store.heard_at(), ..Kept::default() };
         match store.pin() {
-            Ok(pin) => {
-                let key = key.map(str::to_owned).or(pin.key);
-                kept.pin = Some(Pin { key, ..pin });
-            }
+            Ok(pin) => kept.pin = Some(pin.given(key)),
             Err(error) => tracing::error!(
                 %error,
                 "steering-pin.json cannot be read, so no bundle is believed: remove it to believe \
@@ -170,6 +167,9 @@ impl Office {
             }
         };
         let serial = table.serial;
+        if kept.pin.as_ref().is_some_and(|before| before.key.is_some() && before.key != pin.key) {
+            tracing::info!(key = pin.key, "steering bundles have another key from here on");
+        }
         tracing::info!(
             serial,
             appliances = table.candidates.len(),

@@ -98,6 +98,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use control_token::BundleSigner;
+
     use super::*;
 
     #[test]
@@ -106,8 +108,8 @@ mod tests {
         let store = Store::new(dir.path());
         assert_eq!((store.pin().unwrap(), store.bundle()), (Pin::default(), None));
         assert_eq!(store.heard_at(), None);
-        let signed = SignedBundle { bundle: "{}".into(), signature: "s".into(), key: "k".into() };
-        let pin = Pin { key: Some("k".into()), isp: None, serial: 3 };
+        let signed = BundleSigner::generate().unwrap().seal("{}".into());
+        let pin = Pin { key: Some("k".into()), serial: 3, ..Pin::default() };
         store.keep(&signed, &pin).unwrap();
         store.note_heard(UnixMillis(5)).unwrap();
         assert_eq!((store.pin().unwrap(), store.bundle()), (pin, Some(signed)));

@@ -1,5 +1,7 @@
 //! Bundles made by hand, and what is answered from them.
 
+mod keys;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -148,6 +148,9 @@ fn begin(world: &mut World, token: Token, op: Op) {
         Op::SendFile { socket, head, file, piece, .. } => {
             begin_send_file(world, token, socket, head, (file.0, piece));
         }
+        Op::SendLent { socket, .. } => {
+            unreachable!("this kernel refused to lend, and the server lent on {socket:?}")
+        }
         Op::SendRecord { socket, .. } => {
             unreachable!("no socket has keys, and the server sent a record on {socket:?}")
         }

@@ -127,8 +127,9 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Its number in its pool.
-    pub(crate) fn piece(&self) -> u32 {
+    /// Its number in its pool, counted from 0: a name for as long as the pool lives.
+    #[must_use]
+    pub fn piece(&self) -> u32 {
         self.piece
     }
 

@@ -6,7 +6,7 @@
 //! belongs to the operation until its completion hands it back. One `Kernel` lives on one thread.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -66,6 +66,10 @@ pub enum Op {
     /// Send `head` and, behind it, `range` of `from`, as one: neither is empty. May be short, in
     /// either.
     SendBehind { socket: SocketId, head: Head, from: Rc<Buffer>, range: Range<usize>, more: bool },
+    /// Send `range` of `from`, as `Send` does, from where it lies: the network reads the memory
+    /// until it has no more use for it. Two events come under this token, `Sent` and `Returned`;
+    /// whatever becomes of the socket, the memory stays as it is until the second.
+    SendLent { socket: SocketId, from: Rc<Buffer>, range: Range<usize>, more: bool },
     /// Send `head`, if there is one, and then bytes of a file straight from the page cache. May be
     /// short, and ends where the page cache does: it never waits for a disk.
     SendFile { socket: SocketId, head: Option<Head>, file: FileId, piece: Piece, more: bool },
@@ -133,6 +137,8 @@ pub enum Event {
     ReceiveEnded(io::Result<()>),
     /// Bytes sent.
     Sent(io::Result<usize>, Rc<Buffer>),
+    /// Memory given with `SendLent` is nobody's but ours again, and what it was used for.
+    Returned(Lending, Rc<Buffer>),
     /// Bytes of the head and behind it sent, as one number; both buffers come back, the head's
     /// first.
     SentBehind(io::Result<usize>, Rc<Buffer>, Rc<Buffer>),
@@ -164,6 +170,17 @@ pub struct Accepted {
     pub peer: SocketAddr,
 }
 
+/// What became of memory that was lent to the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lending {
+    /// It was read where it lay.
+    Used,
+    /// It was copied after all, which costs more than a plain send.
+    Copied,
+    /// Nothing was sent from it.
+    Nothing,
+}
+
 /// How full the three pools are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferLevels {
@@ -186,6 +203,8 @@ pub struct Tallies {
     pub zero_copy: u64,
     /// Zero-copy sends that were copied after all.
     pub zero_copy_copied: u64,
+    /// Sends that ended and whose memory is still lent.
+    pub lent: u64,
 }
 
 /// Wakes a kernel that waits, from any thread.
@@ -205,6 +224,14 @@ pub trait Kernel {
     /// Hands queued operations to the machine and returns when a completion is there, or at `until`
     /// (never, if absent). One system call at most.
     fn wait(&mut self, until: Option<Nanos>);
+
+    /// The same, where nobody is in a hurry: completions gather for `gather_ns` before the first of
+    /// them ends the wait, or until there are many. A connection that comes in ends it at once. A
+    /// kernel that cannot gather returns with the first, or with nothing.
+    fn wait_patiently(&mut self, until: Option<Nanos>, gather_ns: u64) {
+        let _ = gather_ns;
+        self.wait(until);
+    }
 
     /// Next completion gathered by `wait`, if any.
     fn pop(&mut self) -> Option<Completion>;
@@ -226,6 +253,17 @@ pub trait Kernel {
     fn pace(&mut self, socket: SocketId, bytes_per_second: Option<u64>) -> io::Result<()> {
         let _ = (socket, bytes_per_second);
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Why `Op::SendLent` is not worth trying here; absent where it may be.
+    fn lending_refused(&self) -> Option<String> {
+        Some("this kernel lends nothing".to_owned())
+    }
+
+    /// Our own address of a connection: which way its bytes leave. Absent for a stale socket.
+    fn local_address(&self, socket: SocketId) -> Option<IpAddr> {
+        let _ = socket;
+        None
     }
 
     /// From here on the kernel seals what is sent on `socket`, as TLS records with `keys`. No send

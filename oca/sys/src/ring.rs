@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! submit -> start.rs: operation into `pending`, entry into the submission queue
-//! wait   -> entries of our own (`later`), one io_uring_enter, clocks, completions gathered
+//! wait   -> wait.rs: entries of our own (`later`), one io_uring_enter, completions gathered
 //! gather -> complete.rs: operation out of `pending`, event into `ready`
 //! pop    -> next of `ready`
 //! ```
@@ -18,15 +18,17 @@ mod pending;
 mod read_many;
 mod send_behind;
 mod send_file;
+mod send_lent;
 mod send_record;
 mod setup;
 mod start;
 mod table;
+mod wait;
 mod waker;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,6 +46,7 @@ use lend::Lent;
 use pending::{Pending, Work};
 use table::Table;
 
+pub(crate) use send_lent::REPORT_USAGE;
 pub use setup::RingReport;
 pub(crate) use setup::{FixedReads, set_up};
 pub use waker::RingWaker;
@@ -52,8 +55,6 @@ pub use waker::RingWaker;
 const UNATTENDED: u64 = u64::MAX;
 /// The token of [`Event::Woken`].
 const WOKEN: Token = Token(u64::MAX);
-/// Why entering the ring does not fail: the descriptor and both queues are ours and unchanged.
-const USABLE: &str = "io_uring_enter refused a ring that it had set up";
 /// How long a dropped ring waits for the kernel to let go of our memory.
 const LET_GO_MS_MAX: u64 = 5000;
 
@@ -85,6 +86,8 @@ pub struct RingKernel {
     report: RingReport,
     /// The ring flags that it has task work to do.
     says_so: bool,
+    /// The kernel can wait for a first completion behind a time in which they gather (6.12).
+    gathers: bool,
     /// Its receives and sends do not wait on sockets that are switched to non-blocking.
     minds_non_blocking: bool,
     tallies: Tallies,
@@ -109,6 +112,8 @@ struct Socket {
     non_blocking: bool,
     /// The last send from a file filled it: the next begins with waiting for room.
     full: bool,
+    /// Sends that ended and whose memory the network still has.
+    on_loan: u32,
     /// What does not fill a packet goes in front; see `send_file`.
     odd_first: bool,
 }
@@ -143,6 +148,7 @@ impl RingKernel {
         let (fixed_reads, why) = FixedReads::register(&ring, &chunk_pool);
         let report = RingReport { setup, fixed_reads: why, chunk_pages: chunk_pool.pages() };
         let lent = Lent::new(&ring, &receive_pool)?;
+        let gathers = ring.params().is_feature_min_timeout();
         let waker = RingWaker::new()?;
         let listeners: Vec<Listener> =
             listeners.into_iter().map(Listener::new).collect::<io::Result<_>>()?;
@@ -167,6 +173,7 @@ impl RingKernel {
             lent,
             fixed_reads,
             says_so: setup != "plain",
+            gathers,
             minds_non_blocking: false,
             report,
             tallies: Tallies::default(),
@@ -229,36 +236,6 @@ impl RingKernel {
         true
     }
 
-    /// One enter. `limit`: longest wait; `None` waits for as long as it takes.
-    ///
-    /// # Errors
-    /// Our own queues are broken; no later turn can be right.
-    fn enter(&mut self, limit: Option<Duration>) -> io::Result<()> {
-        let answer = match limit {
-            None => self.ring.submit_and_wait(1),
-            Some(limit) => {
-                let time = types::Timespec::from(limit);
-                let arguments = types::SubmitArgs::new().timespec(&time);
-                self.ring.submitter().submit_with_args(1, &arguments)
-            }
-        };
-        match answer.as_ref().map_err(io::Error::raw_os_error) {
-            // Time is up, a signal, or the machine is short for a moment (completions waiting to
-            // be gathered, no memory for a request): what was not taken goes in with the next turn.
-            Err(Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Ok(()),
-            _ => answer.map(drop),
-        }
-    }
-
-    /// Whether an enter that waits for nothing would do anything: entries to take, or completions
-    /// to bring. A kernel that does not say so (no set-up with task work of its own) is always
-    /// asked.
-    fn has_work(&mut self) -> bool {
-        let says_so = self.says_so;
-        let queue = self.ring.submission();
-        !says_so || !queue.is_empty() || queue.taskrun() || queue.cq_overflow()
-    }
-
     fn gather(&mut self) {
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.extend(
@@ -291,28 +268,11 @@ impl Kernel for RingKernel {
     }
 
     fn wait(&mut self, until: Option<Nanos>) {
-        self.read_clocks();
-        self.tallies.turns += 1;
-        let earliest = self.rest_accepts(until);
-        self.lend_free();
-        while !self.push_later() {
-            // More of our own than one queue holds: hand it over in pieces, without waiting.
-            self.enter(Some(Duration::ZERO)).expect(USABLE);
-            self.gather();
-        }
-        self.ready.append(&mut self.ready_next);
-        let limit = if self.ready.is_empty() {
-            earliest.map(|until| Duration::from_nanos(until.since(self.now)))
-        } else {
-            Some(Duration::ZERO)
-        };
-        if limit != Some(Duration::ZERO) || self.has_work() {
-            self.enter(limit).expect(USABLE);
-            self.read_clocks();
-        }
-        self.gather();
-        // What gathering sent from files ended already: it belongs to this turn.
-        self.ready.append(&mut self.ready_next);
+        self.wait_once(until, 0);
+    }
+
+    fn wait_patiently(&mut self, until: Option<Nanos>, gather_ns: u64) {
+        self.wait_once(until, gather_ns);
     }
 
     fn pop(&mut self) -> Option<Completion> {
@@ -335,6 +295,15 @@ impl Kernel for RingKernel {
         self.set_pace(socket, bytes_per_second)
     }
 
+    fn lending_refused(&self) -> Option<String> {
+        self.report.fixed_reads.as_ref().err().cloned()
+    }
+
+    fn local_address(&self, socket: SocketId) -> Option<IpAddr> {
+        let address = self.sockets.get(socket.0)?.stream.local_addr().ok()?;
+        Some(address.ip().to_canonical())
+    }
+
     fn seal_from_here(&mut self, socket: SocketId, keys: &SendKeys<'_>) -> io::Result<()> {
         ktls::seal_from_here(self.usable(socket)?.stream.as_fd(), keys)
     }
@@ -353,7 +322,7 @@ impl Kernel for RingKernel {
     }
 
     fn tallies(&self) -> Tallies {
-        self.tallies
+        Tallies { lent: self.pending.lent() as u64, ..self.tallies }
     }
 
     fn now(&self) -> Nanos {
@@ -368,13 +337,14 @@ impl Kernel for RingKernel {
 impl Drop for RingKernel {
     /// Closing a ring does not stop at once what it has begun, so memory is taken back only from
     /// operations that have completed. What the kernel keeps longer than the patience here is
-    /// leaked on purpose: a lost mapping is harmless, a write into a reused one is not.
+    /// leaked on purpose: a lost mapping is harmless, a write into a reused one is not. What is
+    /// lent to the network is not waited for at all: a slow peer may keep it for a minute.
     fn drop(&mut self) {
         self.ending = true;
         let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::any()).build();
         self.later.push_back(cancel.user_data(UNATTENDED));
         let begun = Instant::now();
-        while !self.pending.is_empty() && begun.elapsed() < Duration::from_millis(LET_GO_MS_MAX) {
+        while !self.pending.is_idle() && begun.elapsed() < Duration::from_millis(LET_GO_MS_MAX) {
             self.push_later();
             if self.enter(Some(Duration::from_millis(50))).is_err() {
                 break;

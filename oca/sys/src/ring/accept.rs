@@ -12,7 +12,7 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use io_uring::{cqueue, opcode, types};
 
@@ -30,6 +30,8 @@ pub(super) struct Listener {
     state: Accepting,
     /// Its connections pace what they send by timers of their own.
     paces: bool,
+    /// A new connection will end a patient wait; see `wait`.
+    pub(super) hurries: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,16 @@ impl Listener {
         // Accepted sockets inherit it, which saves a system call for each connection.
         set_no_delay(&socket)?;
         let paces = paces(&socket);
-        Ok(Self { socket, state: Accepting::Idle, paces })
+        Ok(Self { socket, state: Accepting::Idle, paces, hurries: false })
+    }
+
+    /// Whether connections come in, and none of them would end a patient wait yet.
+    pub(super) fn may_hurry(&self) -> bool {
+        !self.hurries && matches!(self.state, Accepting::Armed { .. })
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -192,6 +203,7 @@ impl RingKernel {
             closing: None,
             non_blocking: false,
             full: false,
+            on_loan: 0,
             odd_first: is_local && paces,
         };
         if let Ok(id) = self.sockets.insert(socket) {

@@ -36,9 +36,12 @@ impl RingKernel {
             let listener = *listener;
             return self.complete_accept(key, listener, result, flags);
         }
+        if let Some(Work::SendLent(_)) = self.pending.get_mut(key).map(|found| &found.work) {
+            return self.complete_send_lent(key, result, flags);
+        }
         let Some(Operation { token, work }) = self.pending.remove(key) else { return };
         match work {
-            Work::Accept { .. } => {}
+            Work::Accept { .. } | Work::SendLent(_) => {}
             Work::Receive { socket, into } if self.meant_to_wait(socket, result) => {
                 self.start_receive(token, socket, into);
                 self.leave_socket(socket);
@@ -60,6 +63,7 @@ impl RingKernel {
             }
             Work::SendBehind(send) => self.complete_send_behind(token, send, result),
             Work::SendFile(send) => self.room_for_file(token, *send, result),
+            Work::Hurry { listener } => self.complete_hurry(listener),
             Work::SendRecord(send) => self.room_for_record(token, *send, result),
             Work::Shutdown { socket } => {
                 self.ready(token, Event::ShutDown(outcome(result).map(drop)));
@@ -105,6 +109,7 @@ impl RingKernel {
         let free = self.sockets.get_mut(id.0).filter(|socket| socket.under_way == 0);
         let Some(key) = free.and_then(|socket| socket.closing) else { return };
         if let Some(socket) = self.sockets.remove(id.0) {
+            socket.bound_loans();
             self.close(OwnedFd::from(socket.stream), key);
         }
     }

@@ -28,11 +28,16 @@ impl RingKernel {
 }
 
 /// A number as a socket's option.
-trait Number: Copy {}
+pub(super) trait Number: Copy {}
 impl Number for u64 {}
 impl Number for u32 {}
 
-fn set<T: Number>(socket: &impl AsFd, level: i32, name: i32, value: &T) -> io::Result<()> {
+pub(super) fn set<T: Number>(
+    socket: &impl AsFd,
+    level: i32,
+    name: i32,
+    value: &T,
+) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<T>()).expect("a few bytes");
     // SAFETY: needed because no safe wrapper has these options. The descriptor is borrowed for the
     // call, and the kernel reads `length` bytes of a number that lives in our frame.

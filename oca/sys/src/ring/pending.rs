@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::read_many::ManyUnread;
 use super::send_behind::BehindSend;
 use super::send_file::FileSend;
+use super::send_lent::LentSend;
 use super::send_record::RecordSend;
 use super::table::Table;
 use crate::buffer::Buffer;
@@ -26,9 +27,13 @@ pub(super) enum Work {
     Send { socket: SocketId, from: Rc<Buffer>, range: Range<usize> },
     /// The kernel reads from both of its buffers.
     SendBehind(Box<BehindSend>),
+    /// The kernel, and the network after it, read from its buffer.
+    SendLent(LentSend),
     /// The kernel says when the socket has room; the sending is ours.
     SendFile(Box<FileSend>),
-    /// The same, for a record that is not content.
+    /// Ends a patient wait when a connection comes in for listener number `listener`.
+    Hurry { listener: usize },
+    /// As `SendFile`, for a record that is not content.
     SendRecord(Box<RecordSend>),
     /// The kernel touches nothing of ours.
     Shutdown { socket: SocketId },
@@ -60,21 +65,43 @@ pub(super) struct Operation {
 pub(super) struct Pending {
     table: Table<Operation>,
     operations_max: usize,
+    /// Of those held, the sends that ended and whose memory is still lent.
+    lent: usize,
 }
 
 impl Pending {
     pub(super) fn new(operations_max: usize) -> Self {
-        Self { table: Table::new(operations_max), operations_max }
+        Self { table: Table::new(operations_max), operations_max, lent: 0 }
     }
 
     /// Whether the server may add one more. Our own operations (accepts, the waker) are counted
-    /// but never refused: there are a handful of them.
+    /// but never refused: there are a handful of them. Loans are not counted: who lends bounds them.
     pub(super) fn has_room(&self) -> bool {
-        self.table.len() < self.operations_max
+        self.table.len().saturating_sub(self.lent) < self.operations_max
+    }
+
+    /// A send ended, and its memory is still lent.
+    pub(super) fn lend(&mut self) {
+        self.lent += 1;
+    }
+
+    /// The memory of such a send came back.
+    pub(super) fn return_lent(&mut self) {
+        self.lent = self.lent.saturating_sub(1);
+    }
+
+    /// Sends that ended and whose memory is still lent.
+    pub(super) fn lent(&self) -> usize {
+        self.lent
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.table.len() == 0
+    }
+
+    /// Whether nothing is left but memory that the network still has.
+    pub(super) fn is_idle(&self) -> bool {
+        self.table.len() <= self.lent
     }
 
     /// Takes ownership of an operation and names it.

@@ -39,6 +39,9 @@ impl RingKernel {
                     }
                 }
             }
+            Op::SendLent { socket, from, range, more } => {
+                self.start_send_lent(token, socket, from, range, more);
+            }
             Op::SendFile { socket, head, file, piece, more } => {
                 self.start_send_file(token, FileSend { socket, head, file, piece, more });
             }
@@ -216,6 +219,6 @@ pub(super) fn open_entry(path: &CString, direct: bool) -> squeue::Entry {
 }
 
 /// Buffers are far below 4 GiB; a longer one is used in part.
-fn length(bytes: usize) -> u32 {
+pub(super) fn length(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

@@ -57,6 +57,12 @@ impl<T> Table<T> {
         self.slot_mut(id)?.value.as_mut()
     }
 
+    /// The value of `id`, to look at.
+    pub(super) fn get(&self, id: u32) -> Option<&T> {
+        let slot = self.slots.get((id & SLOT_MASK) as usize)?;
+        if slot.generation == id >> SLOT_BITS { slot.value.as_ref() } else { None }
+    }
+
     /// Takes the value of `id` out; the id means nothing from here on.
     pub(super) fn remove(&mut self, id: u32) -> Option<T> {
         let entry = self.slot_mut(id)?;

@@ -4,7 +4,9 @@
 mod behind;
 mod files;
 mod lend;
+mod lent_to_networks;
 mod page_cache;
 mod rig;
+mod send_lent;
 mod sockets;
 mod waiting;

@@ -39,7 +39,12 @@ pub fn small() -> KernelConfig {
 
 impl Rig {
     pub fn new(config: KernelConfig) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::at(config, "127.0.0.1")
+    }
+
+    /// With its listener at `address`, on a port of its own.
+    pub fn at(config: KernelConfig, address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("a free port");
         let addr = listener.local_addr().expect("bound");
         let (kernel, waker) = RingKernel::new(config, vec![listener]).expect("io_uring here");
         Self { kernel, waker, addr, set_aside: Vec::new() }

@@ -10,17 +10,16 @@
 //! blocks, so the payload behind it can share blocks with the file it came from.
 //! Every byte is checked before it is published, shared or not.
 
-use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::disk::{OpenFile, Opening};
 use crate::error::StoreError;
 use crate::incoming::make_object_dir;
-use crate::scan::seal_of_file;
+use crate::scan::seal_on;
 use crate::scrub::ObjectReader;
 use crate::seal::Seal;
-use crate::volume::sync_dir;
+use crate::volume::Volume;
 use crate::writer::Writer;
 
 /// How a file came in.
@@ -44,12 +43,13 @@ impl Writer {
     /// [`StoreError::Seal`] or [`StoreError::BadChunk`] when it is not an object, and those of
     /// [`Writer::begin`].
     pub fn adopt_sealed(&self, path: &Path) -> Result<Adopted, StoreError> {
-        let seal = seal_of_file(path)?;
+        let disk = self.volume().disk();
+        let seal = seal_on(disk, path)?;
         let object = seal.object();
         if self.holds(&object) {
             return Ok(Adopted::AlreadyHeld);
         }
-        let reader = ObjectReader::open(path)?;
+        let reader = ObjectReader::open_on(disk, path)?;
         let mut chunk = Vec::new();
         for index in 0..seal.chunks() {
             reader.read_chunk(index, &mut chunk)?;
@@ -78,36 +78,38 @@ impl Writer {
 
     /// The mark that finishes a publish cut short (`.part.done` without `.part`) finishes this one.
     fn link(&self, path: &Path, seal: &Seal) -> Result<(), StoreError> {
-        let to = self.volume().object_path(&seal.object());
-        let volume = self.volume().path();
+        let volume = self.volume();
+        let to = volume.object_path(&seal.object());
         let device = |path: &Path, doing| {
-            fs::metadata(path).map(|meta| meta.dev()).map_err(StoreError::io(path, doing))
+            let look = volume.disk().look(path);
+            look.map(|there| there.identity.0).map_err(StoreError::io(path, doing))
         };
-        if device(path, "look at the file")? != device(volume, "look at the volume")? {
+        if device(path, "look at the file")? != device(volume.path(), "look at the volume")? {
             let source = ErrorKind::CrossesDevices.into();
             return Err(StoreError::Io { path: path.to_owned(), doing: "link", source });
         }
-        let dir = make_object_dir(&to)?;
+        let dir = make_object_dir(volume, &to)?;
         let mark = self.mark_publishing(&seal.object())?;
-        if let Err(error) = link_whole(path, &to) {
-            crate::writer::unlink(&mark)?;
+        if let Err(error) = link_whole(volume, path, &to) {
+            volume.unlink(&mark)?;
             return Err(error);
         }
-        sync_dir(dir)?;
+        volume.sync_dir(dir)?;
         self.shared.publish(seal)?;
-        crate::writer::unlink(&mark)
+        volume.unlink(&mark)
     }
 
     fn copy_in(&self, path: &Path, payload_at: u64, seal: Seal) -> Result<Adopted, StoreError> {
         let io = |doing| StoreError::io(path, doing);
-        let mut from = File::open(path).map_err(io("open the payload"))?;
+        let opened = self.volume().disk().open(path, Opening::Read);
+        let from = opened.map_err(io("open the payload"))?;
         let mut incoming = match self.begin(seal) {
             Err(StoreError::AlreadyHeld { .. }) => return Ok(Adopted::AlreadyHeld),
             begun => begun?,
         };
         // Never over chunks that an earlier run wrote and checked: nobody looks at them again.
         let is_fresh = incoming.missing_chunks() == incoming.seal().chunks();
-        let shared = is_fresh && share(&from, payload_at, &incoming.opened()?, incoming.seal());
+        let shared = is_fresh && share(&from, payload_at, incoming.file(), incoming.seal());
         let mut chunk = Vec::new();
         for index in incoming.missing().into_iter().flatten() {
             // What was shared is read back where it now is, the rest where it came from.
@@ -116,8 +118,7 @@ impl Writer {
                 continue;
             }
             chunk.resize((range.end - range.start) as usize, 0);
-            from.seek(SeekFrom::Start(payload_at + range.start)).map_err(io("read"))?;
-            let got = crate::seal::fill(&mut from, &mut chunk).map_err(io("read"))?;
+            let got = from.fill_at(&mut chunk, payload_at + range.start).map_err(io("read"))?;
             incoming.write_chunk(index, &chunk[..got])?;
         }
         incoming.publish()?;
@@ -127,24 +128,24 @@ impl Writer {
 
 /// Makes the checked file at `path` durable and gives it the name `to` as well. What lay there is
 /// not listed, so it is nothing: an orphan, or the rest of a bad object.
-fn link_whole(path: &Path, to: &Path) -> Result<(), StoreError> {
+fn link_whole(volume: &Volume, path: &Path, to: &Path) -> Result<(), StoreError> {
     let io = |doing| StoreError::io(path, doing);
-    File::open(path).and_then(|file| file.sync_all()).map_err(io("make durable"))?;
-    let is_same = |other: &fs::Metadata| {
-        fs::metadata(path).is_ok_and(|one| (one.dev(), one.ino()) == (other.dev(), other.ino()))
-    };
-    match fs::symlink_metadata(to) {
-        Ok(there) if is_same(&there) => return Ok(()),
-        Ok(_) => crate::writer::unlink(to)?,
-        Err(_) => {}
+    let disk = volume.disk();
+    disk.open(path, Opening::Read).and_then(|file| file.sync_all()).map_err(io("make durable"))?;
+    let identity = |path: &Path| disk.look(path).ok().map(|there| there.identity);
+    let there = identity(to);
+    if there.is_some() && there == identity(path) {
+        return Ok(());
     }
-    fs::hard_link(path, to).map_err(io("link"))
+    volume.unlink(to)?;
+    disk.link(path, to).map_err(io("link"))
 }
 
 /// Has the kernel bring the payload over; false when it cannot or stops half way, and then the
 /// caller copies what is missing. `io::copy` between files is `copy_file_range`, which shares
 /// blocks on file systems that can, because the payload begins on a block.
-fn share(mut from: &File, payload_at: u64, mut to: &File, seal: &Seal) -> bool {
+fn share(from: &OpenFile, payload_at: u64, to: &OpenFile, seal: &Seal) -> bool {
+    let (Some(mut from), Some(mut to)) = (from.kernel(), to.kernel()) else { return false };
     let mut bring = || {
         from.seek(SeekFrom::Start(payload_at))?;
         to.seek(SeekFrom::Start(seal.payload_offset()))?;

@@ -6,28 +6,25 @@
 //! The map is a claim, not a proof (after a power cut it may outlive the bytes it speaks of), so
 //! resuming reads each claimed chunk back and checks it.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::fcntl::{FallocateFlags, fallocate};
-
+use crate::disk::{OpenFile, Opening};
 use crate::error::StoreError;
 use crate::scan::seal_of;
 use crate::seal::Seal;
-use crate::volume::sync_dir;
-use crate::writer::{Shared, unlink};
+use crate::volume::Volume;
+use crate::writer::Shared;
 
 /// An object being written. Dropping it keeps what is on disk for the next `begin`.
 #[derive(Debug)]
 pub struct Incoming {
     shared: Arc<Shared>,
     seal: Seal,
-    file: File,
-    map: File,
+    file: OpenFile,
+    map: OpenFile,
     part_path: PathBuf,
     done_path: PathBuf,
     done: Vec<bool>,
@@ -39,9 +36,9 @@ impl Incoming {
         let dir = shared.volume.incoming_dir();
         let part_path = dir.join(format!("{}.part", seal.object()));
         let done_path = dir.join(format!("{}.part.done", seal.object()));
-        let mut file = open_rw(&part_path)?;
-        let mut map = open_rw(&done_path)?;
-        let fresh = !is_of(&mut file, &part_path, &seal);
+        let file = open_rw(&shared.volume, &part_path)?;
+        let map = open_rw(&shared.volume, &done_path)?;
+        let fresh = !is_of(&file, &part_path, &seal);
         if fresh {
             // Map first: from here to the end of the function a crash leaves no claim to trust.
             map.set_len(0).map_err(StoreError::io(&done_path, "clear the map"))?;
@@ -55,13 +52,13 @@ impl Incoming {
         if let Err(error) = room {
             if fresh {
                 // It would tie the object to a disk that has no room for it, and keep it full.
-                unlink(&part_path)?;
-                unlink(&done_path)?;
+                shared.volume.unlink(&part_path)?;
+                shared.volume.unlink(&done_path)?;
             }
             return Err(error);
         }
         let chunks = seal.chunks();
-        let done = claimed(&mut map, &done_path, chunks)?;
+        let done = claimed(&map, &done_path, chunks)?;
         map.set_len(u64::from(chunks)).map_err(StoreError::io(&done_path, "size the map"))?;
         let mut incoming =
             Self { shared, seal, file, map, part_path, done_path, done, missing: chunks };
@@ -143,9 +140,9 @@ impl Incoming {
         Ok(())
     }
 
-    /// Another handle on the unfinished file.
-    pub(crate) fn opened(&self) -> Result<File, StoreError> {
-        self.file.try_clone().map_err(StoreError::io(&self.part_path, "open again"))
+    /// The unfinished file.
+    pub(crate) fn file(&self) -> &OpenFile {
+        &self.file
     }
 
     /// Marks chunk `index` done if the bytes that are in the file already are right.
@@ -179,12 +176,14 @@ impl Incoming {
             self.distrust()?;
             return Err(error);
         }
-        let to = self.shared.volume.object_path(&object);
-        let dir = make_object_dir(&to)?;
-        fs::rename(&self.part_path, &to).map_err(StoreError::io(&to, "give its place to"))?;
-        sync_dir(dir)?;
+        let volume = &self.shared.volume;
+        let to = volume.object_path(&object);
+        let dir = make_object_dir(volume, &to)?;
+        let renamed = volume.disk().rename(&self.part_path, &to);
+        renamed.map_err(StoreError::io(&to, "give its place to"))?;
+        volume.sync_dir(dir)?;
         self.shared.publish(&self.seal)?;
-        unlink(&self.done_path)?;
+        volume.unlink(&self.done_path)?;
         Ok(to)
     }
 
@@ -203,8 +202,8 @@ impl Incoming {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn discard(self) -> Result<(), StoreError> {
-        unlink(&self.part_path)?;
-        unlink(&self.done_path)
+        self.shared.volume.unlink(&self.part_path)?;
+        self.shared.volume.unlink(&self.done_path)
     }
 
     fn check_claims(&mut self) -> Result<(), StoreError> {
@@ -238,42 +237,29 @@ impl Drop for Incoming {
     }
 }
 
-fn open_rw(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(StoreError::io(path, "open"))
+fn open_rw(volume: &Volume, path: &Path) -> Result<OpenFile, StoreError> {
+    volume.disk().open(path, Opening::Keep).map_err(StoreError::io(path, "open"))
 }
 
 /// Whether an unfinished file is of this object. Another title in its seal does not matter: the
 /// payload is the same and the seal is written again.
-fn is_of(file: &mut File, path: &Path, seal: &Seal) -> bool {
+fn is_of(file: &OpenFile, path: &Path, seal: &Seal) -> bool {
     seal_of(file, path).is_ok_and(|found| found.object() == seal.object())
 }
 
 /// Chunks that the map claims.
-fn claimed(map: &mut File, path: &Path, chunks: u32) -> Result<Vec<bool>, StoreError> {
+fn claimed(map: &OpenFile, path: &Path, chunks: u32) -> Result<Vec<bool>, StoreError> {
     let mut bytes = vec![0u8; chunks as usize];
     let io = || StoreError::io(path, "read the map");
-    let length = map.metadata().map_err(io())?.len().min(u64::from(chunks)) as usize;
+    let length = map.length().map_err(io())?.min(u64::from(chunks)) as usize;
     map.read_exact_at(&mut bytes[..length], 0).map_err(io())?;
     Ok(bytes.into_iter().map(|byte| byte == 1).collect())
 }
 
 /// Takes all the room at once, so that a full disk is met before the first byte is fetched.
-fn reserve(shared: &Shared, file: &File, path: &Path, bytes: u64) -> Result<(), StoreError> {
-    let length = i64::try_from(bytes).expect("an object's file is under 2^63 bytes");
-    match fallocate(file, FallocateFlags::empty(), 0, length) {
-        Ok(()) => Ok(()),
-        // Not every file system can; then a full disk is met while writing.
-        Err(nix::errno::Errno::EOPNOTSUPP | nix::errno::Errno::ENOSYS) => {
-            file.set_len(bytes).map_err(|e| full_or(shared, path, "size the file", bytes, e))
-        }
-        Err(errno) => Err(full_or(shared, path, "take room for the object", bytes, errno.into())),
-    }
+fn reserve(shared: &Shared, file: &OpenFile, path: &Path, bytes: u64) -> Result<(), StoreError> {
+    let doing = "take room for the object";
+    file.take_room(bytes).map_err(|error| full_or(shared, path, doing, bytes, error))
 }
 
 fn full_or(
@@ -292,12 +278,15 @@ fn full_or(
 }
 
 /// Makes `objects/ab/cd` durable up to `objects`, and returns it.
-pub(crate) fn make_object_dir(object: &Path) -> Result<&Path, StoreError> {
+pub(crate) fn make_object_dir<'a>(
+    volume: &Volume,
+    object: &'a Path,
+) -> Result<&'a Path, StoreError> {
     let dir = object.parent().expect("an object's path has a directory");
-    if !dir.is_dir() {
-        fs::create_dir_all(dir).map_err(StoreError::io(dir, "create the directory"))?;
+    if !volume.disk().look(dir).is_ok_and(|there| there.is_dir) {
+        volume.disk().make_dir(dir).map_err(StoreError::io(dir, "create the directory"))?;
         for above in dir.ancestors().skip(1).take(2) {
-            sync_dir(above)?;
+            volume.sync_dir(above)?;
         }
     }
     Ok(dir)
@@ -308,7 +297,6 @@ mod tests {
     use control_types::fleet::DiskClass;
 
     use super::*;
-    use crate::volume::Volume;
     use crate::writer::Writer;
 
     #[test]

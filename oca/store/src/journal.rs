@@ -27,8 +27,7 @@ use crate::error::StoreError;
 use crate::media_type::MediaType;
 use crate::seal::{Seal, decode_title, le_u64};
 pub(crate) use append::Journal;
-pub(crate) use read::{Place, read};
-pub use read::{Replay, replay, replay_from};
+pub(crate) use read::{Place, read, replay, replay_from};
 
 /// Bytes of the header and of every record.
 pub const RECORD_BYTES: usize = 128;

@@ -25,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adopt;
+pub mod disk;
 pub mod error;
 pub mod incoming;
 pub mod index;

@@ -1,13 +1,11 @@
 //! What becomes of quarantined objects: kept for people to look at, and thrown away beyond an age
 //! or a size, oldest first. Judges no object; whoever quarantines does.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use crate::error::StoreError;
-use crate::writer::{Writer, unlink};
+use crate::writer::Writer;
 
 /// How much a quarantine may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +35,14 @@ impl Writer {
         bound: &QuarantineBound,
         now: SystemTime,
     ) -> Result<Emptied, StoreError> {
+        let disk = self.volume().disk();
         let dir = self.volume().quarantine_dir();
-        let io = |doing| StoreError::io(&dir, doing);
         let mut files: Vec<(SystemTime, PathBuf, u64)> = Vec::new();
-        for entry in fs::read_dir(&dir).map_err(io("list the quarantine"))? {
-            let entry = entry.map_err(io("list the quarantine"))?;
-            let Ok(meta) = entry.metadata() else { continue };
+        for entry in disk.list(&dir).map_err(StoreError::io(&dir, "list the quarantine"))? {
+            let path = dir.join(entry.name);
+            let Ok(file) = disk.look(&path) else { continue };
             // Renaming changes the inode: that is the moment it came here.
-            let since = Duration::from_secs(u64::try_from(meta.ctime()).unwrap_or(0));
-            files.push((UNIX_EPOCH + since, entry.path(), meta.len()));
+            files.push((file.since, path, file.bytes));
         }
         files.sort();
         let mut bytes: u64 = files.iter().map(|(_, _, bytes)| bytes).sum();
@@ -55,7 +52,7 @@ impl Writer {
             if age < bound.age_max && bytes <= bound.bytes_max {
                 break;
             }
-            unlink(&path)?;
+            self.volume().unlink(&path)?;
             bytes -= size;
             emptied.objects += 1;
             emptied.bytes += size;

@@ -1,14 +1,14 @@
 //! Finds the objects of a volume by looking at their seals, for when the journal is gone or
 //! damaged. Reads only; slow on purpose-built disks and right on all of them.
 
-use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use control_types::ObjectId;
 
+use crate::disk::{AnyDisk, OpenFile, Opening};
 use crate::error::StoreError;
 use crate::journal::Record;
-use crate::seal::{SEAL_HEAD_BYTES, Seal, SealError, fill, region_bytes_from_head};
+use crate::seal::{SEAL_HEAD_BYTES, Seal, SealError, region_bytes_from_head};
 use crate::volume::Volume;
 
 /// What a scan found.
@@ -27,7 +27,7 @@ pub struct Scan {
 pub fn scan(volume: &Volume) -> Result<Scan, StoreError> {
     let mut found = Scan::default();
     for path in object_files(volume)? {
-        match seal_of_file(&path) {
+        match seal_on(volume.disk(), &path) {
             Ok(seal) => found.records.push(Record::published(&seal)),
             Err(error) => found.bad.push(error),
         }
@@ -39,20 +39,17 @@ pub fn scan(volume: &Volume) -> Result<Scan, StoreError> {
 /// Every file two levels below `objects/`, in name order. Empty when there is no such directory.
 pub(crate) fn object_files(volume: &Volume) -> Result<Vec<PathBuf>, StoreError> {
     let mut level = vec![volume.objects_dir()];
-    if !level[0].is_dir() {
+    if !volume.disk().look(&level[0]).is_ok_and(|there| there.is_dir) {
         return Ok(Vec::new());
     }
     for depth in 0..3 {
         let mut next = Vec::new();
         for dir in &level {
-            let listing = fs::read_dir(dir).map_err(StoreError::io(dir, "list the directory"))?;
-            for entry in listing {
-                let entry = entry.map_err(StoreError::io(dir, "list the directory"))?;
-                // What is no directory here is not ours and hides nothing.
-                if depth == 2 || entry.path().is_dir() {
-                    next.push(entry.path());
-                }
-            }
+            let listing = volume.disk().list(dir);
+            let listing = listing.map_err(StoreError::io(dir, "list the directory"))?;
+            // What is no directory here is not ours and hides nothing.
+            let below = listing.into_iter().filter(|entry| depth == 2 || entry.is_dir);
+            next.extend(below.map(|entry| dir.join(entry.name)));
         }
         level = next;
     }
@@ -65,9 +62,15 @@ pub(crate) fn object_files(volume: &Volume) -> Result<Vec<PathBuf>, StoreError> 
 /// # Errors
 /// [`StoreError::Seal`] or [`StoreError::Io`].
 pub fn seal_of_file(path: &Path) -> Result<Seal, StoreError> {
-    let mut file = File::open(path).map_err(StoreError::io(path, "open the object"))?;
-    let seal = seal_of(&mut file, path)?;
-    let length = file.metadata().map_err(StoreError::io(path, "size the object"))?.len();
+    seal_on(&AnyDisk::Kernel, path)
+}
+
+/// As [`seal_of_file`], on any disk.
+pub(crate) fn seal_on(disk: &AnyDisk, path: &Path) -> Result<Seal, StoreError> {
+    let opened = disk.open(path, Opening::Read);
+    let file = opened.map_err(StoreError::io(path, "open the object"))?;
+    let seal = seal_of(&file, path)?;
+    let length = file.length().map_err(StoreError::io(path, "size the object"))?;
     let bad = |source| StoreError::Seal { path: path.to_owned(), source };
     if length != seal.file_bytes() {
         return Err(bad(SealError::Length { got: length, wanted: seal.file_bytes() }));
@@ -80,14 +83,15 @@ pub fn seal_of_file(path: &Path) -> Result<Seal, StoreError> {
 }
 
 /// Reads and checks the seal at the start of `file`; `path` is for the error.
-pub(crate) fn seal_of(file: &mut File, path: &Path) -> Result<Seal, StoreError> {
+pub(crate) fn seal_of(file: &OpenFile, path: &Path) -> Result<Seal, StoreError> {
     let io = || StoreError::io(path, "read the seal");
     let bad = |source| StoreError::Seal { path: path.to_owned(), source };
     let mut region = vec![0u8; SEAL_HEAD_BYTES];
-    let got = fill(file, &mut region).map_err(io())?;
+    let got = file.fill_at(&mut region, 0).map_err(io())?;
     let wanted = region_bytes_from_head(&region[..got]).map_err(bad)?;
     // At most 8 MiB and a bit: the size was checked against OBJECT_BYTES_MAX.
     region.resize(wanted as usize, 0);
-    let got = SEAL_HEAD_BYTES + fill(file, &mut region[SEAL_HEAD_BYTES..]).map_err(io())?;
+    let table = &mut region[SEAL_HEAD_BYTES..];
+    let got = SEAL_HEAD_BYTES + file.fill_at(table, SEAL_HEAD_BYTES as u64).map_err(io())?;
     Seal::decode(&region[..got]).map_err(bad)
 }

@@ -2,13 +2,12 @@
 //! Reads only and repairs nothing; whoever holds the writer quarantines what it finds.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::vec::IntoIter;
 
 use control_types::ObjectId;
 
+use crate::disk::{AnyDisk, OpenFile, Opening};
 use crate::error::StoreError;
 use crate::index::{Known, load_known};
 use crate::journal::Record;
@@ -80,7 +79,7 @@ pub struct CheckReport {
 /// An object's file opened for checked reading.
 #[derive(Debug)]
 pub struct ObjectReader {
-    file: File,
+    file: OpenFile,
     path: PathBuf,
     seal: Seal,
 }
@@ -91,8 +90,21 @@ impl ObjectReader {
     /// # Errors
     /// [`StoreError::Seal`] or [`StoreError::Io`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut file = File::open(path).map_err(StoreError::io(path, "open the object"))?;
-        let seal = seal_of(&mut file, path)?;
+        Self::open_on(&AnyDisk::Kernel, path)
+    }
+
+    /// Opens the object that is published on `volume`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(volume: &Volume, object: &ObjectId) -> Result<Self, StoreError> {
+        Self::open_on(volume.disk(), &volume.object_path(object))
+    }
+
+    pub(crate) fn open_on(disk: &AnyDisk, path: &Path) -> Result<Self, StoreError> {
+        let opened = disk.open(path, Opening::Read);
+        let file = opened.map_err(StoreError::io(path, "open the object"))?;
+        let seal = seal_of(&file, path)?;
         Ok(Self { file, path: path.to_owned(), seal })
     }
 
@@ -105,8 +117,7 @@ impl ObjectReader {
     /// Tells the kernel that what was read of it will not be asked for again: a scrub or a move
     /// must not push out what members are watching. A hint, so its failure means nothing.
     pub fn forget_cached(&self) {
-        let advice = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-        let _ = nix::fcntl::posix_fadvise(&self.file, 0, 0, advice);
+        self.file.forget_cached();
     }
 
     /// Reads chunk `index` into `into` (at most `CHUNK_BYTES`) and checks it.
@@ -128,6 +139,7 @@ impl ObjectReader {
 /// An iterator over everything on a volume, one finding an object: it can be paced or stopped.
 #[derive(Debug)]
 pub struct Scrub {
+    volume: Volume,
     depth: Depth,
     journal_fault: Option<String>,
     work: IntoIter<Item>,
@@ -162,7 +174,7 @@ impl Scrub {
             files.into_iter().filter(|f| !listed.contains_key(f)).collect();
         let listed = listed.into_iter().map(|(path, record)| Item::Listed(path, record));
         let work: Vec<Item> = listed.chain(unlisted.into_iter().map(Item::Unlisted)).collect();
-        Ok(Self { depth, journal_fault, work: work.into_iter() })
+        Ok(Self { volume: volume.clone(), depth, journal_fault, work: work.into_iter() })
     }
 }
 
@@ -172,7 +184,7 @@ impl Iterator for Scrub {
     fn next(&mut self) -> Option<Finding> {
         Some(match self.work.next()? {
             Item::Listed(path, record) => {
-                let verdict = judge(&path, &record, self.depth);
+                let verdict = judge(&self.volume, &path, &record, self.depth);
                 Finding { object: Some(record.object), path, bytes: record.bytes, verdict }
             }
             Item::Unlisted(path) => {
@@ -204,16 +216,16 @@ pub fn check(volume: &Volume, depth: Depth) -> Result<CheckReport, StoreError> {
     Ok(report)
 }
 
-fn judge(path: &Path, record: &Record, depth: Depth) -> Verdict {
+fn judge(volume: &Volume, path: &Path, record: &Record, depth: Depth) -> Verdict {
     let wanted = Seal::region_bytes_for(record.bytes) + record.bytes;
-    match std::fs::metadata(path) {
+    match volume.disk().look(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Verdict::Missing,
         Err(e) => return Verdict::Unreadable(e.to_string()),
-        Ok(meta) if meta.len() != wanted => return Verdict::Length { got: meta.len(), wanted },
+        Ok(file) if file.bytes != wanted => return Verdict::Length { got: file.bytes, wanted },
         Ok(_) if depth == Depth::Names => return Verdict::Sound,
         Ok(_) => {}
     }
-    let reader = match ObjectReader::open(path) {
+    let reader = match ObjectReader::open_on(volume.disk(), path) {
         Ok(reader) => reader,
         Err(StoreError::Seal { source, .. }) => return Verdict::Seal(source.to_string()),
         Err(StoreError::Io { source, .. }) => return Verdict::Unreadable(source.to_string()),

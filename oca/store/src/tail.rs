@@ -92,15 +92,14 @@ impl Tail {
 
 impl Place {
     fn poll(&mut self, volume: usize, changes: &mut Vec<Change>) -> Result<(), StoreError> {
-        let path = self.volume.journal_path();
         if let Some(At { epoch, bytes }) = self.at
-            && let Some((records, bytes)) = journal::replay_from(&path, epoch, bytes)?
+            && let Some((records, bytes)) = journal::replay_from(&self.volume, epoch, bytes)?
         {
             self.at = Some(At { epoch, bytes });
             changes.extend(records.into_iter().map(|record| change(volume, record)));
             return Ok(());
         }
-        match journal::replay(&path) {
+        match journal::replay(&self.volume) {
             Ok(replay) => {
                 self.at = Some(At { epoch: replay.epoch, bytes: replay.whole_bytes });
                 changes.push(Change::Rebuilt { volume, records: replay.records });

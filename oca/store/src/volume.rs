@@ -1,30 +1,33 @@
 //! One volume: a directory on one disk, where its files are, how much room it has.
 //! Reads nothing of the objects and takes no lock.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use control_types::ObjectId;
 use control_types::fleet::DiskClass;
 
+use crate::disk::{AnyDisk, Disk, Opening};
 use crate::error::StoreError;
 
+pub use crate::disk::Room;
+
 /// A directory that holds objects. Cheap to clone; opening it changes nothing on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Volume {
+    disk: AnyDisk,
     path: PathBuf,
     class: DiskClass,
 }
 
-/// Room on a volume's file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
-    /// Bytes of the file system.
-    pub total_bytes: u64,
-    /// Bytes that this process may still write.
-    pub free_bytes: u64,
+impl PartialEq for Volume {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.class == other.class
+    }
 }
+
+impl Eq for Volume {}
 
 impl Volume {
     /// Names a volume. The directory must exist; what is in it is looked at later.
@@ -32,8 +35,32 @@ impl Volume {
     /// # Errors
     /// [`StoreError::NoVolume`] when `path` is not a directory.
     pub fn open(path: impl Into<PathBuf>, class: DiskClass) -> Result<Self, StoreError> {
-        let path = path.into();
-        if path.is_dir() { Ok(Self { path, class }) } else { Err(StoreError::NoVolume { path }) }
+        Self::of(AnyDisk::Kernel, path.into(), class)
+    }
+
+    /// A volume on a disk that is not the kernel's: for tests of what disks do.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn on(
+        disk: Arc<dyn Disk>,
+        path: impl Into<PathBuf>,
+        class: DiskClass,
+    ) -> Result<Self, StoreError> {
+        Self::of(AnyDisk::Made(disk), path.into(), class)
+    }
+
+    fn of(disk: AnyDisk, path: PathBuf, class: DiskClass) -> Result<Self, StoreError> {
+        if disk.look(&path).is_ok_and(|there| there.is_dir) {
+            Ok(Self { disk, path, class })
+        } else {
+            Err(StoreError::NoVolume { path })
+        }
+    }
+
+    /// The disk it is on.
+    pub(crate) fn disk(&self) -> &AnyDisk {
+        &self.disk
     }
 
     /// Its directory.
@@ -59,14 +86,31 @@ impl Volume {
     /// # Errors
     /// What `statvfs` says, with the path.
     pub fn room(&self) -> Result<Room, StoreError> {
-        let stat = nix::sys::statvfs::statvfs(&self.path)
-            .map_err(io::Error::from)
-            .map_err(StoreError::io(&self.path, "ask for free room"))?;
-        let fragment = stat.fragment_size();
-        Ok(Room {
-            total_bytes: stat.blocks().saturating_mul(fragment),
-            free_bytes: stat.blocks_available().saturating_mul(fragment),
-        })
+        self.disk.room(&self.path).map_err(StoreError::io(&self.path, "ask for free room"))
+    }
+
+    /// Makes names in `dir` durable.
+    pub(crate) fn sync_dir(&self, dir: &Path) -> Result<(), StoreError> {
+        self.disk.sync_dir(dir).map_err(StoreError::io(dir, "make the directory durable"))
+    }
+
+    /// Leaves an empty file at `path`.
+    pub(crate) fn mark(&self, path: &Path) -> Result<(), StoreError> {
+        let made = self.disk.open(path, Opening::Anew);
+        made.map(drop).map_err(StoreError::io(path, "leave a mark"))
+    }
+
+    /// Unlinks `path`; not being there is as good.
+    pub(crate) fn unlink(&self, path: &Path) -> Result<(), StoreError> {
+        match self.disk.unlink(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, "unlink")(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something is at `path`. What cannot be asked counts as not there.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.disk.look(path).is_ok()
     }
 
     pub(crate) fn journal_path(&self) -> PathBuf {
@@ -112,34 +156,27 @@ pub fn object_path(volume: &Path, object: &ObjectId) -> PathBuf {
 /// The marker could not be made; the caller should still stop serving the object.
 pub fn report_bad(volume: &Volume, object: &ObjectId) -> Result<(), StoreError> {
     let dir = volume.suspect_dir();
-    fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create the directory"))?;
-    let path = dir.join(object.to_string());
-    fs::File::create(&path).map_err(StoreError::io(&path, "leave a marker"))?;
-    Ok(())
+    volume.disk.make_dir(&dir).map_err(StoreError::io(&dir, "create the directory"))?;
+    volume.mark(&dir.join(object.to_string()))
 }
 
 /// The object ids that are file names in `dir` (with `suffix` after the 64 digits); none when the
 /// directory is not there. Other names are skipped.
-pub(crate) fn ids_in(dir: &Path, suffix: &str) -> Result<Vec<ObjectId>, StoreError> {
-    let entries = match fs::read_dir(dir) {
+pub(crate) fn ids_in(
+    volume: &Volume,
+    dir: &Path,
+    suffix: &str,
+) -> Result<Vec<ObjectId>, StoreError> {
+    let entries = match volume.disk.list(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(StoreError::io(dir, "list the directory")(e)),
     };
     let mut ids = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(StoreError::io(dir, "list the directory"))?;
-        let name = entry.file_name();
-        let hex = name.to_str().and_then(|n| n.strip_suffix(suffix));
+        let hex = entry.name.to_str().and_then(|n| n.strip_suffix(suffix));
         ids.extend(hex.and_then(|h| ObjectId::from_hex(h.as_bytes())));
     }
     ids.sort_unstable();
     Ok(ids)
-}
-
-/// Makes names in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    fs::File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(StoreError::io(dir, "make the directory durable"))
 }

@@ -18,7 +18,6 @@ mod lock;
 mod recover;
 mod state;
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -26,12 +25,13 @@ use std::sync::{Arc, Mutex};
 use control_types::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 
+use crate::disk::Opening;
 use crate::error::StoreError;
 use crate::incoming::Incoming;
 use crate::index::Index;
 use crate::journal::{Kind, Record};
-use crate::seal::{Seal, fill};
-use crate::volume::{Volume, ids_in, sync_dir};
+use crate::seal::Seal;
+use crate::volume::{Volume, ids_in};
 pub(crate) use state::Shared;
 
 use lock::open_lock;
@@ -74,7 +74,8 @@ impl Writer {
             volume.quarantine_dir(),
             volume.suspect_dir(),
         ] {
-            fs::create_dir_all(&dir).map_err(StoreError::io(&dir, "create the directory"))?;
+            let made = volume.disk().make_dir(&dir);
+            made.map_err(StoreError::io(&dir, "create the directory"))?;
         }
         let lock = open_lock(volume, holder)?;
         let (state, is_torn) = open_journal(volume)?;
@@ -100,7 +101,8 @@ impl Writer {
     /// [`StoreError::Io`]: the disk is gone, or somebody moved the directory away.
     pub fn is_there(&self) -> Result<(), StoreError> {
         let path = self.volume().journal_path();
-        fs::metadata(&path).map(drop).map_err(StoreError::io(&path, "find the journal"))
+        let look = self.volume().disk().look(&path);
+        look.map(drop).map_err(StoreError::io(&path, "find the journal"))
     }
 
     /// Whether `object` is published here.
@@ -162,7 +164,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn unfinished(&self) -> Result<Vec<ObjectId>, StoreError> {
-        ids_in(&self.volume().incoming_dir(), ".part")
+        ids_in(self.volume(), &self.volume().incoming_dir(), ".part")
     }
 
     /// Throws away an unfinished pull that nobody in this process is working on.
@@ -175,8 +177,8 @@ impl Writer {
             return Err(StoreError::Busy { object: *object, path });
         }
         // In this order a crash leaves a map alone, which the next open finds and clears.
-        unlink(&self.mark(object, ".part"))?;
-        unlink(&self.mark(object, ".part.done"))
+        self.volume().unlink(&self.mark(object, ".part"))?;
+        self.volume().unlink(&self.mark(object, ".part.done"))
     }
 
     /// Takes a published object away. Readers that have it open finish with it.
@@ -214,7 +216,7 @@ impl Writer {
         if !state.index.has_copy(0, object) {
             self.take_away_file(object, Kind::Removed)?;
         }
-        unlink(&self.mark(object, ".remove"))
+        self.volume().unlink(&self.mark(object, ".remove"))
     }
 
     /// Moves a published object to `quarantine/` and clears its suspect marker.
@@ -230,13 +232,13 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn suspects(&self) -> Result<Vec<ObjectId>, StoreError> {
-        ids_in(&self.volume().suspect_dir(), "")
+        ids_in(self.volume(), &self.volume().suspect_dir(), "")
     }
 
     /// Whether a reader left a marker for `object`.
     #[must_use]
     pub fn is_suspect(&self, object: &ObjectId) -> bool {
-        self.volume().suspect_dir().join(object.to_string()).exists()
+        self.volume().has(&self.volume().suspect_dir().join(object.to_string()))
     }
 
     /// Takes a suspect marker away, when the object turned out sound or is not held any more.
@@ -244,7 +246,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn clear_suspect(&self, object: &ObjectId) -> Result<(), StoreError> {
-        unlink(&self.volume().suspect_dir().join(object.to_string()))
+        self.volume().unlink(&self.volume().suspect_dir().join(object.to_string()))
     }
 
     /// Publishes the plain file at `path` (payload only) as the object that `seal` describes.
@@ -255,14 +257,16 @@ impl Writer {
         if self.holds(&seal.object()) {
             return Ok(Imported::AlreadyHeld);
         }
-        let mut file = File::open(path).map_err(StoreError::io(path, "open the payload"))?;
+        let opened = self.volume().disk().open(path, Opening::Read);
+        let file = opened.map_err(StoreError::io(path, "open the payload"))?;
         let mut incoming = match self.begin(seal) {
             Err(StoreError::AlreadyHeld { .. }) => return Ok(Imported::AlreadyHeld),
             begun => begun?,
         };
         let mut chunk = vec![0u8; CHUNK_BYTES as usize];
         for index in 0..incoming.seal().chunks() {
-            let got = fill(&mut file, &mut chunk).map_err(StoreError::io(path, "read"))?;
+            let at = u64::from(index) * CHUNK_BYTES;
+            let got = file.fill_at(&mut chunk, at).map_err(StoreError::io(path, "read"))?;
             incoming.write_chunk(index, &chunk[..got])?;
         }
         incoming.publish()?;
@@ -272,7 +276,7 @@ impl Writer {
     fn take_away(&self, object: &ObjectId, kind: Kind) -> Result<(), StoreError> {
         let mark = self.take_off_list(object, kind)?;
         self.take_away_file(object, kind)?;
-        unlink(&mark)
+        self.volume().unlink(&mark)
     }
 
     /// The journal's part of `take_away`; answers the mark that is left.
@@ -284,10 +288,10 @@ impl Writer {
             let path = self.volume().path().to_owned();
             return Err(StoreError::NotHeld { object: *object, path });
         };
-        File::create(&mark).map_err(StoreError::io(&mark, "leave a mark"))?;
+        self.volume().mark(&mark)?;
         if let Err(error) = state.append(self.volume(), &record.now(kind)) {
             // What was refused must not happen at the next start, when it may be the last copy.
-            unlink(&mark)?;
+            self.volume().unlink(&mark)?;
             return Err(error);
         }
         Ok(mark)
@@ -297,14 +301,14 @@ impl Writer {
     fn take_away_file(&self, object: &ObjectId, kind: Kind) -> Result<(), StoreError> {
         let path = self.volume().object_path(object);
         if kind == Kind::Removed {
-            unlink(&path)?;
+            self.volume().unlink(&path)?;
         } else {
             let to = self.volume().quarantine_dir().join(object.to_string());
-            match fs::rename(&path, &to) {
+            match self.volume().disk().rename(&path, &to) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(StoreError::io(&path, "move the object to quarantine")(e));
                 }
-                _ => sync_dir(&self.volume().quarantine_dir())?,
+                _ => self.volume().sync_dir(&self.volume().quarantine_dir())?,
             }
         }
         self.clear_suspect(object)
@@ -313,19 +317,11 @@ impl Writer {
     /// Leaves the mark by which the next writer finishes a publish that is cut short.
     pub(crate) fn mark_publishing(&self, object: &ObjectId) -> Result<PathBuf, StoreError> {
         let mark = self.mark(object, ".part.done");
-        File::create(&mark).map_err(StoreError::io(&mark, "leave a mark"))?;
+        self.volume().mark(&mark)?;
         Ok(mark)
     }
 
     fn mark(&self, object: &ObjectId, suffix: &str) -> PathBuf {
         self.volume().incoming_dir().join(format!("{object}{suffix}"))
-    }
-}
-
-/// Unlinks `path`; not being there is as good.
-pub(crate) fn unlink(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io(path, "unlink")(e)),
-        _ => Ok(()),
     }
 }

@@ -86,7 +86,7 @@ fn load_journal(
     titles: &mut Titles,
 ) -> Result<(Place, Taken), StoreError> {
     let mut taken = Taken::new();
-    let place = journal::read(&volume.journal_path(), |line: &Line<'_>| {
+    let place = journal::read(volume, |line: &Line<'_>| {
         let Line { object, bytes, media_type, .. } = *line;
         let title = match line.kind {
             Kind::Published => titles.number_of_bytes(line.title),

@@ -30,7 +30,7 @@ fn a_large_volume_loads_from_its_journal_alone() {
     let mut last: BTreeMap<ObjectId, Kind> = BTreeMap::new();
     last.extend(records.iter().map(|record| (record.object, record.kind)));
     last.retain(|_, kind| *kind == Kind::Published);
-    Journal::create(&volume.journal_path(), records.into_iter()).unwrap();
+    Journal::create(&volume, records.into_iter()).unwrap();
     let began = Instant::now();
     let mut loaded = Index::load(&[volume]);
     let took = began.elapsed();

@@ -1,20 +1,19 @@
 //! The writing end of the journal: one record at a time, or all of them anew. Decides nothing of
 //! what is recorded.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{PIECE_BYTES, Place, RECORD_BYTES, Record, encode_header, new_epoch};
+use crate::disk::{OpenFile, Opening};
 use crate::error::StoreError;
-use crate::volume::sync_dir;
+use crate::volume::Volume;
 
 /// The writing end. Every append is durable when it returns.
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    file: File,
+    file: OpenFile,
     /// Whole records in the file; the next one goes to this slot, over whatever a failed append
     /// left.
     slots: u64,
@@ -26,36 +25,39 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Goes on from `place`, cutting off a torn end.
-    pub(crate) fn resume(path: &Path, place: &Place) -> Result<Self, StoreError> {
-        let io = |doing| StoreError::io(path, doing);
-        let file =
-            OpenOptions::new().read(true).write(true).open(path).map_err(io("open the journal"))?;
-        let length = file.metadata().map_err(io("size the journal"))?.len();
+    pub(crate) fn resume(volume: &Volume, place: &Place) -> Result<Self, StoreError> {
+        let path = volume.journal_path();
+        let io = |doing| StoreError::io(&path, doing);
+        let opened = volume.disk().open(&path, Opening::Write);
+        let file = opened.map_err(io("open the journal"))?;
+        let length = file.length().map_err(io("size the journal"))?;
         if length > place.whole_bytes {
             file.set_len(place.whole_bytes).map_err(io("cut the journal's torn end"))?;
             file.sync_all().map_err(io("make the journal durable"))?;
         }
-        Ok(Self { path: path.to_owned(), file, slots: place.records, is_doubtful: false })
+        Ok(Self { path, file, slots: place.records, is_doubtful: false })
     }
 
     /// Writes a new journal with these records in the place of any earlier one, all or nothing.
     pub(crate) fn create(
-        path: &Path,
+        volume: &Volume,
         records: impl Iterator<Item = Record>,
     ) -> Result<Self, StoreError> {
+        let path = volume.journal_path();
         let fresh = path.with_extension("new");
-        let (file, slots) = Self::write_fresh(path, &fresh, records).inspect_err(|_| {
+        let (file, slots) = Self::write_fresh(volume, &fresh, records).inspect_err(|_| {
             // Half a journal would keep a full disk full.
-            let _ = fs::remove_file(&fresh);
+            let _ = volume.unlink(&fresh);
         })?;
-        fs::rename(&fresh, path).map_err(StoreError::io(path, "put the new journal in place"))?;
+        let renamed = volume.disk().rename(&fresh, &path);
+        renamed.map_err(StoreError::io(&path, "put the new journal in place"))?;
         // From here on the new file is the journal, whatever happens: an earlier one has no name
         // any more, and what was added to it would be lost.
-        let named = sync_dir(path.parent().expect("a journal is inside its volume"));
+        let named = volume.sync_dir(volume.path());
         if let Err(error) = &named {
             tracing::warn!(%error, "the new journal may not outlive a power cut: written again");
         }
-        Ok(Self { path: path.to_owned(), file, slots, is_doubtful: named.is_err() })
+        Ok(Self { path, file, slots, is_doubtful: named.is_err() })
     }
 
     /// Whether it must be written anew before anything is added.
@@ -64,27 +66,26 @@ impl Journal {
     }
 
     fn write_fresh(
-        path: &Path,
+        volume: &Volume,
         fresh: &Path,
         records: impl Iterator<Item = Record>,
-    ) -> Result<(File, u64), StoreError> {
-        let io = |doing| StoreError::io(path, doing);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(fresh)
-            .map_err(io("create the journal"))?;
-        let mut to = BufWriter::with_capacity(PIECE_BYTES, &file);
-        let mut slots = 0;
-        to.write_all(&encode_header(new_epoch())).map_err(io("write the journal"))?;
+    ) -> Result<(OpenFile, u64), StoreError> {
+        let io = |doing| StoreError::io(fresh, doing);
+        let opened = volume.disk().open(fresh, Opening::Anew);
+        let file = opened.map_err(io("create the journal"))?;
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        let (mut slots, mut at) = (0, 0);
+        piece.extend_from_slice(&encode_header(new_epoch()));
         for record in records {
-            to.write_all(&record.encode(slots)).map_err(io("write the journal"))?;
+            piece.extend_from_slice(&record.encode(slots));
             slots += 1;
+            if piece.len() >= PIECE_BYTES {
+                file.write_all_at(&piece, at).map_err(io("write the journal"))?;
+                at += piece.len() as u64;
+                piece.clear();
+            }
         }
-        to.flush().map_err(io("write the journal"))?;
-        drop(to);
+        file.write_all_at(&piece, at).map_err(io("write the journal"))?;
         file.sync_all().map_err(io("make the journal durable"))?;
         Ok((file, slots))
     }
@@ -115,9 +116,12 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::{Kind, MediaType, replay};
     use super::*;
     use control_types::ObjectId;
+    use control_types::fleet::DiskClass;
 
     fn record(bytes: u64) -> Record {
         Record {
@@ -132,19 +136,20 @@ mod tests {
     #[test]
     fn a_journal_whose_name_or_end_is_in_doubt_takes_nothing_until_it_is_written_anew() {
         let dir = tempfile::tempdir().unwrap();
+        let volume = Volume::open(dir.path(), DiskClass::Ssd).unwrap();
         let path = dir.path().join("journal");
-        let mut journal = Journal::create(&path, [record(1)].into_iter()).unwrap();
+        let mut journal = Journal::create(&volume, [record(1)].into_iter()).unwrap();
         journal.is_doubtful = true;
         assert!(journal.append(&record(2)).is_err());
-        assert_eq!(replay(&path).unwrap().records, [record(1)]);
+        assert_eq!(replay(&volume).unwrap().records, [record(1)]);
         // A rewrite that cannot be made leaves no half of one behind.
         fs::create_dir(path.with_extension("new")).unwrap();
-        assert!(Journal::create(&path, [record(1)].into_iter()).is_err());
+        assert!(Journal::create(&volume, [record(1)].into_iter()).is_err());
         fs::remove_dir(path.with_extension("new")).unwrap();
-        let before = replay(&path).unwrap().epoch;
-        let mut journal = Journal::create(&path, [record(1)].into_iter()).unwrap();
+        let before = replay(&volume).unwrap().epoch;
+        let mut journal = Journal::create(&volume, [record(1)].into_iter()).unwrap();
         journal.append(&record(2)).unwrap();
-        let after = replay(&path).unwrap();
+        let after = replay(&volume).unwrap();
         assert!(after.epoch != before && after.records == [record(1), record(2)]);
     }
 }

@@ -1,17 +1,14 @@
 //! The reading end of the journal: all of it, or what came since a place. Takes no lock and repairs
 //! nothing.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
-
 use super::{Line, PIECE_BYTES, RECORD_BYTES, Record, decode_header};
+use crate::disk::Opening;
 use crate::error::StoreError;
-use crate::seal::fill;
+use crate::volume::Volume;
 
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replay {
+pub(crate) struct Replay {
     /// Changes when the file is written anew.
     pub epoch: u64,
     /// Every whole record, in order.
@@ -38,9 +35,9 @@ pub(crate) struct Place {
 /// # Errors
 /// [`StoreError::Journal`] when it is damaged, [`StoreError::Io`] when it cannot be read (with
 /// `NotFound` as the source when there is none).
-pub fn replay(path: &Path) -> Result<Replay, StoreError> {
+pub(crate) fn replay(volume: &Volume) -> Result<Replay, StoreError> {
     let mut records = Vec::new();
-    let place = read(path, |line| {
+    let place = read(volume, |line| {
         let Some(title) = std::str::from_utf8(line.title).ok().and_then(|text| text.parse().ok())
         else {
             return false;
@@ -58,19 +55,21 @@ pub fn replay(path: &Path) -> Result<Replay, StoreError> {
 /// # Errors
 /// As [`replay`]; lines shown before an error count for nothing.
 pub(crate) fn read(
-    path: &Path,
+    volume: &Volume,
     mut each: impl FnMut(&Line<'_>) -> bool,
 ) -> Result<Place, StoreError> {
-    let io = |doing| StoreError::io(path, doing);
-    let damaged = |at: u64| StoreError::Journal { path: path.to_owned(), at };
-    let mut file = File::open(path).map_err(io("read the journal"))?;
+    let path = volume.journal_path();
+    let io = |doing| StoreError::io(&path, doing);
+    let damaged = |at: u64| StoreError::Journal { path: path.clone(), at };
+    let file = volume.disk().open(&path, Opening::Read).map_err(io("open the journal"))?;
     let mut piece = vec![0u8; PIECE_BYTES];
-    let got = fill(&mut file, &mut piece[..RECORD_BYTES]).map_err(io("read the journal"))?;
+    let got = file.fill_at(&mut piece[..RECORD_BYTES], 0).map_err(io("read the journal"))?;
     let epoch = decode_header(&piece[..got]).ok_or_else(|| damaged(0))?;
     let (mut records, mut slot) = (0u64, 0u64);
     let mut is_torn = false;
     loop {
-        let got = fill(&mut file, &mut piece).map_err(io("read the journal"))?;
+        let at = (slot + 1) * RECORD_BYTES as u64;
+        let got = file.fill_at(&mut piece, at).map_err(io("read the journal"))?;
         for block in piece[..got].chunks(RECORD_BYTES) {
             let line = Line::decode(block, slot);
             slot += 1;
@@ -93,21 +92,23 @@ pub(crate) fn read(
 ///
 /// # Errors
 /// [`StoreError::Io`]. A record that is not whole yet is left for the next call.
-pub fn replay_from(
-    path: &Path,
+pub(crate) fn replay_from(
+    volume: &Volume,
     epoch: u64,
     from_bytes: u64,
 ) -> Result<Option<(Vec<Record>, u64)>, StoreError> {
-    let io = |doing| StoreError::io(path, doing);
-    let mut file = File::open(path).map_err(io("open the journal"))?;
+    let path = volume.journal_path();
+    let io = |doing| StoreError::io(&path, doing);
+    let file = volume.disk().open(&path, Opening::Read).map_err(io("open the journal"))?;
     let mut header = [0u8; RECORD_BYTES];
-    let got = fill(&mut file, &mut header).map_err(io("read the journal"))?;
+    let got = file.fill_at(&mut header, 0).map_err(io("read the journal"))?;
     if decode_header(&header[..got]) != Some(epoch) {
         return Ok(None);
     }
-    file.seek(SeekFrom::Start(from_bytes)).map_err(io("read the journal"))?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(io("read the journal"))?;
+    let length = file.length().map_err(io("size the journal"))?;
+    let mut bytes = vec![0u8; length.saturating_sub(from_bytes) as usize];
+    let got = file.fill_at(&mut bytes, from_bytes).map_err(io("read the journal"))?;
+    bytes.truncate(got);
     let first_slot = from_bytes / RECORD_BYTES as u64 - 1;
     let mut records = Vec::new();
     for (slot, block) in (first_slot..).zip(bytes.chunks_exact(RECORD_BYTES)) {

@@ -4,28 +4,28 @@
 use ahash::AHashSet;
 use control_types::ObjectId;
 
+use super::Writer;
 use super::state::{State, compacted, is_slack};
-use super::{Writer, unlink};
 use crate::error::StoreError;
 use crate::index::{Known, load_known};
 use crate::journal::{Journal, Kind, Record};
-use crate::scan::{object_files, seal_of_file};
+use crate::scan::{object_files, seal_on};
 use crate::volume::{Volume, ids_in};
 
 impl Writer {
     pub(super) fn finish_cut_short(&self) -> Result<(), StoreError> {
         let dir = self.volume().incoming_dir();
         for (suffix, kind) in [(".remove", Kind::Removed), (".quarantine", Kind::Quarantined)] {
-            for object in ids_in(&dir, suffix)? {
+            for object in ids_in(self.volume(), &dir, suffix)? {
                 if self.holds(&object) {
                     self.take_away(&object, kind)?;
                 } else {
                     self.take_away_file(&object, kind)?;
-                    unlink(&self.mark(&object, suffix))?;
+                    self.volume().unlink(&self.mark(&object, suffix))?;
                 }
             }
         }
-        for object in ids_in(&dir, ".part.done")? {
+        for object in ids_in(self.volume(), &dir, ".part.done")? {
             self.adopt(&object)?;
         }
         Ok(())
@@ -34,7 +34,7 @@ impl Writer {
     /// If a publish of `object` was cut short between the rename and the journal, finishes it.
     pub(super) fn adopt(&self, object: &ObjectId) -> Result<(), StoreError> {
         let done = self.mark(object, ".part.done");
-        if !done.exists() || self.mark(object, ".part").exists() {
+        if !self.volume().has(&done) || self.volume().has(&self.mark(object, ".part")) {
             return Ok(());
         }
         let mut state = self.shared.state();
@@ -42,11 +42,11 @@ impl Writer {
             return Ok(());
         }
         if !state.index.has_copy(0, object)
-            && let Ok(seal) = seal_of_file(&self.volume().object_path(object))
+            && let Ok(seal) = seal_on(self.volume().disk(), &self.volume().object_path(object))
         {
             state.append(self.volume(), &Record::published(&seal))?;
         }
-        unlink(&done)
+        self.volume().unlink(&done)
     }
 
     /// The journal's end was cut off: an append that a crash tore, or a line that rotted. What it
@@ -62,7 +62,7 @@ impl Writer {
             if state.index.has_copy(0, &object) {
                 continue;
             }
-            if let Ok(seal) = seal_of_file(&path) {
+            if let Ok(seal) = seal_on(self.volume().disk(), &path) {
                 tracing::warn!(%object, "was not listed any more: the journal had a torn end");
                 state.append(self.volume(), &Record::published(&seal))?;
             }
@@ -77,23 +77,22 @@ impl Writer {
 
 /// The journal and what it lists; and whether it had a torn end.
 pub(super) fn open_journal(volume: &Volume) -> Result<(State, bool), StoreError> {
-    let path = volume.journal_path();
     let (mut loaded, mut known) = load_known(std::slice::from_ref(volume));
     let index = loaded.index;
     let (journal, is_torn) = match known.pop() {
         Some(Known::Journal(place)) if is_slack(place.records, &index) => {
             (compacted(volume, &index)?, place.is_torn)
         }
-        Some(Known::Journal(place)) => (Journal::resume(&path, &place)?, place.is_torn),
+        Some(Known::Journal(place)) => (Journal::resume(volume, &place)?, place.is_torn),
         Some(Known::Scan) => {
             if !index.is_empty() || !loaded.problems.is_empty() {
                 let objects = index.len();
-                tracing::warn!(journal = %path.display(), objects, "rebuilt from the seals");
+                tracing::warn!(volume = %volume.path().display(), objects, "rebuilt from the seals");
             }
             for problem in &loaded.problems {
                 tracing::warn!(error = %problem, "left where it is, not listed");
             }
-            (Journal::create(&path, index.entries().map(|entry| entry.record()))?, false)
+            (Journal::create(volume, index.entries().map(|entry| entry.record()))?, false)
         }
         Some(Known::Sick) | None => {
             let none = || StoreError::NoVolume { path: volume.path().to_owned() };

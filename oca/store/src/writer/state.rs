@@ -1,13 +1,12 @@
 //! What a writer knows: the journal and the index that it makes, changed together and in this
 //! order. Touches no object.
 
-use std::fs::File;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::AHashSet;
 use control_types::ObjectId;
 
-use super::unlink;
+use crate::disk::OpenFile;
 use crate::error::StoreError;
 use crate::index::{Entry, Index};
 use crate::journal::{Journal, Kind, Record};
@@ -23,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) volume: Volume,
     pub(super) state: Mutex<State>,
     // Its lock ends when the file is closed, so it must live as long as anything that writes.
-    pub(super) _lock: File,
+    pub(super) _lock: OpenFile,
 }
 
 #[derive(Debug)]
@@ -47,7 +46,7 @@ impl Shared {
         // Published while an earlier copy waits to be taken away: it is the same file again.
         let mark = self.volume.incoming_dir().join(format!("{}.remove", seal.object()));
         let mut state = self.state();
-        unlink(&mark)?;
+        self.volume.unlink(&mark)?;
         state.append(&self.volume, &Record::published(seal))
     }
 }
@@ -80,7 +79,6 @@ pub(super) fn is_slack(records: u64, index: &Index) -> bool {
 }
 
 pub(super) fn compacted(volume: &Volume, index: &Index) -> Result<Journal, StoreError> {
-    let path = volume.journal_path();
-    tracing::info!(journal = %path.display(), live = index.len(), "compacting");
-    Journal::create(&path, index.entries().map(|entry: Entry<'_>| entry.record()))
+    tracing::info!(volume = %volume.path().display(), live = index.len(), "compacting");
+    Journal::create(volume, index.entries().map(|entry: Entry<'_>| entry.record()))
 }

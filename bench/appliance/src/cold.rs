@@ -10,7 +10,9 @@ use nightfill_harness::Trouble;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use serde_json::{Value, json};
 
+use crate::answer::{Ask, Desk};
 use crate::cases::Cover;
+use crate::keep::Stamp;
 use crate::line::{Line, Seen};
 use crate::peers::{Server, Stage};
 use crate::slow_disk::{Pen, READS_PER_SECOND, SlowDisk};
@@ -31,7 +33,6 @@ const HOT_LINES: usize = 16;
 const COLD_LINES: usize = 64;
 /// A hot member waits as long between answers, so that the server is not saturated by the hot.
 const THINK: Duration = Duration::from_millis(10);
-const SCRATCH_BYTES: usize = 1 << 20;
 
 /// Microseconds to the first byte of a hot answer.
 struct Tail {
@@ -44,7 +45,8 @@ struct Tail {
 ///
 /// # Errors
 /// When the disk cannot be made (this needs root) or a server fails.
-pub fn run(stage: &Stage, pairs: usize, seconds: u64) -> Result<Value, Trouble> {
+pub fn run(stage: &Stage, pairs: usize, seconds: f64) -> Result<Value, Trouble> {
+    let stamp = Stamp::now();
     let disk = SlowDisk::mount(&stage.folder)?;
     let fast = stage.folder.join("fast");
     write(&fast, "hot", HOT_OBJECTS)?;
@@ -68,7 +70,7 @@ pub fn run(stage: &Stage, pairs: usize, seconds: u64) -> Result<Value, Trouble> 
         let of = |figure: &dyn Fn(&[Tail; 2]) -> f64| median(rounds.iter().map(figure).collect());
         let grows = of(&|[calm, busy]| busy.p99 / calm.p99);
         let (calm, busy) = (of(&|round| round[0].p99), of(&|round| round[1].p99));
-        let cold = of(&|round| round[1].cold_bytes as f64) / 1e6 / seconds as f64;
+        let cold = of(&|round| round[1].cold_bytes as f64) / 1e6 / seconds;
         println!(
             "{:<40} {name:<14} p99 to first byte of hot: {calm:.0} us alone, {busy:.0} us beside \
              {cold:.0} MB/s of cold: {grows:.2} times",
@@ -80,10 +82,12 @@ pub fn run(stage: &Stage, pairs: usize, seconds: u64) -> Result<Value, Trouble> 
             "grows": grows, "goal": GOAL, "reached": grows <= GOAL,
         }));
     }
-    Ok(json!({
+    let mut row = json!({
         "case": NAME, "pairs": pairs, "seconds": seconds, "slow_disk_reads_per_s": READS_PER_SECOND,
         "memory_bytes": MEMORY_BYTES, "servers": told,
-    }))
+    });
+    stamp.onto(&mut row);
+    Ok(row)
 }
 
 fn start(stage: &Stage, which: usize, fast: &Path, slow: &Path) -> Result<Server, Trouble> {
@@ -123,12 +127,12 @@ struct Member {
     heard: bool,
 }
 
-fn measure(server: &Server, seconds: u64, cold: usize) -> Result<Tail, Trouble> {
+fn measure(server: &Server, seconds: f64, cold: usize) -> Result<Tail, Trouble> {
     let mut random = fastrand::Rng::with_seed(3);
     let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(std::io::Error::from)?;
     let mut members = Vec::new();
     for index in 0..HOT_LINES + cold {
-        let line = Line::open(server, 0)?;
+        let line = Line::open(server)?;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
         poll.add(line.socket(), event).map_err(std::io::Error::from)?;
         members.push(Member { line, hot: index < HOT_LINES, asked: Instant::now(), heard: true });
@@ -138,11 +142,11 @@ fn measure(server: &Server, seconds: u64, cold: usize) -> Result<Tail, Trouble> 
     }
     let started = Instant::now();
     // The first second makes the hot objects hot; it is not counted.
-    let (from, until) = (Duration::from_secs(1), Duration::from_secs(seconds + 1));
+    let (from, until) = (Duration::from_secs(1), Duration::from_secs_f64(seconds + 1.0));
     let mut thinking: VecDeque<(Instant, usize)> = VecDeque::new();
     let (mut waits, mut cold_bytes) = (Vec::new(), 0);
     let mut events = [EpollEvent::empty(); 256];
-    let mut scratch = vec![0; SCRATCH_BYTES];
+    let mut desk = Desk::over(Path::new(""), 0)?;
     while started.elapsed() < until {
         while let Some((at, index)) = thinking.front().copied()
             && at <= Instant::now()
@@ -157,7 +161,7 @@ fn measure(server: &Server, seconds: u64, cold: usize) -> Result<Tail, Trouble> 
         for event in &events[..count] {
             let index = usize::try_from(event.data()).unwrap_or_default();
             let member = &mut members[index];
-            let (bytes, seen) = member.line.look(&mut scratch)?;
+            let (bytes, seen) = member.line.look(&mut desk)?;
             let counted = started.elapsed() > from;
             if bytes > 0 && !member.heard {
                 member.heard = true;
@@ -186,19 +190,19 @@ fn measure(server: &Server, seconds: u64, cold: usize) -> Result<Tail, Trouble> 
 impl Member {
     fn ask(&mut self, random: &mut fastrand::Rng) -> Result<(), Trouble> {
         (self.asked, self.heard) = (Instant::now(), false);
-        if self.hot {
-            let (name, places) = (random.usize(..HOT_OBJECTS), OBJECT_BYTES / HOT_RANGE_BYTES);
+        let (name, from, length) = if self.hot {
+            let places = OBJECT_BYTES / HOT_RANGE_BYTES;
             let from = random.u64(..places) * HOT_RANGE_BYTES;
-            let to = from + HOT_RANGE_BYTES - 1;
-            let request = format!(
-                "GET /hot{name}.mp4 HTTP/1.1\r\nHost: localhost\r\nRange: bytes={from}-{to}\r\n\r\n"
-            );
-            self.line.ask(request.as_bytes(), HOT_RANGE_BYTES, 206)
+            (format!("hot{}", random.usize(..HOT_OBJECTS)), from, HOT_RANGE_BYTES)
         } else {
-            let name = random.usize(..COLD_OBJECTS);
-            let request = format!("GET /cold{name}.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            self.line.ask(request.as_bytes(), OBJECT_BYTES, 200)
-        }
+            (format!("cold{}", random.usize(..COLD_OBJECTS)), 0, OBJECT_BYTES)
+        };
+        let range = format!("Range: bytes={from}-{}\r\n", from + length - 1);
+        let range = if self.hot { range.as_str() } else { "" };
+        let request = format!("GET /{name}.mp4 HTTP/1.1\r\nHost: localhost\r\n{range}\r\n");
+        let status = if self.hot { 206 } else { 200 };
+        let request = request.into_bytes();
+        self.line.ask(Ask { request, object: 0, from, length, status, compared: false })
     }
 }
 

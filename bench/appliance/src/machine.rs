@@ -4,12 +4,15 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nightfill_harness::Trouble;
-use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 /// The core that every measured server is tied to; the load has the others.
 pub const SERVER_CORE: usize = 0;
+/// Files this process and each of its servers may have open; a connection is one on either side.
+const OPEN_FILES: u64 = 131_072;
 
 /// CPU seconds, user and system, that all threads of `pid` have used.
 ///
@@ -23,37 +26,76 @@ pub fn cpu_seconds(pid: u32) -> Result<f64, Trouble> {
     Ok(Duration::from(time).as_secs_f64())
 }
 
-/// Resident bytes of `pid`.
+/// CPU seconds of this process.
+#[must_use]
+pub fn own_cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+    time.map_or(f64::NAN, |time| Duration::from(time).as_secs_f64())
+}
+
+/// Resident bytes of `pid`, large pages included.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    };
+    Some((kib("VmRSS:")? + kib("HugetlbPages:").unwrap_or(0)) << 10)
 }
 
 /// A count of system calls under way; `perf` does the counting.
 pub struct SyscallCount(std::process::Child);
 
 impl SyscallCount {
-    /// Starts to count the calls of `pid` for `seconds`. None where `perf` or the kernel's
-    /// tracepoints are not to be had; the figure is then left out rather than guessed.
+    /// Starts to count the calls of `pid`. None where `perf` or the kernel's tracepoints are not to
+    /// be had; the figure is then left out rather than guessed.
     #[must_use]
-    pub fn start(pid: u32, seconds: u64) -> Option<Self> {
+    pub fn start(pid: u32) -> Option<Self> {
         let mut perf = Command::new("perf");
         perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &pid.to_string()]);
-        perf.args(["--", "sleep", &seconds.to_string()]);
         perf.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        perf.spawn().ok().map(Self)
+        let started = perf.spawn().ok()?;
+        // It says nothing when it has begun.
+        std::thread::sleep(Duration::from_millis(200));
+        Some(Self(started))
     }
 
-    /// How many there were.
+    /// How many there were until now.
     #[must_use]
     pub fn finish(self) -> Option<u64> {
+        let perf = Pid::from_raw(i32::try_from(self.0.id()).ok()?);
+        nix::sys::signal::kill(perf, nix::sys::signal::Signal::SIGINT).ok()?;
         let output = self.0.wait_with_output().ok()?;
         let text = String::from_utf8(output.stderr).ok()?;
         let line = text.lines().find(|line| line.contains("raw_syscalls"))?;
         line.split(',').next()?.parse().ok()
     }
+}
+
+/// The load average of the last minute: who else was at work on this machine.
+#[must_use]
+pub fn load_average() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|figure| figure.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// Bytes that the kernel says of the machine in `/proc/meminfo` under `name`.
+#[must_use]
+pub fn machine_bytes(name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// Lets this process and those it starts open as many files as the kernel allows it to.
+pub fn raise_open_files() {
+    let limit = Resource::RLIMIT_NOFILE;
+    // Where it does not suffice, the case that needs more says so.
+    let _ = setrlimit(limit, OPEN_FILES, OPEN_FILES).or_else(|_| {
+        let (_, hard) = getrlimit(limit)?;
+        setrlimit(limit, hard, hard)
+    });
 }
 
 /// Model, cores and kernel, for the file of results.
@@ -65,7 +107,8 @@ pub fn facts() -> Value {
         cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or_default();
     let memory = read("/proc/meminfo");
     let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")).unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    // Not how many this process is allowed: it has left the servers theirs.
+    let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
     let nginx = Command::new("nginx").arg("-v").output();
     let nginx = nginx.map(|output| String::from_utf8_lossy(&output.stderr).trim().to_owned());
     json!({

@@ -3,12 +3,17 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod cases;
 mod cold;
+mod idle;
+mod keep;
+mod keys;
 mod line;
 mod load;
 mod machine;
 mod peers;
+mod records;
 mod report;
 mod sendfile_loop;
 mod slow_disk;
@@ -21,14 +26,17 @@ use std::time::{Duration, SystemTime};
 
 use clap::{Parser, Subcommand};
 use nightfill_harness::Trouble;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use cases::{CASES, Case, Peer};
-use peers::{Server, Stage};
+use idle::{IDLE, Idle};
+use load::Crowd;
+use peers::{ROOM, Stage};
 use report::Row;
 
 /// Measure the segment server against its peers.
 #[derive(Parser)]
+#[command(after_help = goals())]
 struct Options {
     /// Where the built programs are.
     #[arg(long, default_value = "target/release")]
@@ -36,9 +44,12 @@ struct Options {
     /// Runs of each server; the median of the pairs is reported.
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// Seconds of each run.
-    #[arg(long, default_value_t = 4)]
-    seconds: u64,
+    /// Seconds of each run that are timed; paced cases take twice that, growth half.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// One short pair of each case: shows that all of them run, not what they cost.
+    #[arg(long)]
+    quick: bool,
     /// Only cases whose name has this in it; any number of times.
     #[arg(long = "case")]
     cases: Vec<String>,
@@ -79,77 +90,105 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Trouble> {
     machine::leave_the_server_its_core();
-    let limit = nix::sys::resource::Resource::RLIMIT_NOFILE;
-    if let Ok((_, hard)) = nix::sys::resource::getrlimit(limit) {
-        // Children inherit it. Where it does not suffice, the case that needs more says so.
-        let _ = nix::sys::resource::setrlimit(limit, hard, hard);
-    }
+    machine::raise_open_files();
     let folder = tempfile::tempdir()?;
     let stage = Stage::set(&options.bin_dir, folder.path(), options.engine.clone())?;
+    let (pairs, seconds) = if options.quick { (1, 0.5) } else { (options.pairs, options.seconds) };
     let wanted = |name: &str| {
         options.cases.is_empty() || options.cases.iter().any(|part| name.contains(part))
     };
-    let mut rows = Vec::new();
+    let order: Vec<&str> = names().collect();
+    let mut failed = Vec::new();
+    let mut kept = |name: &str, row: Result<Value, Trouble>| match row {
+        Ok(row) => keep::keep(&options.result, &row, &order),
+        Err(trouble) => {
+            println!("{name:<40} failed: {trouble}");
+            failed.push(name.to_owned());
+            Ok(())
+        }
+    };
     report::print_head();
     for case in CASES.iter().filter(|case| wanted(case.name)) {
-        let row = measure(case, options, &stage)?;
-        row.print();
-        rows.push(row.to_json());
-        keep(options, &rows)?;
+        kept(case.name, measure(case, pairs, seconds, &stage))?;
+    }
+    for idle in IDLE.iter().filter(|idle| wanted(idle.name)) {
+        kept(idle.name, stand_idle(idle, &stage))?;
     }
     if wanted(cold::NAME) {
-        rows.push(cold::run(&stage, options.pairs, options.seconds)?);
-        keep(options, &rows)?;
+        kept(cold::NAME, cold::run(&stage, pairs, seconds))?;
     }
-    Ok(())
+    if failed.is_empty() {
+        return Ok(());
+    }
+    // Their rows in the file are those of an earlier day, which says so.
+    Err(Trouble(format!("not measured: {}", failed.join("; "))))
 }
 
-/// Writes the file after each case, so that a stop in the middle loses one case.
-fn keep(options: &Options, rows: &[Value]) -> Result<(), Trouble> {
-    if let Some(parent) = options.result.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    let before = std::fs::read_to_string(&options.result).unwrap_or_default();
-    let before: Value = serde_json::from_str(&before).unwrap_or_default();
-    let name = |row: &Value| row["case"].as_str().unwrap_or_default().to_owned();
-    // Cases of the table in its order, the cold one last; what neither knows is from another day.
-    let place = |row: &Value| {
-        let found = CASES.iter().position(|case| case.name == name(row));
-        found.unwrap_or(if name(row) == cold::NAME { CASES.len() } else { usize::MAX })
-    };
-    let mut all: Vec<Value> = rows.to_vec();
-    for row in before["rows"].as_array().into_iter().flatten() {
-        let listed = place(row) <= CASES.len();
-        if listed && !rows.iter().any(|new| name(new) == name(row)) {
-            all.push(row.clone());
-        }
-    }
-    all.sort_by_key(place);
-    let result = json!({ "machine": machine::facts(), "rows": all });
-    std::fs::write(&options.result, format!("{result:#}\n"))?;
-    Ok(())
+/// Every case in the order of the file.
+fn names() -> impl Iterator<Item = &'static str> {
+    let cases = CASES.iter().map(|case| case.name);
+    cases.chain(IDLE.iter().map(|idle| idle.name)).chain([cold::NAME])
 }
 
-fn measure(case: &Case, options: &Options, stage: &Stage) -> Result<Row, Trouble> {
-    let files = stage.folder.join(format!("{}x{}", case.objects, case.object_bytes));
-    write_objects(&files, case)?;
-    let mut servers = vec![stage.oca(&files, case.cover)?];
+/// What `--help` ends with.
+fn goals() -> String {
+    let mut text = "Cases and their goals:\n".to_owned();
+    for case in CASES {
+        text.push_str(&report::goal_line(case.name, &case.goal_text()));
+    }
+    for idle in IDLE {
+        let goal = format!("<= {} bytes of the server for each", idle.goal_bytes);
+        text.push_str(&report::goal_line(idle.name, &goal));
+    }
+    let goal = format!("p99 to first byte of hot objects <= {} of alone", cold::GOAL);
+    text.push_str(&report::goal_line(cold::NAME, &goal));
+    text
+}
+
+fn measure(case: &Case, pairs: usize, seconds: f64, stage: &Stage) -> Result<Value, Trouble> {
+    let files = objects_of(case, stage)?;
+    let seconds = seconds * case.share;
+    let mut servers = vec![stage.oca(&files, case.cover, ROOM)?];
     for peer in case.peers {
         servers.push(match peer {
             Peer::Nginx => stage.nginx(&files, case.cover, case.pace_bps)?,
             Peer::SendfileLoop => stage.sendfile_loop(&files)?,
         });
     }
-    let mut row = Row::new(case, options.pairs, options.seconds, servers[0].said("engine"));
+    let mut row = Row::new(case, pairs, seconds, servers[0].said("engine"));
+    // Paced answers are left in the middle, so their connections cannot be used again.
+    let paced = case.pace_bps.is_some();
+    let gather = |server| Crowd::gather(case, server, &files);
+    let mut crowds = servers.iter().map(gather).collect::<Result<Vec<_>, _>>()?;
     // The first round warms caches and counts system calls, which slows a server: it is not timed.
-    for pair in 0..=options.pairs {
-        let done = servers
-            .iter()
-            .map(|server: &Server| load::run(case, server, options.seconds, pair == 0))
-            .collect::<Result<Vec<_>, _>>()?;
+    for pair in 0..=pairs {
+        let mut done = Vec::new();
+        for (server, crowd) in servers.iter().zip(&mut crowds) {
+            if paced && pair > 0 {
+                *crowd = Crowd::gather(case, server, &files)?;
+            }
+            done.push(crowd.run(seconds, pair == 0)?);
+            if paced {
+                crowd.part();
+            }
+        }
         if pair == 0 { row.counted(&done) } else { row.add(&done) }
     }
-    Ok(row)
+    row.print();
+    Ok(row.to_json())
+}
+
+fn stand_idle(idle: &Idle, stage: &Stage) -> Result<Value, Trouble> {
+    let small = Case { objects: 64, object_bytes: 16 << 10, ..CASES[0] };
+    let files = objects_of(&small, stage)?;
+    idle::run(idle, stage, &files, &small)
+}
+
+/// A folder with the objects of a case, made when they are asked for the first time.
+fn objects_of(case: &Case, stage: &Stage) -> Result<PathBuf, Trouble> {
+    let files = stage.folder.join(format!("{}x{}", case.objects, case.object_bytes));
+    write_objects(&files, case)?;
+    Ok(files)
 }
 
 fn write_objects(files: &Path, case: &Case) -> Result<(), Trouble> {

@@ -11,7 +11,7 @@ use nightfill_harness::nodes::free_port;
 use nightfill_harness::pki::{DemoCa, ServerFiles};
 use nightfill_harness::process::Program;
 use nightfill_harness::{Binaries, Trouble};
-use rustls::crypto::aws_lc_rs::{self, cipher_suite};
+use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -20,8 +20,8 @@ use crate::cases::Cover;
 use crate::machine::SERVER_CORE;
 
 const UP_WITHIN: Duration = Duration::from_secs(10);
-/// Connections that any of them must take, with room to spare.
-const CONNECTIONS_MAX: usize = 10_000;
+/// Connections that any of them must take unless a case says otherwise, with room to spare.
+pub const ROOM: usize = 10_000;
 /// Memory of `oca lab` for hot chunks; nginx has the page cache, which is not counted against it.
 const HOT_SET_BYTES: u64 = 256 << 20;
 
@@ -80,22 +80,25 @@ impl Stage {
         roots.add(certificate).map_err(|error| Trouble(error.to_string()))?;
         let mut provider = aws_lc_rs::default_provider();
         provider.cipher_suites = vec![suite];
-        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+        // The load's own share of a handshake, the same for every server.
+        provider.kx_groups = vec![kx_group::X25519];
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Trouble(error.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.enable_secret_extraction = true;
         Ok(Some(Arc::new(config)))
     }
 
-    /// `oca lab` with one worker.
+    /// `oca lab` with one worker and room for as many connections.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn oca(&self, files: &Path, cover: Cover) -> Result<Server, Trouble> {
+    pub fn oca(&self, files: &Path, cover: Cover, room: usize) -> Result<Server, Trouble> {
         let mut command = on_its_core(&Binaries::in_folder(&self.bins).path("oca")?);
         command.arg("lab").arg(files).args(["--listen", "127.0.0.1:0", "--workers", "1", "--json"]);
-        command.args(["--connections", &CONNECTIONS_MAX.to_string()]);
+        command.args(["--connections", &room.to_string()]);
         command.args(["--hot-set-bytes", &HOT_SET_BYTES.to_string()]);
         if let Some(engine) = &self.engine {
             command.args(["--engine", engine]);
@@ -149,7 +152,15 @@ impl Stage {
         pace_bps: Option<u64>,
     ) -> Result<Server, Trouble> {
         let limit = pace_bps.map_or(String::new(), |bps| format!("limit_rate {};", bps / 8));
-        self.nginx_with(files, cover, &limit)
+        self.nginx_with(files, cover, ROOM, &limit)
+    }
+
+    /// nginx with room for as many connections.
+    ///
+    /// # Errors
+    /// As `nginx`.
+    pub fn nginx_for(&self, files: &Path, cover: Cover, room: usize) -> Result<Server, Trouble> {
+        self.nginx_with(files, cover, room, "")
     }
 
     /// nginx as it is run in front of slow disks: reads by a pool of threads.
@@ -157,10 +168,16 @@ impl Stage {
     /// # Errors
     /// As `nginx`.
     pub fn nginx_with_threads(&self, files: &Path, cover: Cover) -> Result<Server, Trouble> {
-        self.nginx_with(files, cover, "aio threads;")
+        self.nginx_with(files, cover, ROOM, "aio threads;")
     }
 
-    fn nginx_with(&self, files: &Path, cover: Cover, more: &str) -> Result<Server, Trouble> {
+    fn nginx_with(
+        &self,
+        files: &Path,
+        cover: Cover,
+        room: usize,
+        more: &str,
+    ) -> Result<Server, Trouble> {
         let address = format!("127.0.0.1:{}", free_port()?);
         let config = self.folder.join("nginx.conf");
         let listen = self.listen(&address, cover);
@@ -169,14 +186,15 @@ impl Stage {
              worker_rlimit_nofile {2};\n\
              events {{ worker_connections {3}; }}\n\
              http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
+             keepalive_timeout 3600s;\n\
              open_file_cache max=10000 inactive=600s; open_file_cache_valid 600s; {more}\n\
              client_body_temp_path {0}; proxy_temp_path {0}; fastcgi_temp_path {0};\n\
              uwsgi_temp_path {0}; scgi_temp_path {0};\n\
              server {{ {listen} root {1}; }} }}\n",
             self.folder.display(),
             files.display(),
-            CONNECTIONS_MAX * 2,
-            CONNECTIONS_MAX,
+            room * 2,
+            room,
         );
         std::fs::write(&config, text)?;
         let mut command = on_its_core(Path::new("nginx"));

@@ -24,6 +24,7 @@ use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::Refusal;
 use crate::gateway::{Gateway, ServedBy};
 use crate::guards;
+use crate::library::optional;
 use crate::manifests::{Stage, multivariant, offered_objects, presentation, steering_url_of};
 use crate::renewal::{over_at, ticket_at};
 use crate::telemetry::pressed;
@@ -133,6 +134,7 @@ fn whence(
     let objects: Vec<ObjectId> = offered_objects(&title.record, height_max);
     let question =
         Question::new(address.0, &title.record.id, &objects).of_session(session_of(session), None);
+    let question = question.lacking(optional(&title.record, height_max));
     let whereabouts = gateway.services().routes.whereabouts(address.0);
     let question = Question { whereabouts, ..question };
     let ranked = gateway.services().steering.rank(&question, gateway.now());

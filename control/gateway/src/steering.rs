@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
+use crate::library::optional;
 use crate::manifests::{Dialect, PATHWAYS, Stage, clones, offered_objects, pathways_of};
 use crate::play::{UnderWay, open_to_players, ranked_now, session_of, under_way};
 use crate::renewal;
@@ -65,7 +66,8 @@ async fn steering(
     let current = asked.current();
     let whereabouts = gateway.services().routes.whereabouts(address.0);
     let question = Question::new(address.0, &play.play.title, &objects)
-        .of_session(session_of(&id), current.as_ref());
+        .of_session(session_of(&id), current.as_ref())
+        .lacking(optional(&play.title.record, play.height_max));
     let question = Question { whereabouts, ..question };
     let mut manifest = gateway.services().steering.steering_manifest(
         &question,

@@ -20,7 +20,7 @@ use crate::fleet::Fleet;
 use crate::held::{Held, Rows};
 use crate::index::NOWHERE;
 use crate::policy::Policy;
-use crate::rank::{Ranking, Seeds, Standing, Verdict, Way, rank};
+use crate::rank::{NetworkKey, Ranking, Seeds, Standing, Verdict, Way, rank};
 
 /// Who asks for what.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub struct Question<'a> {
     pub title: &'a TitleId,
     /// Every object a player may ask for: media and playlists of all renditions.
     pub objects: &'a [ObjectId],
+    /// How many of them a box may lack and still have the title, see `control_types::presence`.
+    pub optional: usize,
     /// A number of the session, the same at each of its questions; absent: the address stands for
     /// it.
     pub session: Option<u64>,
@@ -44,7 +46,14 @@ impl<'a> Question<'a> {
     /// A question of somebody who does not stream yet.
     #[must_use]
     pub fn new(ip: IpAddr, title: &'a TitleId, objects: &'a [ObjectId]) -> Self {
-        Self { ip, title, objects, session: None, current: None, whereabouts: None }
+        let (session, current, whereabouts) = (None, None, None);
+        Self { ip, title, objects, optional: 0, session, current, whereabouts }
+    }
+
+    /// The same of a title of which a box may lack `optional` objects.
+    #[must_use]
+    pub fn lacking(self, optional: usize) -> Self {
+        Self { optional, ..self }
     }
 
     /// The same, asked by a session.
@@ -91,7 +100,8 @@ const CANDIDATES_USUAL: usize = 32;
 #[must_use]
 pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) -> Decision<'a> {
     let reach = Reached::of(fleet, question.ip);
-    let wanted = fleet.library.want_all(question.objects);
+    let mut wanted = fleet.library.want_all(question.objects);
+    wanted.optional = question.optional;
     let index = &fleet.registry.index;
     let current = question.current.and_then(|id| index.number_of(id));
     let numbers = reach.candidates(fleet);
@@ -103,7 +113,8 @@ pub fn decide<'a>(fleet: &'a Fleet, question: &Question<'_>, policy: &Policy) ->
     let rows: Each<Rows<'_>> =
         held.iter().map(|held| held.map_or(Rows::default(), Held::rows)).collect();
     let counts: Each<usize> = rows.iter().map(|rows| rows.count(&wanted)).collect();
-    let gather = Gather { fleet, question, reach: &reach, wanted: wanted.len(), policy, current };
+    let wanted = wanted.needed();
+    let gather = Gather { fleet, question, reach: &reach, wanted, policy, current };
     let mut verdicts: Vec<Verdict> = numbers
         .iter()
         .zip(counts)
@@ -229,7 +240,12 @@ impl Reached {
 
     /// Where a box stands by what routes and links alone say, the smaller first; absent when it
     /// may not be offered to anybody reached so.
-    pub(crate) fn network_key(&self, fleet: &Fleet, number: u32, policy: &Policy) -> Option<u128> {
+    pub(crate) fn network_key(
+        &self,
+        fleet: &Fleet,
+        number: u32,
+        policy: &Policy,
+    ) -> Option<NetworkKey> {
         let one = &fleet.brief[number as usize];
         let way = self.way_to(one.site, number);
         if way.is_none() && one.role == Role::Edge {
@@ -280,7 +296,7 @@ struct Gather<'a> {
     fleet: &'a Fleet,
     question: &'a Question<'a>,
     reach: &'a Reached,
-    /// How many objects.
+    /// How many objects a box needs; more than that count as that many.
     wanted: usize,
     policy: &'a Policy,
     current: Option<u32>,
@@ -305,7 +321,7 @@ impl Gather<'_> {
             is_shunned: one.is_shunned,
             may_stay: self.current == Some(number) && self.may_stay(number),
             way: self.reach.way_to(one.site, number),
-            held: u16::try_from(held).unwrap_or(u16::MAX),
+            held: u16::try_from(held.min(self.wanted)).unwrap_or(u16::MAX),
             wanted: u16::try_from(self.wanted).unwrap_or(u16::MAX),
             load_per_mille: one.load_per_mille,
             step: one.step,

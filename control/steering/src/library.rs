@@ -41,12 +41,15 @@ pub struct LibraryTitle {
     pub title: TitleId,
     /// All of its objects, each once.
     pub objects: Vec<LibraryObject>,
+    /// How many of them a box may lack and still have the title, see `control_types::presence`.
+    pub optional: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct TitleSlots {
     start: u32,
     count: u32,
+    optional: u32,
     listed: bool,
 }
 
@@ -91,6 +94,7 @@ impl Library {
             };
             if held.len() == title.objects.len() && held.iter().zip(&title.objects).all(is_known) {
                 slots.listed = true;
+                slots.optional = title.optional as u32;
                 return;
             }
         }
@@ -105,8 +109,9 @@ impl Library {
             let known = if first == slot { *object } else { second };
             self.objects.push(known);
         }
-        let count = title.objects.len() as u32;
-        self.titles.insert(title.title.clone(), TitleSlots { start, count, listed: true });
+        let (count, optional) = (title.objects.len() as u32, title.optional as u32);
+        let slots = TitleSlots { start, count, optional, listed: true };
+        self.titles.insert(title.title.clone(), slots);
     }
 
     /// The slot of a fingerprint.
@@ -137,7 +142,7 @@ impl Library {
     /// the table finds them all.
     #[must_use]
     pub fn want_all(&self, objects: &[ObjectId]) -> WantedSet {
-        let mut wanted = WantedSet { words: Vec::with_capacity(2), loose: Vec::new() };
+        let mut wanted = WantedSet { words: Vec::with_capacity(2), ..WantedSet::default() };
         let mut next = 0u32;
         for object in objects {
             let beside = self.objects.get(next as usize).is_some_and(|one| one.object == *object);
@@ -167,7 +172,8 @@ impl Library {
         let listed = self.titles.iter().filter(|(_, slots)| slots.listed);
         let mut wants: Vec<(TitleId, WantedSet)> = listed
             .map(|(id, slots)| {
-                let mut wanted = WantedSet::default();
+                let mut wanted =
+                    WantedSet { optional: slots.optional as usize, ..WantedSet::default() };
                 for slot in slots.start..slots.start + slots.count {
                     wanted.add(match &self.objects[slot as usize] {
                         // Slots are fewer than 2^32, see `put`.
@@ -198,6 +204,8 @@ pub struct WantedSet {
     pub(crate) words: Vec<(u32, u64)>,
     /// Fingerprints without a slot.
     pub(crate) loose: Vec<u64>,
+    /// How many of them may lack.
+    pub(crate) optional: usize,
 }
 
 impl WantedSet {
@@ -206,6 +214,12 @@ impl WantedSet {
     pub fn len(&self) -> usize {
         let bits = self.words.iter().map(|(_, mask)| mask.count_ones() as usize);
         bits.sum::<usize>() + self.loose.len()
+    }
+
+    /// How many a box must hold to have the title.
+    #[must_use]
+    pub fn needed(&self) -> usize {
+        self.len().saturating_sub(self.optional)
     }
 
     /// Whether nothing is wanted.

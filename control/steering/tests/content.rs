@@ -41,6 +41,7 @@ fn keys(set: &BTreeSet<u8>) -> HeldKeys {
 fn learn(steering: &Steering, titles: &[std::ops::Range<u8>]) {
     let title = |(at, range): (usize, &std::ops::Range<u8>)| LibraryTitle {
         title: format!("t{at}").parse().unwrap(),
+        optional: 0,
         objects: range
             .clone()
             .map(|number| LibraryObject { object: object(number), bytes: 100 })

@@ -107,10 +107,14 @@ fn one_share() -> f64 {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TitleHolders {
-    /// All of its objects.
+    /// Its core, see [`crate::presence`]: these may be offered.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub full: String,
-    /// Some of them.
+    /// All of its objects, so that a request for one that another box lacks may be sent there;
+    /// absent where that is `full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<String>,
+    /// Some objects, and not the core.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub part: String,
 }

@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod ids;
 pub mod limits;
 pub mod play;
+pub mod presence;
 pub mod registration;
 pub mod routes;
 pub mod schedule;

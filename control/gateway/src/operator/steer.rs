@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use crate::body::Sent;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
+use crate::library::optional;
 use crate::manifests::offered_objects;
 use crate::who::Operator;
 
@@ -51,7 +52,9 @@ async fn explain(
         .ok_or_else(|| Refusal::not_found(format_args!("title {}", asked.title)))?;
     let objects = offered_objects(&title.record, u32::MAX);
     let whereabouts = gateway.services().routes.whereabouts(asked.ip);
-    let question = Question { whereabouts, ..Question::new(asked.ip, &asked.title, &objects) };
+    let question =
+        Question::new(asked.ip, &asked.title, &objects).lacking(optional(&title.record, u32::MAX));
+    let question = Question { whereabouts, ..question };
     Ok(Json(gateway.services().steering.explain(&question, gateway.now())))
 }
 

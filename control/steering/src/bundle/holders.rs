@@ -33,25 +33,31 @@ pub(crate) fn listed<'a>(
     wants: &'a [(TitleId, WantedSet)],
 ) -> Vec<Listed<'a>> {
     let holders: Vec<Holder<'_>> = named.iter().map(|number| holder(fleet, *number)).collect();
-    let (mut full, mut part) = (Bits::of(named.len()), Bits::of(named.len()));
+    let [mut full, mut whole, mut part] = [(); 3].map(|()| Bits::of(named.len()));
     let mut listed = Vec::with_capacity(wants.len());
     for (title, wanted) in wants {
-        full.clear();
-        part.clear();
+        for bits in [&mut full, &mut whole, &mut part] {
+            bits.clear();
+        }
         let (mut count, mut is_news) = (0, false);
         for (at, holder) in holders.iter().enumerate() {
             let held = holder.count(wanted);
-            let is_full = held >= wanted.len();
-            is_news |= if holder.is_edge { held > 0 } else { !is_full };
+            let is_whole = held >= wanted.len();
+            is_news |= if holder.is_edge { held > 0 } else { !is_whole };
             count += usize::from(held > 0);
-            if is_full {
+            if is_whole {
+                whole.set(at);
+            }
+            if held >= wanted.needed() {
                 full.set(at);
             } else if held > 0 {
                 part.set(at);
             }
         }
         if is_news && !wanted.is_empty() {
-            let holders = TitleHolders { full: full.text(), part: part.text() };
+            let (full, whole) = (full.text(), whole.text());
+            let whole = Some(whole).filter(|whole| *whole != full);
+            let holders = TitleHolders { full, whole, part: part.text() };
             listed.push(Listed { title, holders, count });
         }
     }

@@ -173,6 +173,7 @@ pub fn fleet(world: &World) -> Fleet {
     let titles: Vec<LibraryTitle> = (0..TITLES - 1)
         .map(|title| LibraryTitle {
             title: format!("title-{title}").parse().unwrap(),
+            optional: 0,
             objects: objects_of(title)
                 .into_iter()
                 .map(|number| LibraryObject { object: object(number), bytes: 100 })

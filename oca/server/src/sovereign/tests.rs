@@ -34,7 +34,8 @@ pub fn bundle() -> SteeringBundle {
     let far = vec![vec![4], vec![5]];
     let near = vec![vec![0, 1], vec![2, 3], vec![4], vec![5]];
     let mut titles = BTreeMap::new();
-    let held = |full: &str, part: &str| TitleHolders { full: full.into(), part: part.into() };
+    let held =
+        |full: &str, part: &str| TitleHolders { full: full.into(), whole: None, part: part.into() };
     // The bits of all six; of the first and the last two, and of the third.
     titles.insert("night".parse().unwrap(), held("Pw", ""));
     titles.insert("dawn".parse().unwrap(), held("MQ", "BA"));
@@ -85,7 +86,7 @@ fn the_area_decides_and_equals_are_spread_by_title() {
     let mut first = std::collections::BTreeMap::new();
     let mut bundle = bundle();
     for number in 0..200 {
-        let held = TitleHolders { full: "Pw".into(), part: String::new() };
+        let held = TitleHolders { full: "Pw".into(), whole: None, part: String::new() };
         bundle.titles.insert(format!("title-{number}").parse().unwrap(), held);
     }
     let outlook = outlook_of(bundle);
@@ -181,7 +182,7 @@ fn the_list_is_short_and_its_last_is_an_origin() {
         bundle.appliances.push(BundleAppliance { id, domain, ..one.clone() });
         bundle.areas[0][1].push(6 + number);
     }
-    let held = TitleHolders { full: "____Aw".into(), part: String::new() };
+    let held = TitleHolders { full: "____Aw".into(), whole: None, part: String::new() };
     bundle.titles.insert("night".parse().unwrap(), held);
     let list = order(&outlook_of(bundle), "night", "");
     assert_eq!((list.len(), list[7].as_str()), (8, "origin-1"), "{list:?}");

@@ -33,7 +33,7 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
         load_per_mille: 0,
         share: 1.0,
     };
-    let held = TitleHolders { full: "Bw".into(), part: String::new() };
+    let held = TitleHolders { full: "Bw".into(), whole: None, part: String::new() };
     SteeringBundle {
         v: 1,
         serial,

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use control_types::routes::{
-    IspNetworks, RouteCover, RouteRefused, RoutesImported, RoutesReport, RoutesStatus,
+    IspNetworks, RouteChange, RouteCover, RouteRefused, RoutesImported, RoutesReport, RoutesStatus,
 };
 use control_types::{IspId, SiteId};
 use reqwest::Method;
@@ -26,6 +26,11 @@ impl ControlClient {
     /// `GET /v1/operator/routes/refused`.
     pub async fn refused_routes(&self) -> Result<Vec<RouteRefused>, ClientError> {
         self.get("/v1/operator/routes/refused").await
+    }
+
+    /// `GET /v1/operator/routes/changes`.
+    pub async fn route_changes(&self) -> Result<Vec<RouteChange>, ClientError> {
+        self.get("/v1/operator/routes/changes").await
     }
 
     /// `GET /v1/operator/routes/doctor/{isp}`.

@@ -77,6 +77,12 @@ pub const EVENTS_MAX: usize = 64;
 /// Refused routes of one listing.
 pub const REFUSED_SHOWN_MAX: usize = 1_000;
 
+/// Changes of routes of one listing.
+pub const ROUTE_CHANGES_SHOWN_MAX: usize = 1_000;
+
+/// How often a change of routes is judged anew because another came in between.
+pub const ROUTE_EDIT_TRIES_MAX: usize = 16;
+
 /// Longest time after which a box asks again whether its certificate is due, milliseconds.
 pub const ASK_AGAIN_MS_MAX: u64 = 3_600_000;
 

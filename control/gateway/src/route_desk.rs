@@ -1,24 +1,30 @@
-//! Routes as the operator handles them: registrations and imported files kept over a restart, the
-//! table shown, an ISP's routes examined. Decides nothing; steering reads the table.
+//! Routes as the operator handles them: registrations and imported files, the table shown, an ISP's
+//! routes examined. Decides nothing; steering reads the table.
 //!
-//! On disk, below one directory: `networks.json` (every ISP's registration) and `SITE.routes` (the
-//! file last imported for a site, as it came). Both are written beside and renamed, so a crash
-//! leaves the old one or the new one.
+//! What operators said is the ledger's. A desk follows it: it remembers the number of the last
+//! change that is in force here, asks for the newest every second, and reads again what differs. A
+//! change is judged by what is in force and made only if nothing came in between, so that of two
+//! processes that register overlapping networks one is refused.
 
 mod counters;
+mod followed;
+mod moved;
 mod shown;
 
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use control_routes::{Feed, Geo, Routes, RoutesError, Source, WireError};
+use control_routes::{Geo, Rib, Routes, RoutesError, WireError};
+use control_store::StoreError;
+use control_store::ledger::{AskedBy, Edited, RouteEdit, RoutesLedger};
 use control_types::fleet::Site;
-use control_types::routes::{IspNetworks, RoutesImported};
-use control_types::{IspId, SiteId, UnixMillis};
-use ipnet::IpNet;
+use control_types::routes::{IspNetworks, RouteChange, RoutesImported};
+use control_types::{SiteId, UnixMillis};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::limits::{ROUTE_CHANGES_SHOWN_MAX, ROUTE_EDIT_TRIES_MAX};
+use followed::{Followed, registration};
 
 pub use counters::{BmpCounters, BmpEnd};
 
@@ -34,7 +40,16 @@ pub enum RouteDeskError {
     /// A network of a registration.
     #[error("{0:?} is not a network: write 203.0.113.0/24")]
     BadNetwork(String),
-    /// The desk's own files.
+    /// The ledger.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Somebody else changed routes each time we looked.
+    #[error("routes are being changed by others at the same time; try again")]
+    Busy,
+    /// Work under way was given up.
+    #[error("a change of routes was interrupted: {0}")]
+    Interrupted(String),
+    /// A file of an earlier version's.
     #[error("{}: {source}", path.display())]
     Disk {
         /// Which.
@@ -45,29 +60,33 @@ pub enum RouteDeskError {
 }
 
 /// The desk; shared by all handlers and the listener.
-#[derive(Debug)]
 pub struct RouteDesk {
     routes: Arc<Routes>,
-    dir: PathBuf,
+    ledger: Arc<dyn RoutesLedger>,
     /// Where addresses are; absent: nobody said.
     geo: Option<Geo>,
     /// What routers' sessions count.
     pub bmp: BmpCounters,
-    kept: Mutex<Kept>,
+    /// Changes take turns, and so does following.
+    followed: Arc<Mutex<Followed>>,
 }
 
-/// What is in force, to tell what changed. Held over a change and its writing down.
-#[derive(Debug, Default)]
-struct Kept {
-    networks: BTreeMap<IspId, IspNetworks>,
-    sites: BTreeMap<SiteId, (IspId, Vec<IpNet>)>,
+/// A turn at changing routes.
+type Turn = OwnedMutexGuard<Followed>;
+
+impl std::fmt::Debug for RouteDesk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouteDesk").field("bmp", &self.bmp).finish_non_exhaustive()
+    }
 }
 
 impl RouteDesk {
-    /// A desk over these routes that keeps its files in `dir`.
+    /// A desk over these routes that follows the ledger; nothing is in force before
+    /// [`Self::follow`].
     #[must_use]
-    pub fn new(routes: Arc<Routes>, dir: PathBuf) -> Self {
-        Self { routes, dir, geo: None, bmp: BmpCounters::default(), kept: Mutex::default() }
+    pub fn new(routes: Arc<Routes>, ledger: Arc<dyn RoutesLedger>) -> Self {
+        let (geo, bmp, followed) = (None, BmpCounters::default(), Arc::default());
+        Self { routes, ledger, geo, bmp, followed }
     }
 
     /// The same with a GeoIP database.
@@ -89,208 +108,199 @@ impl RouteDesk {
         &self.routes
     }
 
-    /// Brings back what was kept, for these sites; says what could not be brought back. Blocks.
-    #[must_use]
-    pub fn load(&self, sites: &[Site], now: UnixMillis) -> Vec<RouteDeskError> {
-        let mut failed = self.follow_sites(sites, now);
-        match self.load_networks() {
-            Ok(all) => {
-                for networks in all {
-                    failed.extend(self.register_now(&networks).err());
-                }
-            }
-            Err(error) => failed.push(error),
+    /// Brings what is in force here up to these sites' records and to what the ledger says; answers
+    /// what cannot be in force. Running twice is running once, and costs one read of the ledger.
+    pub async fn follow(&self, sites: Vec<Site>, now: UnixMillis) -> Vec<RouteDeskError> {
+        let turn = self.turn().await;
+        match self.follow_in(turn, &sites.into(), now).await {
+            Ok((_, failed)) => failed,
+            Err(error) => vec![error],
         }
-        for site in sites {
-            let path = self.import_path(&site.id);
-            if path.exists() {
-                failed.extend(self.load_import(site, &path, now).err());
-            }
-        }
-        self.routes.publish();
-        failed
     }
 
-    fn load_networks(&self) -> Result<Vec<IspNetworks>, RouteDeskError> {
-        let path = self.networks_path();
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(source) => return Err(RouteDeskError::Disk { path, source }),
-        };
-        serde_json::from_slice(&text)
-            .map_err(|error| RouteDeskError::Disk { path, source: error.into() })
+    async fn turn(&self) -> Turn {
+        Arc::clone(&self.followed).lock_owned().await
     }
 
-    fn load_import(&self, site: &Site, path: &Path, now: UnixMillis) -> Result<(), RouteDeskError> {
-        let file = std::fs::File::open(path).map_err(disk(path))?;
-        let loaded = control_routes::load(file)?;
-        self.announce(site, &loaded, now).map(|_| ())
-    }
-
-    /// Registers and announces sites' own prefixes as their records stand; forgets sites that are
-    /// gone. Running twice is running once. Says what could not be. Blocks.
-    #[must_use]
-    pub fn follow_sites(&self, sites: &[Site], now: UnixMillis) -> Vec<RouteDeskError> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone: Vec<SiteId> = kept
-            .sites
-            .keys()
-            .filter(|id| !sites.iter().any(|site| site.id == **id))
-            .cloned()
-            .collect();
-        for site in gone {
-            self.routes.with(|rib| rib.remove_site(&site));
-            kept.sites.remove(&site);
+    async fn follow_in(
+        &self,
+        mut turn: Turn,
+        sites: &Arc<[Site]>,
+        now: UnixMillis,
+    ) -> Result<(Turn, Vec<RouteDeskError>), RouteDeskError> {
+        let (routes, of) = (self.routes.clone(), sites.clone());
+        let (mut turn, mut failed, moved) = aside(move || {
+            let (failed, moved) = turn.follow_sites(&routes, &of, now);
+            routes.publish();
+            (turn, failed, moved)
+        })
+        .await?;
+        let newest = self.ledger.routes_generation().await?;
+        if !turn.is_behind(newest, moved) {
+            return Ok((turn, failed));
         }
-        let mut failed = Vec::new();
-        for site in sites {
-            // A text that is no prefix was refused on its way into the record.
-            let prefixes: Vec<IpNet> =
-                site.prefixes.iter().filter_map(|text| text.parse().ok()).collect();
-            if kept
-                .sites
-                .get(&site.id)
-                .is_some_and(|(isp, held)| *isp == site.isp && *held == prefixes)
-            {
+        let said = self.ledger.routes_said().await?;
+        let (routes, generation) = (self.routes.clone(), said.generation);
+        let (networks, files) = (said.networks, said.files);
+        let (back, refused, wanted) = aside(move || {
+            let refused = turn.follow_networks(&routes, networks);
+            let wanted = turn.forget_files(&routes, files);
+            (turn, refused, wanted)
+        })
+        .await?;
+        turn = back;
+        let mut settled = refused.is_empty();
+        failed.extend(refused);
+        for id in wanted {
+            let Some(site) = sites.iter().find(|site| site.id == id).cloned() else {
+                // Its record has not arrived here yet.
+                settled = false;
                 continue;
-            }
-            match self.routes.with(|rib| rib.put_site(&site.id, &site.isp, &prefixes, now)) {
-                Ok(()) => {
-                    kept.sites.insert(site.id.clone(), (site.isp.clone(), prefixes));
-                }
-                Err(error) => failed.push(error.into()),
-            }
+            };
+            let Some((version, file)) = self.ledger.route_file(&id).await? else { continue };
+            let routes = self.routes.clone();
+            let (back, taken) = aside(move || {
+                let taken = turn.take_file(&routes, &site, version, &file, now);
+                (turn, taken)
+            })
+            .await?;
+            turn = back;
+            failed.extend(taken.err());
         }
-        failed
+        turn.note(generation, settled);
+        let routes = self.routes.clone();
+        aside(move || routes.publish()).await?;
+        Ok((turn, failed))
     }
 
-    /// Registers an ISP's networks and ASNs; empty lists forget it. Blocks.
+    /// Registers an ISP's networks and ASNs; empty lists forget it. In force here at once, and in
+    /// other processes when they follow.
     ///
     /// # Errors
     /// [`RouteDeskError`]; what was registered stays then.
-    pub fn register(&self, networks: &IspNetworks) -> Result<(), RouteDeskError> {
-        self.register_now(networks)?;
-        self.routes.publish();
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<&IspNetworks> = kept.networks.values().collect();
-        let text = serde_json::to_vec_pretty(&all).expect("registrations are texts and numbers");
-        self.write(&self.networks_path(), &text)
-    }
-
-    fn register_now(&self, networks: &IspNetworks) -> Result<(), RouteDeskError> {
-        let parse = |text: &String| {
-            text.parse::<IpNet>().map_err(|_| RouteDeskError::BadNetwork(text.clone()))
+    pub async fn register(
+        &self,
+        networks: &IspNetworks,
+        sites: Vec<Site>,
+        by: AskedBy<'_>,
+    ) -> Result<(), RouteDeskError> {
+        let parsed = registration(networks)?;
+        let edit = match &parsed {
+            Some(_) => RouteEdit::Register(networks.clone()),
+            None => RouteEdit::Unregister(networks.isp.clone()),
         };
-        let parsed: Vec<IpNet> = networks.networks.iter().map(parse).collect::<Result<_, _>>()?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if parsed.is_empty() && networks.asns.is_empty() {
-            self.routes.with(|rib| rib.remove_isp(&networks.isp));
-            kept.networks.remove(&networks.isp);
+        let checked = parsed.clone();
+        let may = move |rib: &mut Rib| checked.as_ref().map_or(Ok(()), |said| rib.check_isp(said));
+        let Some((mut turn, generation)) = self.edit(&edit, sites, by, may).await? else {
             return Ok(());
-        }
-        let isp = networks.isp.clone();
-        let asns = networks.asns.clone();
-        let registration = control_routes::IspNetworks { isp, asns, networks: parsed };
-        self.routes.with(|rib| rib.put_isp(&registration))?;
-        kept.networks.insert(networks.isp.clone(), networks.clone());
-        Ok(())
+        };
+        let (routes, networks) = (self.routes.clone(), networks.clone());
+        aside(move || {
+            turn.put_networks(&routes, &networks, parsed.as_ref())?;
+            turn.note_next(generation);
+            routes.publish();
+            Ok(())
+        })
+        .await?
     }
 
     /// Every ISP's registration, by ISP.
-    #[must_use]
-    pub fn registrations(&self) -> Vec<IspNetworks> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.networks.values().cloned().collect()
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn registrations(&self) -> Result<Vec<IspNetworks>, RouteDeskError> {
+        Ok(self.ledger.routes_said().await?.networks)
     }
 
-    /// Takes a file of routes in for a site, in place of the last one. Blocks.
+    /// Who changed what, newest first.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub async fn changes(&self) -> Result<Vec<RouteChange>, RouteDeskError> {
+        Ok(self.ledger.route_changes(ROUTE_CHANGES_SHOWN_MAX).await?)
+    }
+
+    /// Takes a file of routes in for a site, in place of the last one.
     ///
     /// # Errors
     /// [`RouteDeskError`]; the last file's routes stay then.
-    pub fn import(
+    pub async fn import(
         &self,
         site: &Site,
-        file: &[u8],
-        now: UnixMillis,
+        file: Vec<u8>,
+        sites: Vec<Site>,
+        by: AskedBy<'_>,
     ) -> Result<RoutesImported, RouteDeskError> {
-        let loaded = control_routes::load(file)?;
-        // One after the other: two files of a site would be written into one.
-        let _importing = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write(&self.import_path(&site.id), file)?;
-        let imported = self.announce(site, &loaded, now)?;
-        self.routes.publish();
-        Ok(imported)
+        let (file, loaded) =
+            aside(move || control_routes::load(&file[..]).map(|loaded| (file, loaded))).await??;
+        let edit = RouteEdit::Take { site: site.id.clone(), file };
+        let made = self.edit(&edit, sites, by, |_| Ok(())).await?;
+        let Some((mut turn, generation)) = made else { return Err(RouteDeskError::Busy) };
+        let (routes, site, now) = (self.routes.clone(), site.clone(), by.at);
+        aside(move || {
+            let imported = turn.announce(&routes, &site, generation, &loaded, now)?;
+            turn.note_next(generation);
+            routes.publish();
+            Ok(imported)
+        })
+        .await?
     }
 
-    /// Forgets the file imported for a site; false when there was none. Blocks.
+    /// Forgets the file imported for a site; false when there was none.
     ///
     /// # Errors
-    /// When the file cannot be removed.
-    pub fn forget_import(&self, site: &SiteId) -> Result<bool, RouteDeskError> {
-        let path = self.import_path(site);
-        let _importing = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(source) => return Err(RouteDeskError::Disk { path, source }),
-        }
-        let name = import_name(site);
-        self.routes.with(|rib| rib.forget_feeds(&name));
-        self.routes.publish();
+    /// The ledger's.
+    pub async fn forget_import(
+        &self,
+        site: &SiteId,
+        sites: Vec<Site>,
+        by: AskedBy<'_>,
+    ) -> Result<bool, RouteDeskError> {
+        let edit = RouteEdit::Forget(site.clone());
+        let Some((mut turn, generation)) = self.edit(&edit, sites, by, |_| Ok(())).await? else {
+            return Ok(false);
+        };
+        let (routes, site) = (self.routes.clone(), site.clone());
+        aside(move || {
+            turn.forget_file(&routes, &site);
+            turn.note_next(generation);
+            routes.publish();
+        })
+        .await?;
         Ok(true)
     }
 
-    fn announce(
+    /// Makes one change in the ledger, judged by everything said before it; `None` when there was
+    /// nothing to forget. The turn is still the caller's, to put the change in force.
+    async fn edit(
         &self,
-        site: &Site,
-        loaded: &control_routes::Loaded,
-        now: UnixMillis,
-    ) -> Result<RoutesImported, RouteDeskError> {
-        let name = import_name(&site.id);
-        let base = Feed {
-            name: name.clone(),
-            source: Source::Mrt,
-            ..Feed::site_record(&site.id, &site.isp)
-        };
-        self.routes.with(|rib| {
-            rib.forget_feeds(&name);
-            let before = rib.counts().routes;
-            for peer in &loaded.peers {
-                rib.replace(&loaded.feed(peer, &base), &peer.paths, now)?;
+        edit: &RouteEdit,
+        sites: Vec<Site>,
+        by: AskedBy<'_>,
+        may: impl Fn(&mut Rib) -> Result<(), RoutesError> + Clone + Send + 'static,
+    ) -> Result<Option<(Turn, u64)>, RouteDeskError> {
+        let sites: Arc<[Site]> = sites.into();
+        let mut turn = self.turn().await;
+        for _ in 0..ROUTE_EDIT_TRIES_MAX {
+            // What cannot be in force is told by whoever follows on a timer.
+            (turn, _) = self.follow_in(turn, &sites, by.at).await?;
+            let (routes, judge) = (self.routes.clone(), may.clone());
+            aside(move || routes.with(judge)).await??;
+            match self.ledger.edit_routes(edit, by, turn.generation()).await? {
+                Edited::Done { generation } => return Ok(Some((turn, generation))),
+                Edited::Absent => return Ok(None),
+                Edited::Stale { .. } => {}
             }
-            let honoured = rib.counts().routes.saturating_sub(before);
-            Ok(RoutesImported {
-                routes: loaded.routes() as u64,
-                honoured,
-                peers: loaded.peers.len() as u64,
-                passed: loaded.passed,
-            })
-        })
-    }
-
-    fn networks_path(&self) -> PathBuf {
-        self.dir.join("networks.json")
-    }
-
-    /// A site's id is a slug, so it is a file's name as it is.
-    fn import_path(&self, site: &SiteId) -> PathBuf {
-        self.dir.join(format!("{site}.routes"))
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), RouteDeskError> {
-        std::fs::create_dir_all(&self.dir).map_err(disk(&self.dir))?;
-        let beside = path.with_extension("new");
-        let mut file = std::fs::File::create(&beside).map_err(disk(&beside))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(disk(&beside))?;
-        std::fs::rename(&beside, path).map_err(disk(path))
+        }
+        Err(RouteDeskError::Busy)
     }
 }
 
-fn import_name(site: &SiteId) -> String {
-    format!("import {site}")
-}
-
-fn disk(path: &Path) -> impl Fn(std::io::Error) -> RouteDeskError {
-    move |source| RouteDeskError::Disk { path: path.to_owned(), source }
+/// The table is behind a lock that a large change holds for a while: not on a thread that answers
+/// members.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, RouteDeskError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| RouteDeskError::Interrupted(error.to_string()))
 }

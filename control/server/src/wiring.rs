@@ -14,6 +14,7 @@ use control_recommend::Recommender;
 use control_routes::{Geo, RibSettings, RouteTable, Routes};
 use control_search::Search;
 use control_steering::{BundleDesk, BundleSettings, FillDesk, Steering};
+use control_store::ledger::RoutesLedger;
 use control_store::{Ports, open_embedded};
 use control_telemetry::{SiteDirectory, Telemetry};
 use control_types::{ApplianceId, SiteId};
@@ -111,7 +112,7 @@ async fn wire_services(
         .await
         .map_err(|error| Trouble::service("telemetry")(&error))?;
 
-    let routes = route_desk(config, &steering).await?;
+    let routes = route_desk(config, ledger.clone(), &steering).await?;
     Ok(Services {
         accounts: Arc::new(accounts),
         billing: Arc::new(Billing::new(members, events.clone())),
@@ -142,20 +143,25 @@ fn bundle_desk(config: &Config, fill_desk: &FillDesk) -> Result<BundleDesk, Trou
         .map_err(|error| Trouble::service("steering bundles")(&error))
 }
 
-/// Routes as kept on disk, brought back before the first question.
-async fn route_desk(config: &Config, steering: &Steering) -> Result<Arc<RouteDesk>, Trouble> {
+/// Routes as the ledger has them, in force before the first question.
+async fn route_desk(
+    config: &Config,
+    ledger: Arc<dyn RoutesLedger>,
+    steering: &Steering,
+) -> Result<Arc<RouteDesk>, Trouble> {
     let settings = RibSettings { stale_ms: config.bgp.stale_ms };
     let routes = Arc::new(Routes::new(settings));
-    let mut desk = RouteDesk::new(routes, config.state_dir.join("routes"));
+    let mut desk = RouteDesk::new(routes, ledger);
     if let Some(path) = &config.bgp.geo_file {
         desk = desk.with_geo(geo(path)?);
     }
-    let desk = Arc::new(desk);
-    let (loading, sites) = (desk.clone(), steering.sites());
-    let load = tokio::task::spawn_blocking(move || loading.load(&sites, now()));
-    for error in load.await.map_err(|error| Trouble::service("routes")(&error))? {
-        tracing::warn!(%error, "some kept routes are not in force");
+    let mut failed = desk.follow(steering.sites(), now()).await;
+    let dir = config.state_dir.join("routes");
+    failed.extend(desk.take_over(&dir, steering.sites(), now()).await);
+    for error in failed {
+        tracing::warn!(%error, "some routes are not in force");
     }
+    let desk = Arc::new(desk);
     steering.set_routes(RouteTable::clone(&desk.routes().table()));
     Ok(desk)
 }

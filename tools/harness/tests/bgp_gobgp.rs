@@ -58,6 +58,35 @@ async fn routes_come_change_outlive_and_go() -> Result<(), Trouble> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_changes_hands_while_its_router_speaks() -> Result<(), Trouble> {
+    if let Some(why) = missing(RouterKind::GoBgp) {
+        eprintln!("NOT RUN: the story of a site that changes hands: {why}");
+        return Ok(());
+    }
+    let lab = BgpLab::start(RouterKind::GoBgp).await?;
+    lab.announcer("add 11.1.0.0/16").await?;
+    lab.announcer("add 12.5.0.0/16").await?;
+    lab.will_see("11.1.2.3", &["11.1.0.0/16 lisbon/1"]).await?;
+    lab.will_count("control_routes_held{verdict=\"refused\"} ", 1).await?;
+    assert_eq!(lab.refused()?, ["12.5.0.0/16 foreign"]);
+
+    lab.ocactl(&["site", "put", "lisbon", "--isp", "douro"])?;
+    // Judged when the command is answered; the session never ended.
+    assert!(lab.sees("11.1.2.3")?.is_empty());
+    assert_eq!(lab.sees("12.5.0.1")?, ["12.5.0.0/16 lisbon/1", "12.0.0.0/8 braga/0"]);
+    assert_eq!(lab.refused()?, ["11.1.0.0/16 foreign"]);
+    // What the router says from now on is douro's too.
+    lab.announcer("add 12.6.0.0/16").await?;
+    lab.will_see("12.6.0.1", &["12.6.0.0/16 lisbon/1", "12.0.0.0/8 braga/0"]).await?;
+    assert_eq!(lab.metric("control_bmp_sessions ")?, 1);
+    assert_eq!(lab.metric("control_routes_lost_total ")?, 0);
+
+    lab.ocactl(&["site", "put", "lisbon", "--isp", "tejo"])?;
+    assert_eq!(lab.sees("11.1.2.3")?, ["11.1.0.0/16 lisbon/1"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn garbage_ends_its_own_session_only() -> Result<(), Trouble> {
     if let Some(why) = missing(RouterKind::GoBgp) {
         eprintln!("NOT RUN: the garbage story: {why}");

@@ -9,9 +9,10 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use control_steering::Reach;
+use control_store::ledger::AskedBy;
 use control_types::fleet::Site;
 use control_types::routes::{
-    IspNetworks, RouteCover, RouteRefused, RoutesImported, RoutesReport, RoutesStatus,
+    IspNetworks, RouteChange, RouteCover, RouteRefused, RoutesImported, RoutesReport, RoutesStatus,
 };
 use control_types::{ErrorWord, IspId, SiteId};
 use serde::Deserialize;
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::body::{Sent, unread};
+use crate::edge::MemberAddress;
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::limits::REFUSED_SHOWN_MAX;
@@ -33,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<Gateway> {
         .routes(routes!(examine))
         .routes(routes!(register))
         .routes(routes!(registrations))
+        .routes(routes!(changes))
         .routes(routes!(import, forget))
 }
 
@@ -51,7 +54,11 @@ fn said_no(error: RouteDeskError) -> Refusal {
         RouteDeskError::Refused(error @ control_routes::RoutesError::Claimed { .. }) => {
             Refusal::new(ErrorWord::Conflict, error.to_string())
         }
-        RouteDeskError::Disk { .. } => Refusal::internal(error.to_string()),
+        RouteDeskError::Store(error) => error.into(),
+        RouteDeskError::Busy => Refusal::new(ErrorWord::Conflict, error.to_string()),
+        RouteDeskError::Disk { .. } | RouteDeskError::Interrupted(_) => {
+            Refusal::internal(error.to_string())
+        }
         error => Refusal::bad(error.to_string()),
     }
 }
@@ -124,13 +131,16 @@ async fn examine(
 async fn register(
     State(gateway): State<Gateway>,
     _: Operator,
+    address: MemberAddress,
     Path(isp): Path<IspId>,
     Sent(body): Sent<IspNetworks>,
 ) -> Result<StatusCode, Refusal> {
     if body.isp != isp {
         return Err(Refusal::bad(format!("isp is {} and the path says {isp}", body.isp)));
     }
-    at_desk(&gateway, move |desk| desk.register(&body)).await?.map_err(said_no)?;
+    let (services, who) = (gateway.services(), who(address));
+    let by = AskedBy { who: &who, at: gateway.now() };
+    services.routes.register(&body, services.steering.sites(), by).await.map_err(said_no)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -141,7 +151,22 @@ async fn registrations(
     State(gateway): State<Gateway>,
     _: Operator,
 ) -> Result<Json<Vec<IspNetworks>>, Refusal> {
-    Ok(Json(at_desk(&gateway, RouteDesk::registrations).await?))
+    Ok(Json(gateway.services().routes.registrations().await.map_err(said_no)?))
+}
+
+/// Who registered networks or took files in, newest first; at most 1,000.
+#[utoipa::path(get, path = "/v1/operator/routes/changes", tag = "operator",
+    responses((status = 200, body = Vec<RouteChange>)), security(("operator" = [])))]
+async fn changes(
+    State(gateway): State<Gateway>,
+    _: Operator,
+) -> Result<Json<Vec<RouteChange>>, Refusal> {
+    Ok(Json(gateway.services().routes.changes().await.map_err(said_no)?))
+}
+
+/// The operator has one key: the address tells who of several held it.
+fn who(MemberAddress(address): MemberAddress) -> String {
+    format!("the operator, from {address}")
 }
 
 /// Takes in a file of routes for a site, in place of the last one: MRT (RFC 6396), CSV or JSON
@@ -154,12 +179,15 @@ async fn registrations(
 async fn import(
     State(gateway): State<Gateway>,
     _: Operator,
+    address: MemberAddress,
     Path(site): Path<SiteId>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<RoutesImported>, Refusal> {
     let file = body.map_err(unread)?;
-    let (site, now) = (known_site(&gateway, &site)?, gateway.now());
-    let imported = at_desk(&gateway, move |desk| desk.import(&site, &file, now)).await?;
+    let (services, site) = (gateway.services(), known_site(&gateway, &site)?);
+    let (who, sites) = (who(address), services.steering.sites());
+    let by = AskedBy { who: &who, at: gateway.now() };
+    let imported = services.routes.import(&site, file.into(), sites, by).await;
     Ok(Json(imported.map_err(said_no)?))
 }
 
@@ -170,10 +198,13 @@ async fn import(
 async fn forget(
     State(gateway): State<Gateway>,
     _: Operator,
+    address: MemberAddress,
     Path(site): Path<SiteId>,
 ) -> Result<StatusCode, Refusal> {
-    let of = site.clone();
-    match at_desk(&gateway, move |desk| desk.forget_import(&of)).await?.map_err(said_no)? {
+    let (services, who) = (gateway.services(), who(address));
+    let by = AskedBy { who: &who, at: gateway.now() };
+    let sites = services.steering.sites();
+    match services.routes.forget_import(&site, sites, by).await.map_err(said_no)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Refusal::not_found(format_args!("imported file of site {site}"))),
     }

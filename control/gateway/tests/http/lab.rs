@@ -18,6 +18,7 @@ use control_recommend::Recommender;
 use control_search::Search;
 use control_steering::bundle::Step;
 use control_steering::{BundleDesk, BundleSettings, FillDesk, Steering};
+use control_store::embedded::SqliteLedger;
 use control_store::{Ports, open_embedded};
 use control_telemetry::{SiteDirectory, Telemetry};
 use control_token::TicketSigner;
@@ -87,6 +88,18 @@ impl Lab {
         let services = wire(&ports, &plan, signer).await;
         let addr = serve(&services, &plan).await;
         Self { url: format!("http://{addr}"), addr, services, ports, plan, _folder: folder }
+    }
+
+    /// Routes of another control process on the same ledger file; nothing is in force yet.
+    pub async fn other_route_desk(&self) -> RouteDesk {
+        let path = self.plan.routes_dir.with_file_name("ledger.sqlite");
+        let ledger = SqliteLedger::open(&path).await.unwrap();
+        RouteDesk::new(Arc::default(), Arc::new(ledger))
+    }
+
+    /// A directory that may hold files of routes.
+    pub fn routes_dir(&self) -> &std::path::Path {
+        &self.plan.routes_dir
     }
 
     /// A second control over the same stores, as after a restart: nothing is left in memory.
@@ -295,7 +308,7 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
         bundles: Arc::new(bundles),
         fill_desk: Arc::new(fill_desk),
         telemetry: Arc::new(Telemetry::open(events, sites).await.unwrap()),
-        routes: Arc::new(RouteDesk::new(Arc::default(), plan.routes_dir.clone())),
+        routes: Arc::new(RouteDesk::new(Arc::default(), ports.ledger.clone())),
         steering,
         tickets: tickets(ports, signer),
         authority: Arc::new(FleetCa::generate().unwrap().0),

@@ -1,8 +1,10 @@
 //! Routes over HTTP: what an ISP may announce, files taken in, the table, an ISP examined.
 
 use control_client::Credential;
+use control_gateway::{RouteDesk, RouteDeskError};
+use control_store::ledger::AskedBy;
 use control_types::ErrorWord;
-use control_types::routes::{IspNetworks, RoutesReport};
+use control_types::routes::{IspNetworks, RouteChangeKind, RoutesReport};
 
 use crate::lab::{Lab, now};
 
@@ -11,7 +13,7 @@ async fn lab() -> Lab {
     lab.site("lisbon", "tejo", &["11.1.0.0/16"]).await;
     lab.site("porto", "tejo", &[]).await;
     lab.site("braga", "douro", &["12.0.0.0/8"]).await;
-    let failed = lab.services.routes.load(&lab.services.steering.sites(), now());
+    let failed = lab.services.routes.follow(lab.services.steering.sites(), now()).await;
     assert!(failed.is_empty(), "{failed:?}");
     lab
 }
@@ -91,13 +93,116 @@ async fn registrations_and_files_survive_a_restart() {
     let site = "porto".parse().unwrap();
     operator.import_routes(&site, b"11.9.0.0/16\n".to_vec()).await.unwrap();
     lab.restart().await;
-    let failed = lab.services.routes.load(&lab.services.steering.sites(), now());
+    let failed = lab.services.routes.follow(lab.services.steering.sites(), now()).await;
     assert!(failed.is_empty(), "{failed:?}");
     assert_eq!(lab.operator().registered_networks().await.unwrap(), [own]);
     // A text file names no AS, and the ISP registered one: an AS is asked of routers' words only.
     let refused = lab.operator().refused_routes().await.unwrap();
     assert!(refused.is_empty(), "{refused:?}");
     assert_eq!(covers(&lab, "11.9.0.1").await, ["11.9.0.0/16 porto"]);
+}
+
+/// Whether a desk sees any prefix at an address.
+fn desk_sees(desk: &RouteDesk, address: &str) -> bool {
+    desk.routes().table().lookup(address.parse().unwrap()).longest().is_some()
+}
+
+#[tokio::test]
+async fn another_process_follows_and_is_refused_what_the_first_one_gave_away() {
+    let lab = lab().await;
+    let operator = lab.operator();
+    let sites = || lab.services.steering.sites();
+    let other = lab.other_route_desk().await;
+    assert!(other.follow(sites(), now()).await.is_empty());
+    operator.register_networks(&networks("tejo", &[], &["11.0.0.0/8"])).await.unwrap();
+    let porto = "porto".parse().unwrap();
+    operator.import_routes(&porto, b"11.9.0.0/16\n".to_vec()).await.unwrap();
+    assert!(!desk_sees(&other, "11.9.0.1"));
+    assert!(other.follow(sites(), now()).await.is_empty());
+    assert!(desk_sees(&other, "11.9.0.1"));
+
+    // The other process has not looked since; the ledger makes it look before it gives away twice.
+    operator
+        .register_networks(&networks("tejo", &[], &["11.0.0.0/8", "13.0.0.0/8"]))
+        .await
+        .unwrap();
+    let by = AskedBy { who: "somebody", at: now() };
+    let claim = networks("douro", &[], &["13.4.0.0/16"]);
+    let refused = other.register(&claim, sites(), by).await.unwrap_err();
+    assert!(matches!(refused, RouteDeskError::Refused(_)), "{refused}");
+    assert!(refused.to_string().contains("registered to tejo"), "{refused}");
+
+    // A network may pass from one ISP to another while a process is not looking.
+    operator.register_networks(&networks("tejo", &[], &["11.0.0.0/8"])).await.unwrap();
+    let given = networks("douro", &[], &["13.0.0.0/8"]);
+    operator.register_networks(&given).await.unwrap();
+    operator.forget_routes(&porto).await.unwrap();
+    assert!(other.follow(sites(), now()).await.is_empty());
+    assert!(!desk_sees(&other, "11.9.0.1"));
+    assert_eq!(
+        other.registrations().await.unwrap(),
+        [given, networks("tejo", &[], &["11.0.0.0/8"])]
+    );
+
+    let changes = operator.route_changes().await.unwrap();
+    let told: Vec<_> = changes.iter().map(|one| (one.what, one.subject.as_str())).collect();
+    let registered = RouteChangeKind::Registered;
+    assert_eq!(
+        told,
+        [
+            (RouteChangeKind::FileForgotten, "porto"),
+            (registered, "douro"),
+            (registered, "tejo"),
+            (registered, "tejo"),
+            (RouteChangeKind::FileTaken, "porto"),
+            (registered, "tejo"),
+        ]
+    );
+    assert_eq!(changes[0].by, "the operator, from 127.0.0.1");
+    assert!(changes[0].at <= now() && changes[0].at >= changes[5].at);
+}
+
+#[tokio::test]
+async fn files_of_an_earlier_version_are_taken_over_once() {
+    let lab = lab().await;
+    let (desk, dir) = (&lab.services.routes, lab.routes_dir());
+    std::fs::create_dir_all(dir).unwrap();
+    let kept = [networks("tejo", &[], &["11.0.0.0/8"])];
+    std::fs::write(dir.join("networks.json"), serde_json::to_vec(&kept).unwrap()).unwrap();
+    std::fs::write(dir.join("porto.routes"), b"11.9.0.0/16\n").unwrap();
+    std::fs::write(dir.join("braga.routes"), b"no routes\n").unwrap();
+    std::fs::write(dir.join("nowhere.routes"), b"11.8.0.0/16\n").unwrap();
+    let sites = || lab.services.steering.sites();
+    let failed = desk.take_over(dir, sites(), now()).await;
+    assert!(matches!(failed[..], [RouteDeskError::Unreadable(_)]), "{failed:?}");
+    assert!(desk_sees(desk, "11.9.0.1"));
+    assert_eq!(desk.registrations().await.unwrap(), kept);
+    let mut left: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    let (aside, stays) =
+        (["networks.json.in-ledger", "porto.routes.in-ledger"], ["braga.routes", "nowhere.routes"]);
+    assert_eq!(left, [stays[0], aside[0], stays[1], aside[1]]);
+    let generation = desk.changes().await.unwrap()[0].generation;
+    let again = desk.take_over(dir, sites(), now()).await;
+    assert!(matches!(again[..], [RouteDeskError::Unreadable(_)]), "{again:?}");
+    assert_eq!(desk.changes().await.unwrap()[0].generation, generation, "nothing is taken twice");
+}
+
+#[tokio::test]
+async fn a_site_that_changes_hands_is_judged_at_once() {
+    let lab = lab().await;
+    let operator = lab.operator();
+    operator.register_networks(&networks("tejo", &[], &["11.0.0.0/8"])).await.unwrap();
+    let porto = "porto".parse().unwrap();
+    let file = b"11.9.0.0/16\n12.9.0.0/16\n".to_vec();
+    operator.import_routes(&porto, file).await.unwrap();
+    assert_eq!(covers(&lab, "11.9.0.1").await, ["11.9.0.0/16 porto"]);
+    lab.site("porto", "douro", &[]).await;
+    assert!(covers(&lab, "11.9.0.1").await.is_empty());
+    assert_eq!(covers(&lab, "12.9.0.1").await, ["12.9.0.0/16 porto", "12.0.0.0/8 braga"]);
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use control_client::ControlClient;
-use control_types::routes::{IspNetworks, RouteFeed, RoutesReport};
+use control_types::routes::{IspNetworks, RouteChangeKind, RouteFeed, RoutesReport};
 use control_types::{IspId, SiteId};
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::quantities::show_moment;
 use crate::shown::Shown;
 
 #[derive(Subcommand)]
@@ -44,6 +45,8 @@ pub enum Routes {
     },
     /// Every ISP's registration.
     Registered,
+    /// Who registered networks or took files in, and when; newest first.
+    Changes,
     /// Take in a file for a site, in place of the last one: MRT, CSV or JSON lines, plain, gzip or
     /// bzip2, at most 8 MiB (a larger one goes to state_dir/routes/SITE.routes before control
     /// starts).
@@ -89,6 +92,7 @@ pub async fn run(verb: &Routes, control: &ControlClient) -> Result<Shown, Failur
                 "no ISP has networks beyond its sites' prefixes: `ocactl routes register`";
             Ok(Shown::table(&all, &["isp", "asns", "networks"], rows.collect(), nothing))
         }
+        Routes::Changes => changes(control).await,
         Routes::Import { file, site } => {
             let bytes = std::fs::read(file)
                 .map_err(|error| Failure(format!("cannot read {}: {error}", file.display())))?;
@@ -105,6 +109,22 @@ pub async fn run(verb: &Routes, control: &ControlClient) -> Result<Shown, Failur
             Ok(Shown::new(&json!({ "forgotten": site }), text))
         }
     }
+}
+
+async fn changes(control: &ControlClient) -> Result<Shown, Failure> {
+    let changes = control.route_changes().await?;
+    let rows = changes.iter().map(|one| {
+        let what = match one.what {
+            RouteChangeKind::Registered => "registered",
+            RouteChangeKind::Unregistered => "unregistered",
+            RouteChangeKind::FileTaken => "file taken",
+            RouteChangeKind::FileForgotten => "file forgotten",
+        };
+        let (at, subject) = (show_moment(one.at), one.subject.clone());
+        vec![at, what.to_owned(), subject, one.detail.clone(), one.by.clone()]
+    });
+    let head = ["when", "what", "of", "how much", "by"];
+    Ok(Shown::table(&changes, &head, rows.collect(), "nobody changed anything yet"))
 }
 
 async fn status(control: &ControlClient) -> Result<Shown, Failure> {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fill_simulate::{
     BoxSetting, Character, Generator, Known, MemoryKeeps, Policy, PolicyReport, Region, Setting,
-    SiteSetting, Trace, WindowSetting, generate_known, simulate, simulate_known,
+    SiteSetting, Trace, Unit, WindowSetting, generate_known, simulate, simulate_known,
 };
 use serde_json::{Value, json};
 
@@ -55,6 +55,7 @@ fn setting(site: SiteSetting, outage: f64) -> Setting {
         outage,
         seed: 1,
         memory: MemoryKeeps::default(),
+        unit: Unit::default(),
         knobs: fill_plan::Knobs::default(),
         forecast: fill_plan::forecast::Tuning::default(),
     }

@@ -9,8 +9,9 @@ use control_types::fleet::DiskClass;
 use crate::hash::draw;
 use crate::knobs::Knobs;
 use crate::library::Library;
-use crate::place::{Candidate, Holdings, Seat, place};
+use crate::place::place;
 use crate::room::Room;
+use crate::seat::{Candidate, Holdings, Seat};
 
 /// How much more than a site's room is looked at: what does not fit or is held already must not
 /// leave the site short of candidates.
@@ -47,7 +48,11 @@ impl Ranking {
         let mut candidates = Vec::new();
         let mut push = |parcel: u32, demand: f32, seen: &mut Vec<bool>| {
             if !std::mem::replace(&mut seen[parcel as usize], true) {
-                candidates.push(Candidate { parcel, demand: f64::from(demand.max(0.0)) });
+                candidates.push(Candidate {
+                    parcel,
+                    demand: f64::from(demand.max(0.0)),
+                    core: None,
+                });
             }
         };
         own.iter().for_each(|(parcel, demand)| push(*parcel, *demand, &mut seen));

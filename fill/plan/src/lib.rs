@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! FillState -> demand of tomorrow, by object and site  outlook.rs, forecast.rs
-//!           -> parcels (what travels together)         parcel.rs
-//!           -> placement per site (who holds what)     place.rs, room.rs
+//!           -> a title's core, and its rungs one by one ladder.rs, parcel.rs
+//!           -> placement per site (who holds what)     place.rs, seat.rs, shelf.rs, room.rs
 //!           -> routes (who gets it from where)         route.rs
 //!           -> NightPlan                               plan.rs, planner.rs (what changed only)
 //!
@@ -23,6 +23,7 @@ pub mod fleet;
 pub mod forecast;
 mod hash;
 mod knobs;
+pub mod ladder;
 mod library;
 mod live;
 mod outlook;
@@ -33,7 +34,9 @@ mod planner;
 mod room;
 mod route;
 mod schedule;
+mod seat;
 mod settled;
+mod shelf;
 mod tier;
 mod why;
 mod words;
@@ -43,11 +46,12 @@ pub use knobs::Knobs;
 pub use library::Library;
 pub use live::{LIVE_COPIES, SiteLiveness, liveness};
 pub use outlook::{Makings, Outlook, day_ahead, forecast_demand, makings};
-pub use place::{Candidate, Holdings, SEATS_MAX, Seat, Shelf, Spot, copies, place, place_settled};
+pub use place::{SEATS_MAX, copies, place, place_settled};
 pub use plan::plan;
 pub use planner::Planner;
 pub use room::{Room, footprint};
 pub use schedule::{Night, Nights, Schedule, ScheduleError};
+pub use seat::{Candidate, Holdings, Seat, Shelf, Spot};
 pub use settled::is_settled;
 pub use tier::{Move, moves};
 pub use why::{Reason, WhyNot, why_not};

@@ -1,17 +1,18 @@
-//! Parcels: the objects of a title that travel together, so that what arrives can be played.
-//! Knows sizes and demand; knows no appliance.
+//! Parcels: the objects of a title that go to the same boxes. Knows sizes and demand; knows no
+//! appliance.
 //!
-//! A title is one parcel: a manifest offers every rung, and a box that lacks one answers 404 in the
-//! middle of a play. Only a title that no box of a site could hold whole is cut, smallest objects
-//! first (playlists, audio, low rungs, then up), at the points where the bytes expected per byte
-//! stored of what comes first are highest. Each piece is then worth no more than the one before it,
-//! so that taking pieces by worth never takes an upper rung before a lower one.
+//! A title is cut into its core and its other rungs (`ladder.rs`); a rung goes only where its core
+//! goes. A core that no box of a site could hold is cut further, smallest objects first (playlists,
+//! audio, low rungs, then up), at the points where the bytes expected per byte stored of what comes
+//! first are highest. No part is worth more than the one before it, so that taking parts by worth
+//! never takes an upper one before a lower one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use control_types::fill::PlaceableObject;
 use control_types::ids::{SiteId, TitleId};
 
+use crate::ladder::{self, File};
 use crate::room::footprint;
 
 /// Objects that go to the same boxes.
@@ -19,18 +20,40 @@ use crate::room::footprint;
 pub(crate) struct Parcel<'a> {
     /// Whose.
     pub(crate) title: &'a TitleId,
+    /// Which part of the title: 0 is what the others need.
+    pub(crate) part: u32,
+    /// Parts the title has.
+    pub(crate) parts: u32,
     /// Indices into `FillState::objects`, smallest object first.
     pub(crate) objects: Vec<u32>,
     /// Disk they take, bytes.
     pub(crate) bytes: u64,
     /// Bytes expected to be asked of them tomorrow where they are to be placed.
     pub(crate) demand: f64,
+    /// Least density of the parts before it and its own.
+    worth: f64,
 }
 
 impl Parcel<'_> {
     /// Bytes expected to be served for each byte stored.
     pub(crate) fn density(&self) -> f64 {
         self.demand / (self.bytes.max(1) as f64)
+    }
+
+    /// The part of the title, in words: the title alone when it is all of it.
+    pub(crate) fn name(&self, objects: &[PlaceableObject]) -> String {
+        let mut heights: Vec<u32> =
+            self.objects.iter().filter_map(|at| objects[*at as usize].height).collect();
+        heights.sort_unstable();
+        heights.dedup();
+        let heights: Vec<String> = heights.iter().map(|height| format!("{height}p")).collect();
+        match (self.parts, self.part) {
+            (1, _) => self.title.to_string(),
+            (_, 0) if heights.is_empty() => format!("{}, core", self.title),
+            (_, 0) => format!("{}, core with {}", self.title, heights.join(" and ")),
+            _ if heights.is_empty() => format!("{}, part {}", self.title, self.part),
+            _ => format!("{}, {}", self.title, heights.join(" and ")),
+        }
     }
 }
 
@@ -48,7 +71,8 @@ pub(crate) fn demand(object: &PlaceableObject, sites: &[&SiteId]) -> f64 {
 }
 
 /// Groups `candidates` (indices into `objects`) into parcels no larger than `bytes_max` where that
-/// can be, densest first; ties by title, so that equal inputs give equal plans.
+/// can be, those worth most first, a title's core before its rungs; ties by title, so that equal
+/// inputs give equal plans.
 pub(crate) fn parcels<'a>(
     objects: &'a [PlaceableObject],
     candidates: &[u32],
@@ -65,20 +89,52 @@ pub(crate) fn parcels<'a>(
             let object = &objects[*index as usize];
             (object.bytes, object.object)
         });
+        of_title(objects, title, &members, sites, bytes_max, &mut all);
+    }
+    all.sort_by(|a, b| {
+        let by_worth = b.worth.total_cmp(&a.worth);
+        by_worth.then_with(|| a.title.cmp(b.title)).then(a.part.cmp(&b.part))
+    });
+    all
+}
+
+/// Where the core of each parcel is among `parcels`; none for a core itself.
+pub(crate) fn cores(parcels: &[Parcel<'_>]) -> Vec<Option<u32>> {
+    let firsts = (0_u32..).zip(parcels).filter(|(_, parcel)| parcel.part == 0);
+    let cores: HashMap<&TitleId, u32> = firsts.map(|(at, parcel)| (parcel.title, at)).collect();
+    let core = |parcel: &Parcel<'_>| cores.get(parcel.title).copied().filter(|_| parcel.part > 0);
+    parcels.iter().map(core).collect()
+}
+
+fn of_title<'a>(
+    objects: &[PlaceableObject],
+    title: &'a TitleId,
+    members: &[u32],
+    sites: &[&SiteId],
+    bytes_max: u64,
+    all: &mut Vec<Parcel<'a>>,
+) {
+    let file = |index: &u32| {
+        let object = &objects[*index as usize];
+        let bytes = footprint(object.bytes);
+        File { bytes, demand: demand(object, sites), height: object.height }
+    };
+    let files: Vec<File> = members.iter().map(file).collect();
+    let first = all.len();
+    for part in ladder::cut(&files) {
+        let members = part.iter().map(|at| members[*at as usize]).collect();
         let whole = parcel(objects, title, members, sites);
         if whole.bytes <= bytes_max {
             all.push(whole);
         } else {
-            cut(objects, whole, sites, &mut all);
+            cut(objects, whole, sites, all);
         }
     }
-    all.sort_by(|a, b| {
-        b.density().total_cmp(&a.density()).then_with(|| a.title.cmp(b.title)).then_with(|| {
-            let first = |parcel: &Parcel<'_>| objects[parcel.objects[0] as usize].bytes;
-            first(a).cmp(&first(b))
-        })
-    });
-    all
+    let (parts, mut worth) = ((all.len() - first) as u32, f64::INFINITY);
+    for (part, parcel) in (0_u32..).zip(&mut all[first..]) {
+        worth = worth.min(parcel.density());
+        (parcel.part, parcel.parts, parcel.worth) = (part, parts, worth);
+    }
 }
 
 fn parcel<'a>(
@@ -89,7 +145,7 @@ fn parcel<'a>(
 ) -> Parcel<'a> {
     let bytes = members.iter().map(|index| footprint(objects[*index as usize].bytes)).sum();
     let demand = members.iter().map(|index| demand(&objects[*index as usize], sites)).sum();
-    Parcel { title, objects: members, bytes, demand }
+    Parcel { title, part: 0, parts: 1, objects: members, bytes, demand, worth: 0.0 }
 }
 
 /// Cuts `whole` behind its densest head, then the rest behind its densest head, and so on.

@@ -9,26 +9,29 @@
 //!    for it (rendezvous, weighted by room), so that a box that joins or leaves moves its own share
 //!    only; where that box is full, or settled and a neighbour has the parcel, to the one that has
 //!    most of it already, then by draw.
-//! 3. Room that is left takes further copies, densest first, and pushes nothing out for them: a
-//!    copy costs bytes inside the site only, and lets a box fail without a trip to the origin.
-//! 4. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
+//! 3. Room that is left takes further copies, densest first, those that are there before any that
+//!    would be fetched, and pushes nothing out for them: a copy costs bytes inside the site only,
+//!    and lets a box fail without a trip to the origin.
+//! 4. A rung goes only where the core of its title goes (see `ladder.rs`), and is never taken before
+//!    it: its bid is cut to what that copy of the core offers.
+//! 5. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
 //!    densest first. Which held objects should change disks is said apart, in `tier.rs`.
 //!
 //! Copies of a parcel: its share of the site's demand times the boxes of the site, rounded up; at
-//! least two for the hot ones where there are two boxes. A copy beyond those is worth its demand
-//! divided by its number: it adds room for load, not variety.
+//! least two for the hot ones where there are two boxes. For a core the demand of the whole title
+//! counts, because its plays are spread by it; its rungs get no more copies than it has. A copy
+//! beyond those is worth its demand divided by its number: it adds room for load, not variety.
 //!
 //! Planning what a plan led to adds nothing: everything placed is then held and bids higher in the
 //! same order, so whoever found no room finds none again.
 
 use std::collections::HashSet;
 
-use control_types::fleet::DiskClass;
-
 use crate::hash::draw;
 use crate::knobs::Knobs;
 use crate::library::Library;
-use crate::room::Room;
+use crate::seat::{Candidate, Holdings, Seat, Shelf};
+use crate::shelf::shelve;
 
 /// Most boxes placed together; a larger site is placed in groups of this many. A copy set is kept
 /// as one bit a box.
@@ -41,89 +44,6 @@ const SETTLED_SHARE: f64 = 0.85;
 /// it fits both together, comes to more than a thousandth of the room.
 const ROUNDS_MAX: usize = 8;
 
-/// One box of the group.
-#[derive(Clone, Debug, Default)]
-pub struct Seat {
-    /// Its name, as [`crate::name_key`].
-    pub key: u64,
-    /// All healthy volumes together, headroom and bytes of unknown origin taken off.
-    pub room: Room,
-    /// The largest single volume of each kind: an object cannot be spread over two.
-    pub largest: Room,
-    /// What it holds, by object.
-    pub held: Holdings,
-    /// What is on its disks although it is not counted as held; empty but between two walks.
-    pub found: Holdings,
-    /// Parcels the previous plan sent here, sorted: half a download is not thrown away.
-    pub leaning: Vec<u32>,
-    /// Never pushed out: what a tier holds, its edges may be counting on.
-    pub lasting: bool,
-}
-
-/// Which objects a box holds, and on which kind of disk; one byte an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holdings(Vec<u8>);
-
-impl Holdings {
-    /// Holds none of `objects`.
-    #[must_use]
-    pub fn none(objects: usize) -> Self {
-        Self(vec![0; objects])
-    }
-
-    /// Notes that `object` is on a disk of `class`.
-    pub fn put(&mut self, object: u32, class: DiskClass) {
-        self.0[object as usize] = match class {
-            DiskClass::Ssd => 1,
-            DiskClass::Hdd => 2,
-        };
-    }
-
-    /// Notes that `object` is gone.
-    pub fn remove(&mut self, object: u32) {
-        self.0[object as usize] = 0;
-    }
-
-    /// Where `object` is, if it is.
-    #[must_use]
-    pub fn class(&self, object: u32) -> Option<DiskClass> {
-        match self.0.get(object as usize) {
-            Some(1) => Some(DiskClass::Ssd),
-            Some(2) => Some(DiskClass::Hdd),
-            _ => None,
-        }
-    }
-
-    /// Every object held.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, DiskClass)> + '_ {
-        (0..u32::try_from(self.0.len()).unwrap_or(u32::MAX))
-            .filter_map(|object| Some((object, self.class(object)?)))
-    }
-}
-
-/// A parcel that may be placed, with what is expected of it in this group.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Candidate {
-    /// Index into the library.
-    pub parcel: u32,
-    /// Bytes expected tomorrow; finite and not negative.
-    pub demand: f64,
-}
-
-/// Where one object is to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spot {
-    /// Which.
-    pub object: u32,
-    /// Kind of disk.
-    pub class: DiskClass,
-    /// Position of its parcel among the candidates.
-    pub candidate: u32,
-}
-
-/// What one box holds tomorrow, by worth: bids highest first.
-pub type Shelf = Vec<Spot>;
-
 /// Copies each candidate should have in a group of `seats` boxes: (at any price, in all).
 #[must_use]
 pub fn copies(candidates: &[Candidate], seats: usize, knobs: &Knobs) -> Vec<(u32, u32)> {
@@ -132,14 +52,20 @@ pub fn copies(candidates: &[Candidate], seats: usize, knobs: &Knobs) -> Vec<(u32
         return counts;
     }
     let total: f64 = candidates.iter().map(|candidate| candidate.demand).sum();
+    let mut demands: Vec<f64> = candidates.iter().map(|candidate| candidate.demand).collect();
+    for one in candidates {
+        if let Some(core) = one.core {
+            demands[core as usize] += one.demand;
+        }
+    }
     let mut by_demand: Vec<u32> = (0..counts.len() as u32).collect();
     by_demand.sort_unstable_by(|a, b| {
-        let demand = |at: &u32| candidates[*at as usize].demand;
+        let demand = |at: &u32| demands[*at as usize];
         demand(b).total_cmp(&demand(a)).then(a.cmp(b))
     });
     let (mut before, seats) = (0.0, seats as u32);
     for at in by_demand {
-        let demand = candidates[at as usize].demand;
+        let demand = demands[at as usize];
         if demand <= 0.0 {
             break;
         }
@@ -150,7 +76,13 @@ pub fn copies(candidates: &[Candidate], seats: usize, knobs: &Knobs) -> Vec<(u32
             break;
         }
         counts[at as usize] = (least, fair.clamp(least, seats));
-        before += demand;
+        before += candidates[at as usize].demand;
+    }
+    for (at, one) in candidates.iter().enumerate() {
+        if let Some(core) = one.core {
+            let (least, all) = counts[core as usize];
+            counts[at] = (counts[at].0.min(least), counts[at].1.min(all));
+        }
     }
     counts
 }
@@ -172,6 +104,7 @@ pub fn place(
     for _ in 0..ROUNDS_MAX {
         let mut table = Table::new(library, candidates, seats, knobs, &misfits);
         table.fill(|at| (1, counts[at].0, counts[at].1));
+        table.keep();
         let most = seats.len() as u32;
         table.fill(|at| (counts[at].1 + 1, 1, most));
         let taken = std::mem::take(&mut table.taken);
@@ -304,6 +237,28 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Leaves further copies where they are while there is room, densest first, before any is
+    /// fetched: two copies to spare must not take turns.
+    fn keep(&mut self) {
+        if self.is_full() {
+            return;
+        }
+        let mut kept: Vec<(f64, u32, usize)> = Vec::new();
+        for (at, candidate) in self.candidates.iter().enumerate() {
+            let core = candidate.core.map_or(f64::INFINITY, |core| self.density(core as usize));
+            let seats = (0..self.seats.len()).filter(|seat| self.placed[at] & (1 << *seat) == 0);
+            let held = seats.filter(|seat| self.held_share(*seat, *candidate) >= 1.0);
+            kept.extend(held.map(|seat| (self.density(at).min(core), at as u32, seat)));
+        }
+        kept.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        for (_, candidate, seat) in kept {
+            let at = candidate as usize;
+            if self.is_open(seat, at) && self.fits(seat, at) {
+                self.seat(seat, candidate);
+            }
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.free.iter().all(|free| *free < self.smallest)
     }
@@ -311,28 +266,27 @@ impl<'a> Table<'a> {
     /// Bids of all candidates, highest first; `terms` answers (first copy, copies at full worth,
     /// last copy).
     fn bids(&self, terms: impl Fn(usize) -> (u32, u32, u32)) -> Vec<Bid> {
-        let hurdle = self.knobs.hurdle();
         let mut bids = Vec::with_capacity(self.candidates.len());
-        let mut fractions = Vec::with_capacity(self.seats.len());
-        for (at, candidate) in self.candidates.iter().enumerate() {
+        let (mut own, mut of_core) = (Vec::new(), Vec::new());
+        for at in 0..self.candidates.len() {
             let (first, full, last) = terms(at);
             if first > last {
                 continue;
             }
-            let density = candidate.demand / self.library.bytes(candidate.parcel).max(1) as f64;
-            fractions.clear();
-            fractions.extend((0..self.seats.len()).map(|seat| self.held_share(seat, *candidate)));
-            fractions.sort_unstable_by(|a, b| b.total_cmp(a));
+            self.held_shares(at, &mut own);
+            let core = self.candidates[at].core.map(|core| (core as usize, terms(core as usize)));
+            if let Some((core, _)) = core {
+                self.held_shares(core, &mut of_core);
+            }
             for copy in first..=last {
-                let worth = if copy <= full { density } else { density / f64::from(copy) };
-                let held = fractions[copy as usize - 1];
-                if worth < hurdle * (1.0 - held) {
-                    continue;
+                let Some(mut value) = self.offer(at, copy, full, &own) else { continue };
+                // A copy of the core that no longer bids has its place, or found none.
+                if let Some((core, (first, full, _))) = core
+                    && copy >= first
+                {
+                    let Some(most) = self.offer(core, copy, full, &of_core) else { continue };
+                    value = value.min(most);
                 }
-                // What is held is pushed out only by what pays for its own fetch and is clearly
-                // better; the part of a parcel that is there counts for as much.
-                let stays = (worth * self.knobs.sticky).max(worth + hurdle);
-                let value = worth + held * (stays - worth);
                 bids.push(Bid { value, candidate: at as u32, copy });
             }
         }
@@ -343,21 +297,67 @@ impl<'a> Table<'a> {
         bids
     }
 
+    /// What a copy offers, when `full` copies are of full worth and the boxes hold `shares` of it,
+    /// most first; none when it would not pay for its fetch.
+    fn offer(&self, at: usize, copy: u32, full: u32, shares: &[f64]) -> Option<f64> {
+        let density = self.density(at);
+        let worth = if copy <= full { density } else { density / f64::from(copy) };
+        let (hurdle, held) = (self.knobs.hurdle(), shares[copy as usize - 1]);
+        if worth < hurdle * (1.0 - held) {
+            return None;
+        }
+        // What is held is pushed out only by what pays for its own fetch and is clearly better; the
+        // part of a parcel that is there counts for as much.
+        let stays = (worth * self.knobs.sticky).max(worth + hurdle);
+        Some(worth + held * (stays - worth))
+    }
+
+    /// Shares of a candidate that the boxes hold, most first. A rung that lies on a box without its
+    /// core is of no use there, and counts as not held.
+    fn held_shares(&self, at: usize, into: &mut Vec<f64>) {
+        let candidate = self.candidates[at];
+        let core = candidate.core.map(|core| self.candidates[core as usize]);
+        let is_of_use = |seat| core.is_none_or(|core| self.held_share(seat, core) > 0.5);
+        let share = |seat| if is_of_use(seat) { self.held_share(seat, candidate) } else { 0.0 };
+        into.clear();
+        into.extend((0..self.seats.len()).map(share));
+        into.sort_unstable_by(|a, b| b.total_cmp(a));
+    }
+
     /// Gives the bid a place, if there is one.
     fn take(&mut self, bid: Bid) {
         let at = bid.candidate as usize;
         if self.placed[at].count_ones() >= bid.copy {
             return;
         }
-        let Some(seat) = self.seat_for(at) else { return };
+        if let Some(seat) = self.seat_for(at) {
+            self.seat(seat, bid.candidate);
+        }
+    }
+
+    fn seat(&mut self, seat: usize, candidate: u32) {
+        let at = candidate as usize;
         self.free[seat] -= self.lacking(seat, self.candidates[at]);
         self.placed[at] |= 1 << seat;
-        self.taken[seat].push(bid.candidate);
+        self.taken[seat].push(candidate);
+    }
+
+    /// Whether a box does not have the candidate yet, and has its core.
+    fn is_open(&self, seat: usize, at: usize) -> bool {
+        let core = self.candidates[at].core;
+        let cores = core.map_or(u128::MAX, |core| self.placed[core as usize]);
+        cores & !self.placed[at] & (1 << seat) != 0
+    }
+
+    /// Bytes expected for each byte stored.
+    fn density(&self, at: usize) -> f64 {
+        let candidate = self.candidates[at];
+        candidate.demand / self.library.bytes(candidate.parcel).max(1) as f64
     }
 
     fn seat_for(&self, at: usize) -> Option<usize> {
         let candidate = self.candidates[at];
-        let open = |seat: &usize| self.placed[at] & (1 << *seat) == 0;
+        let open = |seat: &usize| self.is_open(*seat, at);
         let home = (0..self.seats.len())
             .filter(open)
             .max_by(|a, b| self.weighed(*a, candidate).total_cmp(&self.weighed(*b, candidate)))?;
@@ -424,52 +424,4 @@ impl<'a> Table<'a> {
         let share = (drawn + 1.0) / (1_u64 << 53) as f64;
         share.ln() / self.seats[seat].room.total().max(1) as f64
     }
-}
-
-/// Finds each object its kind of disk; the second answer is the candidates that fit in the sum and
-/// on neither kind.
-fn shelve(
-    library: &Library,
-    candidates: &[Candidate],
-    seat: &Seat,
-    taken: &[u32],
-) -> (Shelf, Vec<u32>) {
-    let mut room = seat.room;
-    let mut keep = |object: u32| {
-        if let Some(class) = seat.held.class(object) {
-            let left = room.of(class);
-            *left = left.saturating_sub(library.size(object));
-        }
-    };
-    if seat.lasting {
-        seat.held.iter().for_each(|(object, _)| keep(object));
-    } else {
-        let members = |at: &u32| library.members(candidates[*at as usize].parcel);
-        taken.iter().flat_map(members).for_each(|object| keep(*object));
-    }
-    let (mut shelf, mut out) = (Vec::with_capacity(taken.len()), Vec::new());
-    for candidate in taken {
-        let (before, room_before) = (shelf.len(), room);
-        for object in library.members(candidates[*candidate as usize].parcel) {
-            let class = seat.held.class(*object).or_else(|| {
-                let bytes = library.size(*object);
-                let found = seat.found.class(*object);
-                let class = [DiskClass::Ssd, DiskClass::Hdd].into_iter().find(|class| {
-                    let mut largest = seat.largest;
-                    let is_there = found.is_none_or(|found| found == *class);
-                    is_there && bytes <= *room.of(*class) && bytes <= *largest.of(*class)
-                })?;
-                *room.of(class) -= bytes;
-                Some(class)
-            });
-            let Some(class) = class else {
-                shelf.truncate(before);
-                room = room_before;
-                out.push(*candidate);
-                break;
-            };
-            shelf.push(Spot { object: *object, class, candidate: *candidate });
-        }
-    }
-    (shelf, out)
 }

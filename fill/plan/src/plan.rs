@@ -4,18 +4,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use control_types::UnixMillis;
-use control_types::fill::{AppliancePlan, ClassMove, FillAppliance, FillState, NightPlan, Pull};
+use control_types::fill::{
+    AppliancePlan, ClassMove, FillAppliance, FillState, NightPlan, PlaceableObject, Pull,
+};
 use control_types::fleet::{DiskClass, Role};
-use control_types::ids::{ObjectId, PlanId, SiteId, TitleId};
+use control_types::ids::{ObjectId, PlanId, SiteId};
 
 use crate::hash::name_key;
 use crate::knobs::Knobs;
 use crate::library::Library;
 use crate::parcel::{self, Parcel};
-use crate::place::{self, Candidate, Holdings, Seat, Shelf};
+use crate::place;
 use crate::planner::Planner;
 use crate::room::{Budget, budget, footprint};
 use crate::route::Routes;
+use crate::seat::{Candidate, Holdings, Seat, Shelf};
 use crate::tier;
 use crate::words;
 
@@ -145,15 +148,15 @@ impl<'a> Fleet<'a> {
         errands: &mut BTreeMap<usize, Errand>,
     ) {
         let objects = &self.state.objects;
-        // A title that fits no box whole is cut; the margin is for what else a box must hold.
         let rooms = members.iter().map(|at| self.budget(*at).room.total());
         let bytes_max = rooms.max().unwrap_or(0);
         let parcels = parcel::parcels(objects, &self.candidates, sites, bytes_max);
         let mut library = Library::new(objects.iter().map(|one| footprint(one.bytes)).collect());
         let mut candidates = Vec::with_capacity(parcels.len());
-        for parcel in &parcels {
+        for (parcel, core) in parcels.iter().zip(parcel::cores(&parcels)) {
+            // By title: its parts draw the same boxes in the same order.
             let index = library.push(name_key(parcel.title.as_str()), &parcel.objects);
-            candidates.push(Candidate { parcel: index, demand: parcel.demand });
+            candidates.push(Candidate { parcel: index, demand: parcel.demand, core });
         }
         let heat = |object: u32| {
             let one = &objects[object as usize];
@@ -176,14 +179,16 @@ impl<'a> Fleet<'a> {
 
     fn seat(&self, at: usize, parcels: &[Parcel<'_>]) -> Seat {
         let one = &self.state.appliances[at];
-        let begun: HashSet<&TitleId> = self
+        let begun: HashSet<ObjectId> = self
             .previous
             .iter()
             .flat_map(|plan| &plan.appliances)
             .filter(|entry| entry.appliance == one.appliance)
-            .flat_map(|entry| entry.pulls.iter().map(|pull| &pull.title))
+            .flat_map(|entry| entry.pulls.iter().map(|pull| pull.object))
             .collect();
-        let leaning = parcels.iter().enumerate().filter(|(_, parcel)| begun.contains(parcel.title));
+        let is_begun = |at: &u32| begun.contains(&self.state.objects[*at as usize].object);
+        let leaning =
+            parcels.iter().enumerate().filter(|(_, parcel)| parcel.objects.iter().any(is_begun));
         let mut held = Holdings::none(self.state.objects.len());
         for object in &one.holds {
             if let Some(index) = self.index.get(&object.object) {
@@ -236,10 +241,10 @@ impl<'a> Fleet<'a> {
             }
         }
         let mut wants = Vec::new();
-        // Parcels are numbered densest first; inside one, smallest first makes it playable soonest.
+        // Parcels are numbered by worth; inside one, smallest first makes it playable soonest.
         for (index, mut members) in lacking {
             members.sort_by_key(|(object, _)| (self.state.objects[*object].bytes, *object));
-            let why = why(&parcels[index], counts[index].1);
+            let why = why(&parcels[index], &self.state.objects, counts[index].1);
             wants.extend(members.into_iter().map(|(object, class)| Want {
                 object,
                 class,
@@ -365,11 +370,11 @@ pub(crate) fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
     }
 }
 
-fn why(parcel: &Parcel<'_>, copies: u32) -> String {
-    let title: &TitleId = parcel.title;
+fn why(parcel: &Parcel<'_>, objects: &[PlaceableObject], copies: u32) -> String {
     let copies = if copies == 1 { "1 copy".to_owned() } else { format!("{copies} copies") };
     format!(
-        "{title}: {} expected tomorrow for {} stored ({:.2} per byte), {copies} due in the site",
+        "{}: {} expected tomorrow for {} stored ({:.2} per byte), {copies} due in the site",
+        parcel.name(objects),
         words::bytes(parcel.demand),
         words::bytes(parcel.bytes as f64),
         parcel.density(),

@@ -1,12 +1,12 @@
 //! A planner that remembers: what it placed at a site is placed again only when something that
 //! matters there changed. The same plan as one that forgets, sooner; keeps no plan itself.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use control_types::fill::{FillState, NightPlan};
 use control_types::fleet::Role;
-use control_types::ids::{ApplianceId, PlanId, SiteId, TitleId};
+use control_types::ids::{ApplianceId, ObjectId, PlanId, SiteId};
 use control_types::time::UnixMillis;
 
 use crate::knobs::Knobs;
@@ -78,7 +78,7 @@ fn digest_all(fleet: &Fleet<'_>, knobs: &Knobs) -> u64 {
     let mut hasher = DefaultHasher::new();
     format!("{knobs:?}").hash(&mut hasher);
     for one in &fleet.state.objects {
-        (one.object, one.bytes, &one.title).hash(&mut hasher);
+        (one.object, one.bytes, &one.title, one.height).hash(&mut hasher);
     }
     fleet.candidates.hash(&mut hasher);
     hasher.finish()
@@ -101,9 +101,8 @@ fn digest_group(whole: u64, fleet: &Fleet<'_>, members: &[usize], sites: &[&Site
         }
         let plans = fleet.previous.iter().flat_map(|plan| &plan.appliances);
         let mine = plans.filter(|entry| entry.appliance == one.appliance);
-        let begun: HashSet<&TitleId> =
-            mine.flat_map(|entry| entry.pulls.iter().map(|pull| &pull.title)).collect();
-        let mut begun: Vec<&TitleId> = begun.into_iter().collect();
+        let mut begun: Vec<ObjectId> =
+            mine.flat_map(|entry| entry.pulls.iter().map(|pull| pull.object)).collect();
         begun.sort_unstable();
         begun.hash(&mut hasher);
     }

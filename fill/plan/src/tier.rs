@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use control_types::fleet::DiskClass;
 
 use crate::library::Library;
-use crate::place::{Seat, Spot};
+use crate::seat::{Seat, Spot};
 
 /// How many times hotter an object must be than what makes room for it on flash.
 const MOVE_GAIN: f64 = 1.25;

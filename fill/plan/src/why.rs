@@ -5,11 +5,11 @@ use std::collections::HashSet;
 
 use control_types::fill::{FillAppliance, FillState, NightPlan, PlaceableObject};
 use control_types::fleet::DiskClass;
-use control_types::ids::{ApplianceId, ObjectId, SiteId, TitleId};
+use control_types::ids::{ApplianceId, ObjectId};
 use serde::Serialize;
 
 use crate::knobs::Knobs;
-use crate::parcel::demand;
+use crate::parcel::{Parcel, parcels};
 use crate::room::{budget, footprint};
 
 /// Why a box does not get an object; one word each.
@@ -32,6 +32,8 @@ pub enum WhyNot {
     TooBig,
     /// What it would serve before it is pushed out again does not pay for the fetch.
     BelowBreakEven,
+    /// It is a rung, and the box neither has nor gets the core of its title.
+    CoreMissing,
     /// As many boxes of the site as its demand asks for have it or get it.
     Elsewhere,
     /// What the box holds or gets is worth more per byte.
@@ -68,13 +70,21 @@ pub fn why_not(
             format!("no published title has object {object}: `ocactl title show` lists a title's");
         return Reason { word: WhyNot::UnknownObject, because };
     };
-    let case = Case { state, plan, knobs, one, wanted };
+    let all: Vec<u32> = (0..state.objects.len() as u32).collect();
+    let parcels = parcels(&state.objects, &all, &[&one.site], u64::MAX);
+    let is_wanted = |at: &u32| state.objects[*at as usize].object == *object;
+    let Some(own) = parcels.iter().position(|parcel| parcel.objects.iter().any(is_wanted)) else {
+        let because = format!("no title places object {object}");
+        return Reason { word: WhyNot::UnknownObject, because };
+    };
+    let case = Case { state, plan, knobs, one, wanted, own, parcels: &parcels };
     case.held()
         .or_else(|| case.planned())
         .or_else(|| case.unhealthy())
         .or_else(|| case.no_source())
         .or_else(|| case.too_big())
         .or_else(|| case.below_break_even())
+        .or_else(|| case.core_missing())
         .or_else(|| case.elsewhere())
         .or_else(|| case.outbid())
         .unwrap_or_else(|| case.not_yet())
@@ -87,6 +97,9 @@ struct Case<'a> {
     knobs: &'a Knobs,
     one: &'a FillAppliance,
     wanted: &'a PlaceableObject,
+    /// The parcels of all titles, and which of them the object is in.
+    parcels: &'a [Parcel<'a>],
+    own: usize,
 }
 
 impl Case<'_> {
@@ -102,7 +115,8 @@ impl Case<'_> {
 
     fn planned(&self) -> Option<Reason> {
         let because = format!("{} pulls it under the plan in force", self.one.appliance);
-        self.gets(&self.one.appliance).then_some(Reason { word: WhyNot::Planned, because })
+        let gets = self.gets(&self.one.appliance, &self.wanted.object);
+        gets.then_some(Reason { word: WhyNot::Planned, because })
     }
 
     fn unhealthy(&self) -> Option<Reason> {
@@ -112,7 +126,7 @@ impl Case<'_> {
 
     fn no_source(&self) -> Option<Reason> {
         let because = "no box that is up holds it".to_owned();
-        let held = self.up().any(|other| self.has(other));
+        let held = self.up().any(|other| has(other, &self.wanted.object));
         (!held).then_some(Reason { word: WhyNot::NoSource, because })
     }
 
@@ -125,20 +139,42 @@ impl Case<'_> {
 
     fn below_break_even(&self) -> Option<Reason> {
         let knobs = self.knobs;
-        let expected = self.worth(&self.wanted.title) * knobs.keep_days;
+        let expected = self.worth() * knobs.keep_days;
         let because = format!(
             "{} is expected to serve {expected:.3} times its size in {} days and would have to \
              serve {} to pay for its fetch",
-            self.wanted.title, knobs.keep_days, knobs.break_even,
+            self.name(),
+            knobs.keep_days,
+            knobs.break_even,
         );
         (expected < knobs.break_even).then_some(Reason { word: WhyNot::BelowBreakEven, because })
+    }
+
+    fn core_missing(&self) -> Option<Reason> {
+        let own = &self.parcels[self.own];
+        let is_core = |parcel: &&Parcel<'_>| parcel.part == 0 && parcel.title == own.title;
+        let core = self.parcels.iter().find(is_core).filter(|_| own.part > 0)?;
+        let lacks = |at: &&u32| {
+            let object = &self.state.objects[**at as usize];
+            !has(self.one, &object.object) && !self.gets(&self.one.appliance, &object.object)
+        };
+        let lacking = core.objects.iter().filter(lacks).count();
+        let because = format!(
+            "{} has not got {lacking} of the {} files of {}: {} alone could not be played there",
+            self.one.appliance,
+            core.objects.len(),
+            core.name(&self.state.objects),
+            self.name(),
+        );
+        (lacking > 0).then_some(Reason { word: WhyNot::CoreMissing, because })
     }
 
     fn elsewhere(&self) -> Option<Reason> {
         let of_site = |other: &&FillAppliance| {
             other.site == self.one.site
                 && other.role == self.one.role
-                && (self.has(other) || self.gets(&other.appliance))
+                && (has(other, &self.wanted.object)
+                    || self.gets(&other.appliance, &self.wanted.object))
         };
         let neighbours: Vec<&str> =
             self.up().filter(of_site).map(|other| other.appliance.as_str()).collect();
@@ -149,13 +185,15 @@ impl Case<'_> {
     fn outbid(&self) -> Option<Reason> {
         let room = budget(self.one, self.knobs.headroom).room;
         let held: u64 = self.one.holds.iter().map(|held| footprint(held.bytes)).sum();
-        let density = self.worth(&self.wanted.title);
+        let density = self.worth();
         let least = self.least_held();
         let is_full = held + footprint(self.wanted.bytes) > room.total();
         let because = format!(
             "{} is worth {density:.3} bytes a day per byte stored; the least of what {} holds is \
              worth {least:.3}, and must be beaten {} times",
-            self.wanted.title, self.one.appliance, self.knobs.sticky,
+            self.name(),
+            self.one.appliance,
+            self.knobs.sticky,
         );
         let is_outbid = is_full && density < least * self.knobs.sticky;
         is_outbid.then_some(Reason { word: WhyNot::Outbid, because })
@@ -165,7 +203,7 @@ impl Case<'_> {
         let because = format!(
             "nothing speaks against it ({:.3} bytes a day per byte stored): a plan that is newer, \
              or longer than {} pulls, would have it",
-            self.worth(&self.wanted.title),
+            self.worth(),
             self.knobs.pulls_max,
         );
         Reason { word: WhyNot::NotYet, because }
@@ -175,39 +213,37 @@ impl Case<'_> {
         self.state.appliances.iter().filter(|one| is_up(one))
     }
 
-    fn has(&self, one: &FillAppliance) -> bool {
-        one.holds.iter().any(|held| held.object == self.wanted.object)
-    }
-
-    /// Whether the plan has `appliance` pull it.
-    fn gets(&self, appliance: &ApplianceId) -> bool {
+    /// Whether the plan has `appliance` pull `object`.
+    fn gets(&self, appliance: &ApplianceId, object: &ObjectId) -> bool {
         let parts = self.plan.into_iter().flat_map(|plan| &plan.appliances);
         parts
             .filter(|part| part.appliance == *appliance)
-            .any(|part| part.pulls.iter().any(|pull| pull.object == self.wanted.object))
+            .any(|part| part.pulls.iter().any(|pull| pull.object == *object))
     }
 
     /// Worth of the least of what the box holds; infinite when it holds nothing known.
     fn least_held(&self) -> f64 {
         let held: HashSet<ObjectId> = self.one.holds.iter().map(|held| held.object).collect();
-        let objects = self.state.objects.iter().filter(|other| held.contains(&other.object));
-        let titles: HashSet<&TitleId> = objects.map(|other| &other.title).collect();
-        titles.into_iter().map(|title| self.worth(title)).fold(f64::INFINITY, f64::min)
+        let is_held = |at: &u32| held.contains(&self.state.objects[*at as usize].object);
+        let parcels = self.parcels.iter().filter(|parcel| parcel.objects.iter().any(is_held));
+        parcels.map(Parcel::density).fold(f64::INFINITY, f64::min)
     }
 
-    /// Bytes a day expected at the box's site for each byte of a title stored.
-    fn worth(&self, title: &TitleId) -> f64 {
-        worth(&self.state.objects, title, &self.one.site)
+    /// Bytes a day expected at the box's site for each byte stored of what is placed with it.
+    fn worth(&self) -> f64 {
+        self.parcels[self.own].density()
     }
+
+    /// The part of the title that the object is placed with.
+    fn name(&self) -> String {
+        self.parcels[self.own].name(&self.state.objects)
+    }
+}
+
+fn has(one: &FillAppliance, object: &ObjectId) -> bool {
+    one.holds.iter().any(|held| held.object == *object)
 }
 
 pub(crate) fn is_up(one: &FillAppliance) -> bool {
     one.healthy && !one.media_url.is_empty()
-}
-
-fn worth(objects: &[PlaceableObject], title: &TitleId, site: &SiteId) -> f64 {
-    let own = || objects.iter().filter(|one| one.title == *title);
-    let asked: f64 = own().map(|one| demand(one, &[site])).sum();
-    let bytes: u64 = own().map(|one| footprint(one.bytes)).sum();
-    asked / bytes.max(1) as f64
 }

@@ -17,8 +17,9 @@ fn catalog(count: usize, seed: u64) -> (Library, Vec<Candidate>) {
     let sizes: Vec<u64> = (0..count).map(|at| GB * (1 + drawn(at) % 8)).collect();
     let keys = (0..count).map(drawn).collect();
     let demand = |at: usize| 2_000.0 * sizes[at] as f64 / (at as f64 + 1.0).powf(0.84);
-    let candidates =
-        (0..count).map(|at| Candidate { parcel: at as u32, demand: demand(at) }).collect();
+    let candidates = (0..count)
+        .map(|at| Candidate { parcel: at as u32, demand: demand(at), core: None })
+        .collect();
     (Library::of_objects(sizes.clone(), keys), candidates)
 }
 

@@ -191,6 +191,31 @@ fn room_to_spare_takes_further_copies_and_a_tight_one_does_not() {
 }
 
 #[test]
+fn a_rung_that_few_read_makes_room_for_another_title() {
+    let rung = |tag, title: &str, height, bytes, plays: f64| PlaceableObject {
+        height: Some(height),
+        ..object(tag, bytes * MIB, title, plays * (bytes * MIB) as f64)
+    };
+    // 170 MiB of two titles, room for 120: whole titles would leave "b" out.
+    let objects = vec![
+        object(1, MIB, "a", 9.0 * MIB as f64),
+        rung(2, "a", 1080, 30, 5.0),
+        rung(3, "a", 2160, 80, 1.0),
+        object(4, MIB, "b", 8.0 * MIB as f64),
+        rung(5, "b", 1080, 30, 4.0),
+        rung(6, "b", 360, 2, 2.0),
+    ];
+    let edge = appliance("a1", "a", "isp", Role::Edge, [0, 120 * MIB]);
+    let state = state(objects.clone(), vec![origin(&objects), edge]);
+    let plan = made(&state, &Knobs::default(), None);
+    let pulls = pulls_of(&plan, "a1");
+    let tags: Vec<u8> = pulls.iter().map(|pull| pull.object.0[1]).collect();
+    assert_eq!(tags, [1, 2, 4, 5, 6], "core before core before rung");
+    assert!(pulls[0].why.contains("a, core with 1080p: "), "{}", pulls[0].why);
+    assert!(pulls[4].why.contains("b, 360p: "), "{}", pulls[4].why);
+}
+
+#[test]
 fn regional_taste_fills_regional_boxes() {
     let mut north = object(1, 60 * MIB, "north", 0.0);
     north.demand_bytes.push(SiteDemand { site: "n".parse().unwrap(), bytes: 1e9 });
@@ -256,6 +281,11 @@ fn a_plan_being_worked_through_is_settled_until_its_source_is_gone() {
     assert!(!is_settled(&current, &made(&wider, &knobs, Some(&current)), &wider));
 }
 
+/// Half of a title's objects go with every height, the others are of one of three.
+fn height(tag: usize) -> Option<u32> {
+    [None, Some(360), None, Some(1080), None, Some(2160)][tag % 6]
+}
+
 /// A fleet of up to three ISPs with two sites each, random disks, random holdings, an origin.
 fn fleets() -> impl Strategy<Value = FillState> {
     let sizes = prop::collection::vec((1_u64..30 * MIB, 0_u8..8, 0.0..2e8_f64), 1..24);
@@ -267,6 +297,7 @@ fn fleets() -> impl Strategy<Value = FillState> {
             .enumerate()
             .map(|(tag, (bytes, title, demand))| {
                 let mut one = object(tag as u16, *bytes, &format!("t{title}"), *demand);
+                one.height = height(tag);
                 let bytes = demand / 3.0;
                 one.demand_bytes.push(SiteDemand { site: "site-0-1".parse().unwrap(), bytes });
                 one
@@ -377,6 +408,30 @@ proptest! {
                 at = next[0].clone();
             }
             prop_assert!(!waits.contains_key(&at), "a circle of boxes waiting for each other");
+        }
+    }
+
+    #[test]
+    fn a_box_that_begins_empty_has_no_rung_without_its_core(before in fleets()) {
+        let mut fresh = before;
+        for one in fresh.appliances.iter_mut().filter(|one| one.role != Role::Origin) {
+            one.holds.clear();
+            one.volumes.iter_mut().for_each(|volume| volume.used_bytes = 0);
+        }
+        let after = carried_out(&fresh, &made(&fresh, &Knobs::default(), None));
+        for one in after.appliances.iter().filter(|one| one.role != Role::Origin) {
+            let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
+            let of_title = |title| after.objects.iter().filter(move |other| other.title == title);
+            for object in after.objects.iter().filter(|other| held.contains(&other.object)) {
+                // A title larger than the box comes in parts, smallest first: not judged here.
+                let all: u64 = of_title(object.title.clone()).map(|one| footprint(one.bytes)).sum();
+                let largest = [DiskClass::Ssd, DiskClass::Hdd].map(|class| capacity(one, class));
+                if all * 2 > largest[0].min(largest[1]) {
+                    continue;
+                }
+                let mut common = of_title(object.title.clone()).filter(|one| one.height.is_none());
+                prop_assert!(common.all(|one| held.contains(&one.object)), "{:?}", object);
+            }
         }
     }
 

@@ -98,6 +98,18 @@ fn every_rule_speaks_for_itself() {
 }
 
 #[test]
+fn a_rung_waits_for_its_core() {
+    let mut first = state();
+    (first.objects[0].height, first.objects[1].height) = (Some(1080), Some(2160));
+    first.objects[1].demand_bytes_elsewhere = 1e6;
+    check(&first, None, 2, "a-1", WhyNot::CoreMissing);
+    first.appliances[1] = appliance("a-1", Role::Edge, 100 * MIB, &[1]);
+    check(&first, None, 2, "a-1", WhyNot::NotYet);
+    first.objects[1].demand_bytes_elsewhere = 1e3;
+    check(&first, None, 2, "a-1", WhyNot::BelowBreakEven);
+}
+
+#[test]
 fn a_title_is_live_where_one_box_that_is_up_holds_all_of_it() {
     let mut state = state();
     let told = |state: &FillState| {
@@ -113,6 +125,13 @@ fn a_title_is_live_where_one_box_that_is_up_holds_all_of_it() {
     assert!(because.contains("why-not"), "{because}");
     state.appliances[2] = appliance("a-2", Role::Edge, 100 * MIB, &[1, 2]);
     assert_eq!(told(&state), (true, 2, String::new()));
+    // Of the same objects as two heights either is a core, and what lacks is left out.
+    let mut ladder = state.clone();
+    (ladder.objects[0].height, ladder.objects[1].height) = (Some(360), Some(1080));
+    ladder.appliances[2] = appliance("a-2", Role::Edge, 100 * MIB, &[]);
+    let sites = liveness(&ladder, None, &"hot".parse().unwrap()).unwrap();
+    assert_eq!((sites[0].live, sites[0].whole_on.len()), (true, 0));
+    assert_eq!((sites[0].core_on.len(), &sites[0].left_out), (1, &vec![1080]));
     state.appliances[1].healthy = false;
     state.appliances[2].healthy = false;
     assert!(told(&state).2.contains("no box of the site is up"));

@@ -8,7 +8,7 @@
 //! character.rs how skewed, how young, how fast it changes
 //! demand.rs    plays cut into 5-minute reads                 report.rs    what came of it
 //! replay.rs    one policy over the whole trace
-//!   night.rs   ours: forecast -> fill_plan::place -> window -> boxes.rs
+//!   night.rs   ours: forecast -> stock.rs -> fill_plan::place -> window -> boxes.rs
 //!   cache.rs   LRU and LFU on demand                         bound.rs     the clairvoyant bound
 //! ```
 
@@ -26,6 +26,7 @@ mod night;
 mod replay;
 mod report;
 mod setting;
+mod stock;
 mod trace;
 
 pub use character::Character;
@@ -33,5 +34,5 @@ pub use error::SimulateError;
 pub use generate::{Generator, Known, Region, generate, generate_known};
 pub use replay::{Policy, Progress, simulate, simulate_known};
 pub use report::{PolicyReport, SiteReport, TierShares};
-pub use setting::{BoxSetting, MemoryKeeps, Setting, SiteSetting, WindowSetting};
+pub use setting::{BoxSetting, MemoryKeeps, Setting, SiteSetting, Unit, WindowSetting};
 pub use trace::{Object, Play, Title, Trace};

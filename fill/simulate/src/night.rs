@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use control_types::fleet::DiskClass;
 use fill_plan::billing::{Month, beliefs};
 use fill_plan::forecast::{Forecast, TitleShape};
-use fill_plan::{Candidate, Library, Room, Seat, footprint, moves, name_key, place};
+use fill_plan::{Room, Seat, moves, name_key, place};
 
 use crate::boxes::{Served, Site};
 use crate::chance::Chance;
 use crate::demand::{Read, SLOT_SECONDS, SLOTS_PER_DAY};
 use crate::replay::{Border, Stage};
+use crate::stock::{Choice, Stock};
 
 /// Length of a billing month, days.
 const MONTH_DAYS: usize = 28;
@@ -61,7 +62,7 @@ struct Errand {
 /// The network under our policy.
 pub(crate) struct Night<'a> {
     stage: &'a Stage<'a>,
-    library: Library,
+    stock: Stock,
     forecast: Forecast,
     foresight: Option<Foresight>,
     sites: Vec<Site>,
@@ -85,8 +86,6 @@ pub(crate) struct Night<'a> {
 impl<'a> Night<'a> {
     pub(crate) fn new(stage: &'a Stage<'a>, foresight: Option<Foresight>) -> Self {
         let trace = stage.trace;
-        let sizes: Vec<u64> = trace.objects.iter().map(|one| footprint(one.bytes)).collect();
-        let keys = trace.objects.iter().map(|one| name_key(&one.name)).collect();
         let objects = trace.objects.len();
         let none = vec![vec![0.0; objects]; stage.sites.len()];
         let memory = stage.setting.memory;
@@ -101,7 +100,7 @@ impl<'a> Night<'a> {
         );
         Self {
             stage,
-            library: Library::of_objects(sizes, keys),
+            stock: Stock::new(trace, stage.setting.unit),
             forecast,
             foresight,
             sites: sites.collect(),
@@ -198,25 +197,22 @@ impl<'a> Night<'a> {
     /// Plans one site and queues what it lacks.
     fn plan(&mut self, at: usize) {
         let knobs = &self.stage.setting.knobs;
-        let (seats, cabinets) = self.seats(at);
         let expected = &self.expected[at];
         let heat =
-            |object: u32| f64::from(expected[object as usize]) / self.library.size(object) as f64;
-        let candidates: Vec<Candidate> = (0..self.library.parcels() as u32)
-            .map(|parcel| Candidate { parcel, demand: f64::from(expected[parcel as usize]) })
-            .filter(|one| {
-                one.demand > 0.0 || seats.iter().any(|seat| seat.held.class(one.parcel).is_some())
-            })
-            .collect();
-        let shelves = place(&self.library, &candidates, &seats, knobs);
+            |object: u32| f64::from(expected[object as usize]) / self.stock.size(object) as f64;
+        let boxes = &self.sites[at].cabinets;
+        let is_held = |object| boxes.iter().any(|one| one.held.class(object).is_some());
+        let choice = self.stock.choice(expected, is_held);
+        let (seats, cabinets) = self.seats(at, &choice);
+        let shelves = place(&choice.library, &choice.candidates, &seats, knobs);
         self.prunes[at] = vec![Default::default(); self.sites[at].cabinets.len()];
         let isp = self.stage.isp_of[at];
         for ((seat, shelf), cabinet) in seats.iter().zip(&shelves).zip(cabinets) {
-            let mut wanted = vec![false; self.library.objects()];
+            let mut wanted = vec![false; self.stock.len()];
             for spot in shelf {
                 wanted[spot.object as usize] = true;
                 if seat.held.class(spot.object).is_none() {
-                    let size = self.library.size(spot.object);
+                    let size = self.stock.size(spot.object);
                     let begun = self.begun.get(&(at, cabinet, spot.object)).copied();
                     self.errands[isp].push(Errand {
                         site: at,
@@ -237,16 +233,16 @@ impl<'a> Night<'a> {
             for list in &mut self.prunes[at][cabinet] {
                 list.sort_by(|a, b| heat(*b).total_cmp(&heat(*a)).then(a.cmp(b)));
             }
-            let steps = moves(&self.library, seat, shelf, heat, knobs.moves_bytes_max);
+            let steps = moves(&choice.library, seat, shelf, heat, knobs.moves_bytes_max);
             for step in steps {
-                let size = self.library.size(step.object);
+                let size = self.stock.size(step.object);
                 make_room(
                     &mut self.sites[at],
                     &mut self.prunes[at][cabinet],
                     cabinet,
                     step.class,
                     size,
-                    &self.library,
+                    &self.stock,
                 );
                 let from = self.sites[at].cabinets[cabinet].held.class(step.object);
                 self.sites[at].remove(cabinet, step.object, size);
@@ -262,7 +258,7 @@ impl<'a> Night<'a> {
     }
 
     /// Boxes that are up, as the planner sees them, and their indices.
-    fn seats(&self, at: usize) -> (Vec<Seat>, Vec<usize>) {
+    fn seats(&self, at: usize, choice: &Choice) -> (Vec<Seat>, Vec<usize>) {
         let setting = self.stage.sites[at];
         let headroom = self.stage.setting.knobs.headroom;
         let up = self.sites[at].cabinets.iter().enumerate().filter(|(_, one)| !one.away);
@@ -272,9 +268,10 @@ impl<'a> Night<'a> {
             let begun = self.begun.keys();
             let mut leaning: Vec<u32> = begun
                 .filter(|(site, other, _)| (*site, *other) == (at, cabinet))
-                .map(|(_, _, object)| *object)
+                .map(|(_, _, object)| choice.parcel_of[*object as usize])
                 .collect();
             leaning.sort_unstable();
+            leaning.dedup();
             let seat = Seat {
                 key: name_key(&setting.boxes[cabinet].name),
                 room,
@@ -391,10 +388,10 @@ impl<'a> Night<'a> {
 
     fn finish(&mut self, errand: &Errand) {
         self.begun.remove(&(errand.site, errand.cabinet, errand.object));
-        let size = self.library.size(errand.object);
+        let size = self.stock.size(errand.object);
         let (site, prunes) = (&mut self.sites[errand.site], &mut self.prunes[errand.site]);
         let prunes = &mut prunes[errand.cabinet];
-        make_room(site, prunes, errand.cabinet, errand.class, size, &self.library);
+        make_room(site, prunes, errand.cabinet, errand.class, size, &self.stock);
         site.put(errand.cabinet, errand.object, size, errand.class);
     }
 
@@ -427,7 +424,7 @@ fn make_room(
     cabinet: usize,
     class: DiskClass,
     bytes: u64,
-    library: &Library,
+    stock: &Stock,
 ) {
     let one = |site: &Site| {
         let (mut used, mut capacity) =
@@ -436,7 +433,7 @@ fn make_room(
     };
     while !one(site) {
         let Some(object) = prunes[kind(class)].pop() else { return };
-        site.remove(cabinet, object, library.size(object));
+        site.remove(cabinet, object, stock.size(object));
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Setting {
     /// What a box's memory keeps. Default `everything`.
     #[serde(default)]
     pub memory: MemoryKeeps,
+    /// What the planner takes or leaves as one. Default `files`.
+    #[serde(default)]
+    pub unit: Unit,
     /// The planner's.
     #[serde(default)]
     pub knobs: Knobs,
@@ -54,6 +57,17 @@ pub enum MemoryKeeps {
     Everything,
     /// What lies on rotating disks only: memory and flash then never hold the same bytes.
     Rotating,
+}
+
+/// What the planner takes or leaves as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A title's core, and each of its other rungs: as `fill-plan` does.
+    #[default]
+    Files,
+    /// Whole titles, to see what that costs.
+    Titles,
 }
 
 /// One site.

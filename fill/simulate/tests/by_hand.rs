@@ -26,8 +26,8 @@ use std::borrow::Cow;
 
 use fill_plan::{Knobs, footprint};
 use fill_simulate::{
-    BoxSetting, MemoryKeeps, Policy, PolicyReport, Setting, SiteSetting, Trace, WindowSetting,
-    simulate,
+    BoxSetting, MemoryKeeps, Policy, PolicyReport, Setting, SiteSetting, Trace, Unit,
+    WindowSetting, simulate,
 };
 
 const MB: u64 = 1_000_000;
@@ -71,6 +71,7 @@ fn setting() -> Setting {
         outage: 0.0,
         seed: 1,
         memory: MemoryKeeps::default(),
+        unit: Unit::default(),
         knobs: Knobs { headroom: 0.0, break_even: 0.0, sticky: 1.0, ..Knobs::default() },
         forecast: fill_plan::forecast::Tuning::default(),
     }

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 
 use fill_simulate::{
     BoxSetting, Generator, MemoryKeeps, Policy, PolicyReport, Region, Setting, SimulateError,
-    SiteSetting, Trace, WindowSetting, generate, simulate,
+    SiteSetting, Trace, Unit, WindowSetting, generate, simulate,
 };
 
 const GB: u64 = 1_000_000_000;
@@ -49,6 +49,7 @@ fn setting(sites: &[&str], boxes: u32) -> Setting {
         outage: 0.0,
         seed: 5,
         memory: MemoryKeeps::default(),
+        unit: Unit::default(),
         knobs: fill_plan::Knobs::default(),
         forecast: fill_plan::forecast::Tuning::default(),
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use fill_simulate::{
     BoxSetting, Generator, MemoryKeeps, Policy, PolicyReport, Progress, Region, Setting,
-    SiteSetting, Trace, WindowSetting, generate, simulate,
+    SiteSetting, Trace, Unit, WindowSetting, generate, simulate,
 };
 use serde_json::json;
 
@@ -277,6 +277,7 @@ fn sites_for(trace: &Trace) -> Setting {
         outage: 0.0,
         seed: 1,
         memory: MemoryKeeps::default(),
+        unit: Unit::default(),
         knobs: fill_plan::Knobs::default(),
         forecast: fill_plan::forecast::Tuning::default(),
     }

@@ -103,7 +103,7 @@ async fn show(title: &TitleId, control: &ControlClient) -> Result<Shown, Failure
     Ok(Shown::table(record, &head, rows.collect(), "this title has no renditions"))
 }
 
-/// Live when a box of the site holds all of it.
+/// Live when a box of the site holds its core.
 async fn status(title: &TitleId, control: &ControlClient) -> Result<Shown, Failure> {
     let plan = super::plan::in_force(control).await?;
     let state = control.fill_state().await?;
@@ -111,15 +111,17 @@ async fn status(title: &TitleId, control: &ControlClient) -> Result<Shown, Failu
     let sites = fill_plan::liveness(&state, plan.as_ref(), title)
         .ok_or_else(|| Failure(format!("no title is called {title}: {cure}")))?;
     let rows = sites.iter().map(|site| {
-        let whole: Vec<&str> = site.whole_on.iter().map(|id| id.as_str()).collect();
+        let core: Vec<&str> = site.core_on.iter().map(|id| id.as_str()).collect();
+        let left_out: Vec<String> = site.left_out.iter().map(|one| format!("{one}p")).collect();
         vec![
             site.site.to_string(),
             if site.live { "live" } else { "not yet" }.to_owned(),
             format!("{} of {}", site.best, site.objects),
-            whole.join(" "),
+            core.join(" "),
+            left_out.join(" "),
             site.because.clone(),
         ]
     });
-    let head = ["site", "state", "objects", "whole on", "waits for"];
+    let head = ["site", "state", "objects", "core on", "left out", "waits for"];
     Ok(Shown::table(&sites, &head, rows.collect(), "there are no sites with edges yet"))
 }

@@ -103,6 +103,8 @@ impl Survey {
                 ttl_s: terms.ttl_s,
                 appliances: appliances(fleet, &numbers, terms),
                 areas: Vec::new(),
+                classes: Vec::new(),
+                load_rule: terms.policy.load_rule(),
                 prefixes: Vec::new(),
                 anywhere: 0,
                 titles: BTreeMap::new(),
@@ -179,7 +181,7 @@ fn numbers(
     cut: &mut BundleCut,
 ) -> Vec<u32> {
     let mut in_area = vec![false; fleet.brief.len()];
-    for number in areas.areas.iter().flatten().flatten() {
+    for number in areas.areas.iter().flat_map(|area| &area.groups).flatten() {
         in_area[*number as usize] = true;
     }
     let own = |number: u32| {
@@ -223,6 +225,7 @@ fn appliances(fleet: &Fleet, numbers: &[u32], terms: &Terms<'_>) -> Vec<BundleAp
                 || report.draining,
             load_per_mille: terms.loads.get(number).copied().unwrap_or(brief.load_per_mille),
             share: share_of(one.capacity_mbps, weight),
+            capacity_mbps: (weight != 1.0).then_some(one.capacity_mbps),
         })
     });
     lines.collect()

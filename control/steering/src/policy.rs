@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use control_types::ApplianceId;
+use control_types::spread::LoadRule;
 use control_types::steering::{PolicyFile, RuleName};
 
 use crate::error::SteeringError;
@@ -161,6 +162,19 @@ impl Policy {
             policy.weights.insert(id.clone(), *weight);
         }
         if mistakes.is_empty() { Ok(policy) } else { Err(SteeringError::BadPolicy { mistakes }) }
+    }
+
+    /// What appliances judge loads by when control is away.
+    #[must_use]
+    pub fn load_rule(&self) -> LoadRule {
+        let per_mille = |percent: u64| u32::try_from(percent * 10).unwrap_or(u32::MAX);
+        LoadRule {
+            busy_per_mille: per_mille(self.busy_percent),
+            high_per_mille: per_mille(self.high_percent),
+            full_per_mille: per_mille(self.full_percent),
+            spill_per_mille: per_mille(self.spill_percent),
+            spill_power: self.spill_power,
+        }
     }
 
     /// The step of a load, without hysteresis: 0 idle, 1 busy, 2 high, 3 full.

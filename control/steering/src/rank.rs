@@ -227,6 +227,15 @@ const NETWORK: [Rule; 8] = [
     Rule::Distance,
 ];
 
+/// Values under those rules, packed; the smaller stands first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NetworkKey {
+    /// Under all of them.
+    pub whole: u128,
+    /// Under those that count more than load does.
+    pub class: u128,
+}
+
 impl Standing {
     /// A box with nothing to say for or against it, to be filled in.
     pub(crate) const NOBODY: Self = Self {
@@ -251,12 +260,20 @@ impl Standing {
     };
 
     /// Its values under the rules of the network alone, in the policy's order, packed.
-    pub(crate) fn network_key(&self, policy: &Policy) -> u128 {
-        let rules = policy.order.iter().filter(|rule| NETWORK.contains(rule));
-        rules.fold(0, |key, rule| {
-            let (value, bits) = self.value(*rule, policy);
-            key << bits | u128::from(value)
-        })
+    pub(crate) fn network_key(&self, policy: &Policy) -> NetworkKey {
+        let mut key = NetworkKey::default();
+        let mut is_before_load = true;
+        for rule in &policy.order {
+            is_before_load &= *rule != Rule::Headroom;
+            if NETWORK.contains(rule) {
+                let (value, bits) = self.value(*rule, policy);
+                key.whole = key.whole << bits | u128::from(value);
+                if is_before_load {
+                    key.class = key.whole;
+                }
+            }
+        }
+        key
     }
 
     fn is_absent(&self) -> bool {
@@ -365,13 +382,10 @@ fn spill(list: &mut [Verdict], packing: &Packing, policy: &Policy, seeds: Seeds)
         capacity += u64::from(standing.capacity_mbps);
     }
     let mean = load as f64 / capacity.max(1) as f64;
+    let rule = policy.load_rule();
     let keeps = |standing: &Standing| {
-        let own = f64::from(standing.load_per_mille);
-        if own <= mean || own < policy.spill_percent as f64 * 10.0 {
-            return true;
-        }
-        let kept = (mean / own).powi(policy.spill_power as i32);
-        unit(mix(seeds.session ^ mix(seeds.title ^ standing.hash))) < kept
+        let drawn = spread::draw(seeds.session, seeds.title, standing.hash);
+        rule.keeps(standing.load_per_mille, mean, drawn)
     };
     let kept = list[..equals].iter().position(|verdict| keeps(&verdict.standing));
     let least = || {

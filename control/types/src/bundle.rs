@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fleet::{Health, Role, TicketKeys};
 use crate::ids::{ApplianceId, IspId, SiteId, TitleId};
+use crate::spread::LoadRule;
 use crate::time::UnixMillis;
 
 /// `GET /v1/appliance/steering`: [`SteeringBundle`] as the very bytes that were signed.
@@ -61,6 +62,13 @@ pub struct SteeringBundle {
     /// positions of appliances. Routes and links made the order; health, load and content did not:
     /// they are applied when a question is answered.
     pub areas: Vec<Vec<Vec<u32>>>,
+    /// For each area the class of each of its groups: groups of one class differ by what counts
+    /// less than load does, such as distance. Absent, or empty for an area: each group is a class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Vec<u16>>,
+    /// How loads count; absent: as usual.
+    #[serde(default, skip_serializing_if = "LoadRule::is_usual")]
+    pub load_rule: LoadRule,
     /// Member networks (CIDR) and the area of each; the longest that holds an address decides.
     pub prefixes: Vec<(String, u32)>,
     /// Area of an address that no prefix holds.
@@ -96,6 +104,9 @@ pub struct BundleAppliance {
     /// times what a policy weighs it with.
     #[serde(default = "one_share")]
     pub share: f64,
+    /// Megabits a second it may send, where that is another number than `share`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity_mbps: Option<u32>,
 }
 
 fn one_share() -> f64 {

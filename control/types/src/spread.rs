@@ -1,6 +1,70 @@
 //! The hashes that spread titles over equal appliances: one order for control and for appliances
 //! that steer by themselves, so that a title stays on the box that has it warm when control goes
-//! away. The same in every process and version; knows no fleet.
+//! away; and what loads change about it. The same in every process and version; knows no fleet.
+
+use serde::{Deserialize, Serialize};
+
+/// How loads are judged, thousandths of capacity: one rule for control and for appliances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LoadRule {
+    /// From here on a box is no longer equal to an idle one.
+    pub busy_per_mille: u32,
+    /// The next step.
+    pub high_per_mille: u32,
+    /// From here on it stands behind all that have room, whatever else speaks for it.
+    pub full_per_mille: u32,
+    /// Equals share titles by hash alone until one carries this much.
+    pub spill_per_mille: u32,
+    /// How steeply more than its share moves on: the share to the power of this.
+    pub spill_power: u32,
+}
+
+impl Default for LoadRule {
+    fn default() -> Self {
+        Self {
+            busy_per_mille: 700,
+            high_per_mille: 850,
+            full_per_mille: 950,
+            spill_per_mille: 50,
+            spill_power: 12,
+        }
+    }
+}
+
+impl LoadRule {
+    /// Whether it is the one that nobody changed.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// 0 idle, 1 busy, 2 high, 3 full.
+    #[must_use]
+    pub fn step(&self, load_per_mille: u32) -> u8 {
+        let steps = [self.busy_per_mille, self.high_per_mille, self.full_per_mille];
+        steps.into_iter().map(|from| u8::from(load_per_mille >= from)).sum()
+    }
+
+    /// Whether a box that is first by hash keeps a session that `drawn` ([`draw`]) stands for,
+    /// when its equals carry `mean` of what they may: one that carries more than its share keeps
+    /// the fewer the more it carries.
+    #[must_use]
+    pub fn keeps(&self, load_per_mille: u32, mean: f64, drawn: u64) -> bool {
+        let own = f64::from(load_per_mille);
+        if own <= mean || load_per_mille < self.spill_per_mille {
+            return true;
+        }
+        unit(drawn) < (mean / own).powi(self.spill_power.min(64) as i32)
+    }
+}
+
+/// What one session draws at one appliance for one title: the same sessions move on for as long as
+/// loads are what they are. `session` is mixed already; the others are [`hash_name`] of the ids.
+#[must_use]
+pub fn draw(session: u64, title: u64, appliance: u64) -> u64 {
+    mix(session ^ mix(title ^ appliance))
+}
 
 /// The finalizer of splitmix64.
 #[must_use]
@@ -46,6 +110,18 @@ mod tests {
         assert_eq!(hash_name(""), mix(0xcbf2_9ce4_8422_2325));
         assert_eq!(hash_name("a"), mix(0xaf63_dc4c_8601_ec8c), "FNV-1a of \"a\", mixed");
         assert!(unit(0) > 0.0 && unit(u64::MAX) < 1.0);
+    }
+
+    #[test]
+    fn a_box_with_its_share_or_less_keeps_all_and_one_with_twice_as_much_next_to_none() {
+        let rule = LoadRule::default();
+        let kept = |load, mean| (0..10_000).filter(|at| rule.keeps(load, mean, mix(*at))).count();
+        assert_eq!((kept(500, 500.0), kept(49, 1.0)), (10_000, 10_000));
+        assert!((4_800..5_200).contains(&kept(530, 500.0)), "a twelfth root of a half more");
+        assert!(kept(1_000, 500.0) < 20);
+        assert_eq!(kept(u32::MAX, 0.0), 0);
+        let steps = [0, 699, 700, 850, 949, 950, 5_000].map(|load| rule.step(load));
+        assert_eq!(steps, [0, 0, 1, 2, 2, 3, 3]);
     }
 
     #[test]

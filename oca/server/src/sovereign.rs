@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! control -> admin thread: fetch -> open (signed? ours? newer?) -> file, then Table
-//! neighbours -> admin thread: looks, with hysteresis               \
-//! this box's own state                                              +-> Outlook -> Desk
+//! neighbours -> admin thread: looks, with hysteresis; what they say \
+//! this box's own state and load                                     +-> Outlook -> Desk
 //! worker: ticket checked -> Desk -> decide -> clones -> SteeringManifest
 //! ```
 //!
@@ -16,6 +16,7 @@ mod bundle;
 mod contact;
 mod decide;
 mod desk;
+mod hint;
 mod neighbours;
 mod office;
 mod prefixes;
@@ -31,7 +32,8 @@ pub use bundle::{Believed, Pin, open};
 pub use contact::{Away, Contact};
 pub use decide::{Question, decide};
 pub use desk::{Desk, Outlook, Own};
-pub use neighbours::{LOOK_PATH, Neighbour, Sighting, Watch};
+pub use hint::{HEADER as LOAD_HEADER, Hint};
+pub use neighbours::{LOOK_PATH, Look, Neighbour, Sighting, Watch};
 pub use office::{Office, Shown, Tally};
 pub use refused::Refused;
 pub use store::Store;

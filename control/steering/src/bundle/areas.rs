@@ -14,9 +14,16 @@ use ipnet::IpNet;
 use crate::decide::{Facts, Reached};
 use crate::fleet::Fleet;
 use crate::policy::Policy;
+use crate::rank::NetworkKey;
 
 /// Appliances by the fleet's numbers, in groups of equals, best first.
-pub(crate) type Area = Vec<Vec<u32>>;
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Area {
+    /// Each of them somebody's.
+    pub groups: Vec<Vec<u32>>,
+    /// Of each group: groups of one class differ by what counts less than load does.
+    pub classes: Vec<u16>,
+}
 
 /// The areas of one ISP.
 #[derive(Debug, Default)]
@@ -93,28 +100,48 @@ impl Shared {
 fn order(ground: &Ground<'_>, reached: &Reached) -> Area {
     let named = |number: &u32| ground.is_named.get(*number as usize).copied().unwrap_or(false);
     let candidates = reached.candidates(ground.fleet).into_iter().filter(named);
-    let mut places: Vec<(u128, u32)> = candidates
+    let mut places: Vec<(NetworkKey, u32)> = candidates
         .filter_map(|number| {
             Some((reached.network_key(ground.fleet, number, ground.policy)?, number))
         })
         .collect();
     places.sort_unstable();
-    places
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|equals| equals.iter().map(|(_, number)| *number).collect())
-        .collect()
+    let (mut area, mut class, mut last) = (Area::default(), 0, None);
+    for equals in places.chunk_by(|a, b| a.0 == b.0) {
+        let key = equals[0].0.class;
+        class += u16::from(last.is_some_and(|last| last != key));
+        last = Some(key);
+        area.groups.push(equals.iter().map(|(_, number)| *number).collect());
+        area.classes.push(class);
+    }
+    area
+}
+
+impl Area {
+    /// Without what `keep` does not keep, and without the groups that leaves empty.
+    pub fn filtered(&self, keep: impl Fn(u32) -> Option<u32>) -> Self {
+        let mut left = Self::default();
+        for (group, class) in self.groups.iter().zip(&self.classes) {
+            let group: Vec<u32> = group.iter().filter_map(|number| keep(*number)).collect();
+            if !group.is_empty() {
+                left.groups.push(group);
+                left.classes.push(*class);
+            }
+        }
+        left
+    }
 }
 
 /// The area within its bound, and how many places that cost: edges from the end, so that tiers and
 /// origins stay.
 fn cut(ground: &Ground<'_>, mut area: Area) -> (Area, usize) {
-    let places: usize = area.iter().map(Vec::len).sum();
+    let places: usize = area.groups.iter().map(Vec::len).sum();
     let Some(too_many) = places.checked_sub(BUNDLE_AREA_PLACES_MAX).filter(|many| *many > 0) else {
         return (area, 0);
     };
     let is_edge = |number: &u32| ground.fleet.brief[*number as usize].role == Role::Edge;
     let mut left = too_many;
-    for group in area.iter_mut().rev() {
+    for group in area.groups.iter_mut().rev() {
         let mut at = group.len();
         while left > 0 && at > 0 {
             at -= 1;
@@ -125,11 +152,10 @@ fn cut(ground: &Ground<'_>, mut area: Area) -> (Area, usize) {
         }
     }
     // More tiers and origins than places, which their own bounds rule out where they are near.
-    for group in area.iter_mut().rev() {
+    for group in area.groups.iter_mut().rev() {
         let kept = group.len().saturating_sub(left);
         left -= group.len() - kept;
         group.truncate(kept);
     }
-    area.retain(|group| !group.is_empty());
-    (area, too_many)
+    (area.filtered(Some), too_many)
 }

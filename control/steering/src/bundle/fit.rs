@@ -22,40 +22,40 @@ impl Draft {
         let mut numbers: AHashMap<u32, u32> = AHashMap::new();
         let (mut bytes, mut places_left) = (0, BUNDLE_PLACES_MAX);
         let bundle = &mut self.bundle;
-        let mut number_of = |area: u32,
-                             bytes: &mut usize,
-                             room: usize,
-                             areas_out: &mut Vec<Area>| {
+        let mut number_of = |area: u32, bytes: &mut usize, room: usize, out: &mut Vec<Area>| {
             if let Some(number) = numbers.get(&area) {
                 return Some(*number);
             }
-            let groups = renumbered(&areas.areas[area as usize], places);
-            let count: usize = groups.iter().map(Vec::len).sum();
-            let more = (count + groups.len() + 1) * PLACE_BYTES;
-            if areas_out.len() >= BUNDLE_AREAS_MAX || count > places_left || *bytes + more > room {
+            let area_out = areas.areas[area as usize].filtered(|at| places.get(&at).copied());
+            let count: usize = area_out.groups.iter().map(Vec::len).sum();
+            let more = (count + 2 * area_out.groups.len() + 2) * PLACE_BYTES;
+            if out.len() >= BUNDLE_AREAS_MAX || count > places_left || *bytes + more > room {
                 return None;
             }
             places_left -= count;
             *bytes += more;
-            let number = areas_out.len() as u32;
-            areas_out.push(groups);
+            let number = out.len() as u32;
+            out.push(area_out);
             numbers.insert(area, number);
             Some(number)
         };
+        let mut told = Vec::new();
         // The first area always fits: its bound is far below that of a bundle.
         bundle.anywhere =
-            number_of(areas.anywhere, &mut bytes, bytes_max, &mut bundle.areas).unwrap_or_default();
+            number_of(areas.anywhere, &mut bytes, bytes_max, &mut told).unwrap_or_default();
         for (prefix, area) in &areas.prefixes {
             let text = prefix.to_string();
             let more = text.len() + PREFIX_BYTES;
             let room = bytes_max.saturating_sub(more);
             let fits = bundle.prefixes.len() < BUNDLE_PREFIXES_MAX && bytes <= room;
-            let number = fits.then(|| number_of(*area, &mut bytes, room, &mut bundle.areas));
+            let number = fits.then(|| number_of(*area, &mut bytes, room, &mut told));
             // All after it are as long or longer; a shorter one is never lost for theirs.
             let Some(number) = number.flatten() else { break };
             bytes += more;
             bundle.prefixes.push((text, number));
         }
+        bundle.classes = classes(&told);
+        bundle.areas = told.into_iter().map(|area| area.groups).collect();
         self.cut.prefixes = (areas.prefixes.len() - bundle.prefixes.len()) as u64;
         bytes
     }
@@ -83,12 +83,15 @@ impl Draft {
     }
 }
 
-/// An area by the bundle's numbers, without those that the bundle does not name.
-fn renumbered(area: &Area, places: &AHashMap<u32, u32>) -> Area {
-    let group = |group: &Vec<u32>| -> Vec<u32> {
-        group.iter().filter_map(|number| places.get(number).copied()).collect()
+/// As bundles say them: an area whose groups are a class each has nothing to say, and when none has
+/// nothing is said.
+fn classes(areas: &[Area]) -> Vec<Vec<u16>> {
+    let of = |area: &Area| {
+        let is_plain = area.classes.windows(2).all(|pair| pair[0] != pair[1]);
+        if is_plain { Vec::new() } else { area.classes.clone() }
     };
-    area.iter().map(group).filter(|group| !group.is_empty()).collect()
+    let all: Vec<Vec<u16>> = areas.iter().map(of).collect();
+    if all.iter().all(Vec::is_empty) { Vec::new() } else { all }
 }
 
 #[cfg(test)]
@@ -97,6 +100,7 @@ mod tests {
 
     use control_types::bundle::{BundleCut, SteeringBundle};
     use control_types::fleet::TicketKeys;
+    use control_types::spread::LoadRule;
     use control_types::{TitleId, UnixMillis};
 
     use super::*;
@@ -110,6 +114,8 @@ mod tests {
             ttl_s: 10,
             appliances: Vec::new(),
             areas: Vec::new(),
+            classes: Vec::new(),
+            load_rule: LoadRule::default(),
             prefixes: Vec::new(),
             anywhere: 0,
             titles: BTreeMap::new(),
@@ -124,7 +130,9 @@ mod tests {
         let nets = ["10.0.0.0/8", "10.1.0.0/16", "10.2.0.0/16", "10.1.1.0/24", "2001:db8::/48"];
         let prefixes = nets.iter().zip([1, 2, 1, 3, 2]);
         let areas = Areas {
-            areas: vec![vec![vec![9]], vec![vec![5], vec![9]], vec![vec![7], vec![9]], vec![]],
+            areas: [vec![vec![9]], vec![vec![5], vec![9]], vec![vec![7], vec![9]], vec![]]
+                .map(|groups| Area { classes: vec![0; groups.len()], groups })
+                .to_vec(),
             prefixes: prefixes.map(|(net, area)| (net.parse().unwrap(), area)).collect(),
             anywhere: 0,
             places_cut: 0,
@@ -132,7 +140,7 @@ mod tests {
         // 7 is an appliance that did not fit.
         let places: AHashMap<u32, u32> = [(5, 0), (9, 1)].into_iter().collect();
         let mut counts = Vec::new();
-        for bytes_max in (0..300).map(|more| 2 * PLACE_BYTES + 7 + more) {
+        for bytes_max in (0..400).map(|more| 5 * PLACE_BYTES + more) {
             let mut draft = empty();
             let bytes = draft.fill_networks(&areas, &places, bytes_max);
             let bundle = &draft.bundle;
@@ -143,8 +151,9 @@ mod tests {
             let json = [
                 serde_json::to_string(&bundle.areas).unwrap(),
                 serde_json::to_string(&bundle.prefixes).unwrap(),
+                serde_json::to_string(&bundle.classes).unwrap(),
             ];
-            assert!(json.concat().len() <= bytes + "[][]".len(), "{json:?}");
+            assert!(json.concat().len() <= bytes + "[][][]".len(), "{json:?}");
             assert_eq!(bundle.areas[bundle.anywhere as usize], [vec![1]]);
             counts.push(kept);
         }

@@ -1,6 +1,7 @@
 //! Steering on the admin thread: fetches bundles, looks at neighbours, keeps the desk fresh, shows
 //! all of it. Woken by reports and by a timer; never on a worker, and no worker waits for it.
 
+mod load;
 mod names;
 
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use control_types::fleet::ReportAnswer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+pub(super) use self::load::Meter;
 use self::names::Names;
 use super::Admin;
 use super::report::jittered;
 use crate::limits::{PROBE_EVERY_MS, PROBE_MS_MAX};
 use crate::metrics::SteeringStanding;
-use crate::sovereign::{LOOK_PATH, Own, Refused, Shown, Sighting};
+use crate::sovereign::{Hint, LOAD_HEADER, LOOK_PATH, Look, Own, Refused, Shown, Sighting};
 
 /// Of a worker's places for connections, per cent; more of them taken, and the box is full.
 const FULL_PERCENT: u64 = 95;
@@ -52,13 +54,13 @@ pub(super) async fn run(admin: Arc<Admin>) {
         for url in due {
             let looker = looker.clone();
             looks.spawn(async move {
-                let has_answered = answers(&looker, &url).await;
-                (url, has_answered)
+                let look = look(&looker, &url).await;
+                (url, look)
             });
         }
         while let Some(looked) = looks.join_next().await {
-            if let Ok((url, has_answered)) = looked {
-                office.seen(&url, has_answered);
+            if let Ok((url, look)) = looked {
+                office.seen(&url, look);
             }
         }
         admin.lay_outlook();
@@ -67,11 +69,16 @@ pub(super) async fn run(admin: Arc<Admin>) {
     }
 }
 
-/// Whether somebody speaks HTTP there. A browser's question before the question: no ticket, no
-/// object, no disk, and every version of `oca` answers it.
-async fn answers(looker: &reqwest::Client, url: &str) -> bool {
+/// Whether somebody speaks HTTP there, and what he says of his load. A browser's question before
+/// the question: no ticket, no object, no disk, and every version of `oca` answers it.
+async fn look(looker: &reqwest::Client, url: &str) -> Look {
     let asked = looker.request(reqwest::Method::OPTIONS, format!("{url}{LOOK_PATH}"));
-    asked.send().await.is_ok_and(|answer| answer.status().as_u16() < 500)
+    let Ok(answer) = asked.send().await else { return Look::MISS };
+    if answer.status().as_u16() >= 500 {
+        return Look::MISS;
+    }
+    let said = answer.headers().get(LOAD_HEADER).and_then(|value| value.to_str().ok());
+    Look { has_answered: true, hint: said.and_then(Hint::of) }
 }
 
 impl Admin {
@@ -81,11 +88,16 @@ impl Admin {
         let was_asked = self.asked_to_drain.load(Ordering::Relaxed);
         // Before control's first answer the bundle is all that says so.
         let is_unheard = self.reports.load(Ordering::Relaxed) == 0;
-        let connections: u64 = self.workers.iter().map(|w| w.counters.connections.get()).sum();
+        let counters = || self.workers.iter().map(|worker| &worker.counters);
+        let connections: u64 = counters().map(|one| one.connections.get()).sum();
+        let sent = counters().map(|one| one.media_bytes.get()).sum();
+        let bps = self.meter.bps(sent, Instant::now());
+        let places = (connections, self.connections_max);
         office.lay(Own {
             draining: self.is_leaving() || was_asked || (is_unheard && office.was_draining()),
             sick: (0..self.volumes()).any(|volume| self.is_volume_sick(volume)),
             full: connections * 100 >= self.connections_max * FULL_PERCENT,
+            load_per_mille: load::per_mille(bps, office.capacity_mbps(), places),
         });
     }
 
@@ -169,6 +181,7 @@ impl Admin {
                     "same_site": one.is_near,
                     "witness": one.is_witness,
                     "state": one.sighting.word(),
+                    "load": one.hint.map(|hint| hint.to_string()),
                 })
             })
             .collect();
@@ -185,7 +198,10 @@ impl Admin {
             "control_is_away": is_alone,
             "control_heard_at": heard_at,
             "cut_off": is_alone && watch.is_cut_off(),
-            "own": { "draining": own.draining, "sick": own.sick, "full": own.full },
+            "own": {
+                "draining": own.draining, "sick": own.sick, "full": own.full,
+                "load_per_mille": own.load_per_mille,
+            },
             "neighbours": neighbours,
         })
     }

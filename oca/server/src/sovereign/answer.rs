@@ -49,7 +49,7 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
         address: reply.address,
         title: reply.title,
         title_hash: hash_name(reply.title.as_str()),
-        session: mix(hash_name(reply.subject)),
+        session: session_of(reply.subject),
         current: ask.current.as_ref().and_then(position),
     };
     let order = decide(outlook, &question);
@@ -75,6 +75,12 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
     }
     manifest.reload_uri = reload_uri(outlook, &order, reply, ask)?;
     Some(manifest)
+}
+
+/// A session's number, which is control's for a play: then its loads move on the same sessions.
+fn session_of(subject: &str) -> u64 {
+    let play = subject.parse::<uuid::Uuid>().ok().map(|play| play.as_u64_pair());
+    mix(play.map_or_else(|| hash_name(subject), |(high, low)| high ^ low))
 }
 
 /// How `one` is made out of `base`; `None` where a player could not.

@@ -3,25 +3,28 @@
 //!
 //! Policy. Nobody who is dead, sick, draining, or an edge without the title is offered while there
 //! is anybody else. Then: origins last, boxes that lack part of the title last, full ones last;
-//! edges before tiers; the area's order, which routes and links made; and among equals a hash of
-//! title and appliance, so that a title's members meet where it is warm. For the first place
-//! only: a session stays where it streams from while that is as good as the best; a full box lets
+//! edges before tiers; the area's classes, which routes and links made; those that are busy behind
+//! those that are not; the area's order; and among equals a hash of title and appliance, so that a
+//! title's members meet where it is warm. For the first place only: among equals one that carries
+//! more than its share lets sessions go on to the next by that hash; a session stays where it streams from while that is as good as the best; a full box lets
 //! go of as many as it has too many. No two boxes that fail together stand first and second while
 //! another has the whole title. The list is cut to `RANKED_MAX`, its last place kept for an origin.
+//!
+//! Loads are what neighbours said a second ago, what the bundle says while control makes new ones,
+//! or not known: such a box counts as idle, and nobody is passed on to it. All this is control's
+//! own rule (`LoadRule`); control's answers under load are a test of it.
 
 use std::net::IpAddr;
 
 use control_types::TitleId;
 use control_types::fleet::{Health, Role};
 use control_types::limits::RANKED_MAX;
-use control_types::spread::{mix, rendezvous, unit};
+use control_types::spread::{LoadRule, draw, mix, rendezvous, unit};
 
 use super::desk::Outlook;
+use super::hint::Hint;
 use super::neighbours::Sighting;
 use super::table::{Candidate, Holders, Holding, Place, holding};
-
-/// Load at which an appliance stands behind all that have room, thousandths.
-const FULL_PER_MILLE: u32 = 950;
 
 /// Who asks for what.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +59,9 @@ struct Key {
     is_partial: bool,
     is_full: bool,
     role: Role,
+    class: u16,
+    /// 0 idle, 1 busy, 2 high or full.
+    step: u8,
     group: u16,
 }
 
@@ -72,7 +78,7 @@ impl Key {
 
     /// The key without what a session does not leave for.
     fn for_staying(self) -> Self {
-        Self { is_full: false, ..self }
+        Self { is_full: false, step: 0, group: 0, ..self }
     }
 }
 
@@ -84,7 +90,15 @@ struct Standing {
     spread: u64,
     hash: u64,
     domain: u32,
-    load_per_mille: u32,
+    /// Absent where nobody knows.
+    load_per_mille: Option<u32>,
+    capacity_mbps: u32,
+}
+
+impl Standing {
+    fn load(&self) -> u32 {
+        self.load_per_mille.unwrap_or(0)
+    }
 }
 
 /// Positions of the appliances to stream from, best first; empty where the area names nobody.
@@ -101,7 +115,8 @@ pub fn decide(outlook: &Outlook, question: &Question<'_>) -> Vec<u32> {
         list.retain(|one| !one.key.is_useless());
     }
     list.sort_unstable_by_key(|one| (one.key, one.spread, one.at));
-    stay(&mut list, question);
+    spill(&mut list, &outlook.table.load_rule, question);
+    stay(&mut list, &outlook.table.load_rule, question);
     part_domains(&mut list);
     cut(&mut list);
     list.iter().map(|one| one.at).collect()
@@ -116,22 +131,35 @@ fn standing(
     let one = outlook.table.candidates.get(place.at as usize)?;
     let is_own = outlook.table.own == Some(place.at);
     let holding = holding(holders, place.at, one.role);
-    let load_per_mille = if outlook.loads_count { one.load_per_mille } else { 0 };
-    let is_full = if is_own { outlook.own.full } else { load_per_mille >= FULL_PER_MILLE };
+    let load_per_mille = load(outlook, one, place.at);
+    let step = outlook.table.load_rule.step(load_per_mille.unwrap_or(0));
     let key = Key {
         is_absent: holding == Holding::Nothing,
         trouble: if is_own { own_trouble(outlook) } else { trouble(outlook, one, place.at) },
         is_origin: one.role == Role::Origin,
         is_partial: holding != Holding::Full,
-        is_full,
+        is_full: step >= 3 || (is_own && outlook.own.full),
         role: one.role,
+        class: place.class,
+        step: step.min(2),
         group: place.group,
     };
     let score = rendezvous(question.title_hash, one.hash, one.share);
     // A positive float's bits rise with it; the greatest is to stand first.
     let spread = u64::MAX - score.to_bits();
     let (at, hash, domain) = (place.at, one.hash, one.domain);
-    Some(Standing { at, key, spread, hash, domain, load_per_mille })
+    let capacity_mbps = one.capacity_mbps;
+    Some(Standing { at, key, spread, hash, domain, load_per_mille, capacity_mbps })
+}
+
+/// What is known of a box's load.
+fn load(outlook: &Outlook, one: &Candidate, at: u32) -> Option<u32> {
+    if outlook.table.own == Some(at) {
+        return Some(outlook.own.load_per_mille);
+    }
+    let said = outlook.hints.get(at as usize).copied().flatten();
+    let told = outlook.loads_count.then_some(one.load_per_mille);
+    said.and_then(Hint::number).or(told)
 }
 
 /// Whoever asks has reached this box: it is not dead, whatever the bundle says.
@@ -146,7 +174,8 @@ fn own_trouble(outlook: &Outlook) -> Trouble {
 /// What was seen lately goes before what control believed when it made the bundle.
 fn trouble(outlook: &Outlook, one: &Candidate, at: u32) -> Trouble {
     let sighting = outlook.sightings.get(at as usize).copied().unwrap_or_default();
-    if one.draining || one.health == Health::Draining {
+    let said = outlook.hints.get(at as usize).copied().flatten();
+    if one.draining || one.health == Health::Draining || said == Some(Hint::Leave) {
         return Trouble::Draining;
     }
     match (sighting, one.health) {
@@ -156,14 +185,42 @@ fn trouble(outlook: &Outlook, one: &Candidate, at: u32) -> Trouble {
     }
 }
 
+/// For the first place, one that carries more than its share of what its equals carry together is
+/// passed over, the more often the more it carries. Nobody is passed on to a box of which nothing is
+/// known.
+fn spill(list: &mut [Standing], rule: &LoadRule, question: &Question<'_>) {
+    let Some(first) = list.first() else { return };
+    let key = first.key;
+    let equals = list.iter().take_while(|one| one.key == key).count();
+    if equals < 2 || first.load_per_mille.is_none() {
+        return;
+    }
+    let known = || list[..equals].iter().filter(|one| one.load_per_mille.is_some());
+    let load: u64 = known().map(|one| u64::from(one.load()) * u64::from(one.capacity_mbps)).sum();
+    let capacity: u64 = known().map(|one| u64::from(one.capacity_mbps)).sum();
+    let mean = load as f64 / capacity.max(1) as f64;
+    let keeps = |one: &Standing| {
+        let drawn = draw(question.session, question.title_hash, one.hash);
+        one.load_per_mille.is_some_and(|load| rule.keeps(load, mean, drawn))
+    };
+    let kept = list[..equals].iter().position(keeps);
+    let least = || {
+        let loads =
+            list[..equals].iter().enumerate().filter(|(_, one)| one.load_per_mille.is_some());
+        loads.min_by_key(|(_, one)| one.load()).map_or(0, |(at, _)| at)
+    };
+    let at = kept.unwrap_or_else(least);
+    list[..=at].rotate_right(1);
+}
+
 /// A session that streams already stays where it is while that is as good as the best.
-fn stay(list: &mut [Standing], question: &Question<'_>) {
+fn stay(list: &mut [Standing], rule: &LoadRule, question: &Question<'_>) {
     let Some(current) = question.current else { return };
     let Some(at) = list.iter().position(|one| one.at == current) else { return };
     let (own, best) = (list[at], list[0]);
-    let too_much = own.load_per_mille.saturating_sub(FULL_PER_MILLE);
+    let too_much = own.load().saturating_sub(rule.full_per_mille);
     let coin = unit(mix(question.session ^ own.hash));
-    if coin * f64::from(own.load_per_mille.max(1)) < f64::from(too_much) * 2.0 {
+    if coin * f64::from(own.load().max(1)) < f64::from(too_much) * 2.0 {
         return;
     }
     if own.key.for_staying() <= best.key.for_staying() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 
+use super::hint::Hint;
 use super::neighbours::Sighting;
 use super::table::Table;
 
@@ -17,6 +18,20 @@ pub struct Own {
     pub sick: bool,
     /// It has no room.
     pub full: bool,
+    /// Load of its capacity, thousandths.
+    pub load_per_mille: u32,
+}
+
+impl Own {
+    /// What others are told who look.
+    #[must_use]
+    pub fn hint(&self) -> Hint {
+        match self {
+            Self { draining: true, .. } | Self { sick: true, .. } => Hint::Leave,
+            Self { full: true, load_per_mille, .. } => Hint::load((*load_per_mille).max(1_000)),
+            Self { load_per_mille, .. } => Hint::load(*load_per_mille),
+        }
+    }
 }
 
 /// A table and what is known beside it.
@@ -26,6 +41,8 @@ pub struct Outlook {
     pub table: Arc<Table>,
     /// By position in the table; shorter where nobody was looked at.
     pub sightings: Vec<Sighting>,
+    /// What those who were looked at say of themselves; as `sightings`.
+    pub hints: Vec<Option<Hint>>,
     /// This box.
     pub own: Own,
     /// The loads in the table are of now.

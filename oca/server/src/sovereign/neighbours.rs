@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use control_types::fleet::Role;
 
+use super::hint::Hint;
 use super::table::{Candidate, Table};
 use crate::limits::{NEIGHBOURS_MAX, PROBE_GOODS, PROBE_MISSES, WITNESS_EVERY, WITNESSES_MAX};
 
@@ -53,8 +54,26 @@ pub struct Neighbour {
     pub is_witness: bool,
     /// What its last looks came to.
     pub sighting: Sighting,
+    /// What it said of itself when it answered last, as long as it is looked at.
+    pub hint: Option<Hint>,
     /// Looks in a row that speak for a change.
     streak: u8,
+}
+
+/// What came of one look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Somebody spoke HTTP.
+    pub has_answered: bool,
+    /// What it said of itself, if anything.
+    pub hint: Option<Hint>,
+}
+
+impl Look {
+    /// Nobody answered.
+    pub const MISS: Self = Self { has_answered: false, hint: None };
+    /// Somebody answered and said nothing.
+    pub const ANSWER: Self = Self { has_answered: true, hint: None };
 }
 
 impl Neighbour {
@@ -99,7 +118,8 @@ impl Watch {
         self.neighbours = neighbours;
     }
 
-    /// Who is to be looked at in this round. One that is out is looked at until it is back.
+    /// Who is to be looked at in this round. One that is out is looked at until it is back. What one
+    /// said who is looked at no more is forgotten.
     pub fn due(&mut self, control_is_away: bool) -> Vec<String> {
         let is_their_turn = self.round.is_multiple_of(WITNESS_EVERY);
         self.round = self.round.wrapping_add(1);
@@ -107,16 +127,36 @@ impl Watch {
             let is_out = one.sighting == Sighting::Out;
             one.is_near || is_out || (control_is_away && (is_their_turn || !one.is_witness))
         };
-        let due = self.neighbours.iter().filter(|(_, one)| is_due(one));
-        due.map(|(url, _)| url.clone()).collect()
+        let mut due = Vec::new();
+        for (url, one) in &mut self.neighbours {
+            if is_due(one) {
+                due.push(url.clone());
+            } else if !(control_is_away && one.is_witness) {
+                one.hint = None;
+            }
+        }
+        due
     }
 
-    /// A look at `url` has ended. True when something changed by it.
-    pub fn note(&mut self, url: &str, has_answered: bool) -> bool {
+    /// A look at `url` has ended. True when somebody came or went by it; a load alone is no change.
+    pub fn note(&mut self, url: &str, look: Look) -> bool {
         let Some(one) = self.neighbours.get_mut(url) else { return false };
         let before = one.sighting;
-        one.note(has_answered);
+        one.note(look.has_answered);
+        if look.has_answered {
+            one.hint = look.hint;
+        }
         one.sighting != before
+    }
+
+    /// What is known of how loaded the others are, by position in `table`.
+    #[must_use]
+    pub fn hints(&self, table: &Table, control_is_away: bool) -> Vec<Option<Hint>> {
+        if control_is_away && self.is_cut_off() {
+            return Vec::new();
+        }
+        let of = |one: &Candidate| self.neighbours.get(&one.media_url).and_then(|one| one.hint);
+        table.candidates.iter().map(of).collect()
     }
 
     /// What is known, by position in `table`. Whoever hears control is not cut off.

@@ -12,7 +12,7 @@ use control_types::{ApplianceId, UnixMillis};
 
 use super::bundle::{Believed, Pin, open};
 use super::desk::{Desk, Outlook, Own};
-use super::neighbours::Watch;
+use super::neighbours::{Look, Watch};
 use super::refused::Refused;
 use super::store::Store;
 use super::table::Table;
@@ -244,6 +244,14 @@ impl Office {
         own.is_some_and(|own| own.draining)
     }
 
+    /// Megabits a second this box may send, as the bundle says.
+    #[must_use]
+    pub fn capacity_mbps(&self) -> Option<u32> {
+        let kept = self.kept();
+        let table = kept.table.as_ref()?;
+        table.candidates.get(table.own? as usize).map(|own| own.capacity_mbps)
+    }
+
     /// URLs to look at in this round.
     #[must_use]
     pub fn due(&self) -> Vec<String> {
@@ -252,9 +260,13 @@ impl Office {
     }
 
     /// A look at `url` has ended.
-    pub fn seen(&self, url: &str, has_answered: bool) {
-        if self.kept().watch.note(url, has_answered) {
-            tracing::info!(url, has_answered, "a look at a neighbour ended otherwise than before");
+    pub fn seen(&self, url: &str, look: Look) {
+        if self.kept().watch.note(url, look) {
+            tracing::info!(
+                url,
+                look.has_answered,
+                "a look at a neighbour ended otherwise than before"
+            );
         }
     }
 
@@ -267,6 +279,7 @@ impl Office {
         self.desk.lay(Outlook {
             table: Arc::clone(table),
             sightings: kept.watch.sightings(table, is_alone),
+            hints: kept.watch.hints(table, is_alone),
             own,
             // Control makes another bundle when loads change, as long as it is there.
             loads_count: !self.is_silent(&kept, Duration::from_millis(BUNDLE_LOADS_MS)),

@@ -11,7 +11,7 @@ use control_types::limits::{
     BUNDLE_APPLIANCES_MAX, BUNDLE_AREA_PLACES_MAX, BUNDLE_AREAS_MAX, BUNDLE_PLACES_MAX,
     BUNDLE_PREFIXES_MAX, BUNDLE_TITLES_MAX,
 };
-use control_types::spread::hash_name;
+use control_types::spread::{LoadRule, hash_name};
 use control_types::{ApplianceId, IspId, SiteId, TitleId, UnixMillis};
 use ipnet::IpNet;
 
@@ -56,6 +56,8 @@ pub struct Candidate {
     pub load_per_mille: u32,
     /// Its part among equals, above 0.
     pub share: f64,
+    /// Megabits a second it may send, at least 1.
+    pub capacity_mbps: u32,
     /// Of its name.
     pub hash: u64,
 }
@@ -75,6 +77,8 @@ pub struct Place {
     pub at: u32,
     /// Boxes of one group are equals as far as routes and links go; lower is better.
     pub group: u16,
+    /// Groups of one class differ by what counts less than load does; lower is better.
+    pub class: u16,
 }
 
 /// How much of a title a box holds.
@@ -112,6 +116,8 @@ pub struct Table {
     pub own: Option<u32>,
     /// Keys that verify tickets.
     pub ticket_keys: TicketKeys,
+    /// How loads count.
+    pub load_rule: LoadRule,
     areas: Vec<Box<[Place]>>,
     anywhere: u32,
     prefixes: Prefixes,
@@ -145,7 +151,7 @@ impl Table {
         if positions.len() != candidates.len() {
             return Err(Refused::TwoOfOneName);
         }
-        let areas = areas(&bundle.areas, candidates.len())?;
+        let areas = areas(&bundle.areas, &bundle.classes, candidates.len())?;
         let has_area = |area: u32| (area as usize) < areas.len();
         if !has_area(bundle.anywhere) || bundle.prefixes.iter().any(|(_, area)| !has_area(*area)) {
             return Err(Refused::BadPlace);
@@ -167,6 +173,7 @@ impl Table {
             positions,
             candidates,
             ticket_keys: bundle.ticket_keys,
+            load_rule: bundle.load_rule,
             areas,
             anywhere: bundle.anywhere,
             prefixes,
@@ -239,6 +246,8 @@ fn candidate(box_: BundleAppliance) -> Result<Candidate, Refused> {
         draining: box_.draining,
         load_per_mille: box_.load_per_mille,
         share: box_.share.clamp(SHARE_MIN, SHARE_MAX),
+        // A float that is too great becomes the greatest number there is.
+        capacity_mbps: box_.capacity_mbps.unwrap_or(box_.share as u32).max(1),
     })
 }
 
@@ -262,10 +271,21 @@ fn parts(url: &str) -> Option<(&'static str, &str, u16)> {
     (is_bracketed || is_name).then_some((scheme, host, port))
 }
 
-fn areas(given: &[Vec<Vec<u32>>], candidates: usize) -> Result<Vec<Box<[Place]>>, Refused> {
+fn areas(
+    given: &[Vec<Vec<u32>>],
+    classes: &[Vec<u16>],
+    candidates: usize,
+) -> Result<Vec<Box<[Place]>>, Refused> {
+    if !classes.is_empty() && classes.len() != given.len() {
+        return Err(Refused::BadPlace);
+    }
     let mut areas = Vec::with_capacity(given.len());
     let mut all = 0;
-    for groups in given {
+    for (number, groups) in given.iter().enumerate() {
+        let classes = classes.get(number).filter(|classes| !classes.is_empty());
+        if classes.is_some_and(|classes| classes.len() != groups.len()) {
+            return Err(Refused::BadPlace);
+        }
         let places: usize = groups.iter().map(Vec::len).sum();
         all += places;
         if places > BUNDLE_AREA_PLACES_MAX
@@ -276,12 +296,14 @@ fn areas(given: &[Vec<Vec<u32>>], candidates: usize) -> Result<Vec<Box<[Place]>>
         }
         let mut area: Vec<Place> = Vec::with_capacity(places);
         for (group, members) in groups.iter().enumerate() {
+            let class = classes.map(|classes| classes[group]);
             let group = u16::try_from(group).map_err(|_| Refused::TooMany)?;
+            let class = class.unwrap_or(group);
             for at in members {
                 if *at as usize >= candidates || area.iter().any(|place| place.at == *at) {
                     return Err(Refused::BadPlace);
                 }
-                area.push(Place { at: *at, group });
+                area.push(Place { at: *at, group, class });
             }
         }
         areas.push(area.into_boxed_slice());

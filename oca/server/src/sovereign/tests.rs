@@ -1,6 +1,7 @@
 //! Bundles made by hand, and what is answered from them.
 
 mod keys;
+mod load;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use control_types::bundle::{BundleAppliance, SignedBundle, SteeringBundle, Title
 use control_types::fleet::{Health, Role, TicketKeys};
 use control_types::limits::BUNDLE_BYTES_MAX;
 use control_types::play::SteeringManifest;
+use control_types::spread::LoadRule;
 use control_types::{ApplianceId, UnixMillis};
 
 use super::*;
@@ -30,6 +32,7 @@ pub fn bundle() -> SteeringBundle {
         draining: false,
         load_per_mille: 0,
         share: 1.0,
+        capacity_mbps: None,
     });
     let far = vec![vec![4], vec![5]];
     let near = vec![vec![0, 1], vec![2, 3], vec![4], vec![5]];
@@ -47,6 +50,8 @@ pub fn bundle() -> SteeringBundle {
         ttl_s: 10,
         appliances: appliances.collect(),
         areas: vec![near, far],
+        classes: Vec::new(),
+        load_rule: LoadRule::default(),
         prefixes: vec![("10.0.0.0/8".into(), 0), ("2001:db8::/32".into(), 0)],
         anywhere: 1,
         titles,
@@ -60,7 +65,13 @@ pub fn own() -> ApplianceId {
 
 fn outlook_of(bundle: SteeringBundle) -> Outlook {
     let table = Arc::new(Table::new(bundle, &own()).unwrap());
-    Outlook { table, sightings: Vec::new(), own: Own::default(), loads_count: true }
+    Outlook {
+        table,
+        sightings: Vec::new(),
+        hints: Vec::new(),
+        own: Own::default(),
+        loads_count: true,
+    }
 }
 
 fn asked(outlook: &Outlook, address: &str, title: &str, query: &str) -> Option<SteeringManifest> {
@@ -262,13 +273,15 @@ fn only_what_control_signed_for_us_and_newer_is_believed() {
     };
     assert!(open(&with(&|_| {}), &pin, &own(), false).is_ok());
     type Change<'a> = &'a dyn Fn(&mut SteeringBundle);
-    let changes: [(Refused, Change<'_>); 14] = [
+    let changes: [(Refused, Change<'_>); 16] = [
         (Refused::NotNewer, &|b| b.serial = 6),
         (Refused::OtherVersion, &|b| b.v = 2),
         (Refused::OtherIsp, &|b| b.isp = "isp-two".parse().unwrap()),
         (Refused::BadPlace, &|b| b.areas[0][0].push(99)),
         (Refused::BadPlace, &|b| b.areas[0][1].push(0)),
         (Refused::BadPlace, &|b| b.anywhere = 2),
+        (Refused::BadPlace, &|b| b.classes = vec![vec![0, 0, 1, 2]]),
+        (Refused::BadPlace, &|b| b.classes = vec![vec![0, 0, 1], Vec::new()]),
         (Refused::BadPlace, &|b| b.prefixes.push(("10.0.0.0/9".into(), 5))),
         (Refused::BadPrefix, &|b| b.prefixes.push(("10.0.0.0/33".into(), 0))),
         (Refused::BadUrl, &|b| b.appliances[0].media_url = "https://a/\"".into()),
@@ -310,26 +323,26 @@ fn two_misses_and_it_is_out_three_answers_and_it_is_back() {
     assert_eq!(all.len(), 5, "witnesses now and then");
     let sight = |watch: &Watch, at: usize| watch.sightings(&table, false).get(at).copied();
     all.iter().for_each(|url| {
-        watch.note(url, true);
+        watch.note(url, Look::ANSWER);
     });
     assert_eq!(sight(&watch, 1), Some(Sighting::Alive));
     for _ in 1..PROBE_MISSES {
-        watch.note(near, false);
+        watch.note(near, Look::MISS);
         assert_eq!(sight(&watch, 1), Some(Sighting::Doubted), "one miss is none");
     }
-    watch.note(near, true);
+    watch.note(near, Look::ANSWER);
     for _ in 1..PROBE_MISSES {
-        watch.note(near, false);
+        watch.note(near, Look::MISS);
         assert_eq!(sight(&watch, 1), Some(Sighting::Doubted), "it begins anew");
     }
-    assert!(watch.note(near, false));
+    assert!(watch.note(near, Look::MISS));
     assert_eq!(sight(&watch, 1), Some(Sighting::Out));
     for _ in 1..PROBE_GOODS {
-        assert!(!watch.note(near, true));
+        assert!(!watch.note(near, Look::ANSWER));
     }
     watch.follow(&table);
     assert_eq!(sight(&watch, 1), Some(Sighting::Out), "a new bundle changes nothing here");
-    assert!(watch.note(near, true));
+    assert!(watch.note(near, Look::ANSWER));
     assert_eq!(sight(&watch, 1), Some(Sighting::Alive));
     assert_eq!(sight(&watch, 2), Some(Sighting::Unknown), "of that one control has told us");
 }
@@ -341,13 +354,13 @@ fn whoever_sees_nobody_is_cut_off_itself_and_believes_the_bundle() {
     watch.follow(&table);
     for url in watch.due(true) {
         for _ in 0..PROBE_MISSES {
-            watch.note(&url, false);
+            watch.note(&url, Look::MISS);
         }
     }
     assert!(watch.is_cut_off() && watch.sightings(&table, true).is_empty());
     assert_eq!(watch.sightings(&table, false)[1], Sighting::Out, "control is heard: they are out");
     for _ in 0..PROBE_GOODS {
-        watch.note("https://origin-1.example", true);
+        watch.note("https://origin-1.example", Look::ANSWER);
     }
     assert!(!watch.is_cut_off());
     assert_eq!(watch.sightings(&table, true)[1], Sighting::Out);

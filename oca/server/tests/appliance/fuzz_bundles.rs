@@ -9,7 +9,7 @@ use control_types::ApplianceId;
 use control_types::limits::RANKED_MAX;
 use control_types::play::SteeringManifest;
 use oca::limits::STEERING_BYTES_MAX;
-use oca::sovereign::{Ask, Outlook, Own, Pin, Reply, Sighting, Table, answer, open};
+use oca::sovereign::{Ask, Hint, Outlook, Own, Pin, Reply, Sighting, Table, answer, open};
 
 use crate::fuzz_tickets::engine::{Rng, Target, run};
 
@@ -57,9 +57,16 @@ fn check_one(bytes: &[u8], rng: &mut Rng) -> String {
         Err(refused) => return refused.word().to_owned(),
     };
     let sighting = [Sighting::Unknown, Sighting::Alive, Sighting::Doubted, Sighting::Out];
+    let hints = [None, Some(Hint::Leave), Some(Hint::Load(990)), Some(Hint::Load(0))];
     let outlook = Outlook {
         sightings: (0..rng.below(6)).map(|_| *rng.pick(&sighting)).collect(),
-        own: Own { draining: rng.below(4) == 0, sick: rng.below(4) == 0, full: rng.below(4) == 0 },
+        own: Own {
+            draining: rng.below(4) == 0,
+            sick: rng.below(4) == 0,
+            full: rng.below(4) == 0,
+            load_per_mille: rng.below(3_000) as u32,
+        },
+        hints: (0..rng.below(6)).map(|_| *rng.pick(&hints)).collect(),
         loads_count: rng.below(2) == 0,
         table,
     };
@@ -107,6 +114,7 @@ fn check_question(bytes: &[u8], rng: &mut Rng) -> String {
     let outlook = Outlook {
         table: Arc::clone(&TABLE),
         sightings: Vec::new(),
+        hints: Vec::new(),
         own: Own::default(),
         loads_count: true,
     };

@@ -11,6 +11,7 @@ use control_types::UnixMillis;
 use control_types::bundle::{BundleAppliance, SteeringBundle, TitleHolders};
 use control_types::fleet::{Health, Role, TicketKeys};
 use control_types::play::SteeringManifest;
+use control_types::spread::LoadRule;
 use rustls::version::TLS13;
 
 use crate::control::{FakeControl, setup};
@@ -32,6 +33,7 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
         draining: false,
         load_per_mille: 0,
         share: 1.0,
+        capacity_mbps: None,
     };
     let held = TitleHolders { full: "Bw".into(), whole: None, part: String::new() };
     SteeringBundle {
@@ -46,6 +48,8 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
             one("origin-1", "core", Role::Origin, "http://127.0.0.1:2", 2),
         ],
         areas: vec![vec![vec![0, 1], vec![2]]],
+        classes: Vec::new(),
+        load_rule: LoadRule::default(),
         prefixes: vec![("127.0.0.0/8".into(), 0)],
         anywhere: 0,
         titles: BTreeMap::from([("night".parse().unwrap(), held)]),

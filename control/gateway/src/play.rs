@@ -120,8 +120,12 @@ fn new_play(gateway: &Gateway, member: &Member, body: &PressPlay) -> PlayRow {
     }
 }
 
-/// A place to stream from, before the ticket is in its URL.
-pub(crate) struct Places(Vec<control_steering::Ranked>);
+/// Places to stream from, before the ticket is in their URLs.
+pub(crate) struct Places {
+    ranked: Vec<control_steering::Ranked>,
+    /// Media URL of the appliance that answers for steering; absent: control does.
+    desk: Option<String>,
+}
 
 /// Where from: appliances, best first, never none.
 fn whence(
@@ -142,7 +146,14 @@ fn whence(
         let message = format!("no appliance can serve {} to {} now", title.record.id, address.0);
         return Err(Refusal::new(ErrorWord::Unavailable, message));
     }
-    Ok(Places(ranked))
+    let steering = &gateway.services().steering;
+    let desk = match gateway.settings().steering_served_by {
+        ServedBy::Control => None,
+        ServedBy::Appliances => {
+            steering.desk_for(address.0, &title.record.id, &ranked, gateway.now())
+        }
+    };
+    Ok(Places { ranked, desk })
 }
 
 /// A number that steering knows the play by, so that all its questions are answered alike.
@@ -168,13 +179,12 @@ async fn answer(
     gateway.plays().remember(play.clone());
     guards::keep_play(gateway, &play).await;
     let Found { places, resume_ms, ticket } = found;
+    let asked = asked_at(&places, &play.title, &ticket.ticket);
     let ranked = signed(places, &play.title, &ticket.ticket);
-    let steering_url = match gateway.settings().steering_served_by {
-        ServedBy::Control => base.of_play(&play.play, "steering"),
+    let steering_url = match asked {
+        None => base.of_play(&play.play, "steering"),
         // An appliance knows no play: what the player has is in the URL or nowhere.
-        ServedBy::Appliances => {
-            steering_url_of(&steering_url(gateway, base, &play.play, &ranked), &ranked)
-        }
+        Some(url) => steering_url_of(&url, &ranked),
     };
     PlayAnswer {
         play: play.play,
@@ -191,17 +201,9 @@ async fn answer(
     }
 }
 
-/// Where a player asks for steering: here, or at the appliance it streams from first.
-fn steering_url(
-    gateway: &Gateway,
-    base: &PublicUrl,
-    play: &PlayId,
-    ranked: &[RankedAppliance],
-) -> String {
-    match (gateway.settings().steering_served_by, ranked.first()) {
-        (ServedBy::Appliances, Some(first)) => format!("{}steering", first.base_url),
-        _ => base.of_play(play, "steering"),
-    }
+/// Where a player asks for steering, if that is at an appliance.
+fn asked_at(places: &Places, title: &TitleId, ticket: &str) -> Option<String> {
+    places.desk.as_ref().map(|url| format!("{url}/t/{ticket}/v/{title}/steering"))
 }
 
 fn signed(places: Places, title: &TitleId, ticket: &str) -> Vec<RankedAppliance> {
@@ -211,7 +213,7 @@ fn signed(places: Places, title: &TitleId, ticket: &str) -> Vec<RankedAppliance>
         site: ranked.site,
         reason: ranked.reason,
     };
-    places.0.into_iter().map(place).collect()
+    places.ranked.into_iter().map(place).collect()
 }
 
 /// The metric's label is the word of the refusal.
@@ -309,8 +311,11 @@ async fn manifest(
 ) -> Result<String, Refusal> {
     let UnderWay { play, title, height_max } = under_way(gateway, id).await?;
     let places = whence(gateway, address, &title, height_max, id)?;
-    let ranked = signed(places, &play.title, &ticket_at(gateway, &play, gateway.now())?.ticket);
-    let steering_url = steering_url_of(&steering_url(gateway, base, id, &ranked), &ranked);
+    let ticket = ticket_at(gateway, &play, gateway.now())?.ticket;
+    let asked = asked_at(&places, &play.title, &ticket);
+    let ranked = signed(places, &play.title, &ticket);
+    let url = asked.unwrap_or_else(|| base.of_play(id, "steering"));
+    let steering_url = steering_url_of(&url, &ranked);
     let (record, ranked, steering_url) = (&title.record, &ranked[..], &steering_url[..]);
     Ok(write(&Stage { record, ranked, height_max, steering_url }))
 }

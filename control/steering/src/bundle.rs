@@ -18,6 +18,7 @@ mod networks;
 mod serials;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use ahash::{AHashMap, RandomState};
 use control_types::bundle::{BundleAppliance, BundleCut, SteeringBundle};
@@ -29,6 +30,8 @@ use self::areas::{Areas, Ground};
 pub use self::desk::{BundleDesk, BundleSettings, Bundles, Made, Step, Totals};
 use self::limits::{APPLIANCE_BYTES, NETWORK_PERCENT};
 use self::networks::Networks;
+use crate::decide::Ranked;
+use crate::desks::desk_for;
 use crate::fleet::Fleet;
 use crate::library::WantedSet;
 use crate::policy::Policy;
@@ -127,6 +130,19 @@ impl Survey {
 }
 
 impl Steering {
+    /// The media URL of the appliance that a player whose list is `ranked` asks for steering from
+    /// the start; absent: none is fit to be asked, and control answers.
+    #[must_use]
+    pub fn desk_for(
+        &self,
+        ip: IpAddr,
+        title: &TitleId,
+        ranked: &[Ranked],
+        now: UnixMillis,
+    ) -> Option<String> {
+        desk_for(&self.fleet_at(now), ip, title, ranked)
+    }
+
     /// The ISP at whose site an appliance stands.
     #[must_use]
     pub fn isp_of(&self, id: &ApplianceId) -> Option<IspId> {

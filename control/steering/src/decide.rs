@@ -130,6 +130,16 @@ pub(crate) fn is_candidate(fleet: &Fleet, ip: IpAddr, number: u32) -> bool {
     Reached::of(fleet, ip).candidates(fleet).contains(&number)
 }
 
+/// Numbers of the edges that were announced to an address, whatever they hold.
+pub(crate) fn edges_around(fleet: &Fleet, ip: IpAddr) -> Vec<u32> {
+    let reached = Reached::of(fleet, ip);
+    let is_announced = |number: &u32| {
+        let one = &fleet.brief[*number as usize];
+        one.role == Role::Edge && reached.way_to(one.site, *number).is_some()
+    };
+    reached.candidates(fleet).into_iter().filter(is_announced).collect()
+}
+
 /// Sites and boxes that were announced to an address.
 #[derive(Debug, Default)]
 pub(crate) struct Reached {

@@ -18,6 +18,7 @@ pub mod calendar;
 mod checks;
 pub mod complaints;
 pub mod decide;
+mod desks;
 mod drains;
 pub mod ear;
 mod error;

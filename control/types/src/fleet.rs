@@ -202,6 +202,10 @@ pub struct ReportDetail {
     /// Digest of the revocations it holds; absent before the first list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_digest: Option<String>,
+    /// Serial of the steering bundle that it answers players from; absent while it has none, and
+    /// then no player is sent to it for steering.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steering_serial: Option<u64>,
 }
 
 /// A content set, whole or changed.

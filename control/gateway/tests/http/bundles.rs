@@ -6,6 +6,7 @@ use control_gateway::ServedBy;
 use control_token::is_bundle_signed;
 use control_types::ErrorWord;
 use control_types::bundle::{SignedBundle, SteeringBundle};
+use control_types::catalog::TitleRecord;
 use control_types::fleet::{ApplianceDetail, ApplianceRecord, Link, Role};
 use control_types::play::{PlayAnswer, PressPlay};
 
@@ -148,36 +149,103 @@ async fn the_key_says_whose_bundle_it_is_and_the_tag_which() {
     assert!(metrics.contains("control_steering_bundle_cut{what=\"prefixes\"} 0"), "{metrics}");
 }
 
-async fn pressed(lab: &Lab) -> PlayAnswer {
-    let night = title("night", "Night", 10);
-    lab.operator().put_title(&night).await.unwrap();
-    lab.fleet(&[&night]).await;
-    let (member, _, profile) = lab.member("ann@example.org").await;
+/// The box says of itself that it answers from a bundle, or that it does not.
+fn says(lab: &Lab, id: &str, titles: &[&TitleRecord], steering_serial: Option<u64>) {
+    let mut said = report(id, titles);
+    said.more.steering_serial = steering_serial;
+    lab.services.steering.report(said, crate::lab::now()).unwrap();
+}
+
+fn steering_lab() -> Plan {
+    Plan { steering_served_by: ServedBy::Appliances, ..Plan::default() }
+}
+
+async fn presses(lab: &Lab, email: &str, night: &TitleRecord) -> PlayAnswer {
+    let (member, _, profile) = lab.member(email).await;
     member.press_play(&PressPlay { profile, title: night.id.clone() }).await.unwrap()
 }
 
-#[tokio::test]
-async fn players_are_sent_to_the_first_appliance_when_appliances_steer() {
-    let plan = Plan { steering_served_by: ServedBy::Appliances, ..Plan::default() };
-    let lab = Lab::start_with(plan).await;
-    let answer = pressed(&lab).await;
-    let pathways: Vec<&str> = answer.ranked.iter().map(|one| one.appliance.as_str()).collect();
-    let query = format!("steering?pathways={}", pathways.join(","));
-    assert_eq!(answer.steering_url, format!("{}{query}", answer.ranked[0].base_url));
-    // Each manifest has a ticket of its own; what is around it is the same.
-    let host = format!("https://{}.example:8443/t/", pathways[0]);
+/// Each manifest has a ticket of its own; what is around it is the same.
+async fn manifests_say(answer: &PlayAnswer, begins: &str, ends: &str) {
     for (url, before) in
         [(&answer.hls_url, "SERVER-URI=\""), (&answer.dash_url, "queryBeforeStart=\"true\">")]
     {
         let text = reqwest::get(url).await.unwrap().text().await.unwrap();
         let steering = text.split(before).nth(1).unwrap_or_else(|| panic!("{before} in {text}"));
         let steering = steering.split(['"', '<']).next().unwrap();
-        assert!(steering.starts_with(&host), "{steering}");
-        assert!(steering.ends_with(&format!("/v/night/{query}")), "{steering}");
+        assert!(steering.starts_with(begins), "{steering}");
+        assert!(steering.ends_with(ends), "{steering}");
     }
-    // Whoever asks control all the same stays with control.
+}
+
+#[tokio::test]
+async fn players_are_sent_to_the_first_appliance_that_has_a_bundle() {
+    let lab = Lab::start_with(steering_lab()).await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[&night]).await;
+    let answer = presses(&lab, "ann@example.org", &night).await;
+    let pathways: Vec<&str> = answer.ranked.iter().map(|one| one.appliance.as_str()).collect();
+    let query = format!("?pathways={}", pathways.join(","));
+    // Nobody has a bundle yet: control answers, as it would if appliances did not steer.
     let own = format!("{}/v1/plays/{}/steering", lab.url, answer.play);
+    assert_eq!(answer.steering_url, own);
+    manifests_say(&answer, &own, &query).await;
+    // Only the second has one.
+    let (first, second) = (pathways[0], pathways[1]);
+    says(&lab, second, &[&night], Some(7));
+    let told = presses(&lab, "bea@example.org", &night).await;
+    assert_eq!(told.ranked[0].appliance.as_str(), first, "media is another question");
+    assert_eq!(told.steering_url, format!("{}steering{query}", told.ranked[1].base_url));
+    // Both have: the first is asked, in the answer and in both manifests.
+    says(&lab, first, &[&night], Some(7));
+    let told = presses(&lab, "cid@example.org", &night).await;
+    assert_eq!(told.steering_url, format!("{}steering{query}", told.ranked[0].base_url));
+    let host = format!("https://{first}.example:8443/t/");
+    manifests_say(&told, &host, &format!("/v/night/steering{query}")).await;
+    // Whoever asks control all the same stays with control.
     let manifest = lab.nobody().steering(answer.play, None).await.unwrap();
     assert_eq!(manifest.reload_uri, own);
     assert_eq!(manifest.pathway_priority, pathways);
+}
+
+/// Goal: nobody asks an origin, whose bundle names no edge, while there is an edge to ask: also not
+/// for a title that no edge holds yet.
+#[tokio::test]
+async fn whoever_streams_from_an_origin_asks_an_edge_for_steering() {
+    let lab = Lab::start_with(steering_lab()).await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.fleet(&[]).await;
+    says(&lab, "origin", &[&night], Some(3));
+    let answer = presses(&lab, "ann@example.org", &night).await;
+    assert_eq!(answer.ranked.len(), 1, "the origin alone has it: {:?}", answer.ranked);
+    assert!(answer.steering_url.starts_with(&lab.url), "no edge can answer yet: control does");
+    says(&lab, "edge-a2", &[], Some(3));
+    let answer = presses(&lab, "bea@example.org", &night).await;
+    assert_eq!(answer.ranked[0].appliance.as_str(), "origin");
+    let host = "https://edge-a2.example:8443/t/";
+    assert!(answer.steering_url.starts_with(host), "{}", answer.steering_url);
+    assert!(answer.steering_url.ends_with("/v/night/steering?pathways=origin"));
+    // One that drains is not asked to last.
+    lab.operator().drain(&"edge-a2".parse().unwrap()).await.unwrap();
+    let answer = presses(&lab, "cid@example.org", &night).await;
+    assert!(answer.steering_url.starts_with(&lab.url), "{}", answer.steering_url);
+}
+
+#[tokio::test]
+async fn a_member_to_whom_no_edge_was_announced_asks_the_first_of_the_list() {
+    let lab = Lab::start_with(steering_lab()).await;
+    let night = title("night", "Night", 10);
+    lab.operator().put_title(&night).await.unwrap();
+    lab.site("far", "isp-b", &["198.51.100.0/24"]).await;
+    lab.appliance("edge-b1", "far", Role::Edge, &[&night]).await;
+    lab.appliance("origin", "far", Role::Origin, &[&night]).await;
+    let answer = presses(&lab, "ann@example.org", &night).await;
+    assert_eq!(answer.ranked.len(), 1, "{:?}", answer.ranked);
+    assert!(answer.steering_url.starts_with(&lab.url), "{}", answer.steering_url);
+    says(&lab, "edge-b1", &[&night], Some(1));
+    says(&lab, "origin", &[&night], Some(1));
+    let answer = presses(&lab, "bea@example.org", &night).await;
+    assert!(answer.steering_url.starts_with("https://origin.example:8443/t/"));
 }

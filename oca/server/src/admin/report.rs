@@ -260,6 +260,7 @@ impl Reporter {
                 next_report_ms: next_report_ms(self.fleet.every),
                 machine: Some(machine),
                 revoked_digest: Some(admin.gate.revoked_digest()),
+                steering_serial: admin.steering_serial(),
             },
         }
     }

@@ -101,6 +101,11 @@ impl Admin {
         });
     }
 
+    /// Serial of the bundle that questions are answered from, as workers see it.
+    pub(super) fn steering_serial(&self) -> Option<u64> {
+        Some(self.office.as_ref()?.desk().outlook()?.table.serial)
+    }
+
     /// Control answered a report.
     pub(super) fn control_was_heard(&self, answer: &ReportAnswer, client: &ControlClient) {
         let now = wall();

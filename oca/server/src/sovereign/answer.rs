@@ -4,8 +4,9 @@
 //!
 //! Steering must not fail together with what it steers. A box that a session streams from tells it
 //! to ask the next edge of its list from here on, so that somebody is there to answer when it dies
-//! itself; a box that the session does not stream from keeps being asked. Where there is no other
-//! edge this box is asked again, unless it drains. The URL is absolute, which every player takes.
+//! itself; a box that the session does not stream from keeps being asked. An edge that holds nothing
+//! of the title is asked before a tier or an origin is. Where there is no other edge this box is
+//! asked again, also when it drains: it may be back before any other is there. The URL is absolute, which every player takes.
 
 use std::net::IpAddr;
 
@@ -15,7 +16,7 @@ use control_types::spread::{hash_name, mix};
 use control_types::{ApplianceId, TitleId};
 
 use super::ask::{Ask, Dialect};
-use super::decide::{Question, decide};
+use super::decide::{Question, decide, edges};
 use super::desk::Outlook;
 use super::neighbours::Sighting;
 use super::table::{Candidate, Table};
@@ -104,15 +105,24 @@ fn clone_of(one: &Candidate, base: Option<&Candidate>, dialect: Dialect) -> Opti
     })
 }
 
+/// Whom to ask next time: never a tier or an origin while an edge can be named, because those have
+/// another ISP's bundle and would tell of no edge at all.
 fn reload_uri(outlook: &Outlook, order: &[u32], reply: &Reply<'_>, ask: &Ask) -> Option<String> {
     let table = &*outlook.table;
-    let role = |at: u32| table.candidates.get(at as usize).map(|one| one.role);
+    let is_edge =
+        |at: u32| table.candidates.get(at as usize).map(|one| one.role) == Some(Role::Edge);
     let is_doubted = |at: u32| outlook.sightings.get(at as usize) == Some(&Sighting::Doubted);
-    let own = table.own.filter(|_| !outlook.own.draining);
-    let keeps = own.filter(|own| order.first() != Some(own));
-    let mut others = order.iter().skip(1).copied();
-    let next = || others.find(|at| role(*at) == Some(Role::Edge) && !is_doubted(*at));
-    let at = keeps.or_else(next).or(own).or_else(|| order.first().copied())?;
+    let staying = table.own.filter(|own| !outlook.own.draining && is_edge(*own));
+    let first = order.first().copied();
+    let keeps = staying.filter(|own| first != Some(*own));
+    let next = || order.iter().skip(1).copied().find(|at| is_edge(*at) && !is_doubted(*at));
+    // One that holds nothing of the title answers as well as any.
+    let beside = || {
+        let beside = edges(outlook, reply.address, hash_name(reply.title.as_str()));
+        beside.into_iter().find(|at| first != Some(*at) && !is_doubted(*at))
+    };
+    let last = || first.filter(|at| is_edge(*at)).or(table.own).or(first);
+    let at = keeps.or_else(next).or_else(beside).or(staying).or_else(last)?;
     Some(url(table, at, reply)? + &ask.again())
 }
 

@@ -122,6 +122,24 @@ pub fn decide(outlook: &Outlook, question: &Question<'_>) -> Vec<u32> {
     list.iter().map(|one| one.at).collect()
 }
 
+/// Positions of the edges that are well and could serve somebody at `address`, whatever they hold,
+/// best first; without this box.
+#[must_use]
+pub fn edges(outlook: &Outlook, address: IpAddr, title_hash: u64) -> Vec<u32> {
+    let table = &*outlook.table;
+    let mut edges: Vec<(u16, u64, u32)> = Vec::new();
+    for place in table.places(address) {
+        let Some(one) = table.candidates.get(place.at as usize) else { continue };
+        let is_well = trouble(outlook, one, place.at) == Trouble::None;
+        if one.role == Role::Edge && table.own != Some(place.at) && is_well {
+            let score = rendezvous(title_hash, one.hash, one.share);
+            edges.push((place.class, u64::MAX - score.to_bits(), place.at));
+        }
+    }
+    edges.sort_unstable();
+    edges.into_iter().map(|(_, _, at)| at).collect()
+}
+
 fn standing(
     outlook: &Outlook,
     question: &Question<'_>,

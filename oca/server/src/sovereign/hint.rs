@@ -4,8 +4,8 @@
 //! What a liar gains. The word is used to pass over its sender and for nothing else: who says that
 //! it is loaded loses sessions, who says that it is idle is treated as boxes are that say nothing,
 //! and gets what its equals cannot keep. Whether it is there at all, what it holds and where it
-//! stands come from elsewhere. Somebody on the way who changes the word of every neighbour makes
-//! all of them equally bad, and then the order is that of routes and hashes again.
+//! stands come from elsewhere. Somebody on the way between two boxes who changes the word sends
+//! members to whom he did not change, which he could as well by letting no look through.
 
 use std::fmt;
 

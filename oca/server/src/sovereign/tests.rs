@@ -249,7 +249,16 @@ fn the_next_question_goes_to_an_edge_that_does_not_fail_with_the_first() {
     outlook.sightings = vec![Sighting::Unknown, Sighting::Out, Sighting::Out, Sighting::Out];
     assert_eq!(next(&outlook, "night"), both("edge-a1", "edge-a1"), "nobody else is there");
     outlook.own.draining = true;
-    assert_eq!(next(&outlook, "night"), both("tier-1", "tier-1"), "nor are we, soon");
+    assert_eq!(next(&outlook, "night"), both("tier-1", "edge-a1"), "a tier knows of no edge");
+    // Nobody holds it, or we alone do: an edge without it knows as much as any.
+    outlook.sightings.clear();
+    let (first, asked_next) = next(&outlook, "unheard-of");
+    assert!(first == "tier-1" && asked_next == "edge-a2", "{asked_next}");
+    outlook.own.draining = false;
+    let mut alone = bundle();
+    alone.titles.get_mut(&"dawn".parse().unwrap()).unwrap().part.clear();
+    outlook.table = Arc::new(Table::new(alone, &own()).unwrap());
+    assert_eq!(next(&outlook, "dawn"), both("edge-a1", "edge-a2"));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use control_token::{BundleSigner, Claims};
 use control_types::UnixMillis;
@@ -69,6 +69,8 @@ struct Rig {
 struct Neighbour {
     url: String,
     is_dead: Arc<AtomicBool>,
+    /// What it says of its load; empty: nothing.
+    load: Arc<Mutex<String>>,
 }
 
 impl Neighbour {
@@ -76,7 +78,8 @@ impl Neighbour {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let is_dead = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&is_dead);
+        let load = Arc::new(Mutex::new(String::new()));
+        let (told, says) = (Arc::clone(&is_dead), Arc::clone(&load));
         std::thread::spawn(move || {
             use std::io::{Read, Write};
             for mut stream in listener.incoming().flatten() {
@@ -85,10 +88,14 @@ impl Neighbour {
                 }
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head);
-                let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+                let load = says.lock().unwrap().clone();
+                let load =
+                    if load.is_empty() { load } else { format!("nightfill-load: {load}\r\n") };
+                let answer = format!("HTTP/1.1 204 No Content\r\n{load}Connection: close\r\n\r\n");
+                let _ = stream.write_all(answer.as_bytes());
             }
         });
-        Self { url, is_dead }
+        Self { url, is_dead, load }
     }
 }
 
@@ -254,6 +261,40 @@ fn a_neighbour_that_dies_is_left_out_and_taken_back() {
     rig.neighbour.is_dead.store(false, Ordering::Relaxed);
     state("alive");
     eventually("it is there again", || rig.order().len() == 2);
+}
+
+/// Goal: with control gone a box near capacity is passed over because of what it says itself, and
+/// we say of ourselves what others need for that.
+#[test]
+fn a_neighbour_that_says_it_is_full_is_passed_over_without_control() {
+    let rig = rig_of(|setup| setup);
+    rig.give_usual(1);
+    eventually("the desk is laid", || rig.appliance.get(&rig.path()).status == 200);
+    rig.control.is_away.store(true, Ordering::Relaxed);
+    rig.appliance.counts("control_away", "", 1.0);
+    // Of a session that streams from nowhere yet, so that nothing holds it.
+    let fresh = format!("/t/{}/v/night/steering?pathways=edge-a1,edge-a2", rig.ticket);
+    let first = || manifest(&rig.appliance.get(&fresh)).pathway_priority[0].clone();
+    let says = |load: &str| *rig.neighbour.load.lock().unwrap() = load.to_owned();
+    says("960");
+    eventually("the full one is second", || first() == "edge-a1");
+    says("leave");
+    eventually("who leaves is not offered", || {
+        let order = manifest(&rig.appliance.get(&fresh)).pathway_priority;
+        order == ["edge-a1"]
+    });
+    says("0");
+    eventually("it is back", || manifest(&rig.appliance.get(&fresh)).pathway_priority.len() == 2);
+
+    let mut connection = rig.appliance.connect();
+    let look = connection.ask("OPTIONS", "/v/", "");
+    assert_eq!((look.status, look.header("nightfill-load")), (204, Some("0")));
+    let browser = connection.ask("OPTIONS", "/v/night/x.mp4", "");
+    assert_eq!(
+        (browser.status, browser.header("nightfill-load")),
+        (204, None),
+        "no member's affair"
+    );
 }
 
 #[test]

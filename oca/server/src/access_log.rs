@@ -20,6 +20,7 @@ use crate::connection::Record;
 use crate::counters::Counters;
 use crate::limits::{LOG_BATCH_BYTES, LOG_BATCHES_MAX, LOG_LINE_BYTES_MAX};
 use crate::outcome::Ending;
+use crate::protocol::Protocol;
 
 /// A worker's end of the log.
 pub struct LogSink {
@@ -68,6 +69,8 @@ pub struct Line<'a> {
     pub peer: SocketAddr,
     /// `clear` or the TLS version.
     pub keys: &'static str,
+    /// What is spoken.
+    pub protocol: Protocol,
 }
 
 impl LogSink {
@@ -182,6 +185,7 @@ impl Line<'_> {
             }
         }
         text(to, ",\"keys\":", self.keys.as_bytes());
+        text(to, ",\"protocol\":", self.protocol.word().as_bytes());
         if share < 1.0 {
             let written = write!(to, ",\"sample\":{share}");
             debug_assert!(written.is_ok(), "a Vec takes everything");

@@ -29,6 +29,7 @@ mod finish;
 mod h2;
 mod keys;
 mod locate;
+mod mood;
 mod read;
 mod send;
 mod steering;
@@ -46,13 +47,16 @@ use crate::clients::ClientPlace;
 use crate::engine::Choice;
 use crate::limits::{Bounds, LINGER_MS_MAX};
 use crate::outcome::{CloseReason, Ending};
+use crate::protocol::Protocol;
 use crate::worker::{ConnectionLine, Fault, Seat, Station, TokenKind};
 
 pub use accept::accept;
 use admit::Turn;
 use drain_rate::DrainRate;
 pub use finish::Record;
-use send::Sending;
+pub use mood::Mood;
+pub use send::returned;
+use send::{LentByConnection, Sending};
 use stream::Stream;
 use tempo::Tempo;
 
@@ -106,6 +110,8 @@ pub struct Connection {
     flight: Option<Flight>,
     /// A send buffer kept between the sends of one answer.
     spare: Option<Rc<Buffer>>,
+    /// What the network has of ours.
+    lent: LentByConnection,
     /// The peer sent its last byte.
     peer_done: bool,
     /// FIN is on its way.
@@ -114,6 +120,8 @@ pub struct Connection {
     progress_at: Nanos,
     drain_rate: DrainRate,
     tempo: Tempo,
+    /// What is spoken, as far as it is known.
+    protocol: Protocol,
     requests: u64,
     sent_bytes: u64,
     reason: Option<CloseReason>,
@@ -151,6 +159,8 @@ enum Holds {
     SendBuffer,
     /// The hot set's: the chunk cannot be evicted meanwhile.
     Chunk,
+    /// The same, and the network may keep it beyond the end of the send.
+    Lent,
     /// The station's, for many records; it goes back there.
     Large,
     /// None: pages of the file at this place of `Files`, which stays open. `start` and `end` of the
@@ -198,6 +208,7 @@ impl Connection {
         let ticket = match &self.state {
             State::Fetching(turn) => turn.extent.ticket.as_ref(),
             State::Sending(sending) => sending.record.ticket.as_ref(),
+            State::Multiplexed(multiplex) => return multiplex.play(),
             _ => None,
         };
         ticket.map(|ticket| &*ticket.claims.subject)
@@ -224,6 +235,12 @@ impl Connection {
             State::Closing => "closing",
         };
         let age_ms = now.since(self.accepted_at) / 1_000_000;
+        let streams = match &self.state {
+            State::Multiplexed(multiplex) => Some(multiplex.lines()),
+            _ => None,
+        };
+        let (streams, stream_lines) =
+            streams.map_or((None, Vec::new()), |(count, lines)| (Some(count), lines));
         ConnectionLine {
             peer: self.peer.to_string(),
             state,
@@ -234,6 +251,9 @@ impl Connection {
             pace_bps: self.tempo.told_bps(),
             play: self.play().map(|play| play.chars().take(SUBJECT_CHARS).collect()),
             keys: self.stream.keys(),
+            protocol: self.protocol.word(),
+            streams,
+            stream_lines,
             engine: self.choice.engine.word(),
             why: self.choice.why,
         }
@@ -389,8 +409,7 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         State::Parting => finish::part(connection, station),
         State::Closing => Flow::Wait,
     };
-    let sends = matches!(connection.state, State::Sending(_)) && connection.flight.is_some();
-    if sends && !connection.tempo.is_paced() {
+    if is_held_up(connection, &station.shared.rules.bounds) {
         connection.drain_rate.begin(station.now());
     } else {
         connection.drain_rate.rest();
@@ -399,6 +418,15 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         connection.tempo.rest();
     }
     flow
+}
+
+/// Whether bytes wait for the client, and it is not us who holds them back.
+fn is_held_up(connection: &Connection, bounds: &Bounds) -> bool {
+    match &connection.state {
+        State::Sending(_) => connection.flight.is_some() && !connection.tempo.is_paced(),
+        State::Multiplexed(multiplex) => multiplex.is_held_up(connection, bounds),
+        _ => false,
+    }
 }
 
 /// The life of a request, in order.
@@ -420,11 +448,14 @@ fn advance_reading<K: Kernel>(connection: &mut Connection, station: &mut Station
         Ok(None) => return read::more(connection, station),
         Ok(Some(request)) => turn(request, connection.peer, station),
         Err(_) if h2::is_wanted(connection, station) => {
-            connection.state = h2::open();
+            h2::open(connection, station);
             return Flow::Again;
         }
         Err(refusal) => Err(refusal),
     };
+    if connection.requests == 0 {
+        station.counters.protocols.connection(Protocol::H1);
+    }
     connection.requests += 1;
     connection.progress_at = station.now();
     match turned {
@@ -468,7 +499,7 @@ pub fn arrived<K: Kernel>(
         Event::Sent(result, buffer) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
             tempo::renew(connection, station);
-            send::sent(connection, station, result, buffer)
+            send::sent_or_refused(connection, station, result, buffer)
         }
         Event::SentBehind(result, head, chunk) => {
             connection.drain_rate.take(result.as_ref().map_or(0, |bytes| *bytes as u64));
@@ -509,6 +540,9 @@ pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         return Flow::Wait;
     }
     if connection.drain_rate.is_too_slow(now, &rules.bounds) {
+        if matches!(connection.state, State::Multiplexed(_)) {
+            return h2::too_slow(connection, station);
+        }
         return connection.abort(station, CloseReason::SlowReader, Ending::Stalled);
     }
     if connection.due(&rules.bounds).is_none_or(|due| due > now) {

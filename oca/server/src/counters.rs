@@ -1,6 +1,9 @@
 //! What one worker counts: plain numbers with one writer, read by the admin thread at a scrape.
 //! Never a lock and never a read-modify-write: the worker loads and stores, relaxed.
 
+mod engines;
+mod protocols;
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +13,8 @@ use rustls::CipherSuite;
 
 use crate::engine::Engine;
 use crate::outcome::{CloseReason, Ending};
+pub use engines::{ChoiceCounters, ZeroCopyCounters};
+pub use protocols::ProtocolCounters;
 
 /// A number that one thread raises and others read.
 #[derive(Debug, Default)]
@@ -116,6 +121,8 @@ pub struct Counters {
     pub accepted: Counter,
     /// Connections closed, by `CloseReason`.
     pub closed: Vec<Counter>,
+    /// By protocol.
+    pub protocols: ProtocolCounters,
     /// Answers, by outcome and ending; see [`Counters::answers`].
     answers: Vec<Counter>,
     /// Bytes handed to sockets, heads and TLS framing included.
@@ -126,6 +133,10 @@ pub struct Counters {
     pub fill_bytes: Counter,
     /// Connections, by the engine chosen for them; the order is `Engine::ALL`.
     pub engine_sockets: [Counter; Engine::ALL.len()],
+    /// Why sockets have their engines; see [`Counters::choices`].
+    choices: ChoiceCounters,
+    /// Zero-copy sends.
+    pub zero_copy: ZeroCopyCounters,
     /// Bytes of objects, by engine.
     pub engine_bytes: [Counter; Engine::ALL.len()],
     /// TLS handshakes finished, by version, cipher and whether a ticket shortened them; see
@@ -189,11 +200,14 @@ impl Default for Counters {
             connections: Counter::default(),
             accepted: Counter::default(),
             closed: zeros(CloseReason::ALL.len()),
+            protocols: ProtocolCounters::default(),
             answers: zeros(answers),
             sent_bytes: Counter::default(),
             media_bytes: Counter::default(),
             fill_bytes: Counter::default(),
             engine_sockets: Default::default(),
+            choices: ChoiceCounters::default(),
+            zero_copy: ZeroCopyCounters::default(),
             engine_bytes: Default::default(),
             handshakes: zeros(SUITES.len() * 2),
             hot_hits: Counter::default(),

@@ -25,6 +25,7 @@ pub mod notify;
 pub mod outcome;
 pub mod pacing;
 pub mod peers;
+pub mod protocol;
 pub mod rules;
 pub mod server;
 pub mod sovereign;

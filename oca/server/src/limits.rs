@@ -40,8 +40,51 @@ pub const SMALL_BODY_BYTES_MAX: u64 = 16 * 1024;
 /// Longest send of a connection whose ticket caps its rate, bytes.
 pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 
+/// Fastest pace at which a wait of a few milliseconds is not noticed, bits a second: what a socket
+/// holds lasts for several of them.
+pub const CALM_BPS_MAX: u64 = 20_000_000;
+
+/// For how long a worker lets completions gather while every connection is calm (its player has said
+/// that it has enough to play from), milliseconds: the most that this adds to the first byte of such
+/// a player's next answer. A new connection ends it.
+pub const CALM_GATHER_MS: u64 = 16;
+
+/// The same while connections are open whose players have said nothing of the kind, and fewer than
+/// the calm ones: the most that this adds to the first byte of their next answer.
+pub const IDLE_GATHER_MS: u64 = 4;
+
 /// Longest piece of a file handed to the page-cache engine at once, bytes.
 pub const FILE_SEND_BYTES_MAX: u64 = 4 << 20;
+
+/// What a paced stream of HTTP/2 may be ahead of its pace, milliseconds of it: what the kernel queues
+/// for one stream, the streams beside it wait behind.
+pub const STREAM_BURST_MS: u64 = 500;
+
+/// A piece of a chunk from this length on is lent to the network where that pays off, bytes: below
+/// it, telling when the memory is free again costs more than the copy.
+pub const ZERO_COPY_BYTES_MIN: u64 = 32 * 1024;
+
+/// One in so many chunk buffers of a worker may be lent to the network: how long it keeps them is up
+/// to the peers. What is worth lending beyond that is copied.
+pub const LENT_SHARE: usize = 4;
+
+/// Loans of a worker that are not back, however few chunks they are of; beyond that, copies.
+pub const LENT_SENDS_MAX: usize = 16_384;
+
+/// The same of one connection: a peer that acknowledges nothing does not have everybody's.
+pub const LENT_SENDS_PER_CONNECTION_MAX: usize = 64;
+
+/// Reports in a row, that what a socket lent was copied, after which it lends no more.
+pub const COPIED_SENDS_MAX: u32 = 2;
+
+/// Sockets of one way out that find it copying before new ones do not try.
+pub const COPYING_SOCKETS_MAX: u32 = 3;
+
+/// For how long a way out that copies is left alone, milliseconds: cards and routes change.
+pub const ZERO_COPY_AGAIN_MS: u64 = 600_000;
+
+/// Ways out (own addresses) that a worker remembers to copy.
+pub const WAYS_OUT_MAX: usize = 64;
 
 /// One receive buffer, bytes: most requests arrive in one piece.
 pub const RECEIVE_BYTES: usize = 4096;
@@ -228,6 +271,9 @@ pub const LOG_FILE_BYTES: u64 = 1 << 30;
 /// Connections listed at `/debug/connections`.
 pub const LISTED_CONNECTIONS_MAX: usize = 1000;
 
+/// Streams listed of each of them.
+pub const LISTED_STREAMS_MAX: usize = 8;
+
 /// Time for a new program to be ready to take over, milliseconds.
 pub const TAKE_OVER_MS_MAX: u64 = 60_000;
 
@@ -313,9 +359,11 @@ const _: () = assert!(RESPONSE_HEAD_BYTES_MAX <= RECORD_CONTENT_BYTES_MAX);
 const _: () = assert!(ACCEPT_HEADROOM * 4 <= CONNECTIONS_MAX);
 const _: () = assert!(CONNECTIONS_MAX < 1 << 24, "a token has 24 bits for a slot");
 const _: () = assert!(
-    CONNECTIONS_MAX * OPERATIONS_PER_CONNECTION + FILES_MAX * OPERATIONS_PER_FILE < 1 << 20,
+    CONNECTIONS_MAX * OPERATIONS_PER_CONNECTION + FILES_MAX * OPERATIONS_PER_FILE + LENT_SENDS_MAX
+        < 1 << 20,
     "a ring numbers a million operations"
 );
+const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS < 20);
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
 const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);

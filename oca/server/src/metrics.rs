@@ -2,8 +2,9 @@
 //! Never counts anything itself.
 
 mod devices;
-
+mod engines;
 mod process;
+mod protocols;
 mod steering;
 
 use std::sync::Arc;
@@ -96,6 +97,8 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         counter("upgrades_failed_total", "Upgrades that failed.", standing.upgrades_failed),
     ];
     page.extend(steering::families(&standing.steering));
+    page.extend(protocols::families(workers));
+    page.extend(engines::families(workers));
     page.push(answers(workers));
     page.push(closed(workers));
     page.push(handshakes(workers));

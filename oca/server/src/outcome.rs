@@ -24,6 +24,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 words! {
     /// What became of an answer.
     Ending {

@@ -78,6 +78,12 @@ pub fn wire_bytes_per_second(pace_bps: u64) -> u64 {
     (bytes >> dropped << dropped).max(1)
 }
 
+/// The pace of media that is left of what the kernel was told, bits a second.
+#[must_use]
+pub fn media_bps(wire_bytes_per_second: u64) -> u64 {
+    wire_bytes_per_second.saturating_mul(800) / WIRE_PERCENT
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +165,7 @@ mod tests {
             let exact = pace.saturating_mul(WIRE_PERCENT) / 800;
             let told = wire_bytes_per_second(pace);
             assert!(told <= exact.max(1) && told >= exact - exact / 8, "{pace}: {told} of {exact}");
+            assert!(media_bps(told) <= pace.max(7), "no more media than asked for: {pace}");
         }
         assert_eq!(wire_bytes_per_second(6_000_000), wire_bytes_per_second(6_050_000));
     }

@@ -13,13 +13,16 @@ pub struct Rules {
     pub pacing: PacingConfig,
     /// Connections by client.
     pub clients: Clients,
+    /// Whether HTTP/2 is taken in the clear too, from clients that know beforehand. A lab does so in
+    /// any case; members come with TLS.
+    pub clear_h2: bool,
 }
 
 impl Rules {
     /// Rules with nobody counted yet.
     #[must_use]
     pub fn new(bounds: Bounds, pacing: PacingConfig) -> Self {
-        Self { bounds, pacing, clients: Clients::new(&bounds) }
+        Self { bounds, pacing, clients: Clients::new(&bounds), clear_h2: false }
     }
 }
 

@@ -7,6 +7,8 @@
 mod commands;
 mod deadlines;
 mod disk;
+mod loans;
+mod patience;
 mod station;
 mod tokens;
 
@@ -15,17 +17,19 @@ use std::sync::mpsc::Receiver;
 
 use oca_sys::{Accepted, Completion, Event, Kernel, ListenerId, Nanos, Op};
 
-pub use commands::{Command, ConnectionLine};
+pub use commands::{Command, ConnectionLine, StreamLine};
 pub use disk::Wish;
+pub use loans::Loans;
 pub use station::{Fault, OverBudget, Shared, Station, Trouble};
 pub use tokens::{Seat, TokenKind};
 
 use crate::access_log::LogSink;
-use crate::connection::{self, Connection, Flow};
+use crate::connection::{self, Connection, Flow, Mood};
 use crate::counters::Counters;
 use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX};
 use crate::outcome::CloseReason;
 use deadlines::Deadlines;
+use patience::Crowd;
 
 const ECANCELED: i32 = nix::errno::Errno::ECANCELED as i32;
 /// Seats of the starved queue that are woken in one turn.
@@ -74,6 +78,8 @@ pub struct Worker<K> {
     slots: Vec<Slot>,
     free: Vec<u32>,
     deadlines: Deadlines,
+    /// The moods of all connections.
+    crowd: Crowd,
     listeners: Vec<ListenerId>,
     commands: Receiver<Command>,
     drain_until: Option<Nanos>,
@@ -85,6 +91,8 @@ pub struct Worker<K> {
 struct Slot {
     generation: u32,
     connection: Option<Connection>,
+    /// Its connection's, as it is counted in `crowd`.
+    mood: Option<Mood>,
 }
 
 impl<K: Kernel> Worker<K> {
@@ -107,6 +115,7 @@ impl<K: Kernel> Worker<K> {
                 .rev()
                 .collect(),
             deadlines: Deadlines::new(connections_max),
+            crowd: Crowd::default(),
             listeners: parts.listeners,
             commands: parts.commands,
             drain_until: None,
@@ -123,7 +132,14 @@ impl<K: Kernel> Worker<K> {
     /// One round: waits for something to happen, then does all of it.
     pub fn turn(&mut self) -> Turned {
         let until = self.turn_until();
-        self.station.kernel.wait(Some(until));
+        match self.gather_ms() {
+            0 => self.station.kernel.wait(Some(until)),
+            gather_ms => {
+                // A deadline comes with the others; those that it is for wait for seconds.
+                let until = until.max(self.station.now().plus_millis(gather_ms));
+                self.station.kernel.wait_patiently(Some(until), gather_ms * 1_000_000);
+            }
+        }
         while let Some(completion) = self.station.kernel.pop() {
             self.take(completion);
             self.step_ready();
@@ -141,6 +157,15 @@ impl<K: Kernel> Worker<K> {
             return Turned::Done;
         }
         Turned::Running
+    }
+
+    /// For how long completions may gather before they are looked at.
+    fn gather_ms(&self) -> u64 {
+        let station = &self.station;
+        if station.draining || !station.starved.is_empty() || station.has_held() {
+            return 0;
+        }
+        self.crowd.gather_ms()
     }
 
     /// When to wake at the latest.
@@ -178,6 +203,12 @@ impl<K: Kernel> Worker<K> {
             ) => self.station.answered(completion.token, event),
             (TokenKind::CloseSocket, Event::SocketClosed) => self.closed(slot, generation),
             (TokenKind::CloseFile, _) => {}
+            (TokenKind::Lend, Event::Returned(lending, chunk)) => {
+                self.station.returned(lending, &chunk);
+                self.step(Seat { slot, generation }, |connection, station| {
+                    connection::returned(connection, station, lending)
+                });
+            }
             (_, event) => self.step(Seat { slot, generation }, |connection, station| {
                 connection::arrived(connection, station, event)
             }),
@@ -230,6 +261,7 @@ impl<K: Kernel> Worker<K> {
             if let Some(client) = connection.client() {
                 self.station.shared.rules.clients.leave(client);
             }
+            self.crowd.change(&mut entry.mood, None);
             self.deadlines.clear(slot);
             self.free.push(slot);
             self.station.counters.connections.set((self.slots.len() - self.free.len()) as u64);
@@ -247,6 +279,7 @@ impl<K: Kernel> Worker<K> {
         while flow == Flow::Again {
             flow = connection::advance(connection, &mut self.station);
         }
+        self.crowd.change(&mut entry.mood, Some(connection.mood()));
         match connection.due(&self.station.shared.rules.bounds) {
             Some(due) => self.deadlines.set(seat.slot, due),
             None => self.deadlines.clear(seat.slot),

@@ -98,6 +98,7 @@ pub fn write_of<K: Kernel>(
     head: &[u8],
 ) {
     station.counters.answer(record.outcome, ending);
+    station.counters.protocols.request(connection.protocol);
     if let Some(found) = record.found.as_ref().filter(|found| found.view == View::Payload) {
         let now = station.now();
         station.heat.count(&found.object, found.bytes, record.sent, now);
@@ -113,6 +114,7 @@ pub fn write_of<K: Kernel>(
         head,
         peer: connection.peer,
         keys: connection.stream.keys(),
+        protocol: connection.protocol,
     };
     station.log.add(&line, &station.counters);
 }

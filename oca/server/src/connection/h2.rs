@@ -17,11 +17,14 @@
 //! elsewhere.
 
 mod assemble;
+mod deadlines;
+mod lane;
 mod member;
+mod queue;
 
 use std::rc::Rc;
 
-use oca_http::h2::{Code, Event, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, PREFACE, Session};
+use oca_http::h2::{Event, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, Failed, PREFACE, Session};
 use oca_http::{HeadError, Outcome};
 use oca_sys::{Kernel, Nanos};
 
@@ -29,12 +32,15 @@ use super::read::{self, Refusal};
 use super::send::{chunk_index, outcome_of, refused};
 use super::stream::{Stream, clear_bytes_that_fit};
 use super::{Connection, Flow, Load, More, State, finish, keys, turn};
-use crate::hot_set::{ChunkKey, Lookup};
-use crate::library::{Found, Library};
-use crate::limits::Bounds;
+use crate::library::Library;
+use crate::limits::LISTED_STREAMS_MAX;
 use crate::outcome::{CloseReason, Ending};
-use crate::worker::{Fault, Station, Wish};
-use member::{Answer, Blocked, Member};
+use crate::protocol::{GoAway, Protocol};
+use crate::worker::{Station, StreamLine, Wish};
+pub use deadlines::{overdue, too_slow};
+use lane::Lane;
+use member::{Answer, Member};
+use queue::Queue;
 
 /// The streams of one connection.
 pub struct Multiplex {
@@ -44,12 +50,19 @@ pub struct Multiplex {
     next: usize,
     /// The seat was told something: who waits for a disk may ask again, once.
     may_ask: bool,
-    /// The peer broke a rule: nothing but our GOAWAY goes out.
-    has_failed: bool,
+    /// The peer broke a rule, or is too slow: nothing but our GOAWAY goes out. Why it closes then.
+    failed: Option<CloseReason>,
     /// Why the connection is to end once nothing is left.
     ending: Option<CloseReason>,
     /// When a request was begun that has no end yet.
     half_since: Option<Nanos>,
+}
+
+impl Multiplex {
+    /// Whether no stream is open.
+    pub fn is_quiet(&self) -> bool {
+        self.members.is_empty() && self.session.streams() == 0
+    }
 }
 
 /// What is left to do with the connection.
@@ -60,25 +73,28 @@ enum Next {
     Abort(CloseReason, Ending),
 }
 
-/// The state of a connection that speaks HTTP/2 from here on.
-pub fn open() -> State {
-    State::Multiplexed(Box::new(Multiplex {
+/// The connection speaks HTTP/2 from here on.
+pub fn open<K: Kernel>(connection: &mut Connection, station: &Station<K>) {
+    connection.protocol = Protocol::H2;
+    station.counters.protocols.connection(Protocol::H2);
+    connection.state = State::Multiplexed(Box::new(Multiplex {
         session: Session::new(),
         members: Vec::new(),
         next: 0,
         may_ask: false,
-        has_failed: false,
+        failed: None,
         ending: None,
         half_since: None,
-    }))
+    }));
 }
 
 /// Whether what could not be read as HTTP/1.1 is the start of HTTP/2 in the clear. Only a lab
 /// takes that: it is for people with tools, and members come with TLS.
 pub fn is_wanted<K: Kernel>(connection: &Connection, station: &Station<K>) -> bool {
     let start = connection.plain.get(..PREFACE.len()).unwrap_or(&connection.plain);
+    let takes_it = station.shared.rules.clear_h2;
     matches!(connection.stream, Stream::Clear)
-        && matches!(*station.shared.library, Library::Lab(_))
+        && (takes_it || matches!(*station.shared.library, Library::Lab(_)))
         && start.starts_with(b"PRI * HTTP/2.0\r\n\r\n")
         && PREFACE.starts_with(start)
 }
@@ -100,13 +116,6 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     }
     with(connection, station, |multiplex, connection, station| {
         multiplex.advance(connection, station)
-    })
-}
-
-/// The deadline of the connection, or of one of its streams, has come.
-pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
-    with(connection, station, |multiplex, connection, station| {
-        multiplex.overdue(connection, station)
     })
 }
 
@@ -144,15 +153,15 @@ impl Multiplex {
         self.retire(connection, station);
         let heard = self.listen(connection, station);
         if station.parts_idle || (station.draining && !self.members.is_empty()) {
-            self.session.leave();
-            self.ending.get_or_insert(CloseReason::Draining);
+            self.leave(station, CloseReason::Draining);
         }
+        lane::settle(&mut self.members, connection, station);
         self.fetch(connection, station);
         let pushed = self.push(connection, station);
         match pushed {
             // Windows are opened while bytes are on their way.
             Next::Wait if connection.flight.is_some() => connection.receive(station),
-            Next::Wait if self.has_failed => return Next::Part(CloseReason::Malformed),
+            Next::Wait if let Some(reason) = self.failed => return Next::Part(reason),
             Next::Wait if self.members.is_empty() => {
                 if let Some(reason) = self.ending.filter(|_| self.session.streams() == 0) {
                     return Next::Part(reason);
@@ -169,16 +178,30 @@ impl Multiplex {
         if heard && connection.flight.is_none() { Next::Again } else { Next::Wait }
     }
 
+    /// Answers no more requests than those under way, and ends with the last of them.
+    fn leave<K: Kernel>(&mut self, station: &Station<K>, reason: CloseReason) {
+        if self.failed.is_none() && !self.session.is_leaving() {
+            self.session.leave();
+            station.counters.protocols.go_away(GoAway::Leaving);
+        }
+        self.ending.get_or_insert(reason);
+    }
+
     /// Takes in the frames that have come; true when there were any bytes of them.
     fn listen<K: Kernel>(&mut self, connection: &mut Connection, station: &mut Station<K>) -> bool {
         let mut plain = std::mem::take(&mut connection.plain);
         let mut at = 0;
-        while !self.has_failed {
-            let Ok(taken) = self.session.take(&plain[at..]) else {
-                self.has_failed = true;
-                self.abandon(connection, station, Ending::ClientGone);
-                at = plain.len();
-                break;
+        while self.failed.is_none() {
+            let taken = match self.session.take(&plain[at..]) {
+                Ok(taken) => taken,
+                Err(Failed(code)) => {
+                    self.failed = Some(CloseReason::Malformed);
+                    let why = GoAway::of(code, self.session.breach());
+                    station.counters.protocols.go_away(why);
+                    self.abandon(connection, station, Ending::ClientGone);
+                    at = plain.len();
+                    break;
+                }
             };
             at += taken.bytes;
             match taken.event {
@@ -191,6 +214,7 @@ impl Multiplex {
                 }
             }
         }
+        station.counters.protocols.resets(self.session.take_resets());
         plain.drain(..at);
         connection.plain = plain;
         let is_half = self.session.streams() > self.members.len();
@@ -218,9 +242,14 @@ impl Multiplex {
         connection.requests += 1;
         connection.progress_at = station.now();
         let answer = match turned {
-            Ok(turn) => Answer::Fetching(Box::new(turn)),
-            Err(refusal) => Answer::Sending(Box::new(refused(*refusal))),
+            Ok(mut turn) => {
+                let pacing = &station.shared.rules.pacing;
+                let lane = Lane::take(&mut turn, &head, pacing, station.now());
+                (Answer::Fetching(Box::new(turn)), lane)
+            }
+            Err(refusal) => (Answer::Sending(Box::new(refused(*refusal))), None),
         };
+        station.counters.protocols.streams.add(1);
         self.members.push(Member::new(stream, head, answer, station.now()));
     }
 
@@ -271,6 +300,8 @@ impl Multiplex {
         let cut = self.cut(connection, station);
         if wrote > 0 {
             let load = Load { media, ..Load::NO_MEDIA };
+            // What it waited for so far was not the socket.
+            connection.progress_at = station.now();
             connection.launch(station, Rc::new(out), 0..wrote, More::Last, load);
         }
         if cut && wrote == 0 { Next::Again } else { Next::Wait }
@@ -280,10 +311,10 @@ impl Multiplex {
     fn cut<K: Kernel>(&mut self, connection: &Connection, station: &mut Station<K>) -> bool {
         let cut: Vec<_> =
             self.members.iter().filter_map(|member| Some((member.stream, member.cut?))).collect();
-        for (stream, ending) in &cut {
-            let code = if *ending == Ending::Stalled { Code::Cancel } else { Code::Internal };
-            self.session.reset(*stream, code);
-            self.lose(connection, station, *stream, *ending);
+        for (stream, cut) in &cut {
+            self.session.reset(*stream, cut.code());
+            station.counters.protocols.reset(cut.counted());
+            self.lose(connection, station, *stream, cut.ending());
         }
         !cut.is_empty()
     }
@@ -335,98 +366,15 @@ impl Multiplex {
         }
     }
 
-    /// When this connection wants to be looked at if nothing happens before.
-    pub fn due(&self, connection: &Connection, bounds: &Bounds) -> Option<Nanos> {
-        let since = |from: Nanos, within_ms| Some(from.plus_millis(within_ms));
-        let own = if connection.flight.is_some() {
-            since(connection.progress_at, bounds.send_progress_ms)
-        } else if !self.members.is_empty() {
-            None
-        } else if self.session.is_between_frames() && connection.plain.is_empty() {
-            since(connection.progress_at, bounds.idle_ms)
-        } else {
-            since(connection.progress_at, bounds.head_ms)
-        };
-        let half = self.half_since.and_then(|from| since(from, bounds.head_ms));
-        let members = self.members.iter().filter_map(|member| member.due(bounds));
-        members.chain(own).chain(half).chain(connection.drain_rate.due(bounds)).min()
+    /// Streams under way, for people: how many, and some of them.
+    pub fn lines(&self) -> (usize, Vec<StreamLine>) {
+        let some = self.members.iter().take(LISTED_STREAMS_MAX);
+        (self.members.len(), some.map(Member::line).collect())
     }
 
-    fn overdue<K: Kernel>(
-        &mut self,
-        connection: &mut Connection,
-        station: &mut Station<K>,
-    ) -> Next {
-        let (now, bounds) = (station.now(), station.shared.rules.bounds);
-        if connection.flight.is_some() {
-            return Next::Abort(CloseReason::Stalled, Ending::Stalled);
-        }
-        if self.half_since.is_some_and(|from| from.plus_millis(bounds.head_ms) <= now) {
-            return Next::Abort(CloseReason::HeadDeadline, Ending::ClientGone);
-        }
-        if self.members.is_empty() {
-            if self.ending.is_some() {
-                return Next::Abort(CloseReason::Stalled, Ending::Stalled);
-            }
-            let is_idle = self.session.is_between_frames() && connection.plain.is_empty();
-            let reason =
-                if is_idle { CloseReason::IdleDeadline } else { CloseReason::HeadDeadline };
-            self.session.leave();
-            self.ending = Some(reason);
-            return Next::Again;
-        }
-        for member in &mut self.members {
-            if member.due(&bounds).is_none_or(|due| due > now) {
-                continue;
-            }
-            match member.blocked() {
-                Blocked::Paused => member.resume(),
-                Blocked::FirstChunk => member.refuse(outcome_of(Fault::Disk), now),
-                Blocked::Chunk => member.cut = Some(Ending::Cut),
-                Blocked::Window => member.cut = Some(Ending::Stalled),
-                Blocked::Not => {}
-            }
-        }
-        self.cut(connection, station);
-        Next::Again
-    }
-}
-
-/// Who may ask for a chunk that is not in memory: the one that waits, when it was told something;
-/// anybody, when none waits.
-struct Queue<'m> {
-    waiting: usize,
-    may_ask: &'m mut bool,
-}
-
-impl<'m> Queue<'m> {
-    fn of(members: &[Member], may_ask: &'m mut bool) -> Self {
-        let waiting = members.iter().filter(|member| member.is_waiting()).count();
-        Self { waiting, may_ask }
-    }
-
-    fn lets<K: Kernel>(
-        &mut self,
-        member: &Member,
-        station: &Station<K>,
-        found: &Found,
-        index: u32,
-    ) -> bool {
-        let key = ChunkKey { object: found.object, view: found.view, index };
-        if matches!(station.hot.get(&key), Lookup::Ready(_)) {
-            self.waiting -= usize::from(member.is_waiting());
-            return true;
-        }
-        if member.is_waiting() {
-            self.waiting -= usize::from(*self.may_ask);
-            return std::mem::take(self.may_ask);
-        }
-        self.waiting == 0
-    }
-
-    /// The member that was let has asked.
-    fn asked(&mut self, member: &Member) {
-        self.waiting += usize::from(member.is_waiting());
+    /// Subject of the first ticket under way.
+    pub fn play(&self) -> Option<&str> {
+        self.members.iter().find_map(Member::play)
     }
 }
 

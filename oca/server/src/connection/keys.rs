@@ -7,7 +7,7 @@ use std::rc::Rc;
 use oca_sys::Kernel;
 
 use super::stream::{Alert, Progress, Pumped, Stream};
-use super::{Connection, Flow, Load, More, State, h2};
+use super::{Connection, Flow, Load, More, State, finish, h2};
 use crate::engine::{Choice, Engine, Why};
 use crate::outcome::{CloseReason, Ending};
 use crate::worker::Station;
@@ -32,8 +32,11 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
                 station.counters.handshake(tls.suite(), tls.is_resumed());
             }
             let is_h2 = matches!(&connection.stream, Stream::Tls(tls) if tls.speaks_h2());
-            connection.state = if is_h2 { h2::open() } else { State::Reading };
             connection.progress_at = station.now();
+            connection.state = State::Reading;
+            if is_h2 {
+                h2::open(connection, station);
+            }
             if is_h2 && connection.choice.engine == Engine::KernelTls {
                 connection.choice = Choice::user_tls(Why::Multiplexed);
             }
@@ -79,6 +82,7 @@ pub fn offer<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) {
 /// It is known who seals.
 fn settle<K: Kernel>(connection: &mut Connection, station: &Station<K>) {
     station.counters.engine_sockets[connection.choice.engine.index()].add(1);
+    station.counters.choose(connection.choice);
     if let Stream::Tls(tls) = &mut connection.stream {
         tls.keep_key();
     }
@@ -127,6 +131,9 @@ fn pump<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Opt
 /// An alert goes out if there is one, then the end.
 fn failed<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
     if connection.flight.is_some() || say_by_kernel(connection, station) {
+        // Answers of HTTP/2 may be under way.
+        let state = std::mem::replace(&mut connection.state, State::Parting);
+        finish::abandoned(connection, station, state, Ending::ClientGone);
         return connection.part(CloseReason::HandshakeFailed);
     }
     connection.abort(station, CloseReason::HandshakeFailed, Ending::ClientGone)

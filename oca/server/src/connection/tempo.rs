@@ -7,9 +7,10 @@ use oca_sys::Kernel;
 
 use super::Connection;
 use super::admit::Turn;
+use super::read::Note;
 use crate::cmcd::Player;
 use crate::limits::SMALL_BODY_BYTES_MAX;
-use crate::pacing::{pace_bps, wanted_bps, wire_bytes_per_second};
+use crate::pacing::{media_bps, pace_bps, wanted_bps, wire_bytes_per_second};
 use crate::tickets::Session;
 use crate::worker::Station;
 
@@ -26,9 +27,33 @@ pub struct Tempo {
     share: Option<Share>,
 }
 
-struct Share {
+/// A part of what a ticket allows.
+pub struct Share {
     place: SessionPlace,
     cap_bps: u64,
+}
+
+impl Share {
+    /// Of the ticket of `turn`, if that has a cap.
+    pub fn of(turn: &Turn) -> Option<Self> {
+        let session = &turn.extent.ticket.as_ref()?.session;
+        Some(Self { place: SessionPlace::take(session), cap_bps: turn.rate_bps_max? })
+    }
+
+    /// The pace of an answer that wants `wanted_bps`; one that has no share, that alone.
+    pub fn pace_bps(share: Option<&Self>, wanted_bps: Option<u64>) -> Option<u64> {
+        let sending = share.map_or(1, |share| share.place.0.sending.get());
+        pace_bps(wanted_bps, share.map(|share| share.cap_bps), sending)
+    }
+}
+
+/// What the player said with a request whose head is `head`.
+pub fn player(note: &Note, head: &[u8]) -> Player {
+    let part = |at: usize| -> &[u8] {
+        let place = note.cmcd.get(at).cloned().unwrap_or(0..0);
+        head.get(place).unwrap_or_default()
+    };
+    Player::of(part(0), [part(1), part(2), part(3), part(4)])
 }
 
 /// One of the connections that send for a session.
@@ -58,15 +83,24 @@ impl Tempo {
         self.told.map(|bytes| bytes.saturating_mul(8))
     }
 
+    /// What the player of this answer, or of the last, said that it needs, bits a second; absent: as
+    /// fast as it goes.
+    pub fn wanted_bps(&self) -> Option<u64> {
+        self.wanted_bps
+    }
+
     /// No answer is under way.
     pub fn rest(&mut self) {
         self.share = None;
     }
 
+    /// What the kernel was told, bits a second of media.
+    pub fn told_media_bps(&self) -> Option<u64> {
+        self.told.map(media_bps)
+    }
+
     fn pace_bps(&self) -> Option<u64> {
-        let cap_bps = self.share.as_ref().map(|share| share.cap_bps);
-        let sending = self.share.as_ref().map_or(1, |share| share.place.0.sending.get());
-        pace_bps(self.wanted_bps, cap_bps, sending)
+        Share::pace_bps(self.share.as_ref(), self.wanted_bps)
     }
 }
 
@@ -79,41 +113,45 @@ pub fn begin<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, t
     if !turn.has_body() || bytes <= SMALL_BODY_BYTES_MAX {
         return;
     }
-    let part = |at: usize| -> &[u8] {
-        let place = extent.note.cmcd.get(at).cloned().unwrap_or(0..0);
-        connection.plain.get(place).unwrap_or_default()
-    };
-    let player = Player::of(part(0), [part(1), part(2), part(3), part(4)]);
+    let player = player(&extent.note, &connection.plain);
     let tempo = &mut connection.tempo;
     tempo.wanted_bps = wanted_bps(&player, &station.shared.rules.pacing);
-    tempo.share = turn.rate_bps_max.and_then(|cap_bps| {
-        let session = &extent.ticket.as_ref()?.session;
-        Some(Share { place: SessionPlace::take(session), cap_bps })
-    });
-    turn.rate_bps_max = match tell(connection, station) {
+    tempo.share = Share::of(turn);
+    let pace_bps = tempo.pace_bps();
+    turn.rate_bps_max = match tell(connection, station, pace_bps) {
         Told::Kernel => None,
-        Told::Nobody => connection.tempo.pace_bps(),
+        Told::Nobody => pace_bps,
     };
 }
 
 /// Looks whether the session's other connections have come or gone.
 pub fn renew<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) {
     if connection.tempo.share.is_some() {
-        tell(connection, station);
+        let pace_bps = connection.tempo.pace_bps();
+        tell(connection, station, pace_bps);
     }
 }
 
-enum Told {
+/// Who paces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The kernel does.
     Kernel,
+    /// It cannot: whoever sends has to wait by himself.
     Nobody,
 }
 
-fn tell<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Told {
+/// Tells the kernel a pace, if it is another than before; absent: as fast as it goes.
+pub fn tell<K: Kernel>(
+    connection: &mut Connection,
+    station: &mut Station<K>,
+    pace_bps: Option<u64>,
+) -> Told {
     let tempo = &mut connection.tempo;
     if tempo.refused {
         return Told::Nobody;
     }
-    let wire = tempo.pace_bps().map(wire_bytes_per_second);
+    let wire = pace_bps.map(wire_bytes_per_second);
     if wire == tempo.told {
         return Told::Kernel;
     }

@@ -38,7 +38,7 @@ pub enum Command {
 pub struct ConnectionLine {
     /// Who.
     pub peer: String,
-    /// One word: `keys`, `reading`, `fetching`, `sending`, `parting`.
+    /// One word: `keys`, `reading`, `fetching`, `sending`, `multiplexed`, `parting`, `closing`.
     pub state: &'static str,
     /// Milliseconds since it was accepted.
     pub age_ms: u64,
@@ -56,8 +56,30 @@ pub struct ConnectionLine {
     pub play: Option<String>,
     /// `clear`, `TLSv1_2`, `TLSv1_3`.
     pub keys: &'static str,
+    /// `h1` or `h2`.
+    pub protocol: &'static str,
+    /// Streams under way; absent but in HTTP/2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<usize>,
+    /// The first `LISTED_STREAMS_MAX` of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stream_lines: Vec<StreamLine>,
     /// Which way bodies go.
     pub engine: &'static str,
     /// Why that way.
     pub why: crate::engine::Why,
+}
+
+/// One stream of HTTP/2.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamLine {
+    /// Its number.
+    pub stream: u32,
+    /// One word: `fetching`, `sending`, `paused`, `waits_for_disk`, `waits_for_window`.
+    pub state: &'static str,
+    /// Media of its answer that went out, bytes.
+    pub sent_bytes: u64,
+    /// What it is held to, bits a second; absent: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pace_bps: Option<u64>,
 }

@@ -1,8 +1,7 @@
 //! HTTP/2 as its own testers and a stranger's client see it: the conformance suite, streams that do
 //! not wait for one another, peers that give no window, and a drain in the middle of an answer.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -12,28 +11,30 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Bytes};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use oca_http::h2::{FrameHead, PREFACE};
 use rustls::version::TLS13;
 use tokio_rustls::TlsConnector;
 
 use crate::encrypted::certificate;
+use crate::h2_wire::{self, RawClient};
 use crate::kit::{Appliance, PATIENCE, Setup, payload, program, start};
 
 const INSTALL: &str = "GOFLAGS=-mod=mod go install github.com/summerwind/h2spec/cmd/h2spec@latest";
 const BYTES: usize = 3_000_001;
 
-struct Rig {
-    appliance: Appliance,
-    client: Arc<rustls::ClientConfig>,
-    bytes: Vec<u8>,
-    path: String,
+/// An appliance that prefers HTTP/2, a client's settings for it, and one object.
+pub struct Rig {
+    pub appliance: Appliance,
+    pub client: Arc<rustls::ClientConfig>,
+    pub bytes: Vec<u8>,
+    pub path: String,
 }
 
 fn rig() -> Rig {
     rig_with("")
 }
 
-fn rig_with(limits: &str) -> Rig {
+/// The same with these limits.
+pub fn rig_with(limits: &str) -> Rig {
     let tls = "cert = \"edge.pem\"\nkey = \"edge.key\"\nalpn = [\"h2\", \"http/1.1\"]\n";
     let setup = Setup::new().section("tls", tls).section("limits", limits);
     let mut client = (*certificate(setup.dir.path(), &TLS13)).clone();
@@ -130,33 +131,17 @@ fn a_drain_finishes_the_streams_under_way() {
 #[test]
 fn a_window_that_stays_shut_ends_its_stream() {
     let rig = rig_with("send_progress_ms = 1000\n");
-    let socket = TcpStream::connect(rig.appliance.media).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let name = "localhost".try_into().unwrap();
-    let session = rustls::ClientConnection::new(Arc::clone(&rig.client), name).unwrap();
-    let mut socket = rustls::StreamOwned::new(session, socket);
+    let mut client = RawClient::tls(rig.appliance.media, &rig.client);
     // A window of nothing, then a request.
-    let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
-    let length = u8::try_from(rig.path.len() - 127 - 128).unwrap();
-    let path = [&[0x44, 0x7f, length | 0x80, 1][..], rig.path.as_bytes()].concat();
-    let block = [b"\x82\x87\x41\x01a", &path[..]].concat();
-    let head = FrameHead { bytes: block.len(), kind: 1, flags: 5, stream: 1 };
-    socket.write_all(&[PREFACE, &settings[..], &head.to_bytes(), &block].concat()).unwrap();
-    let mut kinds = Vec::new();
-    loop {
-        let mut head = [0; 9];
-        socket.read_exact(&mut head).unwrap();
-        let head = FrameHead::read(&head).unwrap();
-        let mut payload = vec![0; head.bytes];
-        socket.read_exact(&mut payload).unwrap();
-        kinds.push(head.kind);
-        assert_ne!(head.kind, 0, "bytes past a window of nothing");
-        if head.kind == 3 {
-            assert_eq!((head.stream, &payload[..]), (1, &[0, 0, 0, 8][..]));
-            break;
-        }
-    }
-    assert!(kinds.contains(&1), "the head came: {kinds:?}");
+    client.hello(&[(4, 0)]);
+    client.get(1, &rig.path, &[]);
+    let reset = client.until(|frame| {
+        assert_ne!(frame.kind, h2_wire::DATA, "bytes past a window of nothing");
+        frame.kind == h2_wire::RST_STREAM
+    });
+    assert_eq!((reset.stream, reset.code()), (1, h2_wire::CANCEL));
+    rig.appliance.counts("h2_resets_total", "\"stalled\"", 1.0);
+    rig.appliance.counts("h2_window_stalls_total", "\"stream\"", 1.0);
     rig.appliance.counts("answers_total", "ending=\"stalled\"", 1.0);
 }
 

@@ -6,10 +6,10 @@ use oca_http::answer::ANSWER_BYTES_MAX;
 use oca_http::h2::FRAME_HEAD_BYTES;
 use oca_sys::Kernel;
 
-use super::member::{Answer, Member};
-use super::{Multiplex, Queue, Session};
+use super::member::{Answer, Cut, Member};
+use super::queue::Queue;
+use super::{Multiplex, Session};
 use crate::connection::send::{Piece, Sending, next_piece, open};
-use crate::outcome::Ending;
 use crate::worker::{Seat, Station};
 
 /// Less room than this is left for the next buffer: frames of a few bytes cost more than they
@@ -37,7 +37,10 @@ impl Multiplex {
         let (mut at, mut all_media) = (0, 0);
         loop {
             at += put_control(&mut self.session, &mut out[at..]);
-            if !self.session.control().is_empty() || out.len() - at < ROOM_MIN || self.has_failed {
+            if !self.session.control().is_empty()
+                || out.len() - at < ROOM_MIN
+                || self.failed.is_some()
+            {
                 break;
             }
             match self.put_next(seat, station, &mut out[at..]) {
@@ -104,14 +107,13 @@ impl Member {
         }
         let room = session.room(self.stream).min(out.len().saturating_sub(FRAME_HEAD_BYTES));
         if room == 0 {
-            self.has_no_room(now);
+            self.has_no_room(station, session.is_shut());
             return Wrote::Nothing;
         }
         let (head_place, body_place) = out.split_at_mut(FRAME_HEAD_BYTES);
         let (bytes, media) = if self.rest.is_empty() {
-            let next = sending.next_chunk().filter(|_| sending.paused_until().is_none());
-            let Some((found, index)) = next else { return Wrote::Nothing };
-            if !queue.lets(self, station, &found, index) {
+            let Some((found, index)) = sending.next_chunk() else { return Wrote::Nothing };
+            if !self.may_go(now) || !queue.lets(self, station, &found, index) {
                 return Wrote::Nothing;
             }
             let Answer::Sending(sending) = &mut self.answer else { return Wrote::Nothing };
@@ -127,7 +129,7 @@ impl Member {
                     return Wrote::Nothing;
                 }
                 Piece::Ended(_) => {
-                    self.cut = Some(Ending::Cut);
+                    self.cut = Some(Cut::Disk);
                     return Wrote::Nothing;
                 }
             }

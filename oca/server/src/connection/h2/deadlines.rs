@@ -1,0 +1,151 @@
+//! When a connection of HTTP/2 has waited long enough, and what ends then: a pause, a stream, or all
+//! of it. Reads no clock but the turn's. Which end a slow reader meets is said in `protocol`.
+//!
+//! The connection as a whole owes `slow_reader_bps`, as one of HTTP/1.1 does; each of its streams
+//! owes its part of that, or half of its own pace where that is less. A socket that the kernel was
+//! told to hold back is held to nothing that it could not reach.
+
+use oca_http::h2::Code;
+use oca_sys::{Kernel, Nanos};
+
+use super::member::{Blocked, Cut};
+use super::{Multiplex, Next, with};
+use crate::connection::send::outcome_of;
+use crate::connection::{Connection, Flow};
+use crate::limits::Bounds;
+use crate::outcome::{CloseReason, Ending};
+use crate::protocol::GoAway;
+use crate::worker::{Fault, Station};
+
+/// The deadline of the connection, or of one of its streams, has come.
+pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    with(connection, station, |multiplex, connection, station| {
+        multiplex.overdue(connection, station)
+    })
+}
+
+/// The peer takes too little on the connection as a whole.
+pub fn too_slow<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
+    with(connection, station, |multiplex, connection, station| {
+        multiplex.end_for_slowness(connection, station, GoAway::SlowReader)
+    })
+}
+
+impl Multiplex {
+    /// Whether the peer holds all of the connection up: its socket takes nothing, or its window.
+    pub fn is_held_up(&self, connection: &Connection, bounds: &Bounds) -> bool {
+        let told = connection.tempo.told_bps();
+        let by_us = told.is_some_and(|told| told < bounds.slow_reader_bps.saturating_mul(2));
+        let by_window = || {
+            let waits = |member: &super::Member| member.blocked() == Blocked::Window;
+            self.session.is_shut() && self.members.iter().any(waits)
+        };
+        !by_us && !self.members.is_empty() && (connection.flight.is_some() || by_window())
+    }
+
+    /// When this connection wants to be looked at if nothing happens before.
+    pub fn due(&self, connection: &Connection, bounds: &Bounds) -> Option<Nanos> {
+        let since = |from: Nanos, within_ms| Some(from.plus_millis(within_ms));
+        let own = if connection.flight.is_some() {
+            since(connection.progress_at, bounds.send_progress_ms)
+        } else if !self.members.is_empty() {
+            None
+        } else if self.session.is_between_frames() && connection.plain.is_empty() {
+            since(connection.progress_at, bounds.idle_ms)
+        } else {
+            since(connection.progress_at, bounds.head_ms)
+        };
+        let half = self.half_since.and_then(|from| since(from, bounds.head_ms));
+        let shut_since = self.shut_since(connection);
+        let members = self.members.iter().filter_map(|member| member.due(bounds, shut_since));
+        members.chain(own).chain(half).chain(connection.drain_rate.due(bounds)).min()
+    }
+
+    /// When anything last went, while the window of the connection is shut.
+    fn shut_since(&self, connection: &Connection) -> Option<Nanos> {
+        self.session.is_shut().then_some(connection.progress_at)
+    }
+
+    fn overdue<K: Kernel>(
+        &mut self,
+        connection: &mut Connection,
+        station: &mut Station<K>,
+    ) -> Next {
+        let (now, bounds) = (station.now(), station.shared.rules.bounds);
+        let is_stuck = connection.progress_at.plus_millis(bounds.send_progress_ms) <= now;
+        if connection.flight.is_some() && is_stuck {
+            return Next::Abort(CloseReason::Stalled, Ending::Stalled);
+        }
+        if self.half_since.is_some_and(|from| from.plus_millis(bounds.head_ms) <= now) {
+            return Next::Abort(CloseReason::HeadDeadline, Ending::ClientGone);
+        }
+        if self.members.is_empty() && connection.flight.is_none() {
+            return self.part_idle(connection, station);
+        }
+        let shut_since = self.shut_since(connection);
+        if self.judge_members(now, &bounds, shut_since) && self.session.is_shut() {
+            return self.end_for_slowness(connection, station, GoAway::Stalled);
+        }
+        self.cut(connection, station);
+        Next::Again
+    }
+
+    /// Nothing was asked for too long, or a head is too long in coming.
+    fn part_idle<K: Kernel>(&mut self, connection: &mut Connection, station: &Station<K>) -> Next {
+        if self.ending.is_some() {
+            return Next::Abort(CloseReason::Stalled, Ending::Stalled);
+        }
+        let is_idle = self.session.is_between_frames() && connection.plain.is_empty();
+        self.leave(
+            station,
+            if is_idle { CloseReason::IdleDeadline } else { CloseReason::HeadDeadline },
+        );
+        Next::Again
+    }
+
+    /// Lets every stream whose time has come know; true when one was held up by its windows alone.
+    fn judge_members(&mut self, now: Nanos, bounds: &Bounds, shut_since: Option<Nanos>) -> bool {
+        let mut was_shut_out = false;
+        let streams = self.members.len() as u64;
+        for member in &mut self.members {
+            if member.is_too_slow(now, bounds, streams) {
+                member.cut = Some(Cut::Slow);
+            }
+            if member.progress_due(bounds, shut_since).is_none_or(|due| due > now) {
+                continue;
+            }
+            match member.blocked() {
+                Blocked::Paused => member.resume(),
+                Blocked::FirstChunk => member.refuse(outcome_of(Fault::Disk), now),
+                Blocked::Chunk => member.cut = Some(Cut::Disk),
+                Blocked::Window => {
+                    member.cut = Some(Cut::Stalled);
+                    was_shut_out = true;
+                }
+                Blocked::Not => {}
+            }
+        }
+        was_shut_out
+    }
+
+    /// Ends all of it, and says so where there is still somebody to hear it.
+    fn end_for_slowness<K: Kernel>(
+        &mut self,
+        connection: &Connection,
+        station: &mut Station<K>,
+        why: GoAway,
+    ) -> Next {
+        let reason = match why {
+            GoAway::SlowReader => CloseReason::SlowReader,
+            _ => CloseReason::Stalled,
+        };
+        if connection.flight.is_some() {
+            return Next::Abort(reason, Ending::Stalled);
+        }
+        self.session.end(Code::EnhanceYourCalm);
+        station.counters.protocols.go_away(why);
+        self.failed = Some(reason);
+        self.abandon(connection, station, Ending::Stalled);
+        Next::Again
+    }
+}

@@ -80,16 +80,17 @@ pub async fn fleet_authority(base_url: &str, key: &str) -> Result<String, Client
     let answer = client.get(&url).timeout(Duration::from_secs(15)).send().await;
     let answer = answer.and_then(reqwest::Response::error_for_status).map_err(failed)?;
     let body: FleetAuthority = answer.json().await.map_err(failed)?;
-    let der = CertificateDer::from_pem_slice(body.authority.as_bytes())
-        .map_err(|_| refused("what answers there shows no certificate"))?;
-    let digest = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &der));
-    if digest != wanted {
-        return Err(refused(
-            "what answers there is not the control that the registration key is of: \
-             check the URL, or somebody is in between",
-        ));
+    for authority in std::iter::once(body.authority).chain(body.earlier) {
+        let der = CertificateDer::from_pem_slice(authority.as_bytes())
+            .map_err(|_| refused("what answers there shows no certificate"))?;
+        if URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &der)) == wanted {
+            return Ok(authority);
+        }
     }
-    Ok(body.authority)
+    Err(refused(
+        "what answers there is not the control that the registration key is of, or no longer: \
+         check the URL, or somebody is in between, or ask for a new key",
+    ))
 }
 
 /// HTTP as whoever an identity file says, taken up anew when the file changes.

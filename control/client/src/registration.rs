@@ -2,8 +2,8 @@
 //! identity; `identity.rs` does.
 
 use control_types::registration::{
-    CertificateStatus, IssuedCertificate, NewRegistrationKey, Registration, RegistrationKey,
-    RegistrationKeyListed, Renewal,
+    AuthorityListed, CertificateStatus, IssuedCertificate, NewRegistrationKey, Registration,
+    RegistrationKey, RegistrationKeyListed, Renewal,
 };
 use control_types::schedule::{MaintenanceSchedule, MaintenanceStatus};
 use control_types::{ApplianceId, RegistrationKeyId, WindowId};
@@ -12,6 +12,7 @@ use reqwest::Method;
 use crate::{ClientError, ControlClient};
 
 const KEYS: &str = "/v1/operator/registration-keys";
+const AUTHORITIES: &str = "/v1/operator/authorities";
 const CERTIFICATE: &str = "/v1/appliance/certificate";
 
 /// Every method fails with [`ClientError`]: unreachable, timed out, refused, or garbled.
@@ -41,6 +42,26 @@ impl ControlClient {
     pub async fn void_certificates(&self, appliance: &ApplianceId) -> Result<(), ClientError> {
         let path = format!("/v1/operator/appliances/{appliance}/certificates");
         self.order::<()>(Method::DELETE, &path, None).await
+    }
+
+    /// `GET /v1/operator/authorities`, the one that signs first.
+    pub async fn authorities(&self) -> Result<Vec<AuthorityListed>, ClientError> {
+        self.get(AUTHORITIES).await
+    }
+
+    /// `POST /v1/operator/authorities`: a successor of the one that signs.
+    pub async fn rotate_authority(&self) -> Result<Vec<AuthorityListed>, ClientError> {
+        self.call(Method::POST, AUTHORITIES, &()).await
+    }
+
+    /// `DELETE /v1/operator/authorities/{digest}`: an earlier one and all before it.
+    pub async fn retire_authority(
+        &self,
+        digest: &str,
+        force: bool,
+    ) -> Result<Vec<AuthorityListed>, ClientError> {
+        let path = format!("{AUTHORITIES}/{digest}?force={force}");
+        self.call(Method::DELETE, &path, &()).await
     }
 
     /// `POST /v1/appliance/register`, on the appliances' port.

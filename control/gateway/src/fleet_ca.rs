@@ -1,6 +1,14 @@
 //! The fleet's own authority: signs what appliances show control, and what control shows them on
 //! their port. Reads no clock and no file; `control` keeps its key. Members never meet it.
 //!
+//! A successor is made beside it: the earlier authority signs the successor's key once more and
+//! its own private key is gone. From there on the successor signs everything. A box that knows only
+//! the earlier one still believes control, by that last signature; a certificate of the earlier one
+//! is believed until it is retired.
+//!
+//! What is kept is one text: the private key and certificate of the one that signs, then for each
+//! earlier one, youngest first, its signature of the one before it in the text and its certificate.
+//!
 //! Its certificates begin long ago and its own end far away: a box whose clock stands in 2001 must
 //! still reach control. What an appliance shows is judged by control's clock alone.
 
@@ -21,6 +29,8 @@ use rustls_pki_types::pem::PemObject;
 
 /// Two control machines' clocks may differ by as much, milliseconds.
 const EARLY_MS: u64 = 3_600_000;
+/// Authorities at once, the one that signs among them.
+const AUTHORITIES_MAX: usize = 3;
 /// Longest request for a certificate, bytes.
 const REQUEST_BYTES_MAX: usize = 16 << 10;
 
@@ -36,13 +46,60 @@ pub enum FleetCaError {
     /// Ours to mend.
     #[error("the certificate could not be made: {0}")]
     Signing(String),
+    /// Too many at once.
+    #[error(
+        "there are {AUTHORITIES_MAX} authorities: retire the oldest first, \
+         `ocactl fleet ca retire`"
+    )]
+    Crowded,
+    /// It cannot be retired.
+    #[error("{0} signs now: `ocactl fleet ca rotate` makes its successor first")]
+    Signs(String),
+    /// No such authority.
+    #[error("no authority {0}; see `ocactl fleet ca show`")]
+    Unknown(String),
 }
 
-/// The authority with its key.
+/// The authority with its key, and those before it that still count.
 pub struct FleetCa {
     issuer: Issuer<'static, KeyPair>,
-    certificate: String,
+    own: Authority,
+    /// Youngest first.
+    earlier: Vec<Earlier>,
+}
+
+/// One authority's certificate.
+#[derive(Clone)]
+struct Authority {
+    pem: String,
     der: Vec<u8>,
+}
+
+/// One that signs no more.
+#[derive(Clone)]
+struct Earlier {
+    /// Its signature of the next younger one's key.
+    link: Authority,
+    own: Authority,
+}
+
+impl Authority {
+    fn from_pem(pem: &str) -> Result<Self, FleetCaError> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes());
+        let der = der.map_err(|error| FleetCaError::Broken(error.to_string()))?.to_vec();
+        Ok(Self { pem: pem.to_owned(), der })
+    }
+
+    /// SHA-256 of the certificate.
+    fn hash(&self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, &self.der).as_ref());
+        hash
+    }
+
+    fn digest(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.hash())
+    }
 }
 
 impl std::fmt::Debug for FleetCa {
@@ -70,58 +127,109 @@ pub struct ServerIdentity {
 }
 
 impl FleetCa {
-    /// A new authority, and the text to keep: private key and certificate in PEM.
+    /// A new authority, and the text to keep.
     ///
     /// # Errors
     /// `Signing`.
     pub fn generate() -> Result<(Self, String), FleetCaError> {
         let key = KeyPair::generate().map_err(signing)?;
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name = named("Nightfill fleet");
-        for_ever(&mut params);
-        let certificate = params.self_signed(&key).map_err(signing)?.pem();
-        let kept = format!("{}{certificate}", key.serialize_pem());
+        let own = authority(Some(0)).self_signed(&key).map_err(signing)?.pem();
+        let kept = format!("{}{own}", key.serialize_pem());
         Ok((Self::from_pem(&kept)?, kept))
     }
 
-    /// The authority whose key and certificate were kept.
+    /// The authority whose text was kept.
     ///
     /// # Errors
     /// `Broken`.
     pub fn from_pem(kept: &str) -> Result<Self, FleetCaError> {
         let broken = |why: &dyn std::fmt::Display| FleetCaError::Broken(why.to_string());
-        let at = kept.find("-----BEGIN CERTIFICATE-----");
-        let at = at.ok_or_else(|| broken(&"there is no certificate in it"))?;
-        let (key, certificate) = kept.split_at(at);
-        let key = KeyPair::from_pem(key).map_err(|error| broken(&error))?;
-        let der = CertificateDer::from_pem_slice(certificate.as_bytes());
-        let der = der.map_err(|error| broken(&error))?.to_vec();
+        let begins: Vec<usize> = kept.match_indices(BEGIN).map(|(at, _)| at).collect();
+        let first = *begins.first().ok_or_else(|| broken(&"there is no certificate in it"))?;
+        let ends = begins.iter().skip(1).copied().chain([kept.len()]);
+        let parts = begins.iter().zip(ends).map(|(from, to)| Authority::from_pem(&kept[*from..to]));
+        let mut parts = parts.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let own = parts.next().ok_or_else(|| broken(&"there is no certificate in it"))?;
+        let mut earlier = Vec::new();
+        while let Some(link) = parts.next() {
+            let own = parts.next().ok_or_else(|| broken(&"its last certificate is missing"))?;
+            earlier.push(Earlier { link, own });
+        }
+        let key = KeyPair::from_pem(&kept[..first]).map_err(|error| broken(&error))?;
         let public = key.subject_public_key_info();
-        if !der.windows(public.len()).any(|part| part == public) {
+        if !own.der.windows(public.len()).any(|part| part == public) {
             return Err(broken(&"the certificate is of another key"));
         }
-        let issuer = Issuer::from_ca_cert_pem(certificate, key).map_err(|error| broken(&error))?;
-        Ok(Self { issuer, certificate: certificate.to_owned(), der })
+        let issuer = Issuer::from_ca_cert_pem(&own.pem, key).map_err(|error| broken(&error))?;
+        Ok(Self { issuer, own, earlier })
+    }
+
+    /// A successor that counts beside this one, and the text to keep in place of this one's.
+    ///
+    /// # Errors
+    /// `Crowded`, `Signing`.
+    pub fn successor(&self) -> Result<(Self, String), FleetCaError> {
+        if self.earlier.len() + 1 >= AUTHORITIES_MAX {
+            return Err(FleetCaError::Crowded);
+        }
+        let key = KeyPair::generate().map_err(signing)?;
+        let own = authority(Some(0)).self_signed(&key).map_err(signing)?.pem();
+        let link = authority(None).signed_by(&key, &self.issuer).map_err(signing)?.pem();
+        let link = Authority::from_pem(&link)?;
+        let mut earlier = vec![Earlier { link, own: self.own.clone() }];
+        earlier.extend(self.earlier.iter().cloned());
+        let kept = text(&key, &own, &earlier);
+        Ok((Self::from_pem(&kept)?, kept))
+    }
+
+    /// This one without an earlier one and all before it, and the text to keep.
+    ///
+    /// # Errors
+    /// `Signs`, `Unknown`.
+    pub fn without(&self, digest: &str) -> Result<(Self, String), FleetCaError> {
+        if self.digest() == digest {
+            return Err(FleetCaError::Signs(digest.to_owned()));
+        }
+        let at = self.earlier.iter().position(|one| one.own.digest() == digest);
+        let at = at.ok_or_else(|| FleetCaError::Unknown(digest.to_owned()))?;
+        let kept = text(self.issuer.key(), &self.own.pem, &self.earlier[..at]);
+        Ok((Self::from_pem(&kept)?, kept))
     }
 
     /// Its certificate, PEM.
     #[must_use]
     pub fn certificate(&self) -> &str {
-        &self.certificate
+        &self.own.pem
     }
 
-    /// Its certificate, DER.
+    /// Certificates of the earlier ones that still count, PEM, youngest first.
     #[must_use]
-    pub fn der(&self) -> &[u8] {
-        &self.der
+    pub fn earlier(&self) -> Vec<String> {
+        self.earlier.iter().map(|one| one.own.pem.clone()).collect()
     }
 
-    /// SHA-256 of its certificate, base64url: what a registration key carries.
+    /// Certificates of all that count, DER, the one that signs first.
+    pub fn roots(&self) -> impl Iterator<Item = &[u8]> {
+        let earlier = self.earlier.iter().map(|one| one.own.der.as_slice());
+        std::iter::once(self.own.der.as_slice()).chain(earlier)
+    }
+
+    /// Hashes of all that count, the one that signs first.
+    pub fn hashes(&self) -> impl Iterator<Item = [u8; 32]> {
+        let earlier = self.earlier.iter().map(|one| one.own.hash());
+        std::iter::once(self.own.hash()).chain(earlier)
+    }
+
+    /// SHA-256 of its certificate: what certificates of appliances hang on.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.own.hash()
+    }
+
+    /// The same, base64url: what a registration key carries.
     #[must_use]
     pub fn digest(&self) -> String {
-        URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, &self.der))
+        self.own.digest()
     }
 
     /// Signs the public key of a request for an appliance. Nothing else in the request is taken
@@ -159,7 +267,8 @@ impl FleetCa {
         Ok(Issued { pem: signed.pem(), fingerprint })
     }
 
-    /// A new identity of control under these host names and addresses.
+    /// A new identity of control under these host names and addresses, believed by whoever knows
+    /// any of the authorities that count.
     ///
     /// # Errors
     /// `Signing`, also for a name that is none.
@@ -172,9 +281,31 @@ impl FleetCa {
         params.use_authority_key_identifier_extension = true;
         for_ever(&mut params);
         let signed = params.signed_by(&key, &self.issuer).map_err(signing)?;
-        let chain = vec![signed.der().to_vec()];
+        let links = self.earlier.iter().map(|one| one.link.der.clone());
+        let chain = std::iter::once(signed.der().to_vec()).chain(links).collect();
         Ok(ServerIdentity { chain, key: key.serialize_der() })
     }
+}
+
+/// Where a certificate begins in PEM.
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+
+/// What is kept.
+fn text(key: &KeyPair, own: &str, earlier: &[Earlier]) -> String {
+    let parts = earlier.iter().flat_map(|one| [one.link.pem.as_str(), one.own.pem.as_str()]);
+    let rest: String = parts.collect();
+    format!("{}{own}{rest}", key.serialize_pem())
+}
+
+/// An authority's certificate to be; `below` bounds how many others it may sign in a row.
+fn authority(below: Option<u8>) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca =
+        IsCa::Ca(below.map_or(BasicConstraints::Unconstrained, BasicConstraints::Constrained));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.distinguished_name = named("Nightfill fleet");
+    for_ever(&mut params);
+    params
 }
 
 fn for_ever(params: &mut CertificateParams) {
@@ -234,6 +365,35 @@ mod tests {
         {
             assert!(matches!(issue(bad), Err(FleetCaError::Request(_))), "{bad:.40}");
         }
+    }
+
+    #[test]
+    fn a_successor_keeps_the_earlier_ones_until_they_are_retired() {
+        let (first, first_kept) = FleetCa::generate().unwrap();
+        let (second, second_kept) = first.successor().unwrap();
+        let (third, kept) = second.successor().unwrap();
+        assert!(matches!(third.successor(), Err(FleetCaError::Crowded)));
+        let private = |text: &str| text[..text.find(BEGIN).unwrap()].to_owned();
+        for earlier in [first_kept, second_kept] {
+            assert!(!kept.contains(&private(&earlier)), "an earlier private key is kept");
+        }
+        let read = FleetCa::from_pem(&kept).unwrap();
+        let all = [third.hash(), second.hash(), first.hash()];
+        assert!(read.hashes().eq(all));
+        assert_eq!(read.earlier(), [second.certificate(), first.certificate()]);
+        assert_eq!(read.server(&["control.example".to_owned()]).unwrap().chain.len(), 3);
+
+        let signs = third.digest();
+        assert!(matches!(read.without(&signs), Err(FleetCaError::Signs(_))));
+        assert!(matches!(read.without("nobody"), Err(FleetCaError::Unknown(_))));
+        let (two, kept) = read.without(&first.digest()).unwrap();
+        assert!(two.hashes().eq(all[..2].iter().copied()));
+        assert!(FleetCa::from_pem(&kept).unwrap().hashes().eq(two.hashes()));
+        // Those before a retired one have nobody left to speak for.
+        let (one, _) = read.without(&second.digest()).unwrap();
+        assert!(one.hashes().eq([third.hash()]));
+        let torn = kept.rfind(BEGIN).unwrap();
+        assert!(matches!(FleetCa::from_pem(&kept[..torn]), Err(FleetCaError::Broken(_))));
     }
 
     #[test]

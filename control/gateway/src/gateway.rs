@@ -17,8 +17,8 @@ use control_types::UnixMillis;
 use ipnet::IpNet;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::authority_desk::AuthorityDesk;
 use crate::edge::{RateSettings, Rates};
-use crate::fleet_ca::FleetCa;
 use crate::guards::Guards;
 use crate::home::Shelves;
 use crate::limits::RUNNING_MAX;
@@ -56,7 +56,7 @@ pub struct Services {
     /// Signs tickets, and knows which were taken back.
     pub tickets: Arc<TicketDesk>,
     /// Signs appliances' certificates.
-    pub authority: Arc<FleetCa>,
+    pub authority: Arc<AuthorityDesk>,
     /// Rung when something derived from titles is behind the catalog.
     pub titles_changed: Arc<Notify>,
 }

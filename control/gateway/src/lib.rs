@@ -5,6 +5,7 @@
 
 mod accounts;
 mod appliance;
+mod authority_desk;
 mod body;
 mod bundles;
 mod catalog;
@@ -34,6 +35,7 @@ mod ticket_desk;
 mod web;
 mod who;
 
+pub use authority_desk::{AuthorityDesk, AuthorityError, KeepAuthority};
 pub use edge::RateSettings;
 pub use fleet_ca::{FleetCa, FleetCaError, ServerIdentity};
 pub use gateway::{Gateway, GatewayError, ServedBy, Services, Settings};

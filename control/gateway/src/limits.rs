@@ -77,6 +77,9 @@ pub const EVENTS_MAX: usize = 64;
 /// Refused routes of one listing.
 pub const REFUSED_SHOWN_MAX: usize = 1_000;
 
+/// Appliances named beside an authority.
+pub const APPLIANCES_NAMED_MAX: usize = 20;
+
 /// Changes of routes of one listing.
 pub const ROUTE_CHANGES_SHOWN_MAX: usize = 1_000;
 

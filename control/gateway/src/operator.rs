@@ -2,6 +2,7 @@
 //! operator's key; what an ISP may do for its own sites opens with the ISP's key too. Plans nothing
 //! and places nothing: the director does.
 
+mod authorities;
 mod fleet;
 mod isps;
 mod live;
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(fleet::routes())
         .merge(isps::routes())
         .merge(registrations::routes())
+        .merge(authorities::routes())
         .merge(maintenance::routes())
         .merge(windows::routes())
         .merge(plan::routes())

@@ -1,6 +1,8 @@
 //! `/v1/appliance/register` and what follows from it: a box with a registration key gets a
 //! certificate, and a successor before that ends. Decides nothing about who may: steering does.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use control_steering::{SteeringError, Unproven};
@@ -14,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::body::Sent;
 use crate::errors::Refusal;
-use crate::fleet_ca::{FleetCaError, Issued};
+use crate::fleet_ca::{FleetCa, FleetCaError, Issued};
 use crate::gateway::Gateway;
 use crate::limits::ASK_AGAIN_MS_MAX;
 use crate::who::{Appliance, ByCertificate, OnAppliancesPort};
@@ -39,9 +41,10 @@ async fn register_box(
     let admitted = steering.admit(&body.appliance, &body.key, now).await?;
     // Signed before the key is used up: a request that is none must not cost the key.
     let (issued, expires_at) = issue(&gateway, &body.csr, &body.appliance, now)?;
-    steering.register(&admitted, issued.fingerprint, expires_at, now).await?;
+    let certificate = row(&issued, body.appliance.clone(), now, expires_at);
+    steering.register(&admitted, certificate).await?;
     tracing::info!(appliance = %body.appliance, "a box registered");
-    Ok(Json(answer(&gateway, body.appliance, issued, expires_at)))
+    Ok(Json(answer(body.appliance, issued, expires_at)))
 }
 
 /// How the caller is known, and whether its certificate is due to be renewed.
@@ -74,23 +77,36 @@ async fn renew_certificate(
     let (steering, now) = (&gateway.services().steering, gateway.now());
     let appliance = presented.appliance;
     let (issued, expires_at) = issue(&gateway, &body.csr, &appliance, now)?;
-    let successor = CertificateRow {
-        fingerprint: issued.fingerprint,
-        appliance: appliance.clone(),
-        made_at: now,
-        expires_at,
-    };
+    let successor = row(&issued, appliance.clone(), now, expires_at);
     steering.renew(&presented.fingerprint, successor).await?;
-    Ok(Json(answer(&gateway, appliance, issued, expires_at)))
+    Ok(Json(answer(appliance, issued, expires_at)))
 }
 
-/// The certificate that control's own on the appliances' port ends in. Believed by whoever holds
-/// its digest, as registration keys do.
+/// The certificates that control's own on the appliances' port ends in. Believed by whoever holds
+/// the digest of one, as registration keys do.
 #[utoipa::path(get, path = "/v1/appliance/authority", tag = "public",
     responses((status = 200, body = FleetAuthority)))]
 async fn fleet_authority(State(gateway): State<Gateway>) -> Json<FleetAuthority> {
-    let authority = gateway.services().authority.certificate().to_owned();
-    Json(FleetAuthority { authority })
+    let authority = gateway.services().authority.current();
+    let earlier = authority.earlier();
+    Json(FleetAuthority { authority: authority.certificate().to_owned(), earlier })
+}
+
+/// What a certificate just issued is in the ledger.
+fn row(
+    issued: &Signed,
+    appliance: ApplianceId,
+    now: UnixMillis,
+    expires_at: UnixMillis,
+) -> CertificateRow {
+    let (fingerprint, authority) = (issued.certificate.fingerprint, Some(issued.by.hash()));
+    CertificateRow { fingerprint, appliance, made_at: now, expires_at, authority }
+}
+
+/// A certificate and the authority that signed it, which another may follow meanwhile.
+struct Signed {
+    certificate: Issued,
+    by: Arc<FleetCa>,
 }
 
 fn issue(
@@ -98,10 +114,11 @@ fn issue(
     request: &str,
     appliance: &ApplianceId,
     now: UnixMillis,
-) -> Result<(Issued, UnixMillis), Refusal> {
+) -> Result<(Signed, UnixMillis), Refusal> {
     let until = now.plus_millis(gateway.settings().certificate_ms);
-    match gateway.services().authority.issue(request, appliance, now, until) {
-        Ok(issued) => Ok((issued, until)),
+    let by = gateway.services().authority.current();
+    match by.issue(request, appliance, now, until) {
+        Ok(certificate) => Ok((Signed { certificate, by }, until)),
         Err(FleetCaError::Request(cause)) => {
             let why = Unproven::RequestBad;
             gateway.services().steering.note_unproven(why);
@@ -116,12 +133,8 @@ fn issue(
     }
 }
 
-fn answer(
-    gateway: &Gateway,
-    appliance: ApplianceId,
-    issued: Issued,
-    expires_at: UnixMillis,
-) -> IssuedCertificate {
-    let authority = gateway.services().authority.certificate().to_owned();
-    IssuedCertificate { appliance, certificate: issued.pem, authority, expires_at }
+fn answer(appliance: ApplianceId, issued: Signed, expires_at: UnixMillis) -> IssuedCertificate {
+    // The box believes the one that signed it from here on, and no earlier one.
+    let authority = issued.by.certificate().to_owned();
+    IssuedCertificate { appliance, certificate: issued.certificate.pem, authority, expires_at }
 }

@@ -181,7 +181,13 @@ fn shown(parts: &Parts, gateway: &Gateway) -> Result<Option<CertificateRow>, Ref
             let steering = &gateway.services().steering;
             let row = steering.authenticate_certificate(fingerprint, gateway.now());
             // Counted there.
-            row.map(Some).map_err(|why| Refusal::new(why.error_word(), why.to_string()))
+            let row = row.map_err(|why| Refusal::new(why.error_word(), why.to_string()))?;
+            // A connection outlives the authority in whose time it began.
+            let authority = &gateway.services().authority;
+            if row.authority.is_some_and(|hash| !authority.counts(&hash)) {
+                return Err(unproven(gateway, Unproven::CertificateForeign));
+            }
+            Ok(Some(row))
         }
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use aws_lc_rs::rand;
-use control_gateway::FleetCa;
+use control_gateway::{AuthorityDesk, FleetCa};
 
 use crate::trouble::Trouble;
 
@@ -76,11 +76,12 @@ fn operator_key_make(path: &Path) -> Result<String, Trouble> {
 }
 
 const AUTHORITY: &str = "the fleet's authority";
+const AUTHORITY_FILE: &str = "fleet-ca.pem";
 
 /// The fleet's authority, made with mode 0600 in the state directory when there is none. Whoever
 /// loses the file loses every box's certificate with it, so it is never made over a broken one.
 pub(crate) fn fleet_authority(state_dir: &Path) -> Result<FleetCa, Trouble> {
-    let path = state_dir.join("fleet-ca.pem");
+    let path = state_dir.join(AUTHORITY_FILE);
     let broken = |why: String| Trouble::KeyFile { what: AUTHORITY, path: path.clone(), why };
     match std::fs::read_to_string(&path) {
         Ok(kept) => FleetCa::from_pem(&kept)
@@ -98,11 +99,24 @@ pub(crate) fn fleet_authority(state_dir: &Path) -> Result<FleetCa, Trouble> {
     }
 }
 
+/// The desk of the fleet's authorities, which keeps what it changes in the same file.
+pub(crate) fn authority_desk(state_dir: &Path) -> Result<AuthorityDesk, Trouble> {
+    let authority = fleet_authority(state_dir)?;
+    let state_dir = state_dir.to_owned();
+    let keep =
+        move |kept: &str| fleet_authority_keep(&state_dir, &state_dir.join(AUTHORITY_FILE), kept);
+    Ok(AuthorityDesk::new(authority, Box::new(keep)))
+}
+
 /// Whole or not at all. The directory is locked: nobody else makes one at the same time.
 fn fleet_authority_keep(state_dir: &Path, path: &Path, kept: &str) -> std::io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    // A file that was left there may be open to others, and its mode would stay.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(kept.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
@@ -125,6 +139,28 @@ mod tests {
         let error = fleet_authority(folder.path()).unwrap_err().to_string();
         assert!(error.contains("fleet-ca.pem"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "torn");
+    }
+
+    #[test]
+    fn a_successor_is_kept_private_and_survives_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let desk = authority_desk(folder.path()).unwrap();
+        let first = desk.current().digest();
+        std::fs::write(folder.path().join("fleet-ca.new"), "left by a crash").unwrap();
+        let second = desk.rotate().unwrap().digest();
+        let path = folder.path().join("fleet-ca.pem");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let again = authority_desk(folder.path()).unwrap();
+        assert_eq!(again.current().digest(), second);
+        assert_eq!(again.current().hashes().count(), 2);
+        again.retire(&first).unwrap();
+        let last = authority_desk(folder.path()).unwrap().current();
+        assert!(last.hashes().eq([last.hash()]) && last.digest() == second);
+        // What cannot be kept is not in force.
+        drop(folder);
+        assert!(again.rotate().is_err());
+        assert_eq!(again.current().digest(), second);
     }
 
     #[test]

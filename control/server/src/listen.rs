@@ -30,7 +30,7 @@ use crate::limits::{
     ACCEPT_PAUSE_MS, APPLIANCE_CONNECTIONS_MAX, CONNECTIONS_MAX, DRAIN_MS_MAX, HANDSHAKE_MS_MAX,
     HEAD_BYTES_MAX, HEAD_MS_MAX, STREAMS_MAX,
 };
-use crate::tls::Judge;
+use crate::tls::Door;
 use crate::trouble::Trouble;
 
 /// Binds the address; a busy port is its own trouble, because its cure is.
@@ -49,14 +49,14 @@ pub(crate) enum Speech {
     /// TLS, to members and machines.
     Tls(TlsAcceptor),
     /// TLS, to appliances with their certificates.
-    Appliances(TlsAcceptor, Arc<Judge>),
+    Appliances(Arc<Door>),
 }
 
 impl Speech {
     fn connections_max(&self) -> usize {
         match self {
             Self::Plain | Self::Tls(_) => CONNECTIONS_MAX,
-            Self::Appliances(..) => APPLIANCE_CONNECTIONS_MAX,
+            Self::Appliances(_) => APPLIANCE_CONNECTIONS_MAX,
         }
     }
 }
@@ -137,16 +137,19 @@ fn builder() -> Builder<TokioExecutor> {
 async fn connection(host: Host, watcher: Watcher, stream: TcpStream, peer: SocketAddr) {
     // Answers are small: waiting to fill a packet only adds latency.
     let _ = stream.set_nodelay(true);
-    let (acceptor, judge) = match host.speech.clone() {
+    let (acceptor, made) = match host.speech.clone() {
         Speech::Plain => return speak(host, watcher, stream, (peer, None)).await,
         Speech::Tls(acceptor) => (acceptor, None),
-        Speech::Appliances(acceptor, judge) => (acceptor, Some(judge)),
+        Speech::Appliances(door) => {
+            let made = door.now();
+            (made.acceptor.clone(), Some(made))
+        }
     };
     let bound = Duration::from_millis(HANDSHAKE_MS_MAX);
     match tokio::time::timeout(bound, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates();
-            let proof = judge.map(|judge| judge.judge(shown, UnixTime::now()));
+            let proof = made.map(|made| made.judge.judge(shown, UnixTime::now()));
             speak(host, watcher, stream, (peer, proof)).await;
         }
         Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with this peer"),

@@ -5,6 +5,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 use control_gateway::{appliance_router, router};
 use control_store::Ports;
@@ -94,8 +95,8 @@ pub async fn serve_over(config: Config, wrap: impl FnOnce(Ports) -> Ports) -> Re
 /// How the appliances' port speaks, under every name that boxes know it by.
 fn appliances_speech(config: &Config, wired: &wiring::Wired) -> Result<Speech, Trouble> {
     let names = config.appliances.all_names(config.public_url.as_deref());
-    let (acceptor, judge) = tls::appliances_acceptor(&wired.services.authority, &names)?;
-    Ok(Speech::Appliances(acceptor, judge))
+    let door = tls::Door::new(wired.services.authority.clone(), names)?;
+    Ok(Speech::Appliances(Arc::new(door)))
 }
 
 /// The one line on standard output that whoever started us waits for.

@@ -9,9 +9,9 @@
 //! box an alert at best and a reset connection at worst, and its owner nothing.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use control_gateway::{FleetCa, Proof};
+use control_gateway::{AuthorityDesk, FleetCa, Proof};
 use control_steering::Unproven;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::WebPkiClientVerifier;
@@ -57,11 +57,46 @@ fn protocols() -> Vec<Vec<u8>> {
     vec![b"h2".to_vec(), b"http/1.1".to_vec()]
 }
 
-/// An acceptor for the appliances' port under these names, and who judges what boxes show there.
-pub(crate) fn appliances_acceptor(
-    authority: &FleetCa,
-    names: &[String],
-) -> Result<(TlsAcceptor, Arc<Judge>), Trouble> {
+/// The appliances' port under its names, as the fleet's authorities stand: when they change, the
+/// next connection meets the new ones.
+pub(crate) struct Door {
+    authorities: Arc<AuthorityDesk>,
+    names: Vec<String>,
+    made: Mutex<Arc<Made>>,
+}
+
+/// How the port speaks while the authorities stay as they are.
+pub(crate) struct Made {
+    of: Arc<FleetCa>,
+    pub acceptor: TlsAcceptor,
+    /// Of what boxes show.
+    pub judge: Judge,
+}
+
+impl Door {
+    pub(crate) fn new(
+        authorities: Arc<AuthorityDesk>,
+        names: Vec<String>,
+    ) -> Result<Self, Trouble> {
+        let made = Mutex::new(Arc::new(appliances_acceptor(authorities.current(), &names)?));
+        Ok(Self { authorities, names, made })
+    }
+
+    /// As the authorities stand now.
+    pub(crate) fn now(&self) -> Arc<Made> {
+        let current = self.authorities.current();
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&made.of, &current) {
+            match appliances_acceptor(current, &self.names) {
+                Ok(next) => *made = Arc::new(next),
+                Err(error) => tracing::error!(%error, "the appliances' port keeps its certificate"),
+            }
+        }
+        made.clone()
+    }
+}
+
+fn appliances_acceptor(authority: Arc<FleetCa>, names: &[String]) -> Result<Made, Trouble> {
     const WHAT: &str = "the appliances' port";
     let failed = |error: &(dyn std::error::Error + 'static)| Trouble::service(WHAT)(error);
     let identity = authority.server(names).map_err(|error| failed(&error))?;
@@ -70,8 +105,9 @@ pub(crate) fn appliances_acceptor(
         .map_err(|why| Trouble::Service { service: WHAT, why: why.to_owned() })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
-    let root = CertificateDer::from(authority.der().to_vec());
-    roots.add(root).map_err(|error| failed(&error))?;
+    for root in authority.roots() {
+        roots.add(CertificateDer::from(root.to_vec())).map_err(|error| failed(&error))?;
+    }
     let verifier =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
             .allow_unauthenticated()
@@ -88,10 +124,11 @@ pub(crate) fn appliances_acceptor(
     // connection for as long as it lives and has no use for it.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok((TlsAcceptor::from(Arc::new(config)), Arc::new(Judge(verifier))))
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    Ok(Made { of: authority, acceptor, judge: Judge(verifier) })
 }
 
-/// Holds a certificate against the fleet's authority and control's clock.
+/// Holds a certificate against the fleet's authorities and control's clock.
 pub(crate) struct Judge(Arc<dyn ClientCertVerifier>);
 
 impl Judge {

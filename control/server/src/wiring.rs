@@ -8,7 +8,7 @@ use std::sync::Arc;
 use control_accounts::Accounts;
 use control_billing::Billing;
 use control_catalog::Catalog;
-use control_gateway::{FleetCa, Gateway, RouteDesk, Services, Settings, TicketDesk};
+use control_gateway::{AuthorityDesk, Gateway, RouteDesk, Services, Settings, TicketDesk};
 use control_history::History;
 use control_recommend::Recommender;
 use control_routes::{Geo, RibSettings, RouteTable, Routes};
@@ -47,7 +47,12 @@ pub(crate) async fn wire(
         },
     })?;
     let ports = wrap(ports);
-    let authority = Arc::new(keys::fleet_authority(&config.state_dir)?);
+    let authority = Arc::new(keys::authority_desk(&config.state_dir)?);
+    if let Some(oldest) = authority.current().hashes().last() {
+        // Certificates of a version that knew one authority only are the oldest one's.
+        let claimed = ports.ledger.claim_certificates(&oldest).await;
+        claimed.map_err(|error| Trouble::service("certificates of appliances")(&error))?;
+    }
     let services = wire_services(config, &ports, authority).await?;
     let operator_key = keys::operator_key(&config.operator_key_file)?;
     let settings = Settings {
@@ -73,7 +78,7 @@ pub(crate) async fn wire(
 async fn wire_services(
     config: &Config,
     ports: &Ports,
-    authority: Arc<FleetCa>,
+    authority: Arc<AuthorityDesk>,
 ) -> Result<Services, Trouble> {
     let Ports { ledger, members, activity, cache, events, search, blobs } = ports.clone();
     let (signer, ticket_keys) = rotation::in_force(&*ledger, &config.rotation(), now()).await?;

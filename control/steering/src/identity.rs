@@ -225,12 +225,9 @@ impl Steering {
     pub async fn register(
         &self,
         admitted: &Admitted,
-        fingerprint: Fingerprint,
-        expires_at: UnixMillis,
-        now: UnixMillis,
+        certificate: CertificateRow,
     ) -> Result<(), SteeringError> {
-        let appliance = admitted.appliance.clone();
-        let row = CertificateRow { fingerprint, appliance, made_at: now, expires_at };
+        let row = CertificateRow { appliance: admitted.appliance.clone(), ..certificate };
         let _changing = self.change.lock().await;
         let registered =
             self.ledger.register_certificate(&admitted.key, &row, admitted.only_first).await;
@@ -277,6 +274,13 @@ impl Steering {
         let count = self.ledger.void_certificates(id).await.map_err(voiding)?;
         self.reread().await?;
         Ok(count)
+    }
+
+    /// Every certificate that is good at `now`, in no order. Memory only.
+    #[must_use]
+    pub fn good_certificates(&self, now: UnixMillis) -> Vec<CertificateRow> {
+        let registry = Arc::clone(&self.fleet().registry);
+        registry.certificates.values().filter(|row| row.expires_at > now).cloned().collect()
     }
 
     /// Whose certificate this is, and from when until when. Memory only.

@@ -158,6 +158,10 @@ impl IdentityLedger for Slow {
         self.ledger.void_certificates(appliance).await
     }
 
+    async fn claim_certificates(&self, authority: &Fingerprint) -> Result<u64, StoreError> {
+        self.ledger.claim_certificates(authority).await
+    }
+
     async fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
         self.ledger.certificates().await
     }

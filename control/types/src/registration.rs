@@ -119,6 +119,23 @@ pub struct CertificateStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FleetAuthority {
-    /// PEM.
+    /// PEM; the one that signs.
     pub authority: String,
+    /// PEM of those before it that still count, youngest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<String>,
+}
+
+/// `GET /v1/operator/authorities`: one authority of the fleet that counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthorityListed {
+    /// SHA-256 of its certificate, base64url: what registration keys end in.
+    pub digest: String,
+    /// It signs; the others are only believed.
+    pub signs: bool,
+    /// Certificates of appliances that hang on it and are good now.
+    pub certificates: u64,
+    /// Whose they are, by id; the first twenty.
+    pub appliances: Vec<ApplianceId>,
 }

@@ -60,6 +60,9 @@ enum Verb {
     /// Keys with which an ISP acts for its own sites.
     #[command(subcommand)]
     Isp(verbs::isp::Isp),
+    /// What all boxes share: the authority that signs their certificates.
+    #[command(subcommand)]
+    Fleet(verbs::fleet::Fleet),
     /// When fill may run, how fast and how much.
     #[command(subcommand)]
     Window(verbs::window::WindowVerb),
@@ -112,6 +115,7 @@ async fn run(line: &Line) -> Result<Shown, Failure> {
         Verb::Site(verb) => verbs::site::run(verb, &at.operator()?).await,
         Verb::Appliance(verb) => verbs::appliance::run(verb, &at.operator()?).await,
         Verb::Isp(verb) => verbs::isp::run(verb, &at.operator()?).await,
+        Verb::Fleet(verb) => verbs::fleet::run(verb, &at.operator()?).await,
         Verb::Window(verb) => verbs::window::run(verb, at).await,
         Verb::Plan(verb) => verbs::plan::run(verb, &at.operator()?).await,
         Verb::Fill(verb) => verbs::fill::run(verb, at).await,

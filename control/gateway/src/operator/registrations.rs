@@ -31,7 +31,7 @@ async fn make_registration_key(
     Sent(body): Sent<NewRegistrationKey>,
 ) -> Result<(StatusCode, Json<RegistrationKey>), Refusal> {
     let services = gateway.services();
-    let authority = services.authority.digest();
+    let authority = services.authority.current().digest();
     let made =
         services.steering.make_registration_key(&body, &by, &authority, gateway.now()).await?;
     Ok((StatusCode::CREATED, Json(made)))

@@ -11,7 +11,8 @@ use control_billing::Billing;
 use control_catalog::Catalog;
 use control_client::{ControlClient, Credential};
 use control_gateway::{
-    FleetCa, Gateway, RateSettings, RouteDesk, ServedBy, Services, Settings, TicketDesk, router,
+    AuthorityDesk, FleetCa, Gateway, RateSettings, RouteDesk, ServedBy, Services, Settings,
+    TicketDesk, router,
 };
 use control_history::History;
 use control_recommend::Recommender;
@@ -311,7 +312,10 @@ async fn wire(ports: &Ports, plan: &Plan, signer: Arc<TicketSigner>) -> Services
         routes: Arc::new(RouteDesk::new(Arc::default(), ports.ledger.clone())),
         steering,
         tickets: tickets(ports, signer),
-        authority: Arc::new(FleetCa::generate().unwrap().0),
+        authority: Arc::new(AuthorityDesk::new(
+            FleetCa::generate().unwrap().0,
+            Box::new(|_| Ok(())),
+        )),
         titles_changed: Arc::new(Notify::new()),
     }
 }

@@ -51,6 +51,8 @@ fn every_promised_route_is_described() {
         GET /v1/operator/steer/log|POST /v1/operator/steer/replay
         GET /v1/operator/routes|GET /v1/operator/routes/lookup|GET /v1/operator/routes/refused
         GET /v1/operator/routes/doctor/{isp}|PUT /v1/operator/isps/{isp}/networks
+        GET /v1/operator/authorities|POST /v1/operator/authorities
+        DELETE /v1/operator/authorities/{digest}
         GET /v1/operator/networks|GET /v1/operator/routes/changes
         POST /v1/operator/sites/{site}/routes|DELETE /v1/operator/sites/{site}/routes
         POST /v1/operator/isps/{isp}/keys|GET /v1/operator/isp-keys

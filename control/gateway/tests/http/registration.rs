@@ -74,9 +74,9 @@ async fn a_box_registers_is_known_and_renews() {
     let by_key = lab.appliance("edge-a1", "here", Role::Edge, &[]).await;
     let open = port(&lab, &plan, Proof::Nothing).await;
     let made = key(&lab, &for_one("edge-a1", 1)).await;
-    assert_eq!(made.rsplit_once('.').unwrap().1, lab.services.authority.digest());
+    assert_eq!(made.rsplit_once('.').unwrap().1, lab.services.authority.current().digest());
     let first = open.register(&registration("edge-a1", &made)).await.unwrap();
-    assert_eq!(first.authority, lab.services.authority.certificate());
+    assert_eq!(first.authority, lab.services.authority.current().certificate());
 
     let known = port(&lab, &plan, proof_of(&first)).await;
     let status = known.certificate().await.unwrap();
@@ -114,6 +114,7 @@ async fn a_certificate_is_due_when_two_thirds_of_its_life_are_over() {
         appliance: appliance.clone(),
         made_at,
         expires_at,
+        authority: None,
     };
     let key = RegistrationKeyRow {
         id: "00000001".parse().unwrap(),
@@ -353,5 +354,5 @@ async fn the_appliances_port_has_nothing_else() {
         .json()
         .await
         .unwrap();
-    assert_eq!(authority["authority"], lab.services.authority.certificate());
+    assert_eq!(authority["authority"], lab.services.authority.current().certificate());
 }

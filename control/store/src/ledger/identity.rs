@@ -40,6 +40,8 @@ pub struct CertificateRow {
     pub made_at: UnixMillis,
     /// From when on it is refused.
     pub expires_at: UnixMillis,
+    /// SHA-256 of the authority's certificate that signed it; absent: nobody said yet.
+    pub authority: Option<Fingerprint>,
 }
 
 /// What became of a registration.
@@ -92,6 +94,10 @@ pub trait IdentityLedger: Send + Sync {
 
     /// Makes all of an appliance's certificates void; says how many there were.
     async fn void_certificates(&self, appliance: &ApplianceId) -> Result<u64, StoreError>;
+
+    /// Says of every certificate of which nobody said it that this authority signed it; answers how
+    /// many there were.
+    async fn claim_certificates(&self, authority: &Fingerprint) -> Result<u64, StoreError>;
 
     /// All certificates, by appliance, oldest first.
     async fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError>;

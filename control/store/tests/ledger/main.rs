@@ -5,6 +5,7 @@
 
 mod fill;
 mod fleet;
+mod identity;
 mod members;
 mod routes;
 
@@ -31,6 +32,7 @@ async fn conforms(ledger: Arc<dyn Ledger>) {
     members::a_clock_set_back_opens_no_grace_again(ledger.as_ref()).await;
     members::an_ended_session_stays_ended(ledger.as_ref()).await;
     members::of_two_racing_tabs_both_go_on(Arc::clone(&ledger)).await;
+    identity::certificates_say_who_signed_them(ledger.as_ref()).await;
     routes::routes_are_said_once_and_followed(ledger.as_ref()).await;
     titles_are_replaced_and_versioned(ledger.as_ref()).await;
     fleet::sites_and_appliances_lean_on_each_other(ledger.as_ref()).await;

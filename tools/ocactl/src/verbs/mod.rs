@@ -2,6 +2,7 @@
 
 pub mod appliance;
 pub mod fill;
+pub mod fleet;
 pub mod isp;
 pub mod plan;
 pub mod routes;

@@ -15,6 +15,7 @@ const KEY: &str = "change registration keys";
 const REGISTERING: &str = "register an appliance";
 const RENEWING: &str = "renew a certificate";
 const VOIDING: &str = "void certificates";
+const CLAIMING: &str = "note who signed certificates";
 const READING: &str = "read registrations";
 
 #[async_trait]
@@ -156,6 +157,16 @@ impl IdentityLedger for SqliteLedger {
         Ok(done.rows_affected())
     }
 
+    async fn claim_certificates(&self, authority: &Fingerprint) -> Result<u64, StoreError> {
+        let done =
+            sqlx::query("UPDATE appliance_certificates SET authority = ? WHERE authority IS NULL")
+                .bind(authority.as_slice())
+                .execute(&self.file.writer)
+                .await
+                .map_err(|error| away(CLAIMING, error))?;
+        Ok(done.rows_affected())
+    }
+
     async fn certificates(&self) -> Result<Vec<CertificateRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT * FROM appliance_certificates ORDER BY appliance, made_at, fingerprint",
@@ -170,6 +181,10 @@ impl IdentityLedger for SqliteLedger {
                 appliance: columns.parsed("appliance")?,
                 made_at: UnixMillis(columns.number("made_at")?),
                 expires_at: UnixMillis(columns.number("expires_at")?),
+                authority: columns
+                    .plain::<Option<&[u8]>>("authority")?
+                    .map(|_| columns.hash("authority"))
+                    .transpose()?,
             })
         };
         rows.iter().map(row).collect()
@@ -182,13 +197,14 @@ async fn insert(
     certificate: &CertificateRow,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO appliance_certificates (fingerprint, appliance, made_at, expires_at) \
-         VALUES (?, ?, ?, ?)",
+        "INSERT INTO appliance_certificates (fingerprint, appliance, made_at, expires_at, authority) \
+         VALUES (?, ?, ?, ?, ?)",
     )
     .bind(certificate.fingerprint.as_slice())
     .bind(certificate.appliance.as_str())
     .bind(to_sql(certificate.made_at.0))
     .bind(to_sql(certificate.expires_at.0))
+    .bind(certificate.authority.as_ref().map(<[u8; 32]>::as_slice))
     .execute(&mut **work)
     .await
     .map_err(|error| clash(doing, "this certificate", error))?;

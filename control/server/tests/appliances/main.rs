@@ -3,137 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+mod kit;
+mod rotation;
+
+use std::path::Path;
 use std::time::Duration;
 
 use control_client::{ClientError, ControlClient, Credential, fleet_authority, store_identity};
-use control_types::fleet::{ApplianceDetail, ApplianceRecord, Link, Role, Site};
-use control_types::registration::{
-    IssuedCertificate, NewRegistrationKey, Registration, RegistrationScope, Renewal,
-};
-use control_types::{ApplianceId, ErrorWord, UnixMillis};
+use control_types::registration::{IssuedCertificate, Renewal};
+use control_types::{ErrorWord, UnixMillis};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
 
-/// A running control with one registered appliance; killed when dropped.
-struct Control {
-    child: Child,
-    members: String,
-    boxes: String,
-    folder: tempfile::TempDir,
-}
-
-impl Control {
-    async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("control.toml");
-        let text = format!(
-            "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:0\"\n[operator]\nkey_file = {:?}\n\
-             [appliances]\nlisten = \"127.0.0.1:0\"\nrequire_certificate = true\n",
-            folder.path().join("state"),
-            folder.path().join("operator.key")
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_control"));
-        command.args(["serve", "--config"]).arg(&config);
-        command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let at = |name: &str| ready[name].as_str().unwrap().to_owned();
-        let (members, boxes) = (at("listening"), at("appliances"));
-        let control = Self { child, members, boxes, folder };
-        let site = Site {
-            id: "here".parse().unwrap(),
-            isp: "isp".parse().unwrap(),
-            name: "Here".to_owned(),
-            latitude: 0.0,
-            longitude: 0.0,
-            prefixes: Vec::new(),
-            fails_as_one: false,
-        };
-        let record = ApplianceRecord {
-            id: edge(),
-            site: site.id.clone(),
-            role: Role::Edge,
-            link: Link::Embedded,
-            capacity_bps: 1_000,
-            detail: ApplianceDetail::default(),
-        };
-        control.operator().put_site(&site).await.unwrap();
-        control.operator().put_appliance(&record).await.unwrap();
-        control
-    }
-
-    fn url(&self) -> String {
-        format!("https://{}", self.boxes)
-    }
-
-    fn operator(&self) -> ControlClient {
-        let key = std::fs::read_to_string(self.folder.path().join("operator.key")).unwrap();
-        let credential = Credential::Operator(key.trim().to_owned());
-        ControlClient::new(&format!("http://{}", self.members), credential, None).unwrap()
-    }
-
-    async fn key(&self) -> String {
-        let scope = RegistrationScope::Appliance(edge());
-        let new = NewRegistrationKey { scope, uses: 1, life_ms: 600_000 };
-        self.operator().make_registration_key(&new).await.unwrap().key
-    }
-
-    /// Registers as a box does; its identity is then in the file.
-    async fn register(&self, identity: &Path) -> Result<(), ClientError> {
-        let key = self.key().await;
-        let authority = fleet_authority(&self.url(), &key).await?;
-        let ca = Some(authority.as_bytes());
-        let nobody = ControlClient::new(&self.url(), Credential::Nobody, ca)?;
-        let (private, csr) = request();
-        let issued = nobody.register(&Registration { appliance: edge(), key, csr }).await?;
-        store_identity(identity, &private, &issued).unwrap();
-        Ok(())
-    }
-
-    fn as_box(&self, identity: &Path) -> ControlClient {
-        ControlClient::with_identity(&self.url(), identity).unwrap()
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// The fleet's authority, as somebody with control's disk in hand has it.
-    fn issuer(&self) -> (Issuer<'static, KeyPair>, String) {
-        let kept = std::fs::read_to_string(self.path("state/fleet-ca.pem")).unwrap();
-        let at = kept.find("-----BEGIN CERTIFICATE-----").unwrap();
-        let key = KeyPair::from_pem(&kept[..at]).unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(rcgen::DnType::CommonName, "Nightfill fleet");
-        (Issuer::new(params, key), kept[at..].to_owned())
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn edge() -> ApplianceId {
-    "edge-a1".parse().unwrap()
-}
-
-fn request() -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
-    (key.serialize_pem(), csr)
-}
+use kit::{Control, edge, request};
 
 fn kept(path: &Path, private: &KeyPair, certificate: &rcgen::Certificate, authority: &str) {
     let issued = IssuedCertificate {
@@ -145,7 +29,7 @@ fn kept(path: &Path, private: &KeyPair, certificate: &rcgen::Certificate, author
     store_identity(path, &private.serialize_pem(), &issued).unwrap();
 }
 
-fn refused(answer: Result<impl std::fmt::Debug, ClientError>, word: &str) {
+pub fn refused(answer: Result<impl std::fmt::Debug, ClientError>, word: &str) {
     let error = answer.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::Unauthenticated), "{word}: {error}");
     assert!(error.to_string().contains(&format!("{word}: ")), "{word}: {error}");

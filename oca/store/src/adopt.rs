@@ -88,13 +88,13 @@ impl Writer {
             let source = ErrorKind::CrossesDevices.into();
             return Err(StoreError::Io { path: path.to_owned(), doing: "link", source });
         }
-        let dir = make_object_dir(volume, &to)?;
+        make_object_dir(volume, &to)?;
         let mark = self.mark_publishing(&seal.object())?;
         if let Err(error) = link_whole(volume, path, &to) {
             volume.unlink(&mark)?;
             return Err(error);
         }
-        volume.sync_dir(dir)?;
+        self.shared.keep_place(&seal.object())?;
         self.shared.publish(seal)?;
         volume.unlink(&mark)
     }

@@ -178,10 +178,10 @@ impl Incoming {
         }
         let volume = &self.shared.volume;
         let to = volume.object_path(&object);
-        let dir = make_object_dir(volume, &to)?;
+        make_object_dir(volume, &to)?;
         let renamed = volume.disk().rename(&self.part_path, &to);
         renamed.map_err(StoreError::io(&to, "give its place to"))?;
-        volume.sync_dir(dir)?;
+        self.shared.keep_place(&object)?;
         self.shared.publish(&self.seal)?;
         volume.unlink(&self.done_path)?;
         Ok(to)
@@ -277,19 +277,10 @@ fn full_or(
     StoreError::Full { path: shared.volume.path().to_owned(), wanted_bytes, free_bytes }
 }
 
-/// Makes `objects/ab/cd` durable up to `objects`, and returns it.
-pub(crate) fn make_object_dir<'a>(
-    volume: &Volume,
-    object: &'a Path,
-) -> Result<&'a Path, StoreError> {
+/// Makes the directory that an object's file belongs into, not yet durable.
+pub(crate) fn make_object_dir(volume: &Volume, object: &Path) -> Result<(), StoreError> {
     let dir = object.parent().expect("an object's path has a directory");
-    if !volume.disk().look(dir).is_ok_and(|there| there.is_dir) {
-        volume.disk().make_dir(dir).map_err(StoreError::io(dir, "create the directory"))?;
-        for above in dir.ancestors().skip(1).take(2) {
-            volume.sync_dir(above)?;
-        }
-    }
-    Ok(dir)
+    volume.disk().make_dir(dir).map_err(StoreError::io(dir, "create the directory"))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ use crate::index::Index;
 use crate::journal::{Kind, Record};
 use crate::seal::Seal;
 use crate::volume::{Volume, ids_in};
-pub(crate) use state::Shared;
+pub(crate) use state::{Shared, State};
 
 use lock::open_lock;
 use recover::open_journal;
@@ -79,9 +79,16 @@ impl Writer {
         }
         let lock = open_lock(volume, holder)?;
         let (state, is_torn) = open_journal(volume)?;
-        let state = Mutex::new(state);
-        let writer =
-            Self { shared: Arc::new(Shared { volume: volume.clone(), state, _lock: lock }) };
+        // What an earlier writer named here and did not live to make durable: a journal written
+        // anew, and the directories.
+        volume.sync_dir(volume.path())?;
+        let shared = Shared {
+            volume: volume.clone(),
+            state: Mutex::new(state),
+            kept_dirs: Mutex::default(),
+            _lock: lock,
+        };
+        let writer = Self { shared: Arc::new(shared) };
         writer.finish_cut_short()?;
         if is_torn {
             writer.believe_files()?;
@@ -321,7 +328,7 @@ impl Writer {
         Ok(mark)
     }
 
-    fn mark(&self, object: &ObjectId, suffix: &str) -> PathBuf {
+    pub(crate) fn mark(&self, object: &ObjectId, suffix: &str) -> PathBuf {
         self.volume().incoming_dir().join(format!("{object}{suffix}"))
     }
 }

@@ -33,8 +33,10 @@ impl Journal {
         let length = file.length().map_err(io("size the journal"))?;
         if length > place.whole_bytes {
             file.set_len(place.whole_bytes).map_err(io("cut the journal's torn end"))?;
-            file.sync_all().map_err(io("make the journal durable"))?;
         }
+        // A writer that was killed may have written its last lines and no more. They are believed
+        // from here on, so a power cut must not take them back.
+        file.sync_all().map_err(io("make the journal durable"))?;
         Ok(Self { path, file, slots: place.records, is_doubtful: false })
     }
 
@@ -88,6 +90,11 @@ impl Journal {
         file.write_all_at(&piece, at).map_err(io("write the journal"))?;
         file.sync_all().map_err(io("make the journal durable"))?;
         Ok((file, slots))
+    }
+
+    /// Cuts off what lies behind the whole records, as far as the disk lets it.
+    pub(crate) fn cut_off(&self) {
+        let _ = self.file.set_len((self.slots + 1) * RECORD_BYTES as u64);
     }
 
     /// Records in the file, live or not.

@@ -17,12 +17,12 @@ impl Writer {
         let dir = self.volume().incoming_dir();
         for (suffix, kind) in [(".remove", Kind::Removed), (".quarantine", Kind::Quarantined)] {
             for object in ids_in(self.volume(), &dir, suffix)? {
-                if self.holds(&object) {
-                    self.take_away(&object, kind)?;
-                } else {
+                // What the journal lists was never said to be gone: either the deed ended at its
+                // mark, or the object came anew and a power cut brought the mark back.
+                if !self.holds(&object) {
                     self.take_away_file(&object, kind)?;
-                    self.volume().unlink(&self.mark(&object, suffix))?;
                 }
+                self.volume().unlink(&self.mark(&object, suffix))?;
             }
         }
         for object in ids_in(self.volume(), &dir, ".part.done")? {
@@ -44,6 +44,8 @@ impl Writer {
         if !state.index.has_copy(0, object)
             && let Ok(seal) = seal_on(self.volume().disk(), &self.volume().object_path(object))
         {
+            // The rename may be all there is of it.
+            self.shared.keep_place(object)?;
             state.append(self.volume(), &Record::published(&seal))?;
         }
         self.volume().unlink(&done)

@@ -21,6 +21,9 @@ const SLACK_RECORDS: u64 = 4096;
 pub(crate) struct Shared {
     pub(crate) volume: Volume,
     pub(super) state: Mutex<State>,
+    /// Directories of objects that are known to be durable with all above them, by the first two
+    /// bytes of the objects' names. One that is merely there may be gone after a power cut.
+    pub(super) kept_dirs: Mutex<AHashSet<[u8; 2]>>,
     // Its lock ends when the file is closed, so it must live as long as anything that writes.
     pub(super) _lock: OpenFile,
 }
@@ -41,6 +44,23 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes the name of an object's file durable, and once in a writer's life the directories
+    /// above it.
+    pub(crate) fn keep_place(&self, object: &ObjectId) -> Result<(), StoreError> {
+        let path = self.volume.object_path(object);
+        let dir = path.parent().expect("an object's path has a directory");
+        self.volume.sync_dir(dir)?;
+        let first = [object.0[0], object.0[1]];
+        let kept = || self.kept_dirs.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept().contains(&first) {
+            for above in dir.ancestors().skip(1).take(2) {
+                self.volume.sync_dir(above)?;
+            }
+            kept().insert(first);
+        }
+        Ok(())
+    }
+
     /// Lists an object whose file is in `objects/` and durable.
     pub(crate) fn publish(&self, seal: &Seal) -> Result<(), StoreError> {
         // Published while an earlier copy waits to be taken away: it is the same file again.
@@ -52,14 +72,21 @@ impl Shared {
 }
 
 impl State {
+    pub(crate) fn lists(&self, object: &ObjectId) -> bool {
+        self.index.has_copy(0, object)
+    }
+
     /// Journal first, index after: the index is at worst one line behind. A journal of mostly dead
     /// lines is written anew, so that it does not grow for ever; when that fails, the long one is
     /// as good.
-    pub(super) fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
         if self.journal.is_doubtful() {
             self.journal = compacted(volume, &self.index)?;
         }
-        self.journal.append(record)?;
+        if let Err(error) = self.journal.append(record) {
+            self.take_back(volume);
+            return Err(error);
+        }
         match record.kind {
             Kind::Published => self.index.insert(0, record),
             Kind::Removed | Kind::Quarantined => self.index.forget(0, &record.object),
@@ -71,6 +98,22 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A line that could not be made durable may be on the disk all the same: whoever reads the
+    /// journal next, after a kill or a power cut, would believe what was refused. So it is written
+    /// anew without it, at once; where that fails, at least the line is cut off.
+    fn take_back(&mut self, volume: &Volume) {
+        if !self.journal.is_doubtful() {
+            return;
+        }
+        match compacted(volume, &self.index) {
+            Ok(journal) => self.journal = journal,
+            Err(error) => {
+                tracing::error!(%error, "the journal is in doubt: nothing is taken or let go");
+                self.journal.cut_off();
+            }
+        }
     }
 }
 

@@ -13,8 +13,9 @@
 //! in which every slot still to come carries the least it is believed to carry; adding traffic
 //! never lowers a percentile, so `L ≤ B` as long as that belief holds, and always holds when the
 //! belief is nothing at all. The room of a slot is `L` less the most it is believed to carry
-//! itself, and at most half of `L`. Beliefs ([`beliefs`]) come from the same time of day of the
-//! days before, widened.
+//! itself, and at most half of `L`. Beliefs ([`beliefs`]) come from the days before, widened: the
+//! most from the same time of day, the least from a day as poor as any of them. Only how much a
+//! day carries how often counts for `L`, not when.
 
 use control_types::UnixMillis;
 use control_types::fill::{RateProfile, RateStep};
@@ -29,7 +30,9 @@ pub const SLOTS_PER_DAY: usize = 288;
 const BELIEF_DAYS: usize = 7;
 /// Slots before and after the same time of day that it looks at too: bursts come at no fixed time.
 const BELIEF_SLOTS: usize = 12;
-/// Least believed: this share of the lowest of those samples.
+/// Least believed: this share of a day as poor as any of that week, see [`poorest_day`]. The lowest
+/// of each slot's own samples would be safer by slot and far too low as a whole: at a small border
+/// bursts come at no fixed time, and a day has as many of them as the day before.
 const BELIEF_LOW: f64 = 0.8;
 /// Most believed: this many times the highest of them.
 const BELIEF_HIGH: f64 = 1.25;
@@ -114,19 +117,40 @@ pub fn beliefs(history: &[u64], slots: usize) -> Vec<Belief> {
                 history[at.saturating_sub(BELIEF_SLOTS)..=last].iter().copied()
             })
     };
+    let poor = poorest_day(history);
     let day: Vec<Belief> = (0..SLOTS_PER_DAY.min(slots))
         .map(|slot| {
-            let Some(low) = around(slot).min() else {
+            let Some(high) = around(slot).max() else {
                 return Belief { low_bps: 0, high_bps: u64::MAX };
             };
-            let high = around(slot).max().unwrap_or(u64::MAX);
-            Belief {
-                low_bps: (low as f64 * BELIEF_LOW) as u64,
-                high_bps: (high as f64 * BELIEF_HIGH) as u64,
-            }
+            let high_bps = (high as f64 * BELIEF_HIGH) as u64;
+            let low_bps = (poor.get(slot).copied().unwrap_or(0) as f64 * BELIEF_LOW) as u64;
+            Belief { low_bps: low_bps.min(high_bps), high_bps }
         })
         .collect();
     (0..slots).map(|slot| day[slot % SLOTS_PER_DAY]).collect()
+}
+
+/// A day as poor as any of the week before `history` ended: its busiest slot carries as much as the
+/// busiest of the day whose busiest carried least, and so on down. Busy slots stand where the week
+/// was busy. Empty when there is no whole day.
+fn poorest_day(history: &[u64]) -> Vec<u64> {
+    let days: Vec<&[u64]> = history.rchunks_exact(SLOTS_PER_DAY).take(BELIEF_DAYS).collect();
+    if days.is_empty() {
+        return Vec::new();
+    }
+    let mut poor = vec![u64::MAX; SLOTS_PER_DAY];
+    for day in &days {
+        let mut sorted = day.to_vec();
+        sorted.sort_unstable_by(|a, b| b.cmp(a));
+        poor.iter_mut().zip(sorted).for_each(|(poor, carried)| *poor = carried.min(*poor));
+    }
+    let sum = |slot: &usize| days.iter().map(|day| u128::from(day[*slot])).sum::<u128>();
+    let mut busiest: Vec<usize> = (0..SLOTS_PER_DAY).collect();
+    busiest.sort_by_key(|slot| (std::cmp::Reverse(sum(slot)), *slot));
+    let mut day = vec![0; SLOTS_PER_DAY];
+    busiest.into_iter().zip(poor).for_each(|(slot, carried)| day[slot] = carried);
+    day
 }
 
 /// The rates of slots that begin at `starts_at`, as a profile; equal neighbours are one step, and

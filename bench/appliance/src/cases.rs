@@ -136,6 +136,12 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
+    /// All objects together.
+    #[must_use]
+    pub fn set_bytes(&self) -> u64 {
+        self.object_bytes * self.objects as u64
+    }
+
     /// What it has to reach, in words; empty where it only shows how cost grows.
     #[must_use]
     pub fn goal_text(&self) -> String {

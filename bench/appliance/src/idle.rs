@@ -2,17 +2,18 @@
 //! of which has had one answer. The kernel's own memory for sockets is told but not judged: it is
 //! the same for every server.
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use nightfill_harness::Trouble;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use serde_json::{Value, json};
-use std::os::fd::AsRawFd;
 
 use crate::cases::{Case, Cover};
 use crate::keep::Stamp;
+use crate::line;
 use crate::machine::{machine_bytes, resident_bytes};
 use crate::peers::{Server, Stage};
 
@@ -38,8 +39,6 @@ const CONNECTIONS: usize = 50_000;
 const SPARE: usize = 256;
 /// Room of the server that is measured to know what it weighs without them.
 const FEW: usize = 256;
-/// Connections from one address: far fewer than it has ports.
-const FROM_ONE_ADDRESS: usize = 200;
 /// Who connects at a time, so that one's round trip is another's work.
 const HANDS: usize = 4;
 
@@ -58,7 +57,7 @@ pub fn run(idle: &Idle, stage: &Stage, files: &Path, small: &Case) -> Result<Val
     let mut servers = Vec::new();
     for name in ["oca", "nginx"] {
         let start = |room: usize| match name {
-            "oca" => stage.oca(files, idle.cover, room),
+            "oca" => stage.oca(files, idle.cover, room, 0),
             _ => stage.nginx_for(files, idle.cover, room),
         };
         let few = {
@@ -103,11 +102,9 @@ fn stand(server: &Server, count: usize, small: &Case) -> Result<Vec<TcpStream>, 
     let hand = |hand: usize| -> Result<Vec<TcpStream>, Trouble> {
         let mine = (hand..count).step_by(HANDS);
         mine.map(|index| {
-            let place = u8::try_from(index / FROM_ONE_ADDRESS % 250).unwrap_or_default();
-            let source = Ipv4Addr::new(127, 1, hand as u8, place + 1);
             let name = index % small.objects;
             let request = format!("GET /{name}.mp4 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            crate::line::idle_from(server, source, request.as_bytes())
+            line::idle(server, index, request.as_bytes())
         })
         .collect()
     };

@@ -13,8 +13,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::answer::{Ask, Desk};
 use crate::cases::Case;
-use crate::line::{Line, Seen};
-use crate::machine::{SyscallCount, cpu_seconds, own_cpu_seconds, resident_bytes};
+use crate::line::{Line, Seen, Window};
+use crate::machine::{SyscallCount, cpu_seconds, own_cpu_seconds, resident_bytes, waited_seconds};
 use crate::peers::Server;
 
 /// One answer in as many has every byte compared with its source.
@@ -22,6 +22,11 @@ pub const COMPARED_ONE_IN: u64 = 64;
 /// How long nothing at all may arrive before the run is given up.
 const SILENCE: Duration = Duration::from_secs(15);
 const WARM: Duration = Duration::from_millis(400);
+/// What is asked for at a time, and by how many connections, before a case begins.
+const WARM_BYTES: u64 = 4 << 20;
+const WARMERS: usize = 16;
+/// Answers up to this fit a window that is wide from the start.
+const SMALL_BYTES: u64 = 512 << 10;
 const EVENTS: usize = 512;
 /// Ranges lie between these, so that their offsets have one length.
 const RANGE_FROM: u64 = 100_000_000;
@@ -44,8 +49,12 @@ pub struct Done {
     pub requests_per_s: f64,
     /// CPU seconds of the server in each second while it was timed.
     pub server_busy: f64,
-    /// The same of the load itself.
+    /// Seconds in each second that the server was ready while others had its core.
+    pub server_waits: f64,
+    /// Both of the load itself.
     pub load_busy: f64,
+    /// See `server_waits`.
+    pub load_waits: f64,
     /// System calls of the server for each GB, when they were counted.
     pub calls_per_gb: Option<f64>,
     /// Resident memory of the server at the end.
@@ -70,7 +79,9 @@ pub struct Crowd<'a> {
 struct Mark {
     at: Instant,
     cpu: f64,
+    waited: f64,
     own_cpu: f64,
+    own_waited: f64,
     bytes: u64,
     requests: u64,
 }
@@ -86,20 +97,41 @@ impl<'a> Crowd<'a> {
         files: &std::path::Path,
     ) -> Result<Self, Trouble> {
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(std::io::Error::from)?;
+        let answer_bytes = case.range_bytes.unwrap_or(case.object_bytes);
+        let window = if answer_bytes <= SMALL_BYTES { Window::Wide } else { Window::Grows };
         let mut lines = Vec::with_capacity(case.connections);
         for index in 0..case.connections {
-            let line = Line::open(server)?;
+            let line = Line::open(server, index, window)?;
             let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
             poll.add(line.socket(), event).map_err(std::io::Error::from)?;
             lines.push(line);
         }
-        let mut asks = Asks { case: *case, random: fastrand::Rng::with_seed(11), asked: 0 };
-        let mut desk = Desk::over(files, case.objects)?;
+        let asks = Asks::of(case);
+        let desk = Desk::over(files, case.objects)?;
+        let case = *case;
+        let mut crowd = Self { case, server, lines, poll, desk, asks, silent: 0, under_way: 0 };
         if case.pace_bps.is_none() {
-            desk.full_records = lines[0].rehearse(asks.next(), &mut desk)?;
+            let first = crowd.asks.any();
+            crowd.desk.full_records = crowd.lines[0].rehearse(first, &mut crowd.desk)?;
+            crowd.warm()?;
         }
-        let silent = lines.len();
-        Ok(Self { case: *case, server, lines, poll, desk, asks, silent, under_way: 0 })
+        Ok(crowd)
+    }
+
+    /// A few of them ask for everything once, so that every server has in memory what it keeps
+    /// there, and nobody's first disk read is measured.
+    fn warm(&mut self) -> Result<(), Trouble> {
+        for line in self.lines.iter_mut().take(WARMERS) {
+            if let Some(ask) = self.asks.next(Supply::Everything) {
+                line.ask(ask)?;
+                self.under_way += 1;
+            }
+        }
+        let mut heard = Instant::now();
+        while self.under_way > 0 {
+            self.listen(100, Supply::Everything, &mut heard, &mut (0, 0))?;
+        }
+        Ok(())
     }
 
     /// Runs the case, timing `seconds` of it, and counts system calls if `count_calls`.
@@ -113,7 +145,7 @@ impl<'a> Crowd<'a> {
         self.silent = self.lines.len();
         let first = self.mark(counts)?;
         // A paced member is at any place of its segment when the clock starts.
-        let spread = self.case.pace_bps.map_or(Duration::ZERO, |bps| {
+        let spread = self.case.pace_bps.map_or(WARM / 2, |bps| {
             Duration::from_secs_f64(self.case.object_bytes as f64 * 8.0 / bps as f64)
         });
         let warm = first.at + WARM + spread;
@@ -136,7 +168,9 @@ impl<'a> Crowd<'a> {
             bytes_per_s: (to.bytes - from.bytes) as f64 / wall,
             requests_per_s: (to.requests - from.requests) as f64 / wall,
             server_busy: (to.cpu - from.cpu) / wall,
+            server_waits: (to.waited - from.waited) / wall,
             load_busy: (to.own_cpu - from.own_cpu) / wall,
+            load_waits: (to.own_waited - from.own_waited) / wall,
             calls_per_gb: calls.map(|calls| calls as f64 / (counts.1 as f64 / 1e9)),
             resident: resident_bytes(self.server.pid()),
         })
@@ -148,8 +182,10 @@ impl<'a> Crowd<'a> {
     }
 
     fn mark(&self, (requests, bytes): (u64, u64)) -> Result<Mark, Trouble> {
-        let cpu = cpu_seconds(self.server.pid())?;
-        Ok(Mark { at: Instant::now(), cpu, own_cpu: own_cpu_seconds(), bytes, requests })
+        let pid = self.server.pid();
+        let (cpu, waited) = (cpu_seconds(pid)?, waited_seconds(pid));
+        let (own_cpu, own_waited) = (own_cpu_seconds(), waited_seconds(std::process::id()));
+        Ok(Mark { at: Instant::now(), cpu, waited, own_cpu, own_waited, bytes, requests })
     }
 
     /// Asks and listens until then.
@@ -162,20 +198,16 @@ impl<'a> Crowd<'a> {
     ) -> Result<(), Trouble> {
         let mut heard = Instant::now();
         while Instant::now() < end {
-            let due = if spread.is_zero() {
-                self.lines.len()
-            } else {
-                let share = began.elapsed().as_secs_f64() / spread.as_secs_f64();
-                (share * self.lines.len() as f64) as usize
-            };
+            let share = began.elapsed().as_secs_f64() / spread.as_secs_f64();
+            let due = (share * self.lines.len() as f64) as usize;
             while self.silent > self.lines.len().saturating_sub(due) {
-                let ask = self.asks.next();
+                let ask = self.asks.any();
                 let index = self.lines.len() - self.silent;
                 self.lines[index].ask(ask)?;
                 (self.silent, self.under_way) = (self.silent - 1, self.under_way + 1);
             }
             let patience = if self.silent > 0 { 2u8 } else { 100 };
-            self.listen(patience, true, &mut heard, counts)?;
+            self.listen(patience, Supply::Any, &mut heard, counts)?;
         }
         Ok(())
     }
@@ -184,7 +216,7 @@ impl<'a> Crowd<'a> {
     fn drain(&mut self, counts: &mut (u64, u64)) -> Result<(), Trouble> {
         let mut heard = Instant::now();
         while self.under_way > 0 {
-            self.listen(100, false, &mut heard, counts)?;
+            self.listen(100, Supply::Nothing, &mut heard, counts)?;
         }
         Ok(())
     }
@@ -192,7 +224,7 @@ impl<'a> Crowd<'a> {
     fn listen(
         &mut self,
         patience_ms: u8,
-        again: bool,
+        supply: Supply,
         heard: &mut Instant,
         counts: &mut (u64, u64),
     ) -> Result<(), Trouble> {
@@ -204,7 +236,10 @@ impl<'a> Crowd<'a> {
         if count > 0 {
             *heard = Instant::now();
         } else if heard.elapsed() > SILENCE {
-            return Err(Trouble(format!("nothing arrived for {} s", SILENCE.as_secs())));
+            let (under_way, seconds) = (self.under_way, SILENCE.as_secs());
+            return Err(Trouble(format!(
+                "nothing of {under_way} answers under way arrived for {seconds} s"
+            )));
         }
         for event in &events[..count] {
             let line = &mut self.lines[usize::try_from(event.data()).unwrap_or_default()];
@@ -213,8 +248,8 @@ impl<'a> Crowd<'a> {
             if seen == Seen::Whole {
                 counts.0 += 1;
                 self.under_way -= 1;
-                if again {
-                    line.ask(self.asks.next())?;
+                if let Some(ask) = self.asks.next(supply) {
+                    line.ask(ask)?;
                     self.under_way += 1;
                 }
             }
@@ -223,24 +258,66 @@ impl<'a> Crowd<'a> {
     }
 }
 
+/// What a connection asks for when its answer is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supply {
+    /// Any object, or any range of one.
+    Any,
+    /// What of everything was not asked for yet.
+    Everything,
+    /// No more.
+    Nothing,
+}
+
 struct Asks {
     case: Case,
     random: fastrand::Rng,
     asked: u64,
+    /// Object and offset of what has not been asked for once.
+    missing: Vec<(usize, u64)>,
 }
 
 impl Asks {
+    fn of(case: &Case) -> Self {
+        let steps = case.object_bytes.div_ceil(WARM_BYTES);
+        let all = (0..case.objects)
+            .flat_map(|object| (0..steps).map(move |step| (object, step * WARM_BYTES)));
+        let missing = all.collect();
+        Self { case: *case, random: fastrand::Rng::with_seed(11), asked: 0, missing }
+    }
+
     fn compared(&self) -> u64 {
         self.asked.div_ceil(COMPARED_ONE_IN)
     }
 
-    fn next(&mut self) -> Ask {
+    fn next(&mut self, supply: Supply) -> Option<Ask> {
+        match supply {
+            Supply::Any => Some(self.any()),
+            Supply::Everything => {
+                let (object, from) = self.missing.pop()?;
+                Some(self.ask(object, from, WARM_BYTES.min(self.case.object_bytes - from)))
+            }
+            Supply::Nothing => None,
+        }
+    }
+
+    fn any(&mut self) -> Ask {
         let object = self.random.usize(..self.case.objects);
+        match self.case.range_bytes {
+            Some(bytes) => {
+                let from = self.random.u64(RANGE_FROM..RANGE_TO - bytes);
+                self.ask(object, from, bytes)
+            }
+            None => self.ask(object, 0, self.case.object_bytes),
+        }
+    }
+
+    fn ask(&mut self, object: usize, from: u64, length: u64) -> Ask {
         let mut request = format!("GET /{object}.mp4 HTTP/1.1\r\nHost: localhost\r\n");
-        let (mut from, mut length, mut status) = (0, self.case.object_bytes, 200);
-        if let Some(bytes) = self.case.range_bytes {
-            (from, length, status) = (self.random.u64(RANGE_FROM..RANGE_TO - bytes), bytes, 206);
-            request.push_str(&format!("Range: bytes={from}-{}\r\n", from + bytes - 1));
+        let mut status = 200;
+        if length < self.case.object_bytes {
+            status = 206;
+            request.push_str(&format!("Range: bytes={from}-{}\r\n", from + length - 1));
         }
         if let Some(bps) = self.case.pace_bps {
             // CTA-5004: the most the player asks to be sent, kbit/s. nginx has it in its config.

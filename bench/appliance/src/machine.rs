@@ -26,6 +26,18 @@ pub fn cpu_seconds(pid: u32) -> Result<f64, Trouble> {
     Ok(Duration::from(time).as_secs_f64())
 }
 
+/// Seconds that threads of `pid` were ready to run while others had their core. They grow only.
+#[must_use]
+pub fn waited_seconds(pid: u32) -> f64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let waited = |task: std::fs::DirEntry| -> Option<f64> {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        text.split(' ').nth(1)?.parse().ok()
+    };
+    let tasks = tasks.into_iter().flatten().flatten();
+    tasks.filter_map(waited).sum::<f64>() / 1e9
+}
+
 /// CPU seconds of this process.
 #[must_use]
 pub fn own_cpu_seconds() -> f64 {

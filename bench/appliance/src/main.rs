@@ -56,6 +56,9 @@ struct Options {
     /// The engine `oca` is told to use; its own choice when absent.
     #[arg(long)]
     engine: Option<String>,
+    /// `oca`'s memory for hot chunks, bytes; a quarter more than the working set when absent.
+    #[arg(long)]
+    hot_set_bytes: Option<u64>,
     /// Where the result goes; rows of cases that were not run are kept.
     #[arg(long, default_value = "bench/results/appliance.json")]
     result: PathBuf,
@@ -92,7 +95,8 @@ fn run(options: &Options) -> Result<(), Trouble> {
     machine::leave_the_server_its_core();
     machine::raise_open_files();
     let folder = tempfile::tempdir()?;
-    let stage = Stage::set(&options.bin_dir, folder.path(), options.engine.clone())?;
+    let stage =
+        Stage::set(&options.bin_dir, folder.path(), options.engine.clone(), options.hot_set_bytes)?;
     let (pairs, seconds) = if options.quick { (1, 0.5) } else { (options.pairs, options.seconds) };
     let wanted = |name: &str| {
         options.cases.is_empty() || options.cases.iter().any(|part| name.contains(part))
@@ -148,7 +152,7 @@ fn goals() -> String {
 fn measure(case: &Case, pairs: usize, seconds: f64, stage: &Stage) -> Result<Value, Trouble> {
     let files = objects_of(case, stage)?;
     let seconds = seconds * case.share;
-    let mut servers = vec![stage.oca(&files, case.cover, ROOM)?];
+    let mut servers = vec![stage.oca(&files, case.cover, ROOM, case.set_bytes())?];
     for peer in case.peers {
         servers.push(match peer {
             Peer::Nginx => stage.nginx(&files, case.cover, case.pace_bps)?,

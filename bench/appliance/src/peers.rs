@@ -22,7 +22,7 @@ use crate::machine::SERVER_CORE;
 const UP_WITHIN: Duration = Duration::from_secs(10);
 /// Connections that any of them must take unless a case says otherwise, with room to spare.
 pub const ROOM: usize = 10_000;
-/// Memory of `oca lab` for hot chunks; nginx has the page cache, which is not counted against it.
+/// Least memory of `oca lab` for hot chunks.
 const HOT_SET_BYTES: u64 = 256 << 20;
 
 /// What every server is started with.
@@ -33,6 +33,8 @@ pub struct Stage {
     pub folder: PathBuf,
     /// Chooses `oca`'s engine; its own choice when absent.
     pub engine: Option<String>,
+    /// `oca`'s memory for hot chunks, bytes; as much as the case needs when absent.
+    pub hot_set: Option<u64>,
     certificate: ServerFiles,
     authority: PathBuf,
 }
@@ -56,12 +58,18 @@ impl Stage {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn set(bins: &Path, folder: &Path, engine: Option<String>) -> Result<Self, Trouble> {
+    pub fn set(
+        bins: &Path,
+        folder: &Path,
+        engine: Option<String>,
+        hot_set: Option<u64>,
+    ) -> Result<Self, Trouble> {
         let ca = DemoCa::make(folder)?;
         Ok(Self {
             bins: bins.to_path_buf(),
             folder: folder.to_path_buf(),
             engine,
+            hot_set,
             certificate: ca.server("bench", folder)?,
             authority: ca.certificate.clone(),
         })
@@ -91,15 +99,24 @@ impl Stage {
         Ok(Some(Arc::new(config)))
     }
 
-    /// `oca lab` with one worker and room for as many connections.
+    /// `oca lab` with one worker and room for as many connections. Where `set_bytes` is the working
+    /// set, it gets a quarter more memory than that: nginx has all of it in the page cache, and a
+    /// server that must read from the disk what the other has in memory would be measured as disk.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn oca(&self, files: &Path, cover: Cover, room: usize) -> Result<Server, Trouble> {
+    pub fn oca(
+        &self,
+        files: &Path,
+        cover: Cover,
+        room: usize,
+        set_bytes: u64,
+    ) -> Result<Server, Trouble> {
+        let hot_set = self.hot_set.unwrap_or(set_bytes + set_bytes / 4).max(HOT_SET_BYTES);
         let mut command = on_its_core(&Binaries::in_folder(&self.bins).path("oca")?);
         command.arg("lab").arg(files).args(["--listen", "127.0.0.1:0", "--workers", "1", "--json"]);
         command.args(["--connections", &room.to_string()]);
-        command.args(["--hot-set-bytes", &HOT_SET_BYTES.to_string()]);
+        command.args(["--hot-set-bytes", &hot_set.to_string()]);
         if let Some(engine) = &self.engine {
             command.args(["--engine", engine]);
         }

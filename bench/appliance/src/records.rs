@@ -55,15 +55,19 @@ impl Records {
         desk: &mut Desk,
     ) -> Result<(u64, Seen), Trouble> {
         let mut body = 0;
-        for _ in 0..CALLS {
+        let mut calls = 0;
+        loop {
+            // What is in the socket will be told of again, what was read from it never.
+            if calls >= CALLS && self.came.is_empty() && !self.is_done(answer) {
+                return Ok((body, Seen::More));
+            }
+            calls += 1;
             if self.to_discard > 0 {
                 let Some(count) = discard(socket, &mut desk.scratch, self.to_discard)? else {
                     return Ok((body, Seen::Waiting));
                 };
                 body += self.discarded(count);
-                if self.to_discard > 0 {
-                    continue;
-                }
+                continue;
             }
             if answer.is_whole() {
                 self.came.shrink_to(PEEK_BYTES + RECORD_HEAD);
@@ -79,7 +83,10 @@ impl Records {
             let Some(bytes) = step else { return Ok((body, Seen::Waiting)) };
             body += bytes;
         }
-        Ok((body, Seen::More))
+    }
+
+    fn is_done(&self, answer: &Answer) -> bool {
+        self.to_discard == 0 && answer.is_whole()
     }
 
     fn discarded(&mut self, count: u64) -> u64 {

@@ -7,10 +7,8 @@ use crate::cases::{Case, Unit};
 use crate::keep::Stamp;
 use crate::load::{COMPARED_ONE_IN, Done};
 
-/// A server below this share of its core is not the limit of what was measured.
+/// Below this share of its core neither server nor load is the limit of what was measured.
 const BUSY: f64 = 0.90;
-/// A load above this share of its core has little more to give.
-const LOAD_BUSY: f64 = 0.80;
 
 /// The figures of one case.
 pub struct Row {
@@ -99,13 +97,19 @@ impl Row {
 
     /// What else than the server held the rate down; empty when it was the server.
     fn bound(&self, server: usize) -> &'static str {
-        let busy = self.median_of(server, |done| done.server_busy);
-        let load = self.median_of(server, |done| done.load_busy);
-        match (self.case.pace_bps, busy < BUSY, load > LOAD_BUSY) {
-            (Some(_), true, _) => "paced",
-            (None, true, true) => "generator-bound",
-            (None, true, false) => "generator-bound: neither core is full",
-            (_, false, _) => "",
+        let of = |figure: fn(&Done) -> f64| self.median_of(server, figure);
+        if of(|done| done.server_busy) >= BUSY {
+            ""
+        } else if self.case.pace_bps.is_some() {
+            "paced"
+        } else if of(|done| done.server_busy + done.server_waits) >= BUSY {
+            "others had its core"
+        } else if of(|done| done.load_busy) >= BUSY {
+            "generator-bound"
+        } else if of(|done| done.load_busy + done.load_waits) >= BUSY {
+            "generator-bound: others had its core"
+        } else {
+            "neither had much to do: it waits"
         }
     }
 
@@ -181,7 +185,9 @@ impl Row {
             "gb_per_s": of(|done| done.bytes_per_s / 1e9),
             "requests_per_s": of(|done| done.requests_per_s),
             "server_busy": of(|done| done.server_busy),
+            "server_waits": of(|done| done.server_waits),
             "load_busy": of(|done| done.load_busy),
+            "load_waits": of(|done| done.load_waits),
             "bound": self.bound(server),
             "syscalls_per_gb": calls.map(round),
             "resident_bytes": self.rounds[server].last().and_then(|done| done.resident),

@@ -41,3 +41,13 @@ pub fn on_cpu_nanos() -> u64 {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     stat.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
+
+/// Seconds of processor that another process has taken, all its threads together.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    /// Of a tick, everywhere that Linux runs.
+    const TICKS_PER_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks.filter_map(|text| text.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_SECOND
+}

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod balance;
+mod boxes;
 mod bundles;
 mod decisions;
 mod machine;
@@ -51,10 +52,13 @@ struct Line {
     /// See `appliances`.
     #[arg(long, default_value = "15000")]
     titles: u32,
+    /// Boxes that report in the part `mtls`, at the rate of all `appliances`.
+    #[arg(long, default_value = "2000")]
+    connections: usize,
     /// ISPs that share the network in the part `bundles`; elsewhere one has all of it.
     #[arg(long, default_value = "1000")]
     isps: usize,
-    /// Length of a run of the part `play`, seconds.
+    /// Length of a run of the parts `play` and `mtls`, seconds.
     #[arg(long, default_value = "20")]
     seconds: f64,
     /// Presses a second in the part `play`; 70 % of what is found without it.
@@ -119,6 +123,12 @@ fn run_parts(line: &Line, parts: &[&String]) -> Result<(), String> {
             )?,
             "routes" => routes::routes(line.prefixes, line.seed)?,
             "reports" => reports::ingest(line.appliances, line.seed)?,
+            "mtls" => boxes::mtls(&boxes::Options {
+                bin_dir: line.bin_dir.as_deref().ok_or("the part mtls needs --bin-dir")?,
+                appliances: line.appliances,
+                connections: line.connections,
+                seconds: line.seconds,
+            })?,
             "balance" => balance::balance(line.seed)?,
             other => return Err(format!("there is no part {other:?}")),
         };

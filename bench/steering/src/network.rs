@@ -152,6 +152,7 @@ fn library(titles: &[(TitleId, Vec<ObjectId>)]) -> Arc<Library> {
                 .iter()
                 .map(|object| LibraryObject { object: *object, bytes: 1 << 30 })
                 .collect(),
+            optional: 0,
         })
         .collect();
     Arc::new(Library::default().learned(&titles).0)

@@ -16,7 +16,7 @@ mod crowd;
 mod figures;
 mod load;
 mod slowed;
-mod wire;
+pub mod wire;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -54,7 +54,7 @@ pub struct Options<'a> {
 /// The part's figures.
 pub fn play(options: &Options<'_>) -> Result<Value, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let mut real = Control::start(&options.bin_dir.join("control"), &["serve"])?;
+    let mut real = Control::start(&options.bin_dir.join("control"), &["serve"], folder()?, "")?;
     let crowd = Crowd::of(&real, options.seed)?;
     println!("play: the fleet reports and {} accounts are signed in", crowd.members.len());
     let found = load::closed(&crowd, CLOSED_LOOP, Duration::from_secs(8))?;
@@ -69,7 +69,7 @@ pub fn play(options: &Options<'_>) -> Result<Value, String> {
     crowd.leave();
     drop(real);
 
-    let mut slowed = Control::start(&own, &["--serve"])?;
+    let mut slowed = Control::start(&own, &["--serve"], folder()?, "")?;
     let crowd = Crowd::of(&slowed, options.seed)?;
     for port in PORTS {
         let figures = run(&mut slowed, &crowd, &load, Some(port))?;
@@ -115,15 +115,28 @@ pub struct Control {
     child: Child,
     ears: Option<ChildStdin>,
     pub addr: SocketAddr,
+    /// Where boxes report, if it was told to listen there.
+    pub appliances: Option<SocketAddr>,
     pub operator_key: String,
     folder: tempfile::TempDir,
 }
 
+/// Where a control keeps its state.
+fn folder() -> Result<tempfile::TempDir, String> {
+    tempfile::tempdir().map_err(|error| error.to_string())
+}
+
 impl Control {
-    fn start(program: &Path, verb: &[&str]) -> Result<Self, String> {
-        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    /// Starts it over `folder`, with `more` in its config.
+    pub fn start(
+        program: &Path,
+        verb: &[&str],
+        folder: tempfile::TempDir,
+        more: &str,
+    ) -> Result<Self, String> {
         let path = folder.path().join("control.toml");
-        std::fs::write(&path, config(folder.path())).map_err(|error| error.to_string())?;
+        let text = format!("{}{more}", config(folder.path()));
+        std::fs::write(&path, text).map_err(|error| error.to_string())?;
         let log = std::fs::File::create(folder.path().join("log")).map_err(|e| e.to_string())?;
         let mut child = Command::new(program)
             .args(verb)
@@ -140,14 +153,15 @@ impl Control {
             BufReader::new(stdout).read_line(&mut line).map_err(|error| error.to_string())?;
         }
         let said: Value = serde_json::from_str(&line).unwrap_or_default();
-        let addr = said["listening"].as_str().and_then(|text| text.parse().ok());
+        let at = |name: &str| said[name].as_str().and_then(|text| text.parse().ok());
+        let (addr, appliances) = (at("listening"), at("appliances"));
         let key = std::fs::read_to_string(folder.path().join("operator.key"));
         let Some(addr) = addr else {
             let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
             return Err(format!("control did not start: {log}"));
         };
         let operator_key = key.map_err(|error| error.to_string())?.trim().to_owned();
-        Ok(Self { child, ears, addr, operator_key, folder })
+        Ok(Self { child, ears, addr, appliances, operator_key, folder })
     }
 
     fn say(&mut self, line: &str) -> Result<(), String> {

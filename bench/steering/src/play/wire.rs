@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -104,7 +104,8 @@ impl Wire {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> std::io::Result<Answer> {
+/// Reads one answer with a length.
+pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Answer> {
     let garbled = |what: &str| std::io::Error::other(what.to_owned());
     let mut bytes = Vec::with_capacity(4_096);
     loop {

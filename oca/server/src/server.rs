@@ -296,7 +296,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let log = start_log(&plan.log)?;
     let (troubles, troubles_out) = sync_channel::<Trouble>(TROUBLES_MAX);
     let engines = Engines::probe(plan.engine);
-    let choice = engines.choose(listening, is_tls);
+    let choice = engines.typical(listening, is_tls);
     let shared = Shared {
         library: Arc::new(plan.library),
         gate: Arc::new(plan.gate),

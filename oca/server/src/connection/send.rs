@@ -9,6 +9,7 @@
 mod file;
 mod pace;
 mod push;
+mod zero_copy;
 
 use std::io;
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub use file::{access, file_sent};
 use pace::Pace;
 pub use push::{Piece, next_piece, open};
 use push::{Pushed, give_back, push_clear, push_tls};
+pub use zero_copy::{LentByConnection, returned, sent_or_refused};
 
 /// An answer on its way out.
 pub struct Sending {
@@ -471,7 +473,7 @@ fn sent_behind<K: Kernel>(
     buffer: Rc<Buffer>,
 ) -> Flow {
     let Some(flight) = connection.flight.take() else { return Flow::Wait };
-    if flight.holds == Holds::Chunk {
+    if matches!(flight.holds, Holds::Chunk | Holds::Lent) {
         station.chunks_in_flight = station.chunks_in_flight.saturating_sub(1);
     }
     let went = match (&connection.state, result) {
@@ -493,6 +495,10 @@ fn sent_behind<K: Kernel>(
     }
     let start = flight.start + went.saturating_sub(of_head);
     if start < flight.end {
+        if flight.holds == Holds::Lent {
+            zero_copy::go_on(connection, station, (buffer, start..flight.end), &flight);
+            return Flow::Wait;
+        }
         let more = if flight.more { More::Follows } else { More::Last };
         connection.launch(station, buffer, start..flight.end, more, flight.load());
         return Flow::Wait;

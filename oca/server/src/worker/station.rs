@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
 use control_types::ObjectId;
+use control_types::limits::CHUNK_BYTES;
 use oca_http::HttpDate;
-use oca_sys::{Access, Buffer, FileId, Kernel, Nanos, Op, Token};
+use oca_sys::{Access, Buffer, FileId, Kernel, Lending, Nanos, Op, Token};
 use rustls::ServerConfig;
 
 use super::disk::{self, Avoided, Lanes, Probes};
+use super::loans::Loans;
 use super::{Seat, TokenKind};
 use crate::access_log::LogSink;
 use crate::counters::Counters;
@@ -126,6 +128,8 @@ pub struct Station<K> {
     pub(super) submitted: u64,
     /// Chunk buffers kept for large sends, and free now.
     pub large: Vec<Buffer>,
+    /// Chunks that the network has.
+    pub loans: Loans,
     /// Sends under way straight from a chunk's memory.
     pub chunks_in_flight: usize,
     /// Beyond this, clear sends copy: readers that take little must not hold all of the memory.
@@ -161,10 +165,14 @@ impl<K: Kernel> Station<K> {
             ..LARGE_SENDS_CHUNKS_MIN => 0,
             _ => LARGE_SENDS_MAX.min(chunk_buffers / 16),
         };
+        let mut engines = shared.engines.clone();
+        if let Some(why) = kernel.lending_refused() {
+            engines.zero_copy().refuse(why);
+        }
         Self {
             large: std::iter::from_fn(|| kernel.chunk_buffer()).take(large).collect(),
             kernel,
-            engines: shared.engines.clone(),
+            engines,
             shared,
             hot: HotSet::new(chunk_buffers, seed),
             files: Files::new(FILES_MAX, SEAL_BYTES_MAX, seed),
@@ -180,6 +188,7 @@ impl<K: Kernel> Station<K> {
             avoided: Avoided::default(),
             probes: Probes::new(devices.list().len()),
             submitted: 0,
+            loans: Loans::new(chunk_buffers),
             chunks_in_flight: 0,
             chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),
@@ -220,6 +229,25 @@ impl<K: Kernel> Station<K> {
     /// Whether the last turn had to keep something.
     pub(super) fn has_held(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// A send that lends this chunk is about to begin.
+    pub fn lend(&mut self, chunk: &Buffer) {
+        self.loans.lend(chunk);
+        self.counters.zero_copy.sends.add(1);
+        self.counters.zero_copy.lent_bytes.set(self.loans.chunks() as u64 * CHUNK_BYTES);
+    }
+
+    /// The network is done with what one send lent.
+    pub(super) fn returned(&mut self, lending: Lending, chunk: &Buffer) {
+        self.loans.take_back(chunk);
+        let counters = &self.counters.zero_copy;
+        counters.lent_bytes.set(self.loans.chunks() as u64 * CHUNK_BYTES);
+        match lending {
+            Lending::Used => counters.used.add(1),
+            Lending::Copied => counters.copied.add(1),
+            Lending::Nothing => {}
+        }
     }
 
     /// Closes a file nobody reads.

@@ -52,6 +52,8 @@ kinds! {
     ProbeOpen = 11,
     /// A device's on trial.
     ProbeRead = 12,
+    /// A connection's, that lends: its end, and the return of what was lent.
+    Lend = 13,
 }
 
 const PLACE_BITS: u32 = 24;

@@ -9,7 +9,7 @@ use oca_http::answer::ANSWER_BYTES_MAX;
 use oca_http::{Answer, Frame, Media, Outcome, PART_BYTES_MAX, write_head, write_part_head};
 use oca_sys::{Buffer, Head, Kernel};
 
-use super::{Opening, Sending, chunk_index, file};
+use super::{Opening, Sending, chunk_index, file, zero_copy};
 use crate::connection::locate::{TAG_BYTES, etag};
 use crate::connection::read::Short;
 use crate::connection::stream::{Stream, clear_bytes_that_fit};
@@ -39,6 +39,9 @@ pub fn push_clear<K: Kernel>(
     sending: &mut Sending,
 ) -> Pushed {
     if let Some(pushed) = file::push(connection, station, sending) {
+        return pushed;
+    }
+    if let Some(pushed) = zero_copy::push(connection, station, sending) {
         return pushed;
     }
     if sending.opening.is_none() && station.chunks_in_flight < station.chunks_in_flight_max {
@@ -124,7 +127,7 @@ pub fn give_back<K: Kernel>(
         Holds::Large => station.large.extend(Rc::into_inner(buffer)),
         // A chunk's memory is shared with the hot set; a send buffer is ours alone again.
         Holds::SendBuffer => connection.spare = Some(buffer),
-        Holds::Chunk | Holds::Pages(_) => {}
+        Holds::Chunk | Holds::Lent | Holds::Pages(_) => {}
     }
 }
 

@@ -90,6 +90,8 @@ pub struct RingKernel {
     gathers: bool,
     /// Its receives and sends do not wait on sockets that are switched to non-blocking.
     minds_non_blocking: bool,
+    /// How sockets are told of their pace.
+    telling: pace::Telling,
     tallies: Tallies,
     waker: RingWaker,
     /// The moment that `Nanos(0)` means.
@@ -116,6 +118,8 @@ struct Socket {
     on_loan: u32,
     /// What does not fill a packet goes in front; see `send_file`.
     odd_first: bool,
+    /// Bytes that may wait unsent, by its pace.
+    unsent_max: usize,
 }
 
 /// An open file.
@@ -176,6 +180,7 @@ impl RingKernel {
             gathers,
             minds_non_blocking: false,
             report,
+            telling: pace::Telling::default(),
             tallies: Tallies::default(),
             waker: waker.clone(),
             origin: Instant::now(),

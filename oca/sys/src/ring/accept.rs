@@ -205,6 +205,7 @@ impl RingKernel {
             full: false,
             on_loan: 0,
             odd_first: is_local && paces,
+            unsent_max: usize::MAX,
         };
         if let Ok(id) = self.sockets.insert(socket) {
             let socket = SocketId(id);

@@ -31,17 +31,19 @@ struct Unread {
 impl RingKernel {
     pub(super) fn complete(&mut self, user_data: u64, result: i32, flags: u32) {
         let Ok(key) = u32::try_from(user_data) else { return };
-        if let Some(Work::Accept { listener }) = self.pending.get_mut(key).map(|found| &found.work)
-        {
-            let listener = *listener;
-            return self.complete_accept(key, listener, result, flags);
-        }
-        if let Some(Work::SendLent(_)) = self.pending.get_mut(key).map(|found| &found.work) {
-            return self.complete_send_lent(key, result, flags);
+        // Those that complete more than once.
+        match self.pending.get_mut(key).map(|found| &found.work) {
+            Some(Work::Accept { listener }) => {
+                let listener = *listener;
+                return self.complete_accept(key, listener, result, flags);
+            }
+            Some(Work::SendLent(_)) => return self.complete_send_lent(key, result, flags),
+            Some(Work::Pace { .. }) => return self.complete_pace(key, result),
+            _ => {}
         }
         let Some(Operation { token, work }) = self.pending.remove(key) else { return };
         match work {
-            Work::Accept { .. } | Work::SendLent(_) => {}
+            Work::Accept { .. } | Work::SendLent(_) | Work::Pace { .. } => {}
             Work::Receive { socket, into } if self.meant_to_wait(socket, result) => {
                 self.start_receive(token, socket, into);
                 self.leave_socket(socket);

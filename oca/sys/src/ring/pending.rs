@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::pace::Pacing;
 use super::read_many::ManyUnread;
 use super::send_behind::BehindSend;
 use super::send_file::FileSend;
@@ -31,6 +32,8 @@ pub(super) enum Work {
     SendLent(LentSend),
     /// The kernel says when the socket has room; the sending is ours.
     SendFile(Box<FileSend>),
+    /// The kernel reads the numbers of `pacing`.
+    Pace { socket: SocketId, pacing: Box<Pacing> },
     /// Ends a patient wait when a connection comes in for listener number `listener`.
     Hurry { listener: usize },
     /// As `SendFile`, for a record that is not content.

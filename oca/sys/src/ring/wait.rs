@@ -4,7 +4,7 @@
 //! A thousand connections that the kernel paces would wake their thread for each of them, to do
 //! next to nothing. Waiting for a few milliseconds from one look to the next, it does the same in a
 //! tenth of the calls. Whoever comes in meanwhile waits for nobody: a time-out ends every wait,
-//! however many completions that wants, and one of no length is chained to the listener's next
+//! however many completions that wants, and a very short one is chained to the listener's next
 //! connection. (The accept's own completion would only be one of many.)
 
 use std::io;
@@ -21,8 +21,9 @@ use crate::kernel::{Nanos, Token};
 const USABLE: &str = "io_uring_enter refused a ring that it had set up";
 /// Completions that end a patient wait before its time: more than a turn should bring.
 const GATHERED_MAX: usize = 1024;
-/// A time-out of no length.
-static AT_ONCE: types::Timespec = types::Timespec::new();
+/// A time-out so short that nobody notices, and long enough for the wait to have begun: one that is
+/// over before does not end it.
+static SHORTLY: types::Timespec = types::Timespec::new().nsec(300_000);
 /// The token of what nobody is told of.
 const UNHEARD: Token = Token(u64::MAX - 1);
 
@@ -109,7 +110,7 @@ impl RingKernel {
             let poll = opcode::PollAdd::new(descriptor, libc::POLLIN as u32).build();
             let poll = poll.flags(squeue::Flags::IO_LINK).user_data(UNATTENDED);
             let key = self.pending.insert(UNHEARD, Work::Hurry { listener });
-            let timeout = opcode::Timeout::new(&raw const AT_ONCE).build();
+            let timeout = opcode::Timeout::new(&raw const SHORTLY).build();
             let entries = [poll, timeout.user_data(u64::from(key))];
             // SAFETY: needed because an entry holds an address: that of a static, which nobody
             // writes to.

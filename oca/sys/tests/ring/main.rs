@@ -6,6 +6,7 @@ mod files;
 mod lend;
 mod lent_to_networks;
 mod page_cache;
+mod patience;
 mod rig;
 mod send_lent;
 mod sockets;

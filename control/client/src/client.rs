@@ -2,6 +2,7 @@
 //! Never repeats a request that could change something: only a GET whose connection broke goes
 //! twice.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -171,14 +172,18 @@ impl ControlClient {
         }
     }
 
-    /// A GET of what the caller may hold already; `None` when it has the entity tag `known`.
+    /// A GET of what the caller may hold already; `None` when it has the entity tag `known`. `takes`
+    /// are media types in the order of preference; the answer may come packed.
     pub(crate) async fn get_unless<A: DeserializeOwned>(
         &self,
         path: &str,
         known: Option<&str>,
+        takes: &str,
     ) -> Result<Option<A>, ClientError> {
         let build = || {
             let request = self.request(Method::GET, path)?;
+            let request = request.header(header::ACCEPT, takes);
+            let request = request.header(header::ACCEPT_ENCODING, "gzip");
             Ok(match known {
                 Some(known) => request.header(header::IF_NONE_MATCH, known),
                 None => request,
@@ -283,6 +288,8 @@ impl ControlClient {
         mut answer: Response,
     ) -> Result<Vec<u8>, ClientError> {
         let status = answer.status().as_u16();
+        let coding = answer.headers().get(header::CONTENT_ENCODING);
+        let is_packed = coding.is_some_and(|coding| coding == "gzip");
         let mut bytes = Vec::new();
         while let Some(piece) =
             answer.chunk().await.map_err(|error| self.failed(method, path, &error))?
@@ -293,7 +300,13 @@ impl ControlClient {
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes)
+        if !is_packed {
+            return Ok(bytes);
+        }
+        unpacked(&bytes).map_err(|why| {
+            let url = self.named(method, path);
+            ClientError::Garbled { url, status, why }
+        })
     }
 
     fn named(&self, method: &Method, path: &str) -> String {
@@ -335,6 +348,17 @@ impl ControlClient {
             why: error.to_string(),
         })
     }
+}
+
+/// The bytes of a gzip; no more than an answer may have, whatever it says.
+fn unpacked(packed: &[u8]) -> Result<Vec<u8>, String> {
+    let (mut bytes, bytes_max) = (Vec::new(), ANSWER_BYTES_MAX as u64);
+    let mut reader = flate2::read::GzDecoder::new(packed).take(bytes_max + 1);
+    reader.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() > ANSWER_BYTES_MAX {
+        return Err(format!("the answer is longer than {ANSWER_BYTES_MAX} bytes"));
+    }
+    Ok(bytes)
 }
 
 /// What every connection has in common.

@@ -9,8 +9,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use control_steering::BundleDesk;
+use control_steering::bundle::Made;
 use control_types::ErrorWord;
-use control_types::bundle::{BundleCut, BundleListed, SignedBundle};
+use control_types::bundle::{BUNDLE_CHANGE_TYPE, BundleCut, BundleListed, SignedBundle};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -27,7 +28,8 @@ pub(crate) fn operator_routes() -> OpenApiRouter<Gateway> {
 }
 
 /// What the caller's ISP's appliances answer `/steering` from when control is away, signed. The
-/// entity tag is the bundle's serial.
+/// entity tag is the bundle's serial. Who holds one of the last few, says so and takes
+/// `application/vnd.nightfill.bundle-change+json` in gzip is told what changed since.
 #[utoipa::path(get, path = "/v1/appliance/steering", tag = "appliance",
     params(("if-none-match" = Option<String>, Header, description = "serial held, in quotes")),
     responses((status = 200, body = SignedBundle),
@@ -57,9 +59,33 @@ async fn own_bundle(
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, head).into_response());
     }
-    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok((head, body_of(&made, &headers)).into_response())
+}
+
+/// The bundle as its caller takes it: what changed since the one he holds, packed, or as it is.
+fn body_of(made: &Made, headers: &HeaderMap) -> impl IntoResponse + use<> {
+    let takes = |name: HeaderName, what: &str| {
+        let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        values.any(|value| value.split(',').any(|one| one.split(';').next() == Some(what)))
+    };
+    let takes_packed = takes(header::ACCEPT_ENCODING, "gzip");
+    let held = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|tag| tag.to_str().ok());
+    let mut held = held.filter_map(|tag| tag.trim_matches('"').parse().ok());
+    let change = takes_packed && takes(header::ACCEPT, BUNDLE_CHANGE_TYPE);
+    let change = change.then(|| held.find_map(|serial| made.packed_since(serial))).flatten();
     // Shared with all who fetch it at the same time: a bundle may be megabytes.
-    Ok((head, [kind], Bytes::from_owner(made.body.clone())).into_response())
+    let (kind, packed, bytes) = match change {
+        Some(change) => (BUNDLE_CHANGE_TYPE, true, Bytes::from_owner(change)),
+        None if takes_packed => ("application/json", true, Bytes::from_owner(made.packed())),
+        None => ("application/json", false, Bytes::from(made.body())),
+    };
+    let mut head = HeaderMap::new();
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    head.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding, if-none-match"));
+    if packed {
+        head.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    (head, bytes)
 }
 
 /// Whether `If-None-Match` names this tag, by the weak comparison of RFC 9110 13.1.2.

@@ -14,6 +14,7 @@ mod fit;
 mod glance;
 mod holders;
 pub mod limits;
+mod made;
 mod networks;
 mod serials;
 
@@ -27,8 +28,9 @@ use control_types::limits::{BUNDLE_APPLIANCES_MAX, BUNDLE_BYTES_MAX};
 use control_types::{ApplianceId, IspId, TitleId, UnixMillis};
 
 use self::areas::{Areas, Ground};
-pub use self::desk::{BundleDesk, BundleSettings, Bundles, Made, Step, Totals};
+pub use self::desk::{BundleDesk, BundleSettings, Bundles, Step, Totals};
 use self::limits::{APPLIANCE_BYTES, NETWORK_PERCENT};
+pub use self::made::Made;
 use self::networks::Networks;
 use crate::decide::Ranked;
 use crate::desks::desk_for;

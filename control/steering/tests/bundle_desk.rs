@@ -7,13 +7,13 @@ mod lab;
 
 use std::path::Path;
 
-use control_steering::bundle::limits::{ASKED_MS, LOAD_STEP_PER_MILLE, WARM_MS};
+use control_steering::bundle::limits::{ASKED_MS, CHANGES_MAX, LOAD_STEP_PER_MILLE, WARM_MS};
 use control_steering::bundle::{Made, Step};
 use control_steering::{BundleDesk, BundleSettings, FillDesk, Reach, Settings, Steering};
 use control_store::open_embedded;
 use control_token::BundleKeys;
 use control_types::UnixMillis;
-use control_types::bundle::{SignedBundle, SteeringBundle};
+use control_types::bundle::{BundleChange, SignedBundle, SteeringBundle};
 use control_types::fleet::{ApplianceReport, Role, TicketKeys};
 use lab::{CAPACITY_BPS, NOW, held, object, record, report, site};
 
@@ -80,7 +80,7 @@ impl Bench {
 }
 
 fn read(made: &Made) -> SteeringBundle {
-    let signed: SignedBundle = serde_json::from_slice(&made.body).unwrap();
+    let signed: SignedBundle = serde_json::from_slice(&made.body()).unwrap();
     assert!(control_token::is_bundle_signed(&signed, &signed.key));
     let bundle: SteeringBundle = serde_json::from_str(&signed.bundle).unwrap();
     assert_eq!(bundle.serial, made.serial);
@@ -227,7 +227,7 @@ async fn a_key_that_is_announced_is_told_though_nothing_else_changed() {
     let keys = |count: usize, signing| BundleKeys::of(&made[..count], signing).unwrap();
     let signed = |bench: &Bench| -> SignedBundle {
         let newest = bench.desk.newest();
-        serde_json::from_slice(&newest[&"isp".parse().unwrap()].body).unwrap()
+        serde_json::from_slice(&newest[&"isp".parse().unwrap()].body()).unwrap()
     };
     let mut last = first.serial;
     for (count, signing, handovers) in [(1, 0, 0), (2, 0, 1), (2, 1, 1), (3, 1, 2)] {
@@ -243,4 +243,39 @@ async fn a_key_that_is_announced_is_told_though_nothing_else_changed() {
         bench.after(EVERY_MS).say_all();
         assert!(bench.look().is_none(), "the same keys again are none");
     }
+}
+
+/// Goal: whoever holds one of the last few bundles is told what changed, and gets the newest of it;
+/// who holds none of them gets it whole.
+#[tokio::test]
+async fn what_changed_since_each_of_the_last_few_leads_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut bench, _) = warm(folder.path()).await;
+    let id = "isp".parse().unwrap();
+    let newest = |bench: &Bench| std::sync::Arc::clone(&bench.desk.newest()[&id]);
+    let signed = |made: &Made| serde_json::from_slice::<SignedBundle>(&made.body()).unwrap();
+    let mut held = vec![newest(&bench)];
+    for number in 0..2 * CHANGES_MAX as u64 {
+        bench.after(CONTENT_MS).say_all();
+        bench.says("e1", |report| {
+            (report.sending_bps, report.content) = (CAPACITY_BPS / 4 * (number % 3 + 1), None);
+        });
+        bench.look().expect("a load that moved is news");
+        held.push(newest(&bench));
+    }
+    let last = held.pop().unwrap();
+    assert!(last.packed_since(last.serial).is_none() && last.packed_since(1).is_none());
+    let mut told = 0;
+    for before in &held {
+        let Some(packed) = last.packed_since(before.serial) else { continue };
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut text).unwrap();
+        let change: BundleChange = serde_json::from_slice(&text).unwrap();
+        let whole = control_token::changed_bundle(&signed(before), &change);
+        assert_eq!(whole, Some(signed(&last)), "from {}", before.serial);
+        told += 1;
+    }
+    assert!(told <= CHANGES_MAX, "{told}");
+    // A bundle of two boxes is hardly longer than what changes of it: then it goes whole.
+    assert!(told == CHANGES_MAX || last.packed().len() < 2_000, "{told}");
 }

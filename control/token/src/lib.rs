@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod bundle;
+mod change;
 mod claims;
 mod ed25519;
 mod encoding;
@@ -29,6 +30,7 @@ mod signer;
 mod verifier;
 
 pub use bundle::{BundleKeys, BundleSigner, is_bundle_signed, is_handover_signed};
+pub use change::{bundle_change, bundle_changes, changed_bundle};
 pub use claims::{Claims, Network, Renewal, RenewedBy, is_plain_path};
 pub use encoding::{decode_claims, encode_claims};
 pub use error::{KeyError, SignError, TicketError};

@@ -10,6 +10,10 @@ use crate::ids::{ApplianceId, IspId, SiteId, TitleId};
 use crate::spread::LoadRule;
 use crate::time::UnixMillis;
 
+/// Media type of a [`BundleChange`]; who names it in `Accept`, and in `If-None-Match` what he holds,
+/// may be given one.
+pub const BUNDLE_CHANGE_TYPE: &str = "application/vnd.nightfill.bundle-change+json";
+
 /// `GET /v1/appliance/steering`: [`SteeringBundle`] as the very bytes that were signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -38,6 +42,38 @@ pub struct KeyHandover {
     pub next: String,
     /// Ed25519 signature of `next` by `key`, in a domain of its own, base64url.
     pub signature: String,
+}
+
+/// The same bundle to who holds an earlier one: what of its text is another. Unsigned: the text that
+/// it leads to is what `signature` is of, and where that does not come out the whole is fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BundleChange {
+    /// Serial of the bundle that it starts from.
+    pub since: u64,
+    /// Names of all members of the new text, in their order.
+    pub members: Vec<String>,
+    /// JSON of those that are new or other; the rest is as it was.
+    pub set: BTreeMap<String, String>,
+    /// Of `titles`, where that is in both: JSON of those that are new or other; absent: gone.
+    pub titles: BTreeMap<String, Option<String>>,
+    /// As in [`SignedBundle`].
+    pub signature: String,
+    /// As in [`SignedBundle`].
+    pub key: String,
+    /// As in [`SignedBundle`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handovers: Vec<KeyHandover>,
+}
+
+/// What `GET /v1/appliance/steering` gives to who takes changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OfferedBundle {
+    /// Control remembers the bundle that the caller holds.
+    Change(BundleChange),
+    /// It does not, or a change would be no shorter.
+    Whole(SignedBundle),
 }
 
 /// What one ISP's appliances need to answer `/steering` by themselves. It names the ISP's own

@@ -5,7 +5,7 @@ use control_client::{ControlClient, Credential};
 use control_gateway::ServedBy;
 use control_token::is_bundle_signed;
 use control_types::ErrorWord;
-use control_types::bundle::{SignedBundle, SteeringBundle};
+use control_types::bundle::{OfferedBundle, SignedBundle, SteeringBundle};
 use control_types::catalog::TitleRecord;
 use control_types::fleet::{ApplianceDetail, ApplianceRecord, Link, Role};
 use control_types::play::{PlayAnswer, PressPlay};
@@ -69,11 +69,22 @@ async fn a_bundle_is_new_when_something_changed_and_at_no_other_time() {
     assert_eq!(agent.steering_bundle(Some(first.serial)).await.unwrap(), None);
     assert_eq!(fetched(&agent).await.serial, first.serial);
 
+    let before = agent.steering_bundle(None).await.unwrap().unwrap();
     // A drain is told, and what is held from before is not the newest any more.
     lab.operator().drain(&"edge-a1".parse().unwrap()).await.unwrap();
     assert_eq!(lab.make_bundles(), 1, "the other ISP's says nothing of this box");
-    let second = agent.steering_bundle(Some(first.serial)).await.unwrap().unwrap();
-    let second = read(&second);
+    let whole = agent.steering_bundle(Some(first.serial)).await.unwrap().unwrap();
+    let second = read(&whole);
+    // Told as what changed, it comes to the same; of what nobody remembers the whole is given.
+    match agent.steering_change(first.serial).await.unwrap().unwrap() {
+        OfferedBundle::Change(change) => {
+            assert_eq!(control_token::changed_bundle(&before, &change), Some(whole.clone()));
+        }
+        OfferedBundle::Whole(offered) => assert_eq!(offered, whole, "it is as short"),
+    }
+    let offered = agent.steering_change(1).await.unwrap();
+    assert_eq!(offered, Some(OfferedBundle::Whole(whole)));
+    assert_eq!(agent.steering_change(second.serial).await.unwrap(), None);
     assert!(second.serial > first.serial && second.appliances[0].draining, "{second:?}");
     again.sequence = 3;
     assert_eq!(agent.report(&again).await.unwrap().steering_serial, Some(second.serial));
@@ -141,6 +152,9 @@ async fn the_key_says_whose_bundle_it_is_and_the_tag_which() {
     let answer = get("\"1\"".to_owned()).await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["etag"]), (200, &tag.parse().unwrap()));
     assert_eq!(answer.headers()["content-type"], "application/json");
+    assert!(answer.headers().get("content-encoding").is_none(), "he did not ask for gzip");
+    let plain: SignedBundle = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!(Some(plain), ours.steering_bundle(None).await.unwrap(), "packed or not");
 
     let metrics = reqwest::get(format!("{}/metrics", lab.url)).await.unwrap().text().await.unwrap();
     for line in ["control_steering_bundles 2", "control_steering_bundles_made_total 2"] {

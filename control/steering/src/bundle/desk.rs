@@ -24,6 +24,7 @@ use control_types::{ApplianceId, IspId, UnixMillis};
 
 use super::glance::{Changed, Glance, Watched};
 use super::limits::{ASKED_MS, WARM_MS};
+use super::made::Made;
 use super::serials::Serials;
 use super::{Survey, Terms};
 use crate::error::SteeringError;
@@ -46,17 +47,6 @@ impl Default for BundleSettings {
     fn default() -> Self {
         Self { every_ms: 5_000, content_every_ms: 60_000, ttl_s: 10 }
     }
-}
-
-/// One signed bundle.
-#[derive(Debug)]
-pub struct Made {
-    /// Its serial.
-    pub serial: u64,
-    /// JSON of `SignedBundle`, ready to be sent to each of the ISP's appliances.
-    pub body: Arc<[u8]>,
-    /// What is in it.
-    pub listed: BundleListed,
 }
 
 /// What became of one look at one ISP.
@@ -284,10 +274,10 @@ impl BundleDesk {
         let text = json(&bundle);
         let mut listed = listed(&bundle, text.len());
         let signed = signing.seal(text);
-        let body = serde_json::to_vec(&signed).expect("a signed bundle is strings").into();
-        listed.build_us = micros(began);
         listed.cut = draft.cut;
-        let made = Arc::new(Made { serial, body, listed });
+        listed.build_us = micros(began);
+        let last = self.made.load().get(isp).cloned();
+        let made = Arc::new(Made::after(last.as_deref(), &signed, listed));
         if let Some(making) = maker.isps.get_mut(isp) {
             making.digest = Some(digest);
             making.keys = Some(signing);

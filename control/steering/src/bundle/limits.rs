@@ -17,6 +17,10 @@ pub const LOAD_STEP_PER_MILLE: u32 = 100;
 /// by a crash. In milliseconds of the clock they are a minute.
 pub const SERIALS_AHEAD: u64 = 60_000;
 
+/// Earlier bundles of an ISP that a change to the newest is kept for: appliances hear of a new one
+/// within a report, so one that is there holds one of these.
+pub const CHANGES_MAX: usize = 8;
+
 /// Bytes of one appliance beside its names and URL.
 pub const APPLIANCE_BYTES: usize = 200;
 

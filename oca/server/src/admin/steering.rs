@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use control_client::ControlClient;
+use control_client::{ClientError, ControlClient};
 use control_types::UnixMillis;
-use control_types::bundle::SignedBundle;
+use control_types::bundle::{OfferedBundle, SignedBundle};
 use control_types::fleet::ReportAnswer;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -21,7 +21,7 @@ use super::Admin;
 use super::report::jittered;
 use crate::limits::{PROBE_EVERY_MS, PROBE_MS_MAX};
 use crate::metrics::SteeringStanding;
-use crate::sovereign::{Hint, LOAD_HEADER, LOOK_PATH, Look, Own, Refused, Shown, Sighting};
+use crate::sovereign::{Hint, LOAD_HEADER, LOOK_PATH, Look, Office, Own, Refused, Shown, Sighting};
 
 /// Of a worker's places for connections, per cent; more of them taken, and the box is full.
 const FULL_PERCENT: u64 = 95;
@@ -118,7 +118,7 @@ impl Admin {
         if office.wants(newest, Instant::now()) {
             let (office, client) = (Arc::clone(office), client.clone());
             tokio::spawn(async move {
-                match client.steering_bundle(office.serial()).await {
+                match fetched(&office, &client).await {
                     Ok(Some(signed)) => take(office, signed).await,
                     Ok(None) => office.failed(false, Instant::now()),
                     Err(error) => {
@@ -212,8 +212,28 @@ impl Admin {
     }
 }
 
+/// The newest bundle, put together from the one that is held and what changed since, or whole.
+async fn fetched(
+    office: &Arc<Office>,
+    client: &ControlClient,
+) -> Result<Option<SignedBundle>, ClientError> {
+    let Some(held) = office.serial() else { return client.steering_bundle(None).await };
+    let change = match client.steering_change(held).await? {
+        None => return Ok(None),
+        Some(OfferedBundle::Whole(signed)) => return Ok(Some(signed)),
+        Some(OfferedBundle::Change(change)) => change,
+    };
+    let holder = Arc::clone(office);
+    let signed = tokio::task::spawn_blocking(move || holder.changed(&change)).await;
+    match signed.ok().flatten() {
+        Some(signed) => Ok(Some(signed)),
+        // The file is gone, or older than what is in use.
+        None => client.steering_bundle(Some(held)).await,
+    }
+}
+
 /// Reading and checking megabytes, and waiting for a disk, are for a thread of their own.
-async fn take(office: Arc<crate::sovereign::Office>, signed: SignedBundle) {
+async fn take(office: Arc<Office>, signed: SignedBundle) {
     let own = Arc::clone(&office);
     let taken = tokio::task::spawn_blocking(move || {
         if own.take(&signed, Instant::now()).is_ok()

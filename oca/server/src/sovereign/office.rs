@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use control_types::bundle::SignedBundle;
+use control_token::changed_bundle;
+use control_types::bundle::{BundleChange, SignedBundle};
 use control_types::{ApplianceId, UnixMillis};
 
 use super::bundle::{Believed, Pin, open};
@@ -184,6 +185,13 @@ impl Office {
         kept.asked_at = None;
         kept.tally.taken += 1;
         Ok(serial)
+    }
+
+    /// The bundle that `change` makes of the one that is kept on disk; `None` where it does not come
+    /// out as control signed it.
+    #[must_use]
+    pub fn changed(&self, change: &BundleChange) -> Option<SignedBundle> {
+        changed_bundle(&self.store.bundle()?, change)
     }
 
     /// Writes down a bundle that was taken.

@@ -288,7 +288,9 @@ fn a_neighbour_that_says_it_is_full_is_passed_over_without_control() {
 
     let mut connection = rig.appliance.connect();
     let look = connection.ask("OPTIONS", "/v/", "");
-    assert_eq!((look.status, look.header("nightfill-load")), (204, Some("0")));
+    assert_eq!(look.status, 204);
+    let load: u32 = look.header("nightfill-load").unwrap().parse().unwrap();
+    assert!(load < 950, "{load}");
     let browser = connection.ask("OPTIONS", "/v/night/x.mp4", "");
     assert_eq!(
         (browser.status, browser.header("nightfill-load")),

@@ -71,7 +71,9 @@ impl ClientSide<'_> {
     pub fn read(&mut self, max: usize) -> Vec<u8> {
         let wire = self.world.wire(self.wire);
         let got = max.min(wire.to_client.len());
+        wire.loans.fetch(&mut wire.to_client, got);
         let bytes = take_front(&mut wire.to_client, got);
+        self.world.acknowledge(self.wire);
         self.world.offer_send(self.wire);
         let Some(tls) = self.tls.as_mut() else { return bytes };
         tls.take(&bytes);
@@ -154,6 +156,7 @@ impl ClientSide<'_> {
     /// Tears the connection down.
     pub fn reset(&mut self) {
         self.world.wire(self.wire).reset_by_client();
+        self.world.acknowledge(self.wire);
         self.world.offer_receive(self.wire);
         self.world.offer_send(self.wire);
     }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use oca_sys::{
-    Buffer, BufferLevels, Completion, Event, FileId, Head, Kernel, Nanos, Op, Piece, SendKeys,
-    SocketId, Tallies, Token,
+    Buffer, BufferLevels, Completion, Event, FileId, Head, Kernel, Lending, Nanos, Op, Piece,
+    SendKeys, SocketId, Tallies, Token,
 };
 
 use crate::network::{End, Receiving, Sending, Sent};
@@ -16,6 +16,7 @@ use crate::weather::{Weather, happens};
 use crate::world::{Happening, POISON, World};
 
 const EBADF: i32 = 9;
+const EOPNOTSUPP: i32 = 95;
 
 /// A kernel whose machine, disk and clients are simulated from one seed.
 #[derive(Clone)]
@@ -68,6 +69,20 @@ impl Kernel for SimKernel {
 
     fn send_buffer(&mut self) -> Option<Buffer> {
         self.world.borrow().send_pool.take()
+    }
+
+    /// Every other socket is on a machine that paces; it takes what is sent on as fast as any.
+    fn pace(&mut self, socket: SocketId, _: Option<u64>) -> io::Result<()> {
+        if socket.0.is_multiple_of(2) { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+    }
+
+    fn lending_refused(&self) -> Option<String> {
+        None
+    }
+
+    /// Two network cards.
+    fn local_address(&self, socket: SocketId) -> Option<IpAddr> {
+        Some(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1 + (socket.0 % 2) as u8)))
     }
 
     fn seal_from_here(&mut self, _: SocketId, _: &SendKeys<'_>) -> io::Result<()> {
@@ -148,8 +163,8 @@ fn begin(world: &mut World, token: Token, op: Op) {
         Op::SendFile { socket, head, file, piece, .. } => {
             begin_send_file(world, token, socket, head, (file.0, piece));
         }
-        Op::SendLent { socket, .. } => {
-            unreachable!("this kernel refused to lend, and the server lent on {socket:?}")
+        Op::SendLent { socket, from, range, .. } => {
+            begin_send_lent(world, token, socket, (from, range));
         }
         Op::SendRecord { socket, .. } => {
             unreachable!("no socket has keys, and the server sent a record on {socket:?}")
@@ -191,6 +206,30 @@ fn begin_send_behind(
     assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
     assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
     wire.sending = Some(Sending { token, what: Sent::Behind(head.from, from, bytes) });
+    world.offer_send(socket.0);
+}
+
+fn begin_send_lent(
+    world: &mut World,
+    token: Token,
+    socket: SocketId,
+    (from, range): (Rc<Buffer>, Range<usize>),
+) {
+    assert!(!range.is_empty(), "the server lent nothing on {socket:?}");
+    assert!(range.end <= from.len(), "the server lent past its buffer on {socket:?}");
+    let refuses = world.weather.refuses_to_lend;
+    let refused = happens(&mut world.random, refuses).then_some(EOPNOTSUPP);
+    let refused = refused.or(world.socket(socket).is_none().then_some(EBADF));
+    if let Some(code) = refused {
+        let error = io::Error::from_raw_os_error(code);
+        world.tell(token, Event::Sent(Err(error), Rc::clone(&from)));
+        return world.tell(token, Event::Returned(Lending::Nothing, from));
+    }
+    let wire = world.wire(socket.0);
+    assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
+    assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
+    assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
+    wire.sending = Some(Sending { token, what: Sent::Lent(from, range) });
     world.offer_send(socket.0);
 }
 

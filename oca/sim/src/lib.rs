@@ -8,6 +8,7 @@ pub mod answer;
 pub mod client;
 pub mod disk;
 pub mod kernel;
+mod loan;
 mod network;
 pub mod script;
 pub mod shelf;

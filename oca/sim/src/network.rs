@@ -8,6 +8,8 @@ use std::rc::Rc;
 
 use oca_sys::{Buffer, Event, Token};
 
+use crate::loan::Loans;
+
 /// A receive the server has under way.
 #[derive(Debug)]
 pub(crate) struct Receiving {
@@ -30,6 +32,8 @@ pub(crate) enum Sent {
     Buffer(Rc<Buffer>, Range<usize>),
     /// Bytes of a head, then of another buffer; both go back with the answer, the head's first.
     Behind(Rc<Buffer>, Rc<Buffer>, Vec<u8>),
+    /// This range of a buffer, read when it is needed.
+    Lent(Rc<Buffer>, Range<usize>),
     /// Bytes of a head, then of the page cache, as they were when the send began; the head's buffer
     /// goes back with the answer.
     File(Option<Rc<Buffer>>, Vec<u8>),
@@ -38,7 +42,7 @@ pub(crate) enum Sent {
 impl Sent {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Buffer(from, range) => &from[range.clone()],
+            Self::Buffer(from, range) | Self::Lent(from, range) => &from[range.clone()],
             Self::Behind(_, _, bytes) | Self::File(_, bytes) => bytes,
         }
     }
@@ -46,7 +50,7 @@ impl Sent {
     /// How the server is told.
     pub(crate) fn into_event(self, answer: io::Result<usize>) -> Event {
         match self {
-            Self::Buffer(from, _) => Event::Sent(answer, from),
+            Self::Buffer(from, _) | Self::Lent(from, _) => Event::Sent(answer, from),
             Self::Behind(head, from, _) => Event::SentBehind(answer, head, from),
             Self::File(head, _) => Event::FileSent(answer, head),
         }
@@ -60,6 +64,8 @@ pub(crate) struct Wire {
     pub to_server: VecDeque<u8>,
     /// Sent by the server, not yet read by the client.
     pub to_client: VecDeque<u8>,
+    /// Memory that bytes in `to_client` are still read from, or may have to be once more.
+    pub loans: Loans,
     /// Most bytes in `to_client`: what the sockets' buffers and the path hold.
     pub room_max: usize,
     pub client: End,
@@ -93,6 +99,7 @@ impl Wire {
         Self {
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
+            loans: Loans::default(),
             room_max,
             client: End::Open,
             server: End::Open,

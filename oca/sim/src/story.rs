@@ -10,6 +10,7 @@
 //!   sockets or buffers, or the machine stood still;
 //! * when the clients are done the server comes to rest: no socket, no receive or send buffer out,
 //!   and of the chunk buffers only those it keeps on purpose;
+//! * memory that the network has is not written to, and comes back into the server's books;
 //! * drained, it ends; gone, it has given every buffer back.
 
 use std::path::PathBuf;
@@ -208,6 +209,8 @@ impl Story {
     /// What must never happen, in words.
     pub fn finish(mut self) -> Result<Summary, String> {
         let summary = self.judge()?;
+        // The network may have memory of ours for longer than anybody has a socket.
+        self.turn_while(|story| story.kernel.world().loans() > 0)?;
         self.come_to_rest()?;
         if !self.drained {
             self.drain(1000);
@@ -246,6 +249,7 @@ impl Story {
             && connections == 0
             && levels.receive.out() == 0
             && levels.send.out() == 0
+            && (self.drained || self.counters.zero_copy.lent_bytes.get() == 0)
             && levels.chunk.out() as u64 <= kept + reads as u64;
         if at_rest {
             return Ok(());

@@ -51,6 +51,15 @@ pub struct Weather {
     pub outages: Vec<Outage>,
     /// A client misbehaves.
     pub rude_client: Chance,
+    /// The network copies what it was lent, and says so.
+    pub copies_loans: Chance,
+    /// A send that lends is refused.
+    pub refuses_to_lend: Chance,
+    /// Longest time from the last use of lent memory to the word that it is free.
+    pub notice_max: Moment,
+    /// The kernel says at once that it is done with lent memory, and is not. No server can be right
+    /// on such a machine: it shows that the clients would notice.
+    pub forgets_loans: bool,
     /// Which way clear sockets' bodies go.
     pub preference: Preference,
     /// Receive, chunk and send buffers.
@@ -81,6 +90,10 @@ impl Weather {
             stray_wake: 0,
             outages: Vec::new(),
             rude_client: 0,
+            copies_loans: 0,
+            refuses_to_lend: 0,
+            notice_max: MILLISECOND,
+            forgets_loans: false,
             preference: Preference::Owned,
             buffers: [64, 64, 64],
             scarce: false,
@@ -106,6 +119,8 @@ impl Weather {
             wall_set: some(50),
             stray_wake: some(300),
             rude_client: some(4000),
+            copies_loans: some(4000),
+            refuses_to_lend: some(500),
             ..fair
         };
         if random.bool() {
@@ -119,8 +134,14 @@ impl Weather {
             weather.buffers = [random.u32(8..20), random.u32(16..20), random.u32(2..12)];
         }
         if random.bool() {
-            weather.preference = Preference::PageCache;
+            weather.notice_max = random.u64(MILLISECOND..3 * SECOND);
         }
+        weather.preference = match random.u8(..8) {
+            0..4 => Preference::PageCache,
+            4 => Preference::Owned,
+            5 => Preference::OwnedZeroCopy,
+            _ => Preference::Auto,
+        };
         if random.u8(..4) == 0 {
             weather.sockets_max = random.usize(1..6);
         }
@@ -201,5 +222,11 @@ mod tests {
         some(|weather| weather.outages.len() == 2);
         some(|weather| weather.outages.iter().any(|outage| outage.until == Moment::MAX));
         some(|weather| weather.preference == Preference::PageCache);
+        some(|weather| weather.preference == Preference::Owned);
+        some(|weather| weather.preference == Preference::OwnedZeroCopy);
+        some(|weather| weather.preference == Preference::Auto);
+        some(|weather| weather.copies_loans > 0);
+        some(|weather| weather.refuses_to_lend > 0);
+        some(|weather| weather.notice_max > SECOND);
     }
 }

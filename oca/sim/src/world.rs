@@ -2,6 +2,7 @@
 //! Never sleeps, never reads a real clock, draws every chance from one seed; and it stops the run
 //! when the server does what no kernel would forgive.
 
+mod loans;
 mod moves;
 mod reads;
 
@@ -39,6 +40,8 @@ pub(crate) enum Happening {
     StopsAccepting(Token),
     Receives(u32),
     Sends(u32),
+    Returns(u32, u64),
+    GivesUp(u32, u64),
     ShutsDown(u32),
     Closes(u32),
     Opens(Token, PathBuf),
@@ -301,6 +304,8 @@ impl World {
             }
             Happening::Receives(wire) => self.receives(wire),
             Happening::Sends(wire) => self.sends(wire),
+            Happening::Returns(wire, loan) => self.returns(wire, loan),
+            Happening::GivesUp(wire, seen) => self.gives_up(wire, seen),
             Happening::ShutsDown(wire) => self.shuts_down(wire),
             Happening::Closes(wire) => self.closes(wire),
             Happening::Opens(token, path) => {

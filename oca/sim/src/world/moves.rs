@@ -4,11 +4,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 
-use oca_sys::{Accepted, Event, SocketId};
+use oca_sys::{Accepted, Event, Lending, SocketId};
 
-use super::{ECANCELED, Happening, World};
-use crate::network::{End, Receiving};
+use super::{ECANCELED, Happening, POISON, World};
+use crate::network::{End, Receiving, Sent};
 use crate::weather::happens;
 
 const ECONNRESET: i32 = 104;
@@ -114,6 +115,7 @@ impl World {
     pub(super) fn sends(&mut self, id: u32) {
         let short = happens(&mut self.random, self.weather.short_send);
         let cut = self.random.usize(1..=2000);
+        let forgetful = self.weather.forgets_loans;
         let wire = self.wire(id);
         wire.send_due = false;
         if !wire.can_send() {
@@ -131,10 +133,30 @@ impl World {
             if short {
                 sent = sent.min(cut);
             }
-            wire.to_client.extend(&bytes[..sent]);
+            match &sending.what {
+                Sent::Lent(from, range) => {
+                    let range = range.start..range.start + sent;
+                    wire.loans.lend(sending.token, (from, range), forgetful);
+                    wire.to_client.extend(std::iter::repeat_n(POISON, sent));
+                }
+                _ => {
+                    wire.loans.pass(sent);
+                    wire.to_client.extend(&bytes[..sent]);
+                }
+            }
             Ok(sent)
         };
-        self.tell(sending.token, sending.what.into_event(answer));
+        // A send that lends and failed has its memory back at once.
+        let unlent = match &sending.what {
+            Sent::Lent(from, _) if answer.is_err() => Some(Rc::clone(from)),
+            _ => None,
+        };
+        let token = sending.token;
+        self.tell(token, sending.what.into_event(answer));
+        if let Some(from) = unlent {
+            self.tell(token, Event::Returned(Lending::Nothing, from));
+        }
+        self.acknowledge(id);
         self.soon(Happening::ClientWakes(id as usize - 1));
         self.offer_close(id);
     }
@@ -159,6 +181,8 @@ impl World {
         wire.closed_by_server();
         self.sockets -= 1;
         self.tell(token, Event::SocketClosed);
+        self.acknowledge(id);
+        self.watch_orphan(id);
         self.soon(Happening::ClientWakes(id as usize - 1));
         self.offer_accept();
     }

@@ -12,10 +12,14 @@ use crate::range::Spans;
 
 /// Room that is enough for every answer whose media type is at most [`MEDIA_TYPE_BYTES_MAX`] and
 /// whose entity tag is at most 64 bytes: a promise that a test keeps.
-pub const ANSWER_BYTES_MAX: usize = 1024;
+pub const ANSWER_BYTES_MAX: usize = 2048;
 
 /// Longest media type we write; a longer one is answered as `application/octet-stream`.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 128;
+
+/// Longest URL that a redirect names. Whoever makes one keeps to it: a longer one is left out, and
+/// what is left is no redirect.
+pub const LOCATION_BYTES_MAX: usize = 1600;
 
 /// Longest list of appliances that a refusal names; a longer one is left out.
 pub const NEXT_BYTES_MAX: usize = 256;
@@ -63,8 +67,16 @@ pub enum Answer<'a> {
         /// Length of the JSON.
         bytes: u64,
     },
+    /// 307: the same object, from another appliance, for this moment only.
+    Elsewhere {
+        /// Absolute URL, at most [`LOCATION_BYTES_MAX`] visible bytes.
+        location: &'a str,
+    },
     /// 204 to a browser's permission question.
-    Preflight,
+    Preflight {
+        /// How loaded we are, in a word, to another appliance that looks at us.
+        load: Option<&'a str>,
+    },
     /// Everything else: a status and its word as the body.
     Refusal {
         /// What went wrong.
@@ -95,7 +107,8 @@ impl<'a> Answer<'a> {
             Self::Parts { .. } => Outcome::Parts,
             Self::NotModified(_) => Outcome::NotModified,
             Self::Steering { .. } => Outcome::Steered,
-            Self::Preflight => Outcome::Preflight,
+            Self::Elsewhere { .. } => Outcome::Elsewhere,
+            Self::Preflight { .. } => Outcome::Preflight,
             Self::Refusal { outcome, .. } => *outcome,
         }
     }
@@ -156,7 +169,24 @@ pub fn write_head(
             out.put(STEERING)?;
             write_length(&mut out, *bytes)?;
         }
-        Answer::Preflight => out.put(PREFLIGHT)?,
+        Answer::Elsewhere { location } => {
+            out.put(ELSEWHERE)?;
+            write_length(&mut out, 0)?;
+            let fits = location.len() <= LOCATION_BYTES_MAX && is_visible(location);
+            if fits && !location.contains(' ') {
+                out.put("Location: ")?;
+                out.put(location)?;
+                out.put("\r\n")?;
+            }
+        }
+        Answer::Preflight { load } => {
+            out.put(PREFLIGHT)?;
+            if let Some(load) = load {
+                out.put("Nightfill-Load: ")?;
+                out.put(load)?;
+                out.put("\r\n")?;
+            }
+        }
         Answer::Refusal { outcome, total, retry_after_s, next } => {
             write_directions(&mut out, *total, *retry_after_s, *next)?;
             return write_refusal(out, *outcome, frame.method);
@@ -189,6 +219,13 @@ const STEERING: &str = "Cache-Control: no-store\r\n\
     Cross-Origin-Resource-Policy: cross-origin\r\n\
     X-Content-Type-Options: nosniff\r\n\
     Content-Type: application/json\r\n";
+
+/// `no-store`: who has it tomorrow is another question. A page's player follows it with the headers
+/// it has, as the preflight of the next appliance lets it; a media element asks for `cross-origin`.
+const ELSEWHERE: &str = "Cache-Control: no-store\r\n\
+    Timing-Allow-Origin: *\r\n\
+    Cross-Origin-Resource-Policy: cross-origin\r\n\
+    X-Content-Type-Options: nosniff\r\n";
 
 fn write_media(out: &mut Out<'_>, media: &Media<'_>) -> Result<(), HeadRoom> {
     out.put(MEDIA)?;
@@ -337,8 +374,29 @@ mod tests {
     }
 
     #[test]
+    fn a_redirect_names_one_place_and_is_kept_by_nobody() {
+        let location = "https://b.example:8443/t/TICKET/v/night/00.mp4?hop=1";
+        let lines = [
+            "Location: https://b.example:8443/t/TICKET/v/night/00.mp4?hop=1",
+            "Cache-Control: no-store",
+            "Access-Control-Allow-Origin: *",
+            "Content-Length: 0",
+        ];
+        check(&Answer::Elsewhere { location }, "HTTP/1.1 307 Temporary Redirect", &lines, "");
+        for forged in ["https://b/\r\nSet-Cookie: x", "https://b/ x"] {
+            let text = write(&Answer::Elsewhere { location: forged }, Method::Get, true);
+            assert!(!text.contains("Location"), "{text}");
+        }
+        let longest = "u".repeat(LOCATION_BYTES_MAX);
+        let text = write(&Answer::Elsewhere { location: &longest }, Method::Get, false);
+        assert!(text.contains(&longest));
+    }
+
+    #[test]
     fn answers_without_a_body_name_no_length() {
-        for answer in [Answer::NotModified(MEDIA), Answer::Preflight] {
+        let looked = Answer::Preflight { load: Some("430") };
+        assert!(write(&looked, Method::Options, true).contains("\r\nNightfill-Load: 430\r\n"));
+        for answer in [Answer::NotModified(MEDIA), Answer::Preflight { load: None }] {
             let text = write(&answer, Method::Get, true);
             assert!(!text.contains("Content-Length"), "{text}");
             assert!(text.ends_with("\r\n\r\n"));

@@ -51,6 +51,8 @@ outcomes! {
     Preflight 204 "preflight"
     /// The client has it already.
     NotModified 304 "not_modified"
+    /// We do not have that object; another appliance does, and is named.
+    Elsewhere 307 "elsewhere"
     /// No ticket came along.
     TicketAbsent 403 "ticket_absent"
     /// The ticket is not a Common Access Token we can read.
@@ -125,6 +127,7 @@ impl Outcome {
             204 => "No Content",
             206 => "Partial Content",
             304 => "Not Modified",
+            307 => "Temporary Redirect",
             400 => "Bad Request",
             403 => "Forbidden",
             404 => "Not Found",

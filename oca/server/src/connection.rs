@@ -25,6 +25,7 @@ mod accept;
 mod admit;
 mod authorize;
 mod drain_rate;
+mod elsewhere;
 mod finish;
 mod h2;
 mod keys;

@@ -131,6 +131,9 @@ pub const SEND_BYTES: usize = 69_632;
 /// Longest response head we write, bytes.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = oca_http::answer::ANSWER_BYTES_MAX;
 
+/// How often a request is sent on to another appliance before a miss is a miss.
+pub const HOPS_MAX: u32 = 2;
+
 /// Fewest chunk buffers of a worker: below this, reading ahead starves the connections.
 pub const CHUNK_BUFFERS_MIN: usize = 16;
 
@@ -197,7 +200,7 @@ pub const LARGE_SENDS_MAX: usize = 64;
 pub const LARGE_SENDS_CHUNKS_MIN: usize = 256;
 
 /// Open files of a worker, with their decoded seals.
-pub const FILES_MAX: usize = 1024;
+pub const FILES_MAX: usize = 2048;
 
 /// Bytes of decoded seals a worker keeps; 32 bytes a chunk, so this covers 256 GiB of objects.
 pub const SEAL_BYTES_MAX: usize = 32 << 20;

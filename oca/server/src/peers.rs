@@ -35,6 +35,13 @@ impl Peers {
         self.text.store((!text.is_empty()).then(|| Arc::new(text)));
     }
 
+    /// The one at `position` in the list, nearest first.
+    #[must_use]
+    pub fn at(&self, position: u32) -> Option<String> {
+        let text = self.text.load_full()?;
+        text.split(", ").nth(position as usize).map(str::to_owned)
+    }
+
     /// What a refusal with `outcome` names, if it should: where the same path and ticket may do.
     #[must_use]
     pub fn next_for(&self, outcome: Outcome) -> Option<Arc<String>> {

@@ -6,7 +6,7 @@ use oca_sys::Kernel;
 
 use super::authorize::Allowed;
 use super::read::{Note, Refusal, Request, Route, Short};
-use super::steering;
+use super::{elsewhere, steering};
 use crate::library::{Found, Library, Missing};
 use crate::tickets::Verified;
 use crate::worker::Station;
@@ -32,25 +32,25 @@ pub struct Extent {
 /// Finds what is asked for and the range of it.
 ///
 /// # Errors
-/// 404, 412, 304, 417 or 416; and what is no object of ours at all: where to stream from.
+/// 307, 404, 412, 304, 417 or 416; and what is no object of ours at all: where to stream from.
 pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Extent, Box<Refusal>> {
     if matches!(allowed.request.route, Route::Steering { .. }) {
         return Err(steering::answer(allowed, station));
     }
-    let Allowed { request, ticket, .. } = allowed;
-    let Request { head, path, route, note, .. } = request;
-    let refuse = |note, answer, ticket| Err(Box::new(Refusal { note, answer, ticket }));
-    let found = match look(&station.shared.library, route, path) {
+    let found = match look(&station.shared.library, allowed.request.route, allowed.request.path) {
         Ok(found) => found,
-        Err(missing) => {
-            let outcome = match missing {
-                Missing::Unknown => Outcome::UnknownObject,
-                Missing::OtherTitle => Outcome::OtherTitle,
-                Missing::Condemned => Outcome::Quarantined,
-            };
-            return refuse(note, Short::Refused { outcome, total: None }, ticket);
+        Err(Missing::Unknown) => {
+            return Err(elsewhere::answer(allowed, station, Outcome::UnknownObject));
         }
+        Err(Missing::Condemned) => {
+            return Err(elsewhere::answer(allowed, station, Outcome::Quarantined));
+        }
+        // It is here: whoever asks for it by another name would get no better answer there.
+        Err(Missing::OtherTitle) => return Err(refused(allowed, Outcome::OtherTitle)),
     };
+    let Allowed { request, ticket, .. } = allowed;
+    let Request { head, note, .. } = request;
+    let refuse = |note, answer, ticket| Err(Box::new(Refusal { note, answer, ticket }));
     let mut tag = [0u8; TAG_BYTES];
     let verdict = match is_conditional(&head) {
         true => evaluate(&head, etag(&found, &mut tag), found.modified),
@@ -80,6 +80,13 @@ pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Ext
         }
     };
     Ok(Extent { note, ticket, found, start, end, is_part, spans })
+}
+
+/// A refusal in a word.
+pub fn refused(allowed: Allowed<'_>, outcome: Outcome) -> Box<Refusal> {
+    let Allowed { request, ticket, .. } = allowed;
+    let answer = Short::Refused { outcome, total: None };
+    Box::new(Refusal { note: request.note, answer, ticket })
 }
 
 fn look(library: &Library, route: Route<'_>, path: &str) -> Result<Found, Missing> {

@@ -13,6 +13,7 @@ use super::stream::Stream;
 use super::{Connection, Flow, State};
 use crate::library::{Found, Library};
 use crate::outcome::{CloseReason, Ending};
+use crate::sovereign::{Hint, LOOK_PATH};
 use crate::tickets::Verified;
 use crate::worker::Station;
 
@@ -101,8 +102,10 @@ pub enum Short {
     NotModified(Found),
     /// 200 and this JSON: where to stream from.
     Steering(Rc<[u8]>),
-    /// 204
-    Preflight,
+    /// 307 to this URL, which has it.
+    Elsewhere(Rc<str>),
+    /// 204, and to another appliance's look how loaded we are.
+    Preflight(Option<Hint>),
 }
 
 impl Refusal {
@@ -158,7 +161,10 @@ pub fn request<'a, K: Kernel>(
         }
         Method::Get | Method::Head => {}
         Method::Options => {
-            return Err(Box::new(Refusal { note, answer: Short::Preflight, ticket: None }));
+            let is_look = carried.path == LOOK_PATH;
+            let outlook = is_look.then(|| station.shared.steering.outlook()).flatten();
+            let answer = Short::Preflight(outlook.map(|outlook| outlook.own.hint()));
+            return Err(Box::new(Refusal { note, answer, ticket: None }));
         }
         Method::Other => return Err(Refusal::new(note, Outcome::MethodNotAllowed)),
     }

@@ -209,7 +209,7 @@ fn first_chunk<K: Kernel>(
     let extent = &turn.extent;
     let is_plain = extent.spans.is_none() && extent.found.bytes > CHUNK_BYTES;
     let range = extent.start..extent.end;
-    if is_plain && file::is_resident(station, connection.choice, &extent.found, range) {
+    if is_plain && file::is_resident(station, connection, &extent.found, range) {
         return None;
     }
     Some(station.chunk(&extent.found, chunk_index(extent.start), connection.seat))
@@ -292,7 +292,8 @@ pub fn refused(refusal: Refusal) -> Sending {
         Short::Refused { outcome, .. } => (*outcome, None),
         Short::NotModified(found) => (Outcome::NotModified, Some(*found)),
         Short::Steering(_) => (Outcome::Steered, None),
-        Short::Preflight => (Outcome::Preflight, None),
+        Short::Elsewhere(_) => (Outcome::Elsewhere, None),
+        Short::Preflight(_) => (Outcome::Preflight, None),
     };
     let text = match &refusal.answer {
         Short::Steering(text) if refusal.note.method == Method::Get => Some(Rc::clone(text)),

@@ -81,12 +81,12 @@ pub struct Place {
     pub class: u16,
 }
 
-/// How much of a title a box holds.
+/// How much of a title a box holds, see `control_types::presence`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holding {
-    /// All of it.
+    /// Its core at least.
     Full,
-    /// Some of it.
+    /// Less than its core.
     Part,
     /// Nothing.
     Nothing,
@@ -96,6 +96,8 @@ pub enum Holding {
 #[derive(Debug, Default)]
 pub struct Holders {
     full: Box<[u8]>,
+    /// Absent where it is `full`.
+    whole: Option<Box<[u8]>>,
     part: Box<[u8]>,
 }
 
@@ -230,6 +232,15 @@ pub fn holding(holders: Option<&Holders>, at: u32, role: Role) -> Holding {
     }
 }
 
+/// Whether the candidate at `at` has every object of the title, not its core only.
+#[must_use]
+pub fn is_whole(holders: Option<&Holders>, at: u32, role: Role) -> bool {
+    match holders {
+        Some(holders) => has_bit(holders.whole.as_ref().unwrap_or(&holders.full), at),
+        None => role != Role::Edge,
+    }
+}
+
 fn candidate(box_: BundleAppliance) -> Result<Candidate, Refused> {
     let (scheme, host, port) = parts(&box_.media_url).ok_or(Refused::BadUrl)?;
     Ok(Candidate {
@@ -316,7 +327,11 @@ fn holders(held: &TitleHolders, candidates: usize) -> Option<Holders> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         (bytes.len() <= candidates.div_ceil(8)).then(|| bytes.into_boxed_slice())
     };
-    Some(Holders { full: bits(&held.full)?, part: bits(&held.part)? })
+    let whole = match &held.whole {
+        Some(whole) => Some(bits(whole)?),
+        None => None,
+    };
+    Some(Holders { full: bits(&held.full)?, whole, part: bits(&held.part)? })
 }
 
 fn has_bit(bits: &[u8], at: u32) -> bool {

@@ -1,5 +1,6 @@
 //! Bundles made by hand, and what is answered from them.
 
+mod elsewhere;
 mod keys;
 mod load;
 

@@ -9,6 +9,7 @@ mod bounds;
 mod control;
 mod crowd;
 mod differential;
+mod elsewhere;
 mod encrypted;
 mod fuzz_bundles;
 mod fuzz_tickets;

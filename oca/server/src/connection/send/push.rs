@@ -299,6 +299,8 @@ fn open_answer<K: Kernel>(
     }
     let next = station.shared.peers.next_for(record.outcome);
     let mut tag = [0u8; TAG_BYTES];
+    let load: Option<String>;
+    let location: Rc<str>;
     let answer = match opening {
         Opening::Media(found) | Opening::Page(found) => {
             let media = media(&found, &mut tag);
@@ -312,7 +314,14 @@ fn open_answer<K: Kernel>(
         }
         Opening::Short(Short::NotModified(found)) => Answer::NotModified(media(&found, &mut tag)),
         Opening::Short(Short::Steering(text)) => Answer::Steering { bytes: text.len() as u64 },
-        Opening::Short(Short::Preflight) => Answer::Preflight,
+        Opening::Short(Short::Elsewhere(url)) => {
+            location = url;
+            Answer::Elsewhere { location: &location }
+        }
+        Opening::Short(Short::Preflight(hint)) => {
+            load = hint.map(|hint| hint.to_string());
+            Answer::Preflight { load: load.as_deref() }
+        }
         Opening::Short(Short::Refused { outcome, total }) => Answer::Refusal {
             outcome,
             total,

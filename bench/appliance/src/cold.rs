@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::answer::{Ask, Desk};
 use crate::cases::Cover;
 use crate::keep::Stamp;
-use crate::line::{Line, Seen, Window};
+use crate::line::{Line, Seen, Segments};
 use crate::peers::{Server, Stage};
 use crate::slow_disk::{Pen, READS_PER_SECOND, SlowDisk};
 
@@ -132,11 +132,12 @@ fn measure(server: &Server, seconds: f64, cold: usize) -> Result<Tail, Trouble> 
     let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(std::io::Error::from)?;
     let mut members = Vec::new();
     for index in 0..HOT_LINES + cold {
-        let window = if index < HOT_LINES { Window::Wide } else { Window::Grows };
-        let line = Line::open(server, index, window)?;
+        let hot = index < HOT_LINES;
+        let segments = if hot { Segments::Ethernet } else { Segments::Loopback };
+        let line = Line::open(server, index, segments)?;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
         poll.add(line.socket(), event).map_err(std::io::Error::from)?;
-        members.push(Member { line, hot: index < HOT_LINES, asked: Instant::now(), heard: true });
+        members.push(Member { line, hot, asked: Instant::now(), heard: true });
     }
     for member in &mut members {
         member.ask(&mut random)?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nightfill_harness::Trouble;
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::{RcvBuf, RcvBufForce};
+use nix::sys::socket::sockopt::TcpMaxSeg;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect, recv, setsockopt,
     socket,
@@ -24,7 +24,7 @@ use crate::records::Records;
 
 /// How much is read where a plain head is expected.
 const PEEK_BYTES: usize = 640;
-const WIDE_BYTES: usize = 1 << 20;
+const ETHERNET_SEGMENT_BYTES: u32 = 1460;
 /// How many connections come from one address.
 const CONNECTIONS_OF_ONE_ADDRESS: usize = 16;
 /// How long a handshake or a first answer may take on a loaded machine.
@@ -37,15 +37,15 @@ pub struct Line {
     answer: Option<Answer>,
 }
 
-/// How much a connection lets the server send ahead.
+/// How large the segments of a connection may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Window {
-    /// As the kernel has it: little at first, more with every answer that does not fit.
-    Grows,
-    /// Any small answer from the start. Loopback's segments are as large as its first window, so
-    /// that an answer just above it would wait for a delayed acknowledgement, 40 ms, time and again;
-    /// on a network, where segments are small, none does.
-    Wide,
+pub enum Segments {
+    /// As loopback has them: nearly 64 KiB.
+    Loopback,
+    /// As Ethernet has them. An answer a little above loopback's segment waits there for a delayed
+    /// acknowledgement, 40 ms, under any server that leaves Nagle's algorithm on; on a network the
+    /// acknowledgements of so many segments come at once.
+    Ethernet,
 }
 
 /// What came of looking at a connection.
@@ -65,8 +65,8 @@ impl Line {
     ///
     /// # Errors
     /// When any of that fails.
-    pub fn open(server: &Server, index: usize, window: Window) -> Result<Self, Trouble> {
-        let (socket, session) = greet(server, connect_as(server, index, window)?, ABSENT, 404)?;
+    pub fn open(server: &Server, index: usize, segments: Segments) -> Result<Self, Trouble> {
+        let (socket, session) = greet(server, connect_as(server, index, segments)?, ABSENT, 404)?;
         let keys = session.map(Keys::of).transpose()?;
         let records = keys.map(|keys| Box::new(Records::with(keys)));
         socket.set_nonblocking(true)?;
@@ -189,21 +189,21 @@ pub fn discard(socket: &TcpStream, room: &mut [u8], most: u64) -> Result<Option<
 /// # Errors
 /// When it cannot be made or the answer is another.
 pub fn idle(server: &Server, index: usize, request: &[u8]) -> Result<TcpStream, Trouble> {
-    greet(server, connect_as(server, index, Window::Grows)?, request, 200).map(|(socket, _)| socket)
+    greet(server, connect_as(server, index, Segments::Loopback)?, request, 200)
+        .map(|(socket, _)| socket)
 }
 
 /// Connects from one of many addresses of loopback: members do not share one either, and one has
 /// only so many ports and so much of a server.
-fn connect_as(server: &Server, index: usize, window: Window) -> Result<TcpStream, Trouble> {
+fn connect_as(server: &Server, index: usize, segments: Segments) -> Result<TcpStream, Trouble> {
     let place = index / CONNECTIONS_OF_ONE_ADDRESS;
     let [.., high, low] = (place + 1).to_be_bytes();
     let source = Ipv4Addr::new(127, 1, high, low);
     let open = || -> Result<OwnedFd, Errno> {
         let flags = SockFlag::SOCK_CLOEXEC;
         let made = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-        if window == Window::Wide {
-            let wide = setsockopt(&made, RcvBufForce, &WIDE_BYTES);
-            wide.or_else(|_| setsockopt(&made, RcvBuf, &WIDE_BYTES))?;
+        if segments == Segments::Ethernet {
+            setsockopt(&made, TcpMaxSeg, &ETHERNET_SEGMENT_BYTES)?;
         }
         bind(made.as_raw_fd(), &SockaddrIn::from(std::net::SocketAddrV4::new(source, 0)))?;
         let to: std::net::SocketAddrV4 = server.address.parse().map_err(|_| Errno::EINVAL)?;

@@ -13,7 +13,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 use crate::answer::{Ask, Desk};
 use crate::cases::Case;
-use crate::line::{Line, Seen, Window};
+use crate::line::{Line, Seen, Segments};
 use crate::machine::{SyscallCount, cpu_seconds, own_cpu_seconds, resident_bytes, waited_seconds};
 use crate::peers::Server;
 
@@ -25,7 +25,7 @@ const WARM: Duration = Duration::from_millis(400);
 /// What is asked for at a time, and by how many connections, before a case begins.
 const WARM_BYTES: u64 = 4 << 20;
 const WARMERS: usize = 16;
-/// Answers up to this fit a window that is wide from the start.
+/// Answers up to this are asked for on connections with segments as a network has them.
 const SMALL_BYTES: u64 = 512 << 10;
 const EVENTS: usize = 512;
 /// Ranges lie between these, so that their offsets have one length.
@@ -98,10 +98,11 @@ impl<'a> Crowd<'a> {
     ) -> Result<Self, Trouble> {
         let poll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(std::io::Error::from)?;
         let answer_bytes = case.range_bytes.unwrap_or(case.object_bytes);
-        let window = if answer_bytes <= SMALL_BYTES { Window::Wide } else { Window::Grows };
+        let segments =
+            if answer_bytes <= SMALL_BYTES { Segments::Ethernet } else { Segments::Loopback };
         let mut lines = Vec::with_capacity(case.connections);
         for index in 0..case.connections {
-            let line = Line::open(server, index, window)?;
+            let line = Line::open(server, index, segments)?;
             let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
             poll.add(line.socket(), event).map_err(std::io::Error::from)?;
             lines.push(line);

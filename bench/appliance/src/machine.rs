@@ -100,14 +100,19 @@ pub fn machine_bytes(name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
 }
 
-/// Lets this process and those it starts open as many files as the kernel allows it to.
-pub fn raise_open_files() {
+/// Lets this process and those it starts open as many files as the kernel allows it to, and says
+/// how many that are.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn raise_open_files() -> Result<u64, Trouble> {
     let limit = Resource::RLIMIT_NOFILE;
-    // Where it does not suffice, the case that needs more says so.
-    let _ = setrlimit(limit, OPEN_FILES, OPEN_FILES).or_else(|_| {
-        let (_, hard) = getrlimit(limit)?;
-        setrlimit(limit, hard, hard)
-    });
+    if setrlimit(limit, OPEN_FILES, OPEN_FILES).is_ok() {
+        return Ok(OPEN_FILES);
+    }
+    let (_, hard) = getrlimit(limit).map_err(std::io::Error::from)?;
+    setrlimit(limit, hard, hard).map_err(std::io::Error::from)?;
+    Ok(hard)
 }
 
 /// Model, cores and kernel, for the file of results.

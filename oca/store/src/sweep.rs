@@ -62,7 +62,7 @@ impl Writer {
     }
 
     /// The seal of a file, after every byte was checked.
-    fn proved(&self, object: &ObjectId) -> Result<Seal, StoreError> {
+    pub(crate) fn proved(&self, object: &ObjectId) -> Result<Seal, StoreError> {
         let seal = seal_on(self.volume().disk(), &self.volume().object_path(object))?;
         let reader = ObjectReader::of(self.volume(), object)?;
         let mut chunk = Vec::new();

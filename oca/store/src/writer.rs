@@ -89,10 +89,10 @@ impl Writer {
             _lock: lock,
         };
         let writer = Self { shared: Arc::new(shared) };
-        writer.finish_cut_short()?;
         if is_torn {
             writer.believe_files()?;
         }
+        writer.finish_cut_short()?;
         Ok(writer)
     }
 
@@ -110,6 +110,16 @@ impl Writer {
         let path = self.volume().journal_path();
         let look = self.volume().disk().look(&path);
         look.map(drop).map_err(StoreError::io(&path, "find the journal"))
+    }
+
+    /// Makes sure that what is held is what the next start will find: after a failed append the
+    /// journal may say otherwise, and no copy elsewhere may be let go until it does not. Costs
+    /// nothing when there is no doubt.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]: the disk still refuses.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.shared.state().settle(self.volume())
     }
 
     /// Whether `object` is published here.

@@ -24,20 +24,17 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Goes on from `place`, cutting off a torn end.
+    /// Goes on from `place`. A journal with a torn end is left as it is and is doubtful: it is to be
+    /// written anew, all or nothing.
     pub(crate) fn resume(volume: &Volume, place: &Place) -> Result<Self, StoreError> {
         let path = volume.journal_path();
         let io = |doing| StoreError::io(&path, doing);
         let opened = volume.disk().open(&path, Opening::Write);
         let file = opened.map_err(io("open the journal"))?;
-        let length = file.length().map_err(io("size the journal"))?;
-        if length > place.whole_bytes {
-            file.set_len(place.whole_bytes).map_err(io("cut the journal's torn end"))?;
-        }
         // A writer that was killed may have written its last lines and no more. They are believed
         // from here on, so a power cut must not take them back.
         file.sync_all().map_err(io("make the journal durable"))?;
-        Ok(Self { path, file, slots: place.records, is_doubtful: false })
+        Ok(Self { path, file, slots: place.records, is_doubtful: place.is_torn })
     }
 
     /// Writes a new journal with these records in the place of any earlier one, all or nothing.

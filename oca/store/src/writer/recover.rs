@@ -9,7 +9,7 @@ use super::state::{State, compacted, is_slack};
 use crate::error::StoreError;
 use crate::index::{Known, load_known};
 use crate::journal::{Journal, Kind, Record};
-use crate::scan::{object_files, seal_on};
+use crate::scan::object_files;
 use crate::volume::{Volume, ids_in};
 
 impl Writer {
@@ -42,7 +42,7 @@ impl Writer {
             return Ok(());
         }
         if !state.index.has_copy(0, object)
-            && let Ok(seal) = seal_on(self.volume().disk(), &self.volume().object_path(object))
+            && let Ok(seal) = self.proved(object)
         {
             // The rename may be all there is of it.
             self.shared.keep_place(object)?;
@@ -51,9 +51,10 @@ impl Writer {
         self.volume().unlink(&done)
     }
 
-    /// The journal's end was cut off: an append that a crash tore, or a line that rotted. What it
-    /// said is in the files: sound objects that are not listed are listed again, and those listed
-    /// whose file is gone are not.
+    /// The journal has a torn end: an append that a crash tore, or a line that rotted. What it said
+    /// is in the files: whole objects that are not listed are listed again, and those listed whose
+    /// file is gone are not. The journal is written anew with all of it or stays as it is, so that a
+    /// crash on the way does not leave a sound journal that lacks a line.
     pub(super) fn believe_files(&self) -> Result<(), StoreError> {
         let mut state = self.shared.state();
         let mut files: AHashSet<ObjectId> = AHashSet::new();
@@ -64,15 +65,20 @@ impl Writer {
             if state.index.has_copy(0, &object) {
                 continue;
             }
-            if let Ok(seal) = seal_on(self.volume().disk(), &path) {
-                tracing::warn!(%object, "was not listed any more: the journal had a torn end");
-                state.append(self.volume(), &Record::published(&seal))?;
+            match self.proved(&object) {
+                Ok(seal) => {
+                    tracing::warn!(%object, "was not listed any more: the journal had a torn end");
+                    self.shared.keep_place(&object)?;
+                    state.index.insert(0, &Record::published(&seal));
+                }
+                Err(error) => tracing::warn!(%object, %error, "left where it is, not listed"),
             }
         }
-        let index = state.index.clone();
-        for entry in index.entries().filter(|entry| !files.contains(&entry.object)) {
-            state.append(self.volume(), &entry.record().now(Kind::Removed))?;
+        let listed = state.index.clone();
+        for entry in listed.entries().filter(|entry| !files.contains(&entry.object)) {
+            state.index.forget(0, &entry.object);
         }
+        state.journal = compacted(self.volume(), &state.index)?;
         Ok(())
     }
 }
@@ -82,8 +88,8 @@ pub(super) fn open_journal(volume: &Volume) -> Result<(State, bool), StoreError>
     let (mut loaded, mut known) = load_known(std::slice::from_ref(volume));
     let index = loaded.index;
     let (journal, is_torn) = match known.pop() {
-        Some(Known::Journal(place)) if is_slack(place.records, &index) => {
-            (compacted(volume, &index)?, place.is_torn)
+        Some(Known::Journal(place)) if !place.is_torn && is_slack(place.records, &index) => {
+            (compacted(volume, &index)?, false)
         }
         Some(Known::Journal(place)) => (Journal::resume(volume, &place)?, place.is_torn),
         Some(Known::Scan) => {

@@ -80,9 +80,7 @@ impl State {
     /// lines is written anew, so that it does not grow for ever; when that fails, the long one is
     /// as good.
     pub(crate) fn append(&mut self, volume: &Volume, record: &Record) -> Result<(), StoreError> {
-        if self.journal.is_doubtful() {
-            self.journal = compacted(volume, &self.index)?;
-        }
+        self.settle(volume)?;
         if let Err(error) = self.journal.append(record) {
             self.take_back(volume);
             return Err(error);
@@ -96,6 +94,14 @@ impl State {
                 Ok(journal) => self.journal = journal,
                 Err(error) => tracing::warn!(%error, "the journal stays as long as it is"),
             }
+        }
+        Ok(())
+    }
+
+    /// Writes a journal that is in doubt anew.
+    pub(super) fn settle(&mut self, volume: &Volume) -> Result<(), StoreError> {
+        if self.journal.is_doubtful() {
+            self.journal = compacted(volume, &self.index)?;
         }
         Ok(())
     }

@@ -116,8 +116,9 @@ impl MadeDisk {
         self.state().plan.stopped().is_some()
     }
 
-    /// Stops the machine, if it has not, and starts it again: what is left is what `stop` leaves.
-    pub fn start_again(&self, stop: Stop) {
+    /// Stops the machine, if it has not, and starts it again: what is left is what the stop leaves.
+    /// Answers how it stopped.
+    pub fn start_again(&self, stop: Stop) -> Stop {
         let mut state = self.state();
         let stop = state.plan.stopped().unwrap_or(stop);
         state.plan = Plan::default();
@@ -125,6 +126,7 @@ impl MadeDisk {
         if stop != Stop::Kill {
             state.cut(stop);
         }
+        stop
     }
 
     /// Flips one bit of the file at `path`, on the platter and in the cache. Other names of it go

@@ -76,8 +76,8 @@ fn id(which: usize) -> ObjectId {
 
 pub struct World {
     pub disk: MadeDisk,
-    volumes: [Volume; 2],
-    writers: Option<[Writer; 2]>,
+    volumes: Vec<Volume>,
+    writers: Option<Vec<Writer>>,
     /// What a reader that has been there since the start knows.
     follower: Loaded,
     pub truth: [Truth; OBJECTS],
@@ -106,20 +106,21 @@ fn sealed_path(which: usize) -> PathBuf {
 }
 
 impl World {
-    pub fn new(disk: MadeDisk) -> Self {
+    /// With the first one or two of the volumes.
+    pub fn new(disk: MadeDisk, volumes: usize) -> Self {
         let classes = [DiskClass::Ssd, DiskClass::Hdd];
-        let volumes = [0, 1].map(|number| {
-            Volume::on(Arc::new(disk.clone()), PATHS[number], classes[number]).unwrap()
-        });
+        let volume = |(path, class)| Volume::on(Arc::new(disk.clone()), path, class).unwrap();
+        let volumes: Vec<Volume> =
+            PATHS.into_iter().zip(classes).take(volumes).map(volume).collect();
         let follower = Index::load(&volumes);
         let truth = [Truth::Gone; OBJECTS];
         Self { disk, volumes, writers: None, follower, truth, rotten: None, was_cut: false }
     }
 
-    fn writers(&mut self) -> Result<&[Writer; 2], StoreError> {
+    fn writers(&mut self) -> Result<&[Writer], StoreError> {
         if self.writers.is_none() {
-            let open = |volume| Writer::open(volume, "test");
-            self.writers = Some([open(&self.volumes[0])?, open(&self.volumes[1])?]);
+            let opened = self.volumes.iter().map(|volume| Writer::open(volume, "test"));
+            self.writers = Some(opened.collect::<Result<_, _>>()?);
         }
         Ok(self.writers.as_ref().expect("just opened"))
     }
@@ -184,8 +185,8 @@ impl World {
                 writers[0].adopt_sealed(&sealed_path(which)).map(drop)
             }
             Deed::Evict(which) => {
-                let held = writers.iter().filter(|writer| writer.holds(&id(which)));
-                held.map(|writer| writer.remove(&id(which))).collect()
+                let mut held = writers.iter().filter(|writer| writer.holds(&id(which)));
+                held.try_for_each(|writer| writer.remove(&id(which)))
             }
             Deed::Move(which) => move_object(writers, which),
             Deed::Scrub(which) => scrub(&disk, writers, which),
@@ -199,8 +200,7 @@ impl World {
     /// The machine stops, if it has not yet, and starts again.
     pub fn start_again(&mut self, stop: Stop) {
         self.writers = None;
-        self.disk.start_again(stop);
-        self.was_cut |= stop != Stop::Kill;
+        self.was_cut |= self.disk.start_again(stop) != Stop::Kill;
     }
 
     /// Before any writer has come: whatever is listed is whole.
@@ -224,10 +224,10 @@ impl World {
     pub fn check_truth(&mut self, at: &str) {
         let truth = self.truth;
         let was_cut = self.was_cut;
-        let writers = self.writers().unwrap_or_else(|e| panic!("{at}: {}", in_full(&e))).clone();
-        for which in 0..OBJECTS {
+        let writers = self.writers().unwrap_or_else(|e| panic!("{at}: {}", in_full(&e))).to_vec();
+        for (which, truth) in truth.into_iter().enumerate() {
             let held = writers.iter().any(|writer| writer.holds(&id(which)));
-            match truth[which] {
+            match truth {
                 Truth::There => assert!(held, "{at}: object {which} is lost"),
                 Truth::Gone => assert!(!held || was_cut, "{at}: object {which} came back"),
                 Truth::Open => {}
@@ -238,7 +238,7 @@ impl World {
     /// Everything that must be true while nothing is refused.
     pub fn check_writer(&mut self, at: &str) {
         self.check_truth(at);
-        let writers = self.writers().expect("they are open").clone();
+        let writers = self.writers().expect("they are open").to_vec();
         let loaded = Index::load(&self.volumes);
         assert!(loaded.problems.is_empty(), "{at}: {:?}", loaded.problems);
         for (number, writer) in writers.iter().enumerate() {
@@ -267,7 +267,7 @@ impl World {
 
     /// Everything is put in order, and then no file is left that nobody answers for.
     pub fn check_no_leak(&mut self, at: &str) {
-        let writers = self.writers().unwrap_or_else(|e| panic!("{at}: {}", in_full(&e))).clone();
+        let writers = self.writers().unwrap_or_else(|e| panic!("{at}: {}", in_full(&e))).to_vec();
         for writer in &writers {
             writer.sweep().unwrap_or_else(|e| panic!("{at}: {}", in_full(&e)));
         }
@@ -283,7 +283,8 @@ impl World {
             let marker = |entry: Entry<'_>| root.join("suspect").join(entry.object.to_string());
             known.extend(index.entries().map(|entry| (marker(entry), ())));
         }
-        let foreign = |path: &PathBuf| !path.starts_with("/from") && !known.contains_key(path);
+        let is_ours = |path: &PathBuf| self.volumes.iter().any(|own| path.starts_with(own.path()));
+        let foreign = |path: &PathBuf| is_ours(path) && !known.contains_key(path);
         let left: Vec<PathBuf> = self.disk.files().into_iter().filter(foreign).collect();
         assert!(left.is_empty(), "{at}: nobody answers for {left:?}");
         self.was_cut = true;
@@ -291,10 +292,13 @@ impl World {
     }
 }
 
-fn move_object(writers: &[Writer; 2], which: usize) -> Result<(), StoreError> {
+fn move_object(writers: &[Writer], which: usize) -> Result<(), StoreError> {
     let object = id(which);
-    let Some(from) = writers.iter().position(|writer| writer.holds(&object)) else { return Ok(()) };
-    let (from, to) = (&writers[from], &writers[1 - from]);
+    let [ssd, hdd] = writers else { return Ok(()) };
+    let (from, to) = if ssd.holds(&object) { (ssd, hdd) } else { (hdd, ssd) };
+    if !from.holds(&object) {
+        return Ok(());
+    }
     if !to.holds(&object) {
         let reader = ObjectReader::of(from.volume(), &object)?;
         match to.begin(reader.seal().clone()) {
@@ -310,12 +314,14 @@ fn move_object(writers: &[Writer; 2], which: usize) -> Result<(), StoreError> {
             }
         }
     }
+    // No copy is let go while the other may be in doubt.
+    to.settle()?;
     let retired = from.retire(&object)?;
     from.finish(retired)
 }
 
 /// One bit rots, the scrub finds it, and the writer does what the nurse of the agent would.
-fn scrub(disk: &MadeDisk, writers: &[Writer; 2], which: usize) -> Result<(), StoreError> {
+fn scrub(disk: &MadeDisk, writers: &[Writer], which: usize) -> Result<(), StoreError> {
     let object = id(which);
     for writer in writers.iter().filter(|writer| writer.holds(&object)) {
         let file = writer.volume().object_path(&object);
@@ -338,7 +344,7 @@ fn scrub(disk: &MadeDisk, writers: &[Writer; 2], which: usize) -> Result<(), Sto
     Ok(())
 }
 
-fn clear(writers: &[Writer; 2]) -> Result<(), StoreError> {
+fn clear(writers: &[Writer]) -> Result<(), StoreError> {
     for writer in writers {
         for object in writer.unfinished()? {
             writer.discard_unfinished(&object)?;

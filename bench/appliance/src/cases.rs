@@ -95,7 +95,7 @@ const PACED: Case = Case {
     pace_bps: Some(1_000_000),
     goals: &[0.50],
     calls_goal: Some(500.0),
-    share: 2.0,
+    share: 1.5,
     ..LARGE
 };
 const RANGES: Case = Case {

@@ -5,7 +5,7 @@ use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, Unbound
 use aws_lc_rs::cipher::{AES_128, AES_256, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use nightfill_harness::Trouble;
-use rustls::{ClientConnection, ConnectionTrafficSecrets};
+use rustls::{ClientConnection, ConnectionTrafficSecrets, ExtractedSecrets};
 
 /// Bytes of a record before its text.
 pub const RECORD_HEAD: usize = 5;
@@ -46,6 +46,14 @@ impl Keys {
     pub fn of(session: ClientConnection) -> Result<Self, Trouble> {
         let secrets = session.dangerous_extract_secrets();
         let secrets = secrets.map_err(|error| Trouble(format!("the session's keys: {error}")))?;
+        Self::with(secrets)
+    }
+
+    /// With the secrets of both directions.
+    ///
+    /// # Errors
+    /// As `of`.
+    pub fn with(secrets: ExtractedSecrets) -> Result<Self, Trouble> {
         let ((sealed, seal), (opened, open)) = (secrets.tx, secrets.rx);
         let ((seal, _, seal_iv), (open, peek, open_iv)) = (made(&seal)?, made(&open)?);
         Ok(Self { seal, seal_iv, sealed, open, peek, open_iv, opened })

@@ -44,7 +44,7 @@ struct Options {
     /// Runs of each server; the median of the pairs is reported.
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// Seconds of each run that are timed; paced cases take twice that, growth half.
+    /// Seconds of each run that are timed; paced cases take half more, growth half.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// One short pair of each case: shows that all of them run, not what they cost.

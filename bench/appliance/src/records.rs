@@ -227,7 +227,111 @@ fn record_length(head: &[u8]) -> Result<usize, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FULL_RECORD, record_length};
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use rustls::crypto::cipher::{AeadKey, Iv};
+    use rustls::{ConnectionTrafficSecrets, ExtractedSecrets};
+
+    use super::{FULL_RECORD, Records, record_length};
+    use crate::answer::{Answer, Ask, Desk};
+    use crate::keys::{Keys, TEXT_MAX};
+    use crate::line::Seen;
+
+    const BODY: usize = 5 * TEXT_MAX + 100;
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 82020\r\n\r\n";
+
+    fn keys(from: u64) -> Keys {
+        let secret = || ConnectionTrafficSecrets::Aes256Gcm {
+            key: AeadKey::from([7; 32]),
+            iv: Iv::new([9; 12]),
+        };
+        let secrets = ExtractedSecrets { tx: (from, secret()), rx: (from, secret()) };
+        Keys::with(secrets).expect("keys")
+    }
+
+    fn body() -> Vec<u8> {
+        (0..BODY).map(|at| (at % 251) as u8).collect()
+    }
+
+    /// Body bytes of `answers`, each a list of texts of records, for a reader that passes full ones.
+    fn check(answers: &[Vec<Vec<u8>>], compared: bool) -> Result<u64, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("0.mp4"), body()).expect("a file");
+        let mut desk = Desk::over(folder.path(), 1).expect("a desk");
+        desk.full_records = true;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let socket = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        let (mut server, _) = listener.accept().expect("accepted");
+        let mut sealing = keys(3);
+        let texts = answers.iter().flatten();
+        let wire: Vec<u8> = texts.flat_map(|text| sealing.seal(text).expect("a record")).collect();
+        // The reader may give up early; the socket is blocking, so nothing depends on who is first.
+        let writer = std::thread::spawn(move || server.write_all(&wire).is_ok());
+        let mut records = Records::with(keys(3));
+        let read = (|| {
+            let mut bytes = 0;
+            for _ in answers {
+                let (request, length) = (Vec::new(), BODY as u64);
+                let ask = Ask { request, object: 0, from: 0, length, status: 200, compared };
+                let mut answer = Answer::to(ask);
+                loop {
+                    let (some, seen) = records.look(&socket, &mut answer, &mut desk)?;
+                    bytes += some;
+                    if seen == Seen::Whole {
+                        break;
+                    }
+                }
+            }
+            Ok(bytes)
+        })();
+        drop(socket);
+        writer.join().expect("the writer ends");
+        read.map_err(|trouble: nightfill_harness::Trouble| trouble.to_string())
+    }
+
+    /// Head and body cut into records of `most` bytes of text.
+    fn answer(most: usize) -> Vec<Vec<u8>> {
+        let text = [HEAD, &body()].concat();
+        text.chunks(most).map(<[u8]>::to_vec).collect()
+    }
+
+    #[test]
+    fn answers_of_full_records_are_counted_whether_opened_or_passed() {
+        let mut apart = vec![HEAD.to_vec()];
+        apart.extend(body().chunks(TEXT_MAX).map(<[u8]>::to_vec));
+        let answers = [answer(TEXT_MAX), apart, answer(TEXT_MAX)];
+        for compared in [false, true] {
+            assert_eq!(check(&answers, compared), Ok(3 * BODY as u64), "compared: {compared}");
+        }
+    }
+
+    #[test]
+    fn records_that_are_not_as_assumed_are_told() {
+        // The second of the full records is in truth two.
+        let mut uneven = answer(TEXT_MAX);
+        let second = uneven.remove(2);
+        uneven.insert(2, second[..9000].to_vec());
+        uneven.insert(3, second[9000..].to_vec());
+        assert!(check(&[uneven, answer(TEXT_MAX)], false).is_err());
+        let mut padded = answer(TEXT_MAX);
+        padded.insert(1, Vec::new());
+        let told = check(&[padded, answer(TEXT_MAX)], false);
+        assert_eq!(told, Ok(2 * BODY as u64), "an empty record is a record and is counted");
+        let mut missing = answer(TEXT_MAX);
+        missing.remove(3);
+        assert!(check(&[missing, answer(TEXT_MAX)], false).is_err());
+        let wrong = vec![b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n".to_vec()];
+        assert!(check(&[wrong], false).is_err_and(|told| told.contains("503")));
+    }
+
+    #[test]
+    fn a_wrong_byte_is_told_where_bodies_are_compared() {
+        let mut bad = answer(TEXT_MAX);
+        bad[3][77] ^= 1;
+        assert!(check(&[bad.clone()], true).is_err_and(|told| told.contains("wrong byte")));
+        assert!(check(&[bad], false).is_ok(), "nobody looks into it");
+    }
 
     #[test]
     fn only_a_record_of_the_right_kind_and_length_is_one() {

@@ -9,6 +9,8 @@ use crate::load::{COMPARED_ONE_IN, Done};
 
 /// Below this share of its core neither server nor load is the limit of what was measured.
 const BUSY: f64 = 0.90;
+/// Above this many seconds a second that the two were ready and had no core, others are the limit.
+const CROWDED: f64 = 0.25;
 
 /// The figures of one case.
 pub struct Row {
@@ -102,12 +104,10 @@ impl Row {
             ""
         } else if self.case.pace_bps.is_some() {
             "paced"
-        } else if of(|done| done.server_busy + done.server_waits) >= BUSY {
-            "others had its core"
         } else if of(|done| done.load_busy) >= BUSY {
             "generator-bound"
-        } else if of(|done| done.load_busy + done.load_waits) >= BUSY {
-            "generator-bound: others had its core"
+        } else if of(|done| done.server_waits + done.load_waits) >= CROWDED {
+            "others had the cores"
         } else {
             "neither had much to do: it waits"
         }

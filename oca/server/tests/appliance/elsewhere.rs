@@ -61,7 +61,7 @@ fn what_is_not_here_is_sent_on_with_its_ticket_and_its_query() {
     // A query that is too long is left behind.
     let long = format!("{ours}?CMCD={}", "a".repeat(2_000));
     assert_eq!(location(&connection.get(&long, "")), wanted(NEXT, "hop=1"));
-    rig.appliance.counts("answers_total", "outcome=\"elsewhere\",ending=\"complete\"", 8.0);
+    rig.appliance.counts("answers_total", "outcome=\"elsewhere\"", 9.0);
 }
 
 #[test]

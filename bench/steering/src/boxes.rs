@@ -142,9 +142,7 @@ impl Run {
                 tokio::time::sleep_until(due).await;
                 let asked = tokio::time::timeout(WAIT, async {
                     let mut stream = connect(addr, &callers[number]).await?;
-                    // Later than every report before it, in milliseconds of this run.
-                    let sequence = 1 + began.elapsed().as_millis() as u64;
-                    ask(&mut stream, &callers[number], sequence).await?;
+                    ask(&mut stream, &callers[number]).await?;
                     Ok::<_, String>(stream)
                 });
                 let asked = asked.await.unwrap_or_else(|_| Err("no answer".to_owned()));
@@ -195,8 +193,7 @@ impl Run {
                 loop {
                     tokio::time::sleep_until(due).await;
                     due += every;
-                    let sequence = 1_000_000 + begins.elapsed().as_millis() as u64;
-                    let asked = ask(&mut stream, &callers[number], sequence);
+                    let asked = ask(&mut stream, &callers[number]);
                     match tokio::time::timeout(WAIT, asked).await {
                         Ok(Ok(())) => met.answered.fetch_add(1, Ordering::Relaxed),
                         _ => {
@@ -239,12 +236,9 @@ async fn connect(
     connector.connect(name, stream).await.map_err(|error| error.to_string())
 }
 
-async fn ask(
-    stream: &mut TlsStream<TcpStream>,
-    caller: &Caller,
-    sequence: u64,
-) -> Result<(), String> {
-    let body = report(&caller.record, sequence, 4_000_000_000);
+async fn ask(stream: &mut TlsStream<TcpStream>, caller: &Caller) -> Result<(), String> {
+    // Numbered by the clock: later than every report before it, whatever connection that came by.
+    let body = report(&caller.record, now().0, 4_000_000_000);
     let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
     let text = format!(
         "POST /v1/appliance/report HTTP/1.1\r\nhost: 127.0.0.1\r\n\

@@ -13,15 +13,16 @@ use control_recommend::Recommender;
 use control_search::Search;
 use control_steering::{BundleDesk, FillDesk, Steering};
 use control_telemetry::Telemetry;
-use control_types::UnixMillis;
+use control_types::{PlayId, UnixMillis};
 use ipnet::IpNet;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::authority_desk::AuthorityDesk;
 use crate::edge::{RateSettings, Rates};
+use crate::generations::Generations;
 use crate::guards::Guards;
 use crate::home::Shelves;
-use crate::limits::RUNNING_MAX;
+use crate::limits::{PLAYS_RENEWING_MAX, RUNNING_MAX};
 use crate::metrics::Metrics;
 use crate::plays::Plays;
 use crate::remembered::Remembered;
@@ -129,6 +130,8 @@ struct Parts {
     seats: Arc<Semaphore>,
     metrics: Metrics,
     plays: Plays,
+    /// Plays whose player fetches fresh tickets by itself.
+    renewing: Generations<PlayId, ()>,
     guards: Guards,
     remembered: Remembered,
     shelves: Shelves,
@@ -146,6 +149,7 @@ impl Gateway {
             seats: Arc::new(Semaphore::new(RUNNING_MAX)),
             metrics,
             plays: Plays::default(),
+            renewing: Generations::new(PLAYS_RENEWING_MAX / 2),
             guards: Guards::default(),
             remembered: Remembered::default(),
             shelves: Shelves::default(),
@@ -181,6 +185,10 @@ impl Gateway {
 
     pub(crate) fn plays(&self) -> &Plays {
         &self.0.plays
+    }
+
+    pub(crate) fn renewing(&self) -> &Generations<PlayId, ()> {
+        &self.0.renewing
     }
 
     pub(crate) fn guards(&self) -> &Guards {

@@ -25,7 +25,9 @@ use crate::errors::Refusal;
 use crate::gateway::{Gateway, ServedBy};
 use crate::guards;
 use crate::library::optional;
-use crate::manifests::{Stage, multivariant, offered_objects, presentation, steering_url_of};
+use crate::manifests::{
+    SINCE, Stage, multivariant, offered_objects, presentation, steering_url_of,
+};
 use crate::renewal::{over_at, ticket_at};
 use crate::telemetry::pressed;
 use crate::who::Member;
@@ -311,11 +313,17 @@ async fn manifest(
 ) -> Result<String, Refusal> {
     let UnderWay { play, title, height_max } = under_way(gateway, id).await?;
     let places = whence(gateway, address, &title, height_max, id)?;
-    let ticket = ticket_at(gateway, &play, gateway.now())?.ticket;
+    let since = gateway.now();
+    let ticket = ticket_at(gateway, &play, since)?.ticket;
     let asked = asked_at(&places, &play.title, &ticket);
     let ranked = signed(places, &play.title, &ticket);
-    let url = asked.unwrap_or_else(|| base.of_play(id, "steering"));
-    let steering_url = steering_url_of(&url, &ranked);
+    let steering_url = match asked {
+        Some(url) => steering_url_of(&url, &ranked),
+        None => {
+            let url = steering_url_of(&base.of_play(id, "steering"), &ranked);
+            format!("{url}&{SINCE}={}", since.as_seconds())
+        }
+    };
     let (record, ranked, steering_url) = (&title.record, &ranked[..], &steering_url[..]);
     Ok(write(&Stage { record, ranked, height_max, steering_url }))
 }

@@ -9,6 +9,12 @@
 //! the first is in its last quarter, and sends it beside the URL, whose path keeps the old one;
 //! appliances try the header first.
 //!
+//! A player that can set no header (HLS as a device plays it by itself) is renewed by its steering:
+//! when three sixteenths of its ticket are left and nobody fetched another one for the play, the
+//! answer clones every pathway under another name, with a fresh ticket in the clone's URLs, and
+//! puts the clones first. The player goes over as it would to another appliance. That is HLS alone:
+//! a clone in DASH is another host, and keeps the path with the old ticket in it.
+//!
 //! A fresh ticket opens what the play's first one opened, says so for the same play, and is refused
 //! when the play was taken back, when its account is not paid for, and once the play is as old as
 //! any play may get. Then play is pressed again.
@@ -48,6 +54,7 @@ async fn renew(
 ) -> Result<impl IntoResponse, Refusal> {
     let play = known(&gateway, &id).await?;
     let fresh = renewed(&gateway, &play).await?;
+    gateway.renewing().put(id, ());
     let carried = HeaderValue::from_str(&fresh.ticket)
         .map_err(|error| Refusal::internal(error.to_string()))?;
     let no_store = HeaderValue::from_static("no-store");
@@ -66,6 +73,25 @@ pub(crate) async fn header_of(
     }
     let fresh = renewed(gateway, play).await.ok()?;
     Some((TICKET.clone(), HeaderValue::from_str(&fresh.ticket).ok()?))
+}
+
+/// Which renewal of a ticket signed at `since` is due for a player that fetches none by itself; 0:
+/// none, or the play is nearly over, or may not go on.
+pub(crate) async fn due(gateway: &Gateway, play: &PlayRow, since: UnixMillis) -> u64 {
+    let (now, life_ms) = (gateway.now(), gateway.settings().ticket_ms);
+    let count = now.millis_since(since) / (life_ms / 16 * 13).max(1);
+    let renews_itself = || gateway.renewing().find(&play.play).is_some();
+    // The ticket that the last one before the end brought is good until the end.
+    let is_last = || since.plus_millis(life_ms) >= over_at(gateway, play);
+    if count == 0 || is_last() || renews_itself() {
+        return 0;
+    }
+    let verdict = guards::verdict(gateway, &play.account, 0).await;
+    if matches!(verdict, Ok(Verdict::Entitled(_) | Verdict::TooManyStreams { .. })) {
+        count
+    } else {
+        0
+    }
 }
 
 async fn renewed(gateway: &Gateway, play: &PlayRow) -> Result<PlayTicket, Refusal> {

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
 use control_steering::Question;
 use control_types::play::{PathwayClone, RankedAppliance, SteeringManifest};
-use control_types::{ApplianceId, ErrorWord, PlayId};
+use control_types::{ApplianceId, ErrorWord, PlayId, UnixMillis};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,7 +16,10 @@ use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::library::optional;
-use crate::manifests::{Dialect, PATHWAYS, Stage, clones, offered_objects, pathways_of};
+use crate::manifests::{
+    Dialect, FRESH, Has, PATHWAYS, SINCE, Stage, appliance_of, clones, fresh_of, fresh_pathway,
+    offered_objects, pathways_of,
+};
 use crate::play::{UnderWay, open_to_players, ranked_now, session_of, under_way};
 use crate::renewal;
 
@@ -29,6 +32,10 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
 struct Asked {
     /// Of the manifest that the URL was written into.
     pathways: Option<String>,
+    /// When the ticket in its URLs was signed.
+    since: Option<u64>,
+    /// What of later tickets the player was given.
+    fresh: Option<String>,
     #[serde(rename = "_DASH_pathway")]
     dash: Option<String>,
     #[serde(rename = "_HLS_pathway")]
@@ -38,8 +45,11 @@ struct Asked {
 impl Asked {
     /// Where the player streams from; DASH players write it in quotes.
     fn current(&self) -> Option<ApplianceId> {
-        let pathway = self.dash.as_ref().or(self.hls.as_ref())?;
-        pathway.trim_matches('"').parse().ok()
+        appliance_of(self.dash.as_ref().or(self.hls.as_ref())?)
+    }
+
+    fn dialect(&self) -> Dialect {
+        if self.dash.is_some() { Dialect::Dash } else { Dialect::Hls }
     }
 }
 
@@ -50,6 +60,8 @@ impl Asked {
     params(
         ("play" = PlayId, Path),
         ("pathways" = Option<String>, Query, description = "of the manifest, comma-separated"),
+        ("since" = Option<u64>, Query, description = "when the manifest's ticket was signed"),
+        ("fresh" = Option<String>, Query, description = "what of later tickets was given"),
         ("_HLS_pathway" = Option<String>, Query, description = "where an HLS player streams from"),
         ("_DASH_pathway" = Option<String>, Query, description = "where a DASH player streams from"),
     ),
@@ -81,14 +93,7 @@ async fn steering(
     }
     let pathways = pathways_of(asked.pathways.as_deref().unwrap_or_default());
     if asked.pathways.is_some() {
-        let known: Vec<&str> = pathways.iter().map(ApplianceId::as_str).collect();
-        manifest.reload_uri = format!("{}?{PATHWAYS}={}", manifest.reload_uri, known.join(","));
-        let is_known = |id: &String| known.contains(&id.as_str());
-        if !manifest.pathway_priority.iter().all(is_known) {
-            let dialect = if asked.dash.is_some() { Dialect::Dash } else { Dialect::Hls };
-            let ranked = ranked_now(&gateway, address, &play)?;
-            manifest.pathway_clones = clones_of(&play, &ranked, &pathways, dialect);
-        }
+        offer_clones(&gateway, address, &play, (&asked, &pathways), &mut manifest).await?;
     }
     gateway.metrics().count_steering();
     let mut headers = HeaderMap::from_iter(renewal::header_of(&gateway, &play.play).await);
@@ -96,13 +101,55 @@ async fn steering(
     Ok((headers, Json(manifest)))
 }
 
+/// Adds what the player has no pathway of: appliances that its manifest did not name, and, when its
+/// ticket is about to end, every appliance with a fresh one. What it has then travels in its next
+/// question.
+async fn offer_clones(
+    gateway: &Gateway,
+    address: MemberAddress,
+    play: &UnderWay,
+    (asked, pathways): (&Asked, &[ApplianceId]),
+    manifest: &mut SteeringManifest,
+) -> Result<(), Refusal> {
+    let known: Vec<&str> = pathways.iter().map(ApplianceId::as_str).collect();
+    manifest.reload_uri = format!("{}?{PATHWAYS}={}", manifest.reload_uri, known.join(","));
+    let mut renewal = 0;
+    if let (Some(since), Dialect::Hls) = (asked.since, asked.dialect()) {
+        manifest.reload_uri.push_str(&format!("&{SINCE}={since}"));
+        let since = UnixMillis(since.saturating_mul(1_000));
+        renewal = renewal::due(gateway, &play.play, since).await;
+    }
+    let is_known = |id: &String| known.contains(&id.as_str());
+    if renewal == 0 && manifest.pathway_priority.iter().all(is_known) {
+        return Ok(());
+    }
+    let ranked = ranked_now(gateway, address, play)?;
+    let given = match asked.fresh.as_deref().and_then(fresh_of) {
+        _ if renewal == 0 => pathways.to_vec(),
+        Some((of, given)) if of == renewal => given,
+        _ => Vec::new(),
+    };
+    let has = Has { pathways, renewal, given: &given };
+    manifest.pathway_clones = clones_of(play, &ranked, &has, asked.dialect());
+    if renewal > 0 {
+        let ids: Vec<&str> = ranked.iter().map(|one| one.appliance.as_str()).collect();
+        manifest.reload_uri.push_str(&format!("&{FRESH}={renewal}:{}", ids.join(",")));
+        let old = std::mem::take(&mut manifest.pathway_priority);
+        let fresh = old.iter().filter(|id| ids.contains(&id.as_str()));
+        manifest.pathway_priority = fresh.map(|id| fresh_pathway(id, renewal)).collect();
+        // For players that know no clones of this kind: as good as their tickets are.
+        manifest.pathway_priority.extend(old.into_iter().filter(is_known));
+    }
+    Ok(())
+}
+
 fn clones_of(
     play: &UnderWay,
     ranked: &[RankedAppliance],
-    pathways: &[ApplianceId],
+    has: &Has<'_>,
     dialect: Dialect,
 ) -> Vec<PathwayClone> {
     let (record, height_max) = (&play.title.record, play.height_max);
     let stage = Stage { record, ranked, height_max, steering_url: "" };
-    clones(&stage, pathways, dialect)
+    clones(&stage, has, dialect)
 }

@@ -50,7 +50,7 @@ async fn hls_has_one_pathway_an_appliance_and_declares_steering() {
     assert!(text.starts_with("#EXTM3U\n"), "{text}");
     let pathways: Vec<&str> = answer.ranked.iter().map(|one| one.appliance.as_str()).collect();
     let pathways = pathways.join(",");
-    let steering = format!("SERVER-URI=\"{}?pathways={pathways}\"", answer.steering_url);
+    let steering = format!("SERVER-URI=\"{}?pathways={pathways}&since=", answer.steering_url);
     assert!(text.contains(&steering), "{text}");
     let first = &answer.ranked[0].appliance;
     assert!(text.contains(&format!(",PATHWAY-ID=\"{first}\"")), "{text}");

@@ -5,6 +5,7 @@ use control_store::PlayRow;
 use control_store::ledger::Standing;
 use control_token::{Claims, RenewedBy, Verifier};
 use control_types::accounts::Session;
+use control_types::play::SteeringManifest;
 use control_types::{ErrorWord, PlayId, ProfileId, UnixMillis};
 
 use crate::lab::{Lab, now, title};
@@ -121,4 +122,67 @@ async fn a_play_taken_back_or_not_paid_for_gets_none() {
     let unknown = PlayId(uuid::Uuid::new_v4());
     let error = lab.nobody().renew_ticket(unknown).await.unwrap_err();
     assert_eq!(error.word(), Some(ErrorWord::NotFound));
+}
+
+/// A steering answer to a player whose manifest is `age_s` old.
+async fn steered(lab: &Lab, play: PlayId, query: &str, age_s: u64) -> SteeringManifest {
+    let since = now().0 / 1_000 - age_s;
+    let pathways = "pathways=edge-a1,edge-a2,origin";
+    let url = format!("{}/v1/plays/{play}/steering?{pathways}&since={since}{query}", lab.url);
+    reqwest::get(url).await.unwrap().error_for_status().unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_player_that_sets_no_header_is_given_pathways_with_a_fresh_ticket() {
+    let (lab, session, play) = pressed(2 * HOUR_MS).await;
+    let hls = "&_HLS_pathway=edge-a1";
+    let early = steered(&lab, play, hls, 2_900).await;
+    assert!(early.pathway_clones.is_empty() && !early.pathway_priority[0].contains('.'));
+
+    let due = steered(&lab, play, hls, 3_000).await;
+    let mut ids: Vec<&str> = due.pathway_clones.iter().map(|clone| clone.id.as_str()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["edge-a1.r1", "edge-a2.r1", "origin.r1"]);
+    assert_eq!(due.pathway_priority[0], "edge-a1.r1", "where it is, with another ticket");
+    assert_eq!(due.pathway_priority.len(), 6, "{:?}", due.pathway_priority);
+    for clone in &due.pathway_clones {
+        assert_eq!(clone.base_id, "edge-a1");
+        let uris = &clone.uri_replacement;
+        assert_eq!((uris.per_variant_uris.len(), uris.per_rendition_uris.len()), (2, 1));
+        for uri in uris.per_variant_uris.values().chain(uris.per_rendition_uris.values()) {
+            let ticket = uri.split("/t/").nth(1).unwrap().split('/').next().unwrap();
+            let said = claims(&lab, ticket).await;
+            assert!(said.expires_at.0 + 2_000 > now().0 + HOUR_MS, "a whole life of its own");
+        }
+    }
+    // What it was given travels in its next question, and is not given again.
+    let next = reqwest::get(format!("{}&_HLS_pathway=edge-a1.r1", due.reload_uri)).await.unwrap();
+    let next: SteeringManifest = next.error_for_status().unwrap().json().await.unwrap();
+    assert!(next.pathway_clones.is_empty(), "{:?}", next.pathway_clones);
+    assert_eq!(next.pathway_priority, due.pathway_priority);
+    assert_eq!(next.reload_uri, due.reload_uri);
+    let second = steered(&lab, play, "&fresh=1:edge-a1,edge-a2,origin", 5_900).await;
+    assert!(second.pathway_clones.iter().any(|clone| clone.id == "edge-a1.r2"));
+
+    // A clone in DASH keeps its path, so it can bring no ticket.
+    let dash = steered(&lab, play, "&_DASH_pathway=\"edge-a1\"", 3_000).await;
+    assert!(dash.pathway_clones.is_empty() && dash.pathway_priority.len() == 3);
+    // Nor is one brought to a player that fetches its own, or to a play that may not go on.
+    let profile = session.account.profiles[0].id;
+    let other = begin(&lab, &session, profile, 2 * HOUR_MS).await;
+    lab.nobody().renew_ticket(other).await.unwrap();
+    assert!(steered(&lab, other, hls, 3_000).await.pathway_clones.is_empty());
+    let (billing, account) = (&lab.services.billing, &session.account.id);
+    billing.set_standing(account, Standing::Lapsed, now()).await.unwrap();
+    assert!(steered(&lab, play, hls, 3_000).await.pathway_clones.is_empty());
+}
+
+#[tokio::test]
+async fn a_manifest_says_when_its_ticket_was_signed() {
+    let (lab, _, play) = pressed(2 * HOUR_MS).await;
+    let before = now().0 / 1_000;
+    let manifest = lab.nobody().hls_manifest(play).await.unwrap();
+    let said = manifest.split("&since=").nth(1).unwrap();
+    let said: u64 = said.split('"').next().unwrap().parse().unwrap();
+    assert!((before..=now().0 / 1_000).contains(&said), "{said}");
 }

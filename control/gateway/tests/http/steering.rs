@@ -137,7 +137,8 @@ async fn a_players_404_and_the_log_of_questions_reach_steering() {
     let press = PressPlay { profile, title: night.id.clone() };
     let answer = member.press_play(&press).await.unwrap();
     let first = answer.ranked[0].appliance.clone();
-    let event = PlayEvent {
+    // All its pictures and its sound: a height less would still be the title.
+    let events = night.renditions.iter().map(|rendition| PlayEvent {
         kind: PlayEventKind::Error,
         position_ms: 0,
         since_press_ms: 10,
@@ -147,13 +148,11 @@ async fn a_players_404_and_the_log_of_questions_reach_steering() {
         bytes: 0,
         stall_ms: 0,
         detail: "404".to_owned(),
-        trouble: Some(PlayTrouble {
-            kind: TroubleKind::NotFound,
-            object: Some(night.renditions[0].media),
-        }),
+        trouble: Some(PlayTrouble { kind: TroubleKind::NotFound, object: Some(rendition.media) }),
         first_byte_ms: None,
-    };
-    member.play_events(answer.play, &PlayEvents { events: vec![event] }).await.unwrap();
+    });
+    let events = PlayEvents { events: events.collect() };
+    member.play_events(answer.play, &events).await.unwrap();
     let manifest = member.steering(answer.play, None).await.unwrap();
     assert_ne!(manifest.pathway_priority[0], first.to_string(), "the object is denied of it");
 

@@ -35,6 +35,7 @@ mod read;
 mod send;
 mod steering;
 mod stream;
+mod taken;
 mod tempo;
 
 use std::net::SocketAddr;
@@ -59,6 +60,7 @@ pub use mood::Mood;
 pub use send::returned;
 use send::{LentByConnection, Sending};
 use stream::Stream;
+use taken::Taken;
 use tempo::Tempo;
 
 /// Characters of a ticket's subject that are shown: enough to find a play, too few to be one.
@@ -120,6 +122,8 @@ pub struct Connection {
     /// Last time a byte moved, or the state was entered.
     progress_at: Nanos,
     drain_rate: DrainRate,
+    /// What the peer was found to have of it all.
+    taken: Taken,
     tempo: Tempo,
     /// What is spoken, as far as it is known.
     protocol: Protocol,
@@ -540,6 +544,7 @@ pub fn overdue<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
     if connection.due(&rules.bounds).is_none_or(|due| due > now) {
         return Flow::Wait;
     }
+    taken::look(connection, station);
     if connection.drain_rate.is_too_slow(now, &rules.bounds) {
         if matches!(connection.state, State::Multiplexed(_)) {
             return h2::too_slow(connection, station);

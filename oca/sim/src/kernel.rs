@@ -81,6 +81,10 @@ impl Kernel for SimKernel {
         None
     }
 
+    fn queued(&self, socket: SocketId) -> Option<u64> {
+        self.world.borrow().queued(socket.0)
+    }
+
     /// Two network cards.
     fn local_address(&self, socket: SocketId) -> Option<IpAddr> {
         Some(IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1 + (socket.0 % 2) as u8)))

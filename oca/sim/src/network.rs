@@ -68,6 +68,8 @@ pub(crate) struct Wire {
     pub loans: Loans,
     /// Most bytes in `to_client`: what the sockets' buffers and the path hold.
     pub room_max: usize,
+    /// Least room at which the server may send more.
+    pub room_min: usize,
     pub client: End,
     pub server: End,
     pub receiving: Option<Receiving>,
@@ -101,6 +103,7 @@ impl Wire {
             to_client: VecDeque::new(),
             loans: Loans::default(),
             room_max,
+            room_min: 1,
             client: End::Open,
             server: End::Open,
             receiving: None,
@@ -121,7 +124,7 @@ impl Wire {
     /// Whether a send under way could end now.
     pub(crate) fn can_send(&self) -> bool {
         self.sending.is_some()
-            && (self.to_client.len() < self.room_max
+            && (self.room_max.saturating_sub(self.to_client.len()) >= self.room_min
                 || matches!(self.client, End::Gone | End::Reset)
                 || self.closing.is_some())
     }

@@ -51,6 +51,8 @@ pub struct Weather {
     pub outages: Vec<Outage>,
     /// A client misbehaves.
     pub rude_client: Chance,
+    /// A full socket takes more only when a third of it is free, as real ones do.
+    pub coarse_room: bool,
     /// The network copies what it was lent, and says so.
     pub copies_loans: Chance,
     /// A send that lends is refused.
@@ -90,6 +92,7 @@ impl Weather {
             stray_wake: 0,
             outages: Vec::new(),
             rude_client: 0,
+            coarse_room: false,
             copies_loans: 0,
             refuses_to_lend: 0,
             notice_max: MILLISECOND,

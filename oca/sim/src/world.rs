@@ -333,7 +333,11 @@ impl World {
 
     fn connects(&mut self, client: usize) {
         let wire = client as u32 + 1;
-        self.wires.insert(wire, Wire::new(self.clients[client].room_max));
+        let mut made = Wire::new(self.clients[client].room_max);
+        if self.weather.coarse_room {
+            made.room_min = (made.room_max / 3).max(1);
+        }
+        self.wires.insert(wire, made);
         self.backlog.push_back(wire);
         self.offer_accept();
         self.client_wakes(client);

@@ -29,7 +29,8 @@ fn number_from(name: &str) -> Option<u64> {
 fn run(seed: u64) -> Result<Story, String> {
     let random = &mut Rng::with_seed(seed);
     let preference = if random.bool() { Preference::Auto } else { Preference::OwnedZeroCopy };
-    let weather = Weather { preference, ..Weather::draw(random) };
+    let coarse_room = random.bool();
+    let weather = Weather { preference, coarse_room, ..Weather::draw(random) };
     let mut story = Story::new(&shelf(), &weather, None, seed);
     for _ in 0..random.u32(1..16) {
         let manners = match random.u8(..10) {
@@ -180,4 +181,28 @@ fn a_kernel_that_refuses_to_lend_is_sent_the_same_bytes_plainly() {
     assert_eq!(choices(&story), wanted);
     assert_eq!(story.counters.zero_copy.sends.get(), 1, "tried once");
     assert_eq!(finish(story).answers, 2);
+}
+
+/// Takes so much each second, of an answer that fills a socket of two megabytes.
+fn slow_reader(bytes_a_second: usize) -> Story {
+    let weather = Weather { coarse_room: true, ..Weather::fair() };
+    let story = Story::new(&shelf(), &weather, None, 1);
+    let largest = (0..story.shelf.samples.len())
+        .max_by_key(|sample| story.shelf.samples[*sample].payload().len())
+        .expect("a shelf is not empty");
+    let pace = Pace { read_bytes: bytes_a_second, read_every: SECOND, ..BRISK };
+    let asks = vec![whole(&story.shelf, largest)];
+    let client = Viewer::new(Arc::clone(&story.shelf), asks, Manners::Polite, pace);
+    story.kernel.world().add_client(1, 1 << 20, Box::new(client));
+    story
+}
+
+#[test]
+fn who_reads_slowly_and_steadily_is_not_taken_for_dead() {
+    // A third of a megabyte takes 35 s at this pace, and a stalled client has 20.
+    let story = slow_reader(10_000);
+    let counters = Arc::clone(&story.counters);
+    assert_eq!(finish(story).answers, 1, "in full");
+    let stalled = |name: &str| counters.answers().any(|(_, ending, _)| ending.word() == name);
+    assert!(stalled("complete") && !stalled("stalled"));
 }

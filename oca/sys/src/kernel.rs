@@ -260,6 +260,12 @@ pub trait Kernel {
         Some("this kernel lends nothing".to_owned())
     }
 
+    /// Bytes that a socket took and its peer has not acknowledged; absent where that is not known.
+    fn queued(&self, socket: SocketId) -> Option<u64> {
+        let _ = socket;
+        None
+    }
+
     /// Our own address of a connection: which way its bytes leave. Absent for a stale socket.
     fn local_address(&self, socket: SocketId) -> Option<IpAddr> {
         let _ = socket;

@@ -15,6 +15,7 @@ mod complete;
 mod lend;
 mod pace;
 mod pending;
+mod queued;
 mod read_many;
 mod send_behind;
 mod send_file;
@@ -302,6 +303,10 @@ impl Kernel for RingKernel {
 
     fn lending_refused(&self) -> Option<String> {
         self.report.fixed_reads.as_ref().err().cloned()
+    }
+
+    fn queued(&self, socket: SocketId) -> Option<u64> {
+        self.queued_on(socket)
     }
 
     fn local_address(&self, socket: SocketId) -> Option<IpAddr> {

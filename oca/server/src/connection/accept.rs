@@ -5,6 +5,7 @@ use oca_sys::{Accepted, Kernel};
 use super::drain_rate::DrainRate;
 use super::send::LentByConnection;
 use super::stream::Stream;
+use super::taken::Taken;
 use super::tempo::Tempo;
 use super::{Connection, State};
 use crate::clients::ClientPlace;
@@ -54,6 +55,7 @@ pub fn accept<K: Kernel>(
         shut: false,
         progress_at: station.now(),
         drain_rate: DrainRate::default(),
+        taken: Taken::default(),
         tempo: Tempo::default(),
         protocol: Protocol::H1,
         requests: 0,

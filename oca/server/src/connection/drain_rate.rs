@@ -14,15 +14,18 @@ use crate::limits::Bounds;
 pub struct DrainRate {
     /// Absent while nothing waits for the client.
     began: Option<Nanos>,
-    /// Taken since, bytes.
+    /// Taken since, bytes: by the socket.
     bytes: u64,
+    /// The same, by the peer, as far as that was looked at. What it took of what the socket had
+    /// before counts as well, so the two are not added.
+    late_bytes: u64,
 }
 
 impl DrainRate {
     /// Bytes wait for the client from `now` on, if they did not before.
     pub fn begin(&mut self, now: Nanos) {
         if self.began.is_none() {
-            *self = Self { began: Some(now), bytes: 0 };
+            *self = Self { began: Some(now), ..Self::default() };
         }
     }
 
@@ -34,6 +37,11 @@ impl DrainRate {
     /// The client took `bytes`.
     pub fn take(&mut self, bytes: u64) {
         self.bytes += bytes;
+    }
+
+    /// The client was found to have taken `bytes` that its socket took before.
+    pub fn take_late(&mut self, bytes: u64) {
+        self.late_bytes += bytes;
     }
 
     /// When to look at it, if nothing happens before.
@@ -51,10 +59,10 @@ impl DrainRate {
         };
         let elapsed_ms = u128::from(now.since(began) / 1_000_000);
         let wanted_bits = elapsed_ms * u128::from(bounds.slow_reader_bps) / 1000;
-        if u128::from(self.bytes) * 8 < wanted_bits {
+        if u128::from(self.bytes.max(self.late_bytes)) * 8 < wanted_bits {
             return true;
         }
-        *self = Self { began: Some(now), bytes: 0 };
+        *self = Self { began: Some(now), ..Self::default() };
         false
     }
 }
@@ -92,6 +100,18 @@ mod tests {
         assert!(!rate.is_too_slow(at(10_000), &BOUNDS), "a byte more is enough");
         assert_eq!(rate.due(&BOUNDS), Some(at(20_000)), "the next window");
         assert!(rate.is_too_slow(at(20_000), &BOUNDS), "what went before does not count");
+    }
+
+    #[test]
+    fn what_was_taken_late_counts_and_not_twice() {
+        let mut rate = DrainRate::default();
+        rate.begin(at(0));
+        rate.take_late(6_000);
+        rate.take_late(4_000);
+        assert!(!rate.is_too_slow(at(10_000), &BOUNDS), "by the peer");
+        rate.take(9_000);
+        rate.take_late(9_000);
+        assert!(rate.is_too_slow(at(20_000), &BOUNDS), "the same bytes, twice");
     }
 
     #[test]

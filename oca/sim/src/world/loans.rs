@@ -52,6 +52,11 @@ impl World {
         self.watch_orphan(wire);
     }
 
+    /// Bytes that the client has not taken.
+    pub(crate) fn queued(&self, wire: u32) -> Option<u64> {
+        Some(self.wires.get(&wire)?.to_client.len() as u64)
+    }
+
     /// Loans that are not back, of all wires.
     #[must_use]
     pub fn loans(&self) -> usize {

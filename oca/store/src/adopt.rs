@@ -50,6 +50,9 @@ impl Writer {
             return Ok(Adopted::AlreadyHeld);
         }
         let reader = ObjectReader::open_on(disk, path)?;
+        // Before it is read: what could not be made durable reads well from the cache all the same.
+        reader.make_durable()?;
+        reader.forget_cached();
         let mut chunk = Vec::new();
         for index in 0..seal.chunks() {
             reader.read_chunk(index, &mut chunk)?;
@@ -126,12 +129,11 @@ impl Writer {
     }
 }
 
-/// Makes the checked file at `path` durable and gives it the name `to` as well. What lay there is
+/// Gives the checked, durable file at `path` the name `to` as well. What lay there is
 /// not listed, so it is nothing: an orphan, or the rest of a bad object.
 fn link_whole(volume: &Volume, path: &Path, to: &Path) -> Result<(), StoreError> {
     let io = |doing| StoreError::io(path, doing);
     let disk = volume.disk();
-    disk.open(path, Opening::Read).and_then(|file| file.sync_all()).map_err(io("make durable"))?;
     let identity = |path: &Path| disk.look(path).ok().map(|there| there.identity);
     let there = identity(to);
     if there.is_some() && there == identity(path) {

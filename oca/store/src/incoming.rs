@@ -207,6 +207,14 @@ impl Incoming {
     }
 
     fn check_claims(&mut self) -> Result<(), StoreError> {
+        if !self.done.contains(&true) {
+            return Ok(());
+        }
+        // What an earlier run wrote and could not make durable is still in the cache, where it
+        // reads as well as ever, and no later sync will write it: so the disk itself is read. What
+        // cannot be made durable now is no better.
+        let _ = self.file.sync_data();
+        self.file.forget_cached();
         let mut chunk = Vec::new();
         for index in 0..self.seal.chunks() {
             if !self.done[index as usize] {

@@ -114,6 +114,11 @@ impl ObjectReader {
         &self.seal
     }
 
+    /// Makes the file durable, as far as nothing was lost before.
+    pub(crate) fn make_durable(&self) -> Result<(), StoreError> {
+        self.file.sync_all().map_err(StoreError::io(&self.path, "make durable"))
+    }
+
     /// Tells the kernel that what was read of it will not be asked for again: a scrub or a move
     /// must not push out what members are watching. A hint, so its failure means nothing.
     pub fn forget_cached(&self) {

@@ -79,6 +79,8 @@ impl Writer {
         }
         let lock = open_lock(volume, holder)?;
         let (state, is_torn) = open_journal(volume)?;
+        // Half a journal, of a writer that was killed while it wrote it anew.
+        volume.unlink(&volume.journal_path().with_extension("new"))?;
         // What an earlier writer named here and did not live to make durable: a journal written
         // anew, and the directories.
         volume.sync_dir(volume.path())?;

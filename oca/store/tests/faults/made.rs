@@ -93,6 +93,7 @@ impl MadeDisk {
     pub fn copy(&self, seed: u64) -> Self {
         let mut state = self.state().clone();
         state.dice = Dice::new(seed);
+        state.locked.clear();
         state.plan = Plan::default();
         Self(Arc::new(Mutex::new(state)))
     }
@@ -145,6 +146,13 @@ impl MadeDisk {
         {
             *node = Node::File(own);
         }
+    }
+
+    /// The bytes at `path` as a program sees them.
+    pub fn get(&self, path: &Path) -> Option<Vec<u8>> {
+        let state = self.state();
+        let Some(Node::File(file)) = state.now.get(path) else { return None };
+        state.files.get(file).map(|bytes| bytes.seen().to_vec())
     }
 
     /// Every file, by path.

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use control_store::{
     Activity, BookmarkRow, EventRow, Events, Offset, PlayRow, StoreError, WatchCursor,
 };
-use control_types::play::{PlayEvent, PlayEventKind, PlayEvents, PressPlay};
+use control_types::play::{PlayEventKind, PlayEvents, PressPlay};
 use control_types::{PlayId, ProfileId, TitleId, UnixMillis};
 
-use crate::lab::{Lab, title};
+use crate::lab::{Lab, event, title};
 
 /// Never answers.
 struct Hung;
@@ -95,19 +95,7 @@ async fn a_play_begins_and_is_reported_though_activity_and_log_hang() {
     for _ in 0..6 {
         let answer = member.press_play(&press).await.unwrap();
         assert_eq!(answer.resume_ms, 0);
-        let stopped = PlayEvent {
-            kind: PlayEventKind::Stopped,
-            position_ms: 5_000,
-            since_press_ms: 1,
-            appliance: None,
-            height: 0,
-            buffer_ms: 0,
-            bytes: 0,
-            stall_ms: 0,
-            detail: String::new(),
-            trouble: None,
-            first_byte_ms: None,
-        };
+        let stopped = event(PlayEventKind::Stopped, 5_000, 1);
         let report = PlayEvents { events: vec![stopped] };
         lab.nobody().play_events(answer.play, &report).await.unwrap();
         plays.push(answer.play);

@@ -4,7 +4,7 @@ use control_types::ErrorWord;
 use control_types::catalog::{Artwork, RowKind};
 use control_types::play::{PlayEvent, PlayEventKind, PlayEvents, PressPlay};
 
-use crate::lab::{Lab, Plan, title};
+use crate::lab::{Lab, Plan, event, title};
 
 /// The first bytes of a JPEG and some more.
 const JPEG: [u8; 12] = [0xff, 0xd8, 0xff, 0xe0, 0, 16, b'J', b'F', b'I', b'F', 0, 1];
@@ -46,20 +46,9 @@ async fn what_was_begun_is_continued() {
     let press = PressPlay { profile, title: night.id.clone() };
     let play = member.press_play(&press).await.unwrap();
     assert_eq!(play.resume_ms, 0);
-    let event = PlayEvent {
-        kind: PlayEventKind::Stopped,
-        position_ms: 3_000,
-        since_press_ms: 3_500,
-        appliance: None,
-        height: 720,
-        buffer_ms: 0,
-        bytes: 1_000,
-        stall_ms: 0,
-        detail: String::new(),
-        trouble: None,
-        first_byte_ms: None,
-    };
-    lab.nobody().play_events(play.play, &PlayEvents { events: vec![event] }).await.unwrap();
+    let stopped = event(PlayEventKind::Stopped, 3_000, 3_500);
+    let stopped = PlayEvent { height: 720, bytes: 1_000, ..stopped };
+    lab.nobody().play_events(play.play, &PlayEvents { events: vec![stopped] }).await.unwrap();
 
     let home = member.home(profile).await.unwrap();
     assert_eq!(home.rows[0].kind, RowKind::ContinueWatching);

@@ -29,6 +29,7 @@ use control_types::fleet::{
     ApplianceRecord, ApplianceReport, DiskClass, HeldObject, Link, Role, Site, TicketKeys,
     VolumeReport,
 };
+use control_types::play::{PlayEvent, PlayEventKind};
 use control_types::{ApplianceId, ObjectId, ProfileId, SiteId, UnixMillis};
 use tokio::sync::Notify;
 
@@ -196,6 +197,23 @@ impl Lab {
 
 pub fn sign_up(email: &str) -> SignUp {
     SignUp { email: email.into(), password: PASSWORD.into(), profile_name: "Ann".into() }
+}
+
+/// What a player tells, with nothing wrong.
+pub fn event(kind: PlayEventKind, position_ms: u64, since_press_ms: u64) -> PlayEvent {
+    PlayEvent {
+        kind,
+        position_ms,
+        since_press_ms,
+        appliance: None,
+        height: 0,
+        buffer_ms: 0,
+        bytes: 0,
+        stall_ms: 0,
+        detail: String::new(),
+        trouble: None,
+        first_byte_ms: None,
+    }
 }
 
 pub fn report(id: &str, titles: &[&TitleRecord]) -> ApplianceReport {

@@ -6,7 +6,7 @@ use control_types::play::{
 };
 use control_types::steering::{PolicyFile, ReplayRequest};
 
-use crate::lab::{Lab, Plan, title};
+use crate::lab::{Lab, Plan, event, title};
 
 #[tokio::test]
 async fn a_drained_appliance_leaves_the_list_and_comes_back() {
@@ -139,17 +139,10 @@ async fn a_players_404_and_the_log_of_questions_reach_steering() {
     let first = answer.ranked[0].appliance.clone();
     // All its pictures and its sound: a height less would still be the title.
     let events = night.renditions.iter().map(|rendition| PlayEvent {
-        kind: PlayEventKind::Error,
-        position_ms: 0,
-        since_press_ms: 10,
         appliance: Some(first.clone()),
-        height: 0,
-        buffer_ms: 0,
-        bytes: 0,
-        stall_ms: 0,
         detail: "404".to_owned(),
         trouble: Some(PlayTrouble { kind: TroubleKind::NotFound, object: Some(rendition.media) }),
-        first_byte_ms: None,
+        ..event(PlayEventKind::Error, 0, 10)
     });
     let events = PlayEvents { events: events.collect() };
     member.play_events(answer.play, &events).await.unwrap();

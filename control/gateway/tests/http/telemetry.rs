@@ -3,21 +3,15 @@
 use control_types::ErrorWord;
 use control_types::play::{PlayEvent, PlayEventKind, PlayEvents, PressPlay};
 
-use crate::lab::{Lab, title};
+use crate::lab::{self, Lab, title};
 
 fn event(kind: PlayEventKind, position_ms: u64, since_press_ms: u64) -> PlayEvent {
     PlayEvent {
-        kind,
-        position_ms,
-        since_press_ms,
         appliance: Some("edge-a1".parse().unwrap()),
         height: 720,
         buffer_ms: 8_000,
         bytes: 1_000_000,
-        stall_ms: 0,
-        detail: String::new(),
-        trouble: None,
-        first_byte_ms: None,
+        ..lab::event(kind, position_ms, since_press_ms)
     }
 }
 

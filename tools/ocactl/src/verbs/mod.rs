@@ -11,5 +11,6 @@ pub mod site;
 pub mod steer;
 pub mod store;
 pub mod ticket;
+pub mod times;
 pub mod title;
 pub mod window;

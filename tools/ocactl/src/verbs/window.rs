@@ -172,7 +172,8 @@ fn cap_text(cap: Option<u64>, show: fn(u64) -> String) -> String {
     cap.map_or_else(|| "no cap".to_owned(), show)
 }
 
-fn scope_text(scope: &WindowScope) -> String {
+/// Whom something is for, as listings say it.
+pub fn scope_text(scope: &WindowScope) -> String {
     match scope {
         WindowScope::Appliance(id) => format!("appliance {id}"),
         WindowScope::Site(id) => format!("site {id}"),

@@ -9,8 +9,10 @@ use control_types::{ApplianceId, IspId, SiteId, WindowId};
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::quantities::{Days, days, duration_ms, show_days, show_duration, show_moment};
+use crate::quantities::show_moment;
 use crate::shown::Shown;
+use crate::verbs::times::{Times, cells};
+use crate::verbs::window::scope_text;
 
 #[derive(Subcommand)]
 pub enum MaintenanceVerb {
@@ -39,21 +41,8 @@ pub struct Add {
     /// All boxes of an ISP.
     #[arg(long)]
     isp: Option<IspId>,
-    /// Wall time at which the work begins: 02:00, 23:30.
-    #[arg(long, value_name = "HH:MM")]
-    start: String,
-    /// How long it takes, in elapsed time: 2h, 90m; at most 24h.
-    #[arg(long, value_parser = duration_ms, value_name = "DURATION")]
-    length: u64,
-    /// On which days it begins: daily, mon-fri, sun.
-    #[arg(long, value_parser = days, value_name = "DAYS")]
-    days: Days,
-    /// Time zone of --start by its IANA name: Europe/Lisbon.
-    #[arg(long, value_name = "ZONE")]
-    tz: String,
-    /// Dates without it: 2026-12-24 2026-12-31.
-    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "DATE")]
-    except: Vec<String>,
+    #[command(flatten)]
+    times: Times,
     /// Replace the one of this name, if there is one.
     #[arg(long)]
     replace: bool,
@@ -71,11 +60,11 @@ impl Add {
         MaintenanceSchedule {
             id: self.name.clone(),
             scope,
-            start: self.start.clone(),
-            length_ms: self.length,
-            days: self.days.0.clone(),
-            time_zone: self.tz.clone(),
-            except: self.except.clone(),
+            start: self.times.start.clone(),
+            length_ms: self.times.length,
+            days: self.times.days.0.clone(),
+            time_zone: self.times.tz.clone(),
+            except: self.times.except.clone(),
         }
     }
 }
@@ -113,18 +102,13 @@ pub async fn run(verb: &MaintenanceVerb, control: &ControlClient) -> Result<Show
 
 fn row(status: &MaintenanceStatus) -> Vec<String> {
     let rule = &status.schedule;
-    let scope = match &rule.scope {
-        WindowScope::Appliance(id) => format!("appliance {id}"),
-        WindowScope::Site(id) => format!("site {id}"),
-        WindowScope::Isp(id) => format!("ISP {id}"),
-        WindowScope::Everyone => "everyone".to_owned(),
-    };
+    let [when, length] = cells(&rule.days, &rule.start, &rule.time_zone, rule.length_ms);
     vec![
         rule.id.to_string(),
-        scope,
+        scope_text(&rule.scope),
         status.by.as_ref().map_or_else(|| "operator".to_owned(), ToString::to_string),
-        format!("{} {} {}", show_days(&rule.days), rule.start, rule.time_zone),
-        show_duration(rule.length_ms),
+        when,
+        length,
         next_text(status),
     ]
 }

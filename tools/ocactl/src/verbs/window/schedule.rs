@@ -15,10 +15,10 @@ use super::{HEAD, Scope, cap_text, row, scope_text};
 use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::quantities::{
-    Days, days, duration_ms, rate_bps, show_bytes, show_days, show_duration, show_moment,
-    show_rate, size_bytes,
+    rate_bps, show_bytes, show_days, show_duration, show_moment, show_rate, size_bytes,
 };
 use crate::shown::Shown;
+use crate::verbs::times::{Times, cells};
 
 /// Nights that are shown.
 const NIGHTS_SHOWN: usize = 7;
@@ -29,28 +29,14 @@ pub struct Add {
     schedule: WindowId,
     #[command(flatten)]
     scope: Scope,
-    /// Wall time at which a night opens: 02:00, 23:30. Where the clock jumps over it, it opens at
-    /// the jump; where the clock shows it twice, it opens the first time.
-    #[arg(long, value_name = "HH:MM")]
-    start: String,
-    /// How long a night stays open, in elapsed time: 5h, 2h30m; at most 24h.
-    #[arg(long, value_parser = duration_ms, value_name = "DURATION")]
-    length: u64,
-    /// On which days a night opens: daily, mon-fri, sat,sun.
-    #[arg(long, value_parser = days, value_name = "DAYS")]
-    days: Days,
-    /// Time zone of --start by its IANA name: Europe/Lisbon.
-    #[arg(long, value_name = "ZONE")]
-    tz: String,
+    #[command(flatten)]
+    times: Times,
     /// Cap for each appliance: 800kbit, 500Mbit, 1.2Gbit.
     #[arg(long, value_parser = rate_bps, value_name = "RATE")]
     rate: Option<u64>,
     /// Cap for each appliance over one night: 200MB, 2TB.
     #[arg(long, value_parser = size_bytes, value_name = "SIZE")]
     max_bytes: Option<u64>,
-    /// Dates without a night: 2026-12-24 2026-12-31.
-    #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "DATE")]
-    except: Vec<String>,
     /// Replace the schedule of this name, if there is one.
     #[arg(long)]
     replace: bool,
@@ -64,11 +50,11 @@ impl Add {
         WindowSchedule {
             id: self.schedule.clone(),
             scope: self.scope.on_the_wire(),
-            start: self.start.clone(),
-            length_ms: self.length,
-            days: self.days.0.clone(),
-            time_zone: self.tz.clone(),
-            except: self.except.clone(),
+            start: self.times.start.clone(),
+            length_ms: self.times.length,
+            days: self.times.days.0.clone(),
+            time_zone: self.times.tz.clone(),
+            except: self.times.except.clone(),
             rate_bps_max: self.rate,
             bytes_max: self.max_bytes,
         }
@@ -136,11 +122,12 @@ pub fn table(schedules: &[ScheduleStatus]) -> Shown {
         let next = |at: fn(&Window) -> UnixMillis| {
             status.next.as_ref().map_or_else(|| "-".to_owned(), |next| show_moment(at(next)))
         };
+        let [when, length] = cells(&rule.days, &rule.start, &rule.time_zone, rule.length_ms);
         vec![
             rule.id.to_string(),
             scope_text(&rule.scope),
-            format!("{} {} {}", show_days(&rule.days), rule.start, rule.time_zone),
-            show_duration(rule.length_ms),
+            when,
+            length,
             cap_text(rule.rate_bps_max, show_rate),
             cap_text(rule.bytes_max, show_bytes),
             next(|window| window.opens_at),

@@ -1,0 +1,93 @@
+//! One object on the board and what it is up to. Knows no other object and no source's name.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use control_types::fill::Pull;
+
+use crate::ladder::{Ladder, doubled};
+use crate::limits::{RUN_CHUNKS_MAX, TRY_AGAIN_MS};
+
+/// What one object is up to.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Nothing is under way.
+    Todo,
+    /// A lane fetches its seal.
+    Starting,
+    /// Chunks are being fetched.
+    Running(Running),
+    /// All chunks are there; a lane publishes it.
+    Publishing,
+    /// Its next source is asked again later.
+    Waiting { until: u64 },
+    /// No source gave it, or there is no room; begins anew later.
+    Failed { until: u64, why: String },
+    /// Published.
+    Done,
+}
+
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) open: VecDeque<Range<u32>>,
+    /// Lanes at work on it.
+    pub(super) lanes: usize,
+    /// Set when it is to be put down as soon as no lane is at work on it.
+    pub(super) put_down: Option<PutDown>,
+    pub(super) left_bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum PutDown {
+    Wait(u64),
+    Fail(String),
+    /// Nobody wants it any more.
+    Forget,
+}
+
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) pull: Rc<Pull>,
+    pub(super) repair: bool,
+    pub(super) state: State,
+    pub(super) ladder: Ladder,
+    pub(super) failed: u32,
+}
+
+impl Item {
+    pub(super) fn fail(&mut self, now: u64, why: String) {
+        let until = now + doubled(TRY_AGAIN_MS, self.failed);
+        self.failed += 1;
+        self.state = State::Failed { until, why };
+    }
+}
+
+impl State {
+    /// The state of an object that orders name again after others did not: what was to be forgotten
+    /// begins anew as soon as the lanes at work on it are done.
+    pub(super) fn wanted_again(mut self) -> Self {
+        if let Self::Running(running) = &mut self
+            && matches!(running.put_down, Some(PutDown::Forget))
+        {
+            running.put_down = Some(PutDown::Wait(0));
+        }
+        self
+    }
+}
+
+impl Running {
+    /// The next run: as long as helps, and short enough that every lane has one.
+    pub(super) fn take_run(&mut self, lanes: usize) -> Option<Range<u32>> {
+        let missing: u32 = self.open.iter().map(|range| range.end - range.start).sum();
+        let share = missing.div_ceil(u32::try_from(lanes.max(1)).unwrap_or(u32::MAX));
+        let first = self.open.front_mut()?;
+        let end = first.end.min(first.start + share.clamp(1, RUN_CHUNKS_MAX));
+        let run = first.start..end;
+        first.start = end;
+        if first.start == first.end {
+            self.open.pop_front();
+        }
+        Some(run)
+    }
+}

@@ -1,0 +1,109 @@
+//! What the board hands out and takes in, without a lane. Fetches nothing.
+
+use super::*;
+use crate::limits::TRY_AGAIN_MS;
+use control_types::fill::SourceKind;
+use control_types::fleet::DiskClass;
+
+fn pull(tag: u8, names: &[&str]) -> Pull {
+    let sources = names.iter().map(|name| Source {
+        kind: SourceKind::Origin,
+        appliance: name.parse().unwrap(),
+        media_url: String::new(),
+        pending: false,
+    });
+    Pull {
+        object: ObjectId([tag; 32]),
+        bytes: 1 << 20,
+        title: "t".parse().unwrap(),
+        class: DiskClass::Ssd,
+        sources: sources.collect(),
+        why: String::new(),
+    }
+}
+
+fn board(pulls: &[Pull]) -> Board {
+    let mut board = Board::default();
+    board.set(&[], pulls, |_| false);
+    board
+}
+
+#[test]
+fn lanes_share_the_first_object_before_they_begin_the_second() {
+    let pulls = [pull(1, &["a"]), pull(2, &["a"])];
+    let mut board = board(&pulls);
+    let first = board.next(0, true, 2, 4).unwrap();
+    assert!(matches!(&first, Job::Start { .. }) && first.object() == pulls[0].object);
+    // While its seal is on the way another lane begins the second.
+    assert_eq!(board.next(0, true, 2, 4).unwrap().object(), pulls[1].object);
+    assert_eq!(board.began(&pulls[0].object, vec![0..1, 2..4], 3 << 18), After::Go);
+    let runs: Vec<Range<u32>> = std::iter::from_fn(|| match board.next(0, true, 2, 4)? {
+        Job::Chunks { chunks, .. } => Some(chunks),
+        Job::Start { .. } => None,
+    })
+    .collect();
+    assert_eq!(runs, [0..1, 2..3, 3..4]);
+    assert_eq!(board.run_ended(&pulls[0].object, 0..0, 0), After::Go);
+    assert_eq!(board.run_ended(&pulls[0].object, 2..3, 0), After::Go);
+    assert_eq!(board.run_ended(&pulls[0].object, 0..0, 0), After::Go);
+    let again = board.next(0, true, 2, 4);
+    assert!(matches!(again, Some(Job::Chunks { chunks, .. }) if chunks == (2..3)));
+    assert_eq!(board.run_ended(&pulls[0].object, 0..0, 0), After::Publish);
+    board.published(&pulls[0].object);
+    assert_eq!(board.tally().done, 1);
+}
+
+#[test]
+fn an_object_without_sources_left_fails_with_every_reason_and_comes_back() {
+    let pulls = [pull(1, &["a", "b"])];
+    let mut board = board(&pulls);
+    let object = pulls[0].object;
+    for name in ["a", "b"] {
+        let job = board.next(0, true, 1, 2).unwrap();
+        assert_eq!(job.source().appliance.as_str(), name);
+        board.fault(&object, &job.source().appliance.clone(), Fault::NotThere, 0, 0);
+    }
+    let tally = board.tally();
+    assert_eq!(tally.failed, 1);
+    assert!(tally.failures[0].why.contains("a does not have it, b does not"), "{tally:?}");
+    assert!(board.next(TRY_AGAIN_MS.0 - 1, true, 1, 2).is_none());
+    assert!(board.next(TRY_AGAIN_MS.0, true, 1, 2).is_some());
+}
+
+#[test]
+fn outside_windows_only_repairs_run_and_new_orders_keep_what_is_under_way() {
+    let (repair, plan) = (pull(1, &["a"]), pull(2, &["a"]));
+    let mut board = Board::default();
+    board.set(std::slice::from_ref(&repair), std::slice::from_ref(&plan), |_| false);
+    assert_eq!(board.next(0, false, 1, 2).unwrap().object(), repair.object);
+    assert!(board.next(0, false, 1, 2).is_none());
+    assert_eq!(board.next(0, true, 1, 2).unwrap().object(), plan.object);
+    board.began(&plan.object, vec![0..2, 2..4], 1 << 20);
+    let Some(Job::Chunks { .. }) = board.next(0, true, 4, 2) else { panic!() };
+    board.set(&[], &[plan.clone(), pull(3, &["a"])], |_| false);
+    assert_eq!(board.run_ended(&plan.object, 0..0, 0), After::Go);
+    assert!(matches!(board.next(0, true, 4, 2), Some(Job::Chunks { .. })));
+    // Orders that no longer want it: the lane at work ends it, and nothing of it is handed out.
+    board.set(&[], &[], |_| false);
+    assert_eq!(board.run_ended(&plan.object, 1..2, 0), After::LetGo);
+    assert!(board.next(1 << 40, true, 4, 2).is_none() && !board.wants(&plan.object));
+}
+
+#[test]
+fn orders_that_change_their_mind_leave_nothing_done_that_is_not_and_nothing_open() {
+    let plan = pull(2, &["a"]);
+    let mut board = board(std::slice::from_ref(&plan));
+    assert!(board.next(0, true, 1, 2).is_some());
+    board.began(&plan.object, std::iter::once(0..20).collect(), 20 << 18);
+    let Some(Job::Chunks { chunks, .. }) = board.next(0, true, 1, 2) else { panic!() };
+    board.set(&[], &[], |_| false);
+    assert!(board.is_begun(&plan.object), "a lane is at work on it");
+    board.set(&[], std::slice::from_ref(&plan), |_| false);
+    assert_eq!(board.run_ended(&plan.object, chunks.end..chunks.end, 0), After::LetGo);
+    assert_eq!(board.tally().done, 0, "twelve chunks are missing");
+    assert!(matches!(board.next(1, true, 1, 2), Some(Job::Start { .. })));
+    // No lane is at work on it when it is no longer wanted: its files must be let go.
+    board.began(&plan.object, std::iter::once(8..20).collect(), 12 << 18);
+    board.set(&[], &[], |_| false);
+    assert!(!board.is_begun(&plan.object));
+}

@@ -90,8 +90,8 @@ pub fn run(
         let goal = (name == "oca").then_some(idle.goal_bytes);
         let goal_text = goal.map_or(String::new(), |goal| format!("; goal <= {goal}"));
         println!(
-            "{:<40} {name:<14} {each:.0} bytes of the server for each of {connections} idle connections\
-             {goal_text}; the kernel's for both ends {kernel:.0}",
+            "{:<40} {name:<14} {each:.0} bytes of the server for each of {connections} idle \
+             connections{goal_text}; the kernel's for both ends {kernel:.0}",
             if name == "oca" { idle.name } else { "" },
         );
         servers.push(json!({

@@ -105,8 +105,8 @@ impl Keys {
         }
     }
 
-    /// Reads the first bytes of the next record, `bytes` being those behind its head, and counts it.
-    /// The seal is not checked: whoever peeks has to know what must stand there.
+    /// Reads the first bytes of the next record, `bytes` being those behind its head, and counts
+    /// it. The seal is not checked: whoever peeks has to know what must stand there.
     ///
     /// # Errors
     /// When the cipher fails.

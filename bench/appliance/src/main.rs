@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     pairs: usize,
     /// Seconds of each run that are timed; paced cases take half more, growth half.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// One short pair of each case: shows that all of them run, not what they cost.
     #[arg(long)]

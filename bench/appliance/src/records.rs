@@ -254,7 +254,8 @@ mod tests {
         (0..BODY).map(|at| (at % 251) as u8).collect()
     }
 
-    /// Body bytes of `answers`, each a list of texts of records, for a reader that passes full ones.
+    /// Body bytes of `answers`, each a list of texts of records, for a reader that passes full
+    /// records.
     fn check(answers: &[Vec<Vec<u8>>], compared: bool) -> Result<u64, String> {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("0.mp4"), body()).expect("a file");

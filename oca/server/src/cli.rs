@@ -78,7 +78,7 @@ pub struct LabArgs {
     /// Threads, one ring each.
     #[arg(long, default_value_t = 1)]
     pub workers: usize,
-    /// How bodies go: auto, owned, page-cache, kernel-tls or user-tls.
+    /// How bodies go: auto, owned, owned-zc, page-cache, kernel-tls or user-tls.
     #[arg(long, default_value = "auto")]
     pub engine: Preference,
     /// Memory for hot chunks, bytes, all threads together.

@@ -19,6 +19,7 @@ mod h2_wire;
 mod idle_memory;
 mod integrity;
 mod kit;
+mod lending;
 mod life;
 mod listings;
 mod multiplexed;

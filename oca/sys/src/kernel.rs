@@ -199,6 +199,8 @@ pub struct Tallies {
     pub turns: u64,
     /// Sends from the page cache.
     pub file_sends: u64,
+    /// Of those, sends that the ring did by itself.
+    pub spliced: u64,
     /// Zero-copy sends that the network took from our memory.
     pub zero_copy: u64,
     /// Zero-copy sends that were copied after all.
@@ -286,6 +288,13 @@ pub trait Kernel {
     /// How many bytes of `piece`, from its first on, are in the page cache: what `Op::SendFile`
     /// could send without a disk. 0 when that cannot be known.
     fn resident(&mut self, file: FileId, piece: Piece) -> usize;
+
+    /// The pages of `file` need not be asked for before a send on a paced socket: bytes that come
+    /// from the disk are as good as those that were there, and whoever waits for them there is a
+    /// thread of the kernel's.
+    fn trust_pages(&mut self, file: FileId) {
+        let _ = file;
+    }
 
     /// What it has done so far.
     fn tallies(&self) -> Tallies;

@@ -27,6 +27,22 @@ pub fn pin_to_core(worker: usize) -> io::Result<usize> {
     Ok(core)
 }
 
+/// The cores that the calling thread may use, as the kernel takes them.
+pub(crate) fn allowed_cores() -> io::Result<libc::cpu_set_t> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    // SAFETY: needed because libc gives no other way to make one. It is an array of integers, for
+    // which all zeros is a value: no core.
+    let mut cores: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    for core in 0..CpuSet::count() {
+        if allowed.is_set(core)? {
+            // SAFETY: needed because it is unsafe in libc. `core` is below the size of the set, and
+            // the set is ours.
+            unsafe { libc::CPU_SET(core, &mut cores) };
+        }
+    }
+    Ok(cores)
+}
+
 /// Bytes an unprivileged process may still write to the file system of `path`.
 ///
 /// # Errors

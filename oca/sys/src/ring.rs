@@ -22,6 +22,7 @@ mod send_file;
 mod send_lent;
 mod send_record;
 mod setup;
+mod splice;
 mod start;
 mod table;
 mod wait;
@@ -82,6 +83,8 @@ pub struct RingKernel {
     send_pool: Pool,
     /// Receive buffers that the kernel picks from.
     lent: Lent,
+    /// For sends from files on paced sockets.
+    pipes: splice::Pipes,
     /// Set when the chunk pool is registered with the ring.
     fixed_reads: FixedReads,
     report: RingReport,
@@ -121,6 +124,8 @@ struct Socket {
     odd_first: bool,
     /// Bytes that may wait unsent, by its pace.
     unsent_max: usize,
+    /// What its last send from a file left in a pipe.
+    kept: Option<splice::Kept>,
 }
 
 /// An open file.
@@ -129,6 +134,8 @@ struct OpenFile {
     file: OwnedFd,
     /// Opened past the page cache. Cleared if the first read shows that the file system cannot.
     direct: bool,
+    /// Nobody minds if one of the kernel's threads waits for its pages.
+    trusted: bool,
     /// The same file through the page cache, once that was asked for.
     cached: Option<OwnedFd>,
     /// Bytes last found in the page cache, and when that was asked.
@@ -176,6 +183,7 @@ impl RingKernel {
             chunk_pool,
             send_pool,
             lent,
+            pipes: splice::Pipes::default(),
             fixed_reads,
             says_so: setup != "plain",
             gathers,
@@ -189,6 +197,7 @@ impl RingKernel {
             wall_ms: 0,
             ending: false,
         };
+        kernel.bind_threads();
         kernel.read_clocks();
         kernel.listen_for_wakes();
         Ok((kernel, waker))
@@ -329,6 +338,12 @@ impl Kernel for RingKernel {
         let now = self.now;
         let Some(file) = self.files.get_mut(file.0) else { return 0 };
         file.resident(piece, now).unwrap_or(0)
+    }
+
+    fn trust_pages(&mut self, file: FileId) {
+        if let Some(file) = self.files.get_mut(file.0) {
+            file.trusted = true;
+        }
     }
 
     fn tallies(&self) -> Tallies {

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use io_uring::{cqueue, opcode, types};
 
+use super::pace::UNPACED;
 use super::pending::Work;
 use super::{RingKernel, Socket, UNATTENDED};
 use crate::kernel::{Accepted, Event, ListenerId, Nanos, SocketId, Token};
@@ -30,6 +31,8 @@ pub(super) struct Listener {
     state: Accepting,
     /// Its connections pace what they send by timers of their own.
     paces: bool,
+    /// Its connections come switched to non-blocking, as sends from files need them.
+    non_blocking: bool,
     /// A new connection will end a patient wait; see `wait`.
     pub(super) hurries: bool,
 }
@@ -51,7 +54,7 @@ impl Listener {
         // Accepted sockets inherit it, which saves a system call for each connection.
         set_no_delay(&socket)?;
         let paces = paces(&socket);
-        Ok(Self { socket, state: Accepting::Idle, paces, hurries: false })
+        Ok(Self { socket, state: Accepting::Idle, paces, non_blocking: false, hurries: false })
     }
 
     /// Whether connections come in, and none of them would end a patient wait yet.
@@ -127,11 +130,13 @@ impl RingKernel {
     }
 
     fn arm(&mut self, listener: usize, token: Token) {
-        let Some(socket) = self.listeners.get(listener).map(|listener| &listener.socket) else {
-            return;
-        };
-        let descriptor = types::Fd(socket.as_raw_fd());
-        let entry = opcode::AcceptMulti::new(descriptor).flags(libc::SOCK_CLOEXEC).build();
+        // Where the ring's own operations mind that, they are switched when they have to be.
+        let non_blocking = !self.minds_non_blocking;
+        let Some(found) = self.listeners.get_mut(listener) else { return };
+        found.non_blocking = non_blocking;
+        let descriptor = types::Fd(found.socket.as_raw_fd());
+        let flags = libc::SOCK_CLOEXEC | if non_blocking { libc::SOCK_NONBLOCK } else { 0 };
+        let entry = opcode::AcceptMulti::new(descriptor).flags(flags).build();
         let key = self.pending.insert(token, Work::Accept { listener });
         self.set_state(listener, Accepting::Armed { key });
         self.later.push_back(entry.user_data(u64::from(key)));
@@ -196,16 +201,18 @@ impl RingKernel {
         // A peer that has already reset is nobody: the socket closes by dropping.
         let Ok(peer) = stream.peer_addr() else { return };
         let is_local = peer.ip().to_canonical().is_loopback();
-        let paces = self.listeners.get(listener).is_some_and(|listener| listener.paces);
+        let Some(listener) = self.listeners.get(listener) else { return };
+        let (paces, non_blocking) = (listener.paces, listener.non_blocking);
         let socket = Socket {
             stream,
             under_way: 0,
             closing: None,
-            non_blocking: false,
+            non_blocking,
             full: false,
             on_loan: 0,
             odd_first: is_local && paces,
-            unsent_max: usize::MAX,
+            unsent_max: UNPACED,
+            kept: None,
         };
         if let Ok(id) = self.sockets.insert(socket) {
             let socket = SocketId(id);

@@ -30,7 +30,8 @@ struct Unread {
 
 impl RingKernel {
     pub(super) fn complete(&mut self, user_data: u64, result: i32, flags: u32) {
-        let Ok(key) = u32::try_from(user_data) else { return };
+        // The key, and where in a chain it is.
+        let (key, stage) = (user_data as u32, user_data & !u64::from(u32::MAX));
         // Those that complete more than once.
         match self.pending.get_mut(key).map(|found| &found.work) {
             Some(Work::Accept { listener }) => {
@@ -38,12 +39,17 @@ impl RingKernel {
                 return self.complete_accept(key, listener, result, flags);
             }
             Some(Work::SendLent(_)) => return self.complete_send_lent(key, result, flags),
+            Some(Work::Splice(_)) => return self.complete_splice(key, stage, result),
             Some(Work::Pace { .. }) => return self.complete_pace(key, result),
             _ => {}
         }
         let Some(Operation { token, work }) = self.pending.remove(key) else { return };
         match work {
-            Work::Accept { .. } | Work::SendLent(_) | Work::Pace { .. } => {}
+            Work::Accept { .. } | Work::SendLent(_) | Work::Pace { .. } | Work::Splice(_) => {}
+            Work::OpenCached { path, send } => {
+                drop(path);
+                self.complete_open_cached(token, *send, result);
+            }
             Work::Receive { socket, into } if self.meant_to_wait(socket, result) => {
                 self.start_receive(token, socket, into);
                 self.leave_socket(socket);
@@ -112,6 +118,7 @@ impl RingKernel {
         let Some(key) = free.and_then(|socket| socket.closing) else { return };
         if let Some(socket) = self.sockets.remove(id.0) {
             socket.bound_loans();
+            self.pipes.forget(socket.kept);
             self.close(OwnedFd::from(socket.stream), key);
         }
     }
@@ -121,6 +128,9 @@ impl RingKernel {
         let free = self.files.get_mut(id.0).filter(|file| file.under_way == 0);
         let Some(key) = free.and_then(|file| file.closing) else { return };
         if let Some(file) = self.files.remove(id.0) {
+            if let Some(cached) = file.cached {
+                self.close_later(cached);
+            }
             self.close(file.file, key);
         }
     }
@@ -147,6 +157,7 @@ impl RingKernel {
         let opened = OpenFile {
             file,
             direct,
+            trusted: false,
             cached: None,
             resident_run: None,
             under_way: 0,

@@ -22,6 +22,8 @@ use crate::kernel::{SocketId, Token};
 const UNSENT_BYTES: std::ops::RangeInclusive<u64> = 16 * 1024..=512 * 1024;
 /// How much of a paced body may wait unsent, seconds.
 const UNSENT_S: u64 = 4;
+/// Of a socket that nobody paces.
+pub(super) const UNPACED: usize = u32::MAX as usize;
 /// The token of what nobody is told of.
 const UNHEARD: Token = Token(u64::MAX - 1);
 

@@ -11,6 +11,7 @@ use super::send_behind::BehindSend;
 use super::send_file::FileSend;
 use super::send_lent::LentSend;
 use super::send_record::RecordSend;
+use super::splice::Chain;
 use super::table::Table;
 use crate::buffer::Buffer;
 use crate::kernel::{Access, FileId, SocketId, Token};
@@ -36,6 +37,10 @@ pub(super) enum Work {
     Pace { socket: SocketId, pacing: Box<Pacing> },
     /// Ends a patient wait when a connection comes in for listener number `listener`.
     Hurry { listener: usize },
+    /// The kernel moves the file's bytes by itself.
+    Splice(Box<Chain>),
+    /// The kernel reads `path`; a send waits for the file.
+    OpenCached { path: CString, send: Box<FileSend> },
     /// As `SendFile`, for a record that is not content.
     SendRecord(Box<RecordSend>),
     /// The kernel touches nothing of ours.

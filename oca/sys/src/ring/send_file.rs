@@ -8,8 +8,8 @@
 //!                        |               the next one begins with the poll
 //!                        '-none-> POLL_ADD(POLLOUT) -> resident? …
 //! ```
-//! io_uring has no sendfile: its splice goes through a thread pool, and a send copies. The system
-//! call is made between two enters, at most once for each operation and poll, so that no connection
+//! io_uring has no sendfile: its splice goes through a thread pool (see `splice` for who does not
+//! mind), and a send copies. The system call is made between two enters, at most once for each operation and poll, so that no connection
 //! keeps the others waiting.
 //!
 //! sendfile(2) asks the descriptor, not its caller, whether it may wait, so the socket is switched
@@ -28,6 +28,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use io_uring::{opcode, types};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use super::pace::UNPACED;
 use super::pending::Work;
 use super::{RingKernel, Socket};
 use crate::kernel::{Event, FileId, Head, Piece, SocketId, Token};
@@ -79,7 +80,17 @@ impl RingKernel {
         if full {
             return self.poll_for_room(token, send);
         }
-        self.try_send_file(token, send);
+        self.send_file_its_way(token, send);
+    }
+
+    /// What nobody waits for goes by the ring alone.
+    fn send_file_its_way(&mut self, token: Token, send: FileSend) {
+        let socket = self.sockets.get_mut(send.socket.0);
+        if socket.is_some_and(|socket| socket.unsent_max < UNPACED) {
+            self.splice(token, send);
+        } else {
+            self.try_send_file(token, send);
+        }
     }
 
     /// The socket has room, or something happened to it, or the poll was cancelled.
@@ -89,10 +100,10 @@ impl RingKernel {
             let code = if result < 0 { -result } else { libc::ECANCELED };
             return self.end_send_file(token, send, Err(io::Error::from_raw_os_error(code)));
         }
-        self.try_send_file(token, send);
+        self.send_file_its_way(token, send);
     }
 
-    fn try_send_file(&mut self, token: Token, mut send: FileSend) {
+    pub(super) fn try_send_file(&mut self, token: Token, mut send: FileSend) {
         match self.send_file_once(&mut send) {
             Ok(Tried::Full) => self.poll_for_room(token, send),
             Ok(Tried::Went { bytes, full }) => {
@@ -143,7 +154,7 @@ impl RingKernel {
         Ok(Tried::Went { bytes: went + sent, full: sent < resident })
     }
 
-    fn poll_for_room(&mut self, token: Token, send: FileSend) {
+    pub(super) fn poll_for_room(&mut self, token: Token, send: FileSend) {
         let Some(socket) = self.sockets.get_mut(send.socket.0) else {
             return self.fail_send_file(token, send, libc::EBADF);
         };
@@ -154,7 +165,12 @@ impl RingKernel {
     }
 
     /// Ends an operation that socket and file know of.
-    fn end_send_file(&mut self, token: Token, send: FileSend, result: io::Result<usize>) {
+    pub(super) fn end_send_file(
+        &mut self,
+        token: Token,
+        send: FileSend,
+        result: io::Result<usize>,
+    ) {
         let FileSend { socket, head, file, .. } = send;
         self.ready_next(token, Event::FileSent(result, head.map(|head| head.from)));
         self.leave_file(file);
@@ -169,7 +185,7 @@ impl RingKernel {
 }
 
 impl Socket {
-    fn be_non_blocking(&mut self) -> io::Result<()> {
+    pub(super) fn be_non_blocking(&mut self) -> io::Result<()> {
         if !self.non_blocking {
             self.set_flags(OFlag::O_NONBLOCK)?;
             self.non_blocking = true;

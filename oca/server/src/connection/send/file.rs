@@ -6,12 +6,13 @@ use std::io;
 use std::ops::Range;
 use std::rc::Rc;
 
+use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 use oca_sys::{Access, Buffer, Head, Kernel, Piece};
 
 use super::push::{Pushed, open, starve, take_send_buffer};
 use super::{Sending, chunk_index, count_first_byte, count_media};
-use crate::connection::{Connection, Flow, Holds, Load, More, Resident, State};
+use crate::connection::{Connection, Flow, Holds, Load, Mood, More, Resident, State};
 use crate::engine::{Choice, Source};
 use crate::files::FileLookup;
 use crate::hot_set::ChunkKey;
@@ -29,18 +30,23 @@ pub fn access(choice: Choice) -> Access {
 }
 
 /// Whether the first bytes of `range` are known to be good and were resident a moment ago. Asks for
-/// the piece that `push` will send, so that the kernel is asked once for both.
+/// the piece that `push` will send, so that the kernel is asked once for both. Who is in no hurry
+/// need not know of what cannot go bad: a cold page then costs a thread of the kernel a wait.
 pub fn is_resident<K: Kernel>(
     station: &mut Station<K>,
-    choice: Choice,
+    connection: &Connection,
     found: &Found,
     range: Range<u64>,
 ) -> bool {
-    if choice.source != Source::Pages || found.view != View::Payload {
+    if connection.choice.source != Source::Pages || found.view != View::Payload {
         return false;
     }
-    let known = known_pages(station, found, range);
-    known.is_some_and(|known| station.kernel.resident(known.file, known.piece) > 0)
+    let Some(known) = known_pages(station, found, range) else { return false };
+    let is_trusted = found.sealed.is_none() && found.class == DiskClass::Ssd;
+    if is_trusted && connection.tempo.is_paced() && connection.mood() == Mood::Calm {
+        return true;
+    }
+    station.kernel.resident(known.file, known.piece) > 0
 }
 
 /// The bytes at the start of `range` that were found good when they were last read.

@@ -13,7 +13,9 @@
 //! when three sixteenths of its ticket are left and nobody fetched another one for the play, the
 //! answer clones every pathway under another name, with a fresh ticket in the clone's URLs, and
 //! puts the clones first. The player goes over as it would to another appliance. That is HLS alone:
-//! a clone in DASH is another host, and keeps the path with the old ticket in it.
+//! a clone in DASH is another host, and keeps the path with the old ticket in it. And it is for
+//! players that control steers: an appliance, which can sign nothing, steers within the ticket that
+//! it was asked with.
 //!
 //! A fresh ticket opens what the play's first one opened, says so for the same play, and is refused
 //! when the play was taken back, when its account is not paid for, and once the play is as old as

@@ -17,7 +17,7 @@ use control_types::fill::{FillFailure, Pull, Source};
 use control_types::ids::{ApplianceId, ObjectId};
 
 use crate::ladder::{Fault, Ladder, Reputation, Then};
-use crate::limits::{FAILURES_MAX, ROOM_AGAIN_MS};
+use crate::limits::FAILURES_MAX;
 use item::{Item, PutDown, Running, State};
 
 /// One piece of work for a lane.
@@ -267,13 +267,14 @@ impl Board {
         }
     }
 
-    /// The disk, not a source, stopped `object`: no room, or an error of its own.
-    pub(crate) fn disk_failed(&mut self, object: &ObjectId, why: String, now: u64) {
+    /// The disk, not a source, stopped `object`: no room, or an error of its own. It begins anew
+    /// at `until`, or when its lanes have ended.
+    pub(crate) fn disk_failed(&mut self, object: &ObjectId, why: String, until: u64) {
         let Some(item) = self.item(object) else { return };
         if let State::Running(running) = &mut item.state {
             running.put_down.get_or_insert(PutDown::Fail(why));
         } else {
-            item.state = State::Failed { until: now + ROOM_AGAIN_MS, why };
+            item.state = State::Failed { until, why };
         }
     }
 

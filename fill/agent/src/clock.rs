@@ -12,6 +12,7 @@ use control_types::UnixMillis;
 /// Both clocks.
 pub(crate) struct Clock {
     start: Instant,
+    machine: fn() -> u64,
     /// Control's time when the process began, as known now, milliseconds: a box whose clock is an
     /// hour off must still keep to its window.
     began_at: Cell<u64>,
@@ -19,7 +20,12 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), began_at: Cell::new(machine_millis()) }
+        Self::on(machine_millis)
+    }
+
+    /// On a machine whose clock says what `machine` answers.
+    fn on(machine: fn() -> u64) -> Self {
+        Self { start: Instant::now(), machine, began_at: Cell::new(machine()) }
     }
 
     /// Milliseconds since the process began.
@@ -42,7 +48,7 @@ impl Clock {
         let now = self.now().0.clamp(control.0, control.0.saturating_add(took_ms));
         self.began_at.set(now.saturating_sub(self.ticks()));
         let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
-        signed(now).saturating_sub(signed(machine_millis()))
+        signed(now).saturating_sub(signed((self.machine)()))
     }
 
     /// It is at least `control`, whatever the machine's clock says: a machine that was set back
@@ -54,7 +60,7 @@ impl Clock {
 
     /// Begins with what an earlier run knew of control's clock.
     pub(crate) fn set_skew_ms(&self, skew_ms: i64) {
-        let control = machine_millis().saturating_add_signed(skew_ms);
+        let control = (self.machine)().saturating_add_signed(skew_ms);
         self.began_at.set(control.saturating_sub(self.ticks()));
     }
 }
@@ -66,7 +72,10 @@ fn machine_millis() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use control_types::fill::{Window, WindowScope};
+
     use super::*;
+    use crate::gate::Gate;
 
     #[test]
     fn a_slow_answer_moves_the_clock_no_more_than_it_proves() {
@@ -80,6 +89,58 @@ mod tests {
         // Answered at once: control says what time it is.
         clock.learn(UnixMillis(5_000), clock.ticks());
         assert!((5_000..65_000).contains(&clock.now().0));
+    }
+
+    thread_local! {
+        /// What the machine's clock says on this test's thread.
+        static MACHINE: Cell<u64> = const { Cell::new(0) };
+    }
+
+    /// Goal: a machine clock that jumps a day during a window opens and closes none, and the next
+    /// start knows control's time all the same. Method: the machine's clock is a number, control's
+    /// window is around control's time, and a minute of it is more than this test may take.
+    #[test]
+    fn a_day_forward_or_back_during_a_window_moves_no_window() {
+        const DAY: u64 = 86_400_000;
+        const NOW: u64 = 100 * DAY;
+        let windows = [
+            window(NOW - 60_000, NOW + 60_000),
+            window(NOW + DAY - 60_000, NOW + DAY + 60_000),
+            window(NOW - DAY - 60_000, NOW - DAY + 60_000),
+        ];
+        let open_at = |clock: &Clock| {
+            let at = Gate::at(&windows, clock.now()).window;
+            at.map(|id| id.to_string())
+        };
+        let tonight = Some(format!("w{}", NOW - 60_000));
+        for jumped in [NOW + DAY, NOW - DAY] {
+            MACHINE.set(NOW);
+            let clock = Clock::on(|| MACHINE.get());
+            clock.learn(UnixMillis(NOW), clock.ticks());
+            assert_eq!(open_at(&clock), tonight);
+            MACHINE.set(jumped);
+            assert_eq!(open_at(&clock), tonight, "{jumped}");
+            // Control is away: nothing but the clock that rises is asked. Then it answers.
+            let skew_ms = clock.learn(UnixMillis(NOW + 1_000), clock.ticks());
+            assert_eq!(open_at(&clock), tonight, "{jumped}");
+            // The next start, on the same machine: what was kept says how wrong it is.
+            let clock = Clock::on(|| MACHINE.get());
+            clock.set_skew_ms(skew_ms);
+            clock.not_before(UnixMillis(NOW + 1_000));
+            assert_eq!(open_at(&clock), tonight, "{jumped}");
+        }
+    }
+
+    fn window(from: u64, to: u64) -> Window {
+        Window {
+            id: format!("w{from}").parse().unwrap(),
+            scope: WindowScope::Everyone,
+            opens_at: UnixMillis(from),
+            closes_at: UnixMillis(to),
+            rate_bps_max: None,
+            bytes_max: None,
+            closed: false,
+        }
     }
 
     #[test]

@@ -78,6 +78,29 @@ impl AgentError {
     }
 }
 
+/// Whether `error` is the disk's own trouble: not a matter of room, of the caller or of this
+/// process's own bounds.
+pub(crate) fn is_of_the_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, Interrupted, OutOfMemory, QuotaExceeded, StorageFull};
+    let ours = [nix::libc::EMFILE, nix::libc::ENFILE];
+    let kinds = [FileTooLarge, Interrupted, OutOfMemory, QuotaExceeded, StorageFull];
+    !kinds.contains(&error.kind()) && !error.raw_os_error().is_some_and(|no| ours.contains(&no))
+}
+
 fn count(mistakes: usize) -> String {
     if mistakes == 1 { "1 mistake".to_owned() } else { format!("{mistakes} mistakes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::libc::{EACCES, EDQUOT, EFBIG, EINTR, EIO, EMFILE, ENOMEM, ENOSPC, ENXIO, EROFS};
+
+    use super::is_of_the_disk;
+
+    #[test]
+    fn an_error_of_the_disk_sets_it_aside_and_a_full_one_or_our_own_bounds_do_not() {
+        let judged = |errno| is_of_the_disk(&std::io::Error::from_raw_os_error(errno));
+        assert_eq!([EIO, EROFS, ENXIO, EACCES].map(judged), [true; 4]);
+        assert_eq!([ENOSPC, EDQUOT, EFBIG, EMFILE, ENOMEM, EINTR].map(judged), [false; 6]);
+    }
 }

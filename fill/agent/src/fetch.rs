@@ -121,6 +121,10 @@ where
 pub(crate) struct Wires {
     dialer: std::rc::Rc<Dialer>,
     idle: HashMap<String, SendRequest<Empty<Bytes>>>,
+    /// The caps were asked for the next connection.
+    is_paid: bool,
+    /// Connections made without asking: each in the place of one that broke under a request.
+    owed: u64,
 }
 
 /// An answer with the right status and length; its bytes are still to come.
@@ -132,16 +136,28 @@ pub(crate) struct Answer {
 
 impl Wires {
     pub(crate) fn new(dialer: std::rc::Rc<Dialer>) -> Self {
-        Self { dialer, idle: HashMap::new() }
+        Self { dialer, idle: HashMap::new(), is_paid: false, owed: 0 }
     }
 
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.dialer
     }
 
+    /// The caps allow the next connection.
+    pub(crate) fn pay(&mut self) {
+        self.is_paid = true;
+    }
+
+    /// Whether a connection was made that the caps have not counted; it counts as told.
+    pub(crate) fn take_owed(&mut self) -> bool {
+        let is_owed = self.owed > 0;
+        self.owed = self.owed.saturating_sub(1);
+        is_owed
+    }
+
     /// Whether there is a connection to `url` to be used again.
     pub(crate) fn is_connected(&self, url: &str) -> bool {
-        self.idle.contains_key(url)
+        self.idle.get(url).is_some_and(|sender| !sender.is_closed())
     }
 
     /// A whole small thing of at most `bytes_max`.
@@ -196,6 +212,7 @@ impl Wires {
         {
             return checked(answer, url, sender, range);
         }
+        self.owed += u64::from(!std::mem::take(&mut self.is_paid));
         let dial = self.dialer.dial(url);
         let connect = Duration::from_millis(CONNECT_MS_MAX);
         let mut sender = tokio::time::timeout(connect, dial).await.unwrap_or(Err(Fault::Away))?;

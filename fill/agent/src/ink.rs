@@ -10,6 +10,7 @@ use tokio_uring::fs::File;
 use std::rc::Rc;
 
 use crate::block::Block;
+use crate::error::is_of_the_disk;
 use crate::ladder::Fault;
 use crate::night::Night;
 use crate::take::Cut;
@@ -47,8 +48,12 @@ pub(crate) async fn write(
     if let Err(error) = written {
         return Err(write_failed(night, object, &error));
     }
-    if let Some(open) = night.vault.borrow_mut().opened(object) {
-        open.incoming.mark_done(index).map_err(|error| Cut::Disk(error.to_string()))?;
+    let marked = night.vault.borrow_mut().opened(object).map(|open| {
+        let marked = open.incoming.mark_done(index);
+        marked.map_err(|error| (open.incoming.path().to_owned(), error))
+    });
+    if let Some(Err((path, error))) = marked {
+        return Err(Cut::Disk(night.disk_refused(&path, error)));
     }
     let now = night.clock.ticks();
     night.board.borrow_mut().chunk_done(object, &source.appliance, bytes, now);
@@ -64,13 +69,14 @@ async fn write_to(file: &File, chunk: Block, at: u64) -> (std::io::Result<()>, B
 
 /// A full disk is met at `begin` and is no fault of the disk; anything else is, and it rests.
 fn write_failed(night: &Night, object: &ObjectId, error: &std::io::Error) -> Cut {
+    let why = format!("cannot write a chunk: {error}");
     let mut vault = night.vault.borrow_mut();
-    if error.kind() != std::io::ErrorKind::StorageFull
+    if is_of_the_disk(error)
         && let Some(path) = vault.opened(object).map(|open| open.incoming.path().to_owned())
     {
-        vault.rest(&path, night.clock.ticks());
+        vault.rest(&path, &why, night.clock.ticks());
     }
-    Cut::Disk(format!("cannot write a chunk: {error}"))
+    Cut::Disk(why)
 }
 
 /// Makes a whole object durable and gives it its place; the error is for the report.
@@ -78,11 +84,13 @@ pub(crate) async fn publish(night: &Night, incoming: Incoming, file: &File) -> R
     // Flushed here without a thread waiting for it; what publishing then flushes is little.
     if let Err(error) = file.sync_data().await {
         // The kernel says this once and then holds what it could not write for written.
-        night.vault.borrow_mut().rest(incoming.path(), night.clock.ticks());
+        let why = format!("cannot make it durable: {error}");
+        night.vault.borrow_mut().rest(incoming.path(), &why, night.clock.ticks());
         let distrusted = incoming.distrust().err().map(|error| format!(", and {error}"));
-        let more = distrusted.unwrap_or_default();
-        return Err(format!("cannot make it durable: {error}{more}"));
+        return Err(why + &distrusted.unwrap_or_default());
     }
+    let path = incoming.path().to_owned();
     let published = tokio::task::spawn_blocking(move || incoming.publish()).await;
-    published.map_err(|error| error.to_string())?.map(drop).map_err(|error| error.to_string())
+    let published = published.map_err(|error| error.to_string())?;
+    published.map(drop).map_err(|error| night.disk_refused(&path, error))
 }

@@ -48,7 +48,7 @@ async fn start(night: &Night, wires: &mut Wires, job: &Job, pull: &Rc<Pull>, sou
         Ok(seal) => match begin(night, pull, seal).await {
             Ok(after) => after,
             Err(why) => {
-                night.board.borrow_mut().disk_failed(&object, why, night.clock.ticks());
+                night.disk_failed(&object, why);
                 After::Go
             }
         },
@@ -58,7 +58,7 @@ async fn start(night: &Night, wires: &mut Wires, job: &Job, pull: &Rc<Pull>, sou
             After::Go
         }
         Err(Cut::Disk(why)) => {
-            night.board.borrow_mut().disk_failed(&object, why, night.clock.ticks());
+            night.disk_failed(&object, why);
             After::Go
         }
     };
@@ -67,6 +67,7 @@ async fn start(night: &Night, wires: &mut Wires, job: &Job, pull: &Rc<Pull>, sou
 
 async fn begin(night: &Night, pull: &Pull, seal: Seal) -> Result<After, String> {
     let writer = night.place(pull)?;
+    let folder = writer.volume().path().to_owned();
     // Going on where an earlier run stopped reads every claimed chunk back; lanes go on meanwhile.
     let begun = tokio::task::spawn_blocking(move || writer.begin(seal)).await;
     let incoming = match begun.map_err(|error| error.to_string())? {
@@ -74,7 +75,7 @@ async fn begin(night: &Night, pull: &Pull, seal: Seal) -> Result<After, String> 
             night.board.borrow_mut().published(&pull.object);
             return Ok(After::Go);
         }
-        begun => begun.map_err(|error| error.to_string())?,
+        begun => begun.map_err(|error| night.disk_refused(&folder, error))?,
     };
     let opened = OpenOptions::new().write(true).open(incoming.path()).await;
     let file = opened.map_err(|error| format!("{}: {error}", incoming.path().display()))?;
@@ -112,7 +113,7 @@ async fn run(
     match cut {
         None | Some(Cut::Halt) => {}
         Some(Cut::Fault(fault)) => night.fault(&object, source, fault),
-        Some(Cut::Disk(why)) => night.board.borrow_mut().disk_failed(&object, why, now),
+        Some(Cut::Disk(why)) => night.disk_failed(&object, why),
     }
     let after = night.board.borrow_mut().run_ended(&object, rest, now);
     settle(night, &object, after).await;
@@ -132,7 +133,7 @@ async fn settle(night: &Night, object: &ObjectId, after: After) {
                 }
                 Err(why) => {
                     tracing::error!(%object, why, "cannot publish");
-                    night.board.borrow_mut().disk_failed(object, why, night.clock.ticks());
+                    night.disk_failed(object, why);
                 }
             }
         }

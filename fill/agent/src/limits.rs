@@ -67,6 +67,8 @@ pub(crate) const TICK_MS: u64 = 100;
 pub(crate) const FILLING_POLL_MS: u64 = 1_000;
 /// How often suspect markers are looked for, milliseconds.
 pub(crate) const SUSPECTS_MS: u64 = 1_000;
+/// An object whose disk was set aside is tried on another after this long, milliseconds.
+pub(crate) const OTHER_DISK_MS: u64 = 200;
 /// A disk whose write failed takes nothing new for this long, milliseconds.
 pub(crate) const DISK_REST_MS: u64 = 600_000;
 /// How often disks in use are looked for, milliseconds.

@@ -14,33 +14,37 @@
 //! Repair is allowed at any time, outside windows too, at a low rate: a bad object fails members
 //! now, and one stream's worth of bytes does not move a billed peak.
 
+mod told;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
-use control_types::fill::{ClassMove, FillReport, FillStateWord, Pull, Source, SourceKind};
+use control_types::fill::{ClassMove, FillStateWord, Pull, Source, SourceKind};
 use control_types::ids::ObjectId;
 use control_types::limits::CHUNK_BYTES;
-use oca_store::Writer;
+use oca_store::{StoreError, Writer};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
-use crate::board::{Board, Job, Tally};
+use crate::board::{Board, Job};
 use crate::clock::Clock;
 use crate::config::{Config, ControlProof};
 use crate::courier::courier;
-use crate::error::AgentError;
+use crate::error::{AgentError, is_of_the_disk};
 use crate::fetch::Dialer;
 use crate::foreground::Foreground;
 use crate::gate::Gate;
 use crate::ladder::Fault;
 use crate::lane::{lane, stops};
 use crate::ledger::Ledger;
-use crate::limits::{REPAIR_BPS_MAX, RUNNING_PER_LANE_MAX, STOP_MS_MAX, TICK_MS, TROUBLES_MAX};
+use crate::limits::{
+    OTHER_DISK_MS, REPAIR_BPS_MAX, ROOM_AGAIN_MS, RUNNING_PER_LANE_MAX, STOP_MS_MAX, TICK_MS,
+};
 use crate::meter::Meter;
 use crate::nurse::nurse;
 use crate::orders::{Refused, Standing};
@@ -74,6 +78,8 @@ pub(crate) struct Night {
     meters: Meters,
     /// How members fare.
     pub(crate) foreground: RefCell<Foreground>,
+    /// Connections to sources since the last window closed; each costs a handshake.
+    handshakes: Cell<u64>,
     /// Lanes at work.
     pub(crate) lanes_busy: Cell<usize>,
     /// Why the last orders were refused, until some are taken.
@@ -179,6 +185,7 @@ impl Night {
                 config.connections,
                 config.foreground_busy_bps,
             )),
+            handshakes: Cell::new(0),
             lanes_busy: Cell::new(0),
             refusing: Cell::new(None),
             spent: Cell::new(false),
@@ -319,6 +326,11 @@ impl Night {
         }
     }
 
+    /// A connection to a source was made, or is about to be.
+    pub(crate) fn shook_hands(&self) {
+        self.handshakes.set(self.handshakes.get() + 1);
+    }
+
     pub(crate) fn came(&self, kind: SourceKind, bytes: u64) {
         self.ledger.borrow_mut().came(kind, bytes);
         self.lately.borrow_mut().push_back((self.clock.ticks(), bytes));
@@ -331,6 +343,27 @@ impl Night {
         }
         let (now, wait_ms) = (self.clock.ticks(), self.config.peer_wait_ms);
         self.board.borrow_mut().fault(object, appliance, fault, now, wait_ms);
+    }
+
+    /// A volume refused what was done below `path`: it is set aside if that is the disk's own
+    /// trouble. Answers why, in full.
+    pub(crate) fn disk_refused(&self, path: &Path, error: StoreError) -> String {
+        let is_its_own = matches!(&error, StoreError::Io { source, .. } if is_of_the_disk(source));
+        let why = AgentError::from(error).in_full();
+        if is_its_own {
+            self.vault.borrow_mut().rest(path, &why, self.clock.ticks());
+        }
+        why
+    }
+
+    /// The disk, not a source, stopped `object`. It is tried again soon where another disk may do
+    /// better.
+    pub(crate) fn disk_failed(&self, object: &ObjectId, why: String) {
+        let now = self.clock.ticks();
+        let may_go_on =
+            self.vault.borrow().is_resting_any(now) && self.vault.borrow().takes_any(now);
+        let again_ms = if may_go_on { OTHER_DISK_MS } else { ROOM_AGAIN_MS };
+        self.board.borrow_mut().disk_failed(object, why, now + again_ms);
     }
 
     /// Sets gate and meters by the windows and control's time.
@@ -356,64 +389,13 @@ impl Night {
         if let Some(window) = &gate.window {
             tracing::info!(%window, bps_max = ?gate.bps_max, "window open");
         } else {
-            tracing::info!("window closed");
+            let handshakes = self.handshakes.take();
+            tracing::info!(handshakes, "window closed");
         }
         self.spent.set(false);
         self.meters.window.borrow_mut().retune(gate.bps_max);
         self.gate.send_replace(gate);
         self.changed.notify_waiters();
-    }
-
-    fn word(&self, tally: &Tally) -> FillStateWord {
-        let standing = self.standing.borrow();
-        if standing.orders().is_none() {
-            FillStateWord::Waiting
-        } else if tally.planned == tally.done {
-            FillStateWord::Done
-        } else if !self.gate.borrow().is_open() || self.spent.get() {
-            FillStateWord::Waiting
-        } else if tally.done + tally.failed == tally.planned {
-            FillStateWord::Stuck
-        } else {
-            FillStateWord::Filling
-        }
-    }
-
-    pub(crate) fn report(&self) -> FillReport {
-        let tally = self.board.borrow().tally();
-        let now = self.clock.ticks();
-        let mut lately = self.lately.borrow_mut();
-        while lately.front().is_some_and(|(at, _)| at + 1_000 <= now) {
-            lately.pop_front();
-        }
-        let standing = self.standing.borrow();
-        FillReport {
-            appliance: self.config.appliance.clone(),
-            plan: standing.orders().and_then(|orders| orders.plan),
-            state: self.word(&tally),
-            objects_planned: tally.planned,
-            objects_done: tally.done,
-            bytes_planned: tally.planned_bytes,
-            bytes_done: tally.done_bytes,
-            bytes_from: self.ledger.borrow().from(),
-            rate_bps: lately.iter().map(|(_, bytes)| bytes).sum::<u64>() * 8,
-            failures: tally.failures,
-            orders_refused: standing.refused(),
-            troubles: self.troubles(),
-        }
-    }
-
-    fn troubles(&self) -> Vec<String> {
-        let mut troubles = self.vault.borrow().troubles();
-        let refused = self.refusing.get();
-        troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
-        let silent_ms = self.foreground.borrow().silent_ms(self.clock.ticks());
-        troubles.extend(silent_ms.map(|silent_ms| {
-            let silent_s = silent_ms / 1_000;
-            format!("oca is there and has answered nothing for {silent_s} s: it counts as busy")
-        }));
-        troubles.truncate(TROUBLES_MAX);
-        troubles
     }
 
     /// Comes back when there is nothing left to do now.

@@ -77,14 +77,16 @@ impl Porter {
                     continue;
                 }
                 let keep = hints.get(&object).copied().unwrap_or(DiskClass::Ssd);
-                let leaves = if shelf.class == keep { other } else { shelf };
-                self.retire(&leaves.writer, &object, now);
+                let (leaves, stays) =
+                    if shelf.class == keep { (other, shelf) } else { (shelf, other) };
+                self.retire(&leaves.writer, &stays.writer, &object, now);
             }
         }
     }
 
-    fn retire(&mut self, writer: &Writer, object: &ObjectId, now: u64) {
-        match writer.retire(object) {
+    /// Takes `object` off one disk's list once the disk that keeps it is sure to have it.
+    fn retire(&mut self, writer: &Writer, stays: &Writer, object: &ObjectId, now: u64) {
+        match stays.settle().and_then(|()| writer.retire(object)) {
             Ok(retired) => {
                 self.retired.push_back((now + RETIRE_MS, writer.clone(), retired));
             }
@@ -157,7 +159,7 @@ impl Porter {
             }
         }
         let now = night.clock.ticks();
-        self.retire(&from.writer, &object, now);
+        self.retire(&from.writer, &to.writer, &object, now);
         if self.moved.len() < MOVED_MAX {
             self.moved.insert(object, now);
         }
@@ -180,7 +182,8 @@ async fn carry_copy(
     };
     let (writer, seal) = (to.writer.clone(), reader.seal().clone());
     let begun = blocking(move || writer.begin(seal)).await?;
-    let mut both = (reader, begun.map_err(|error| error.to_string())?);
+    let folder = to.writer.volume().path();
+    let mut both = (reader, begun.map_err(|error| night.disk_refused(folder, error))?);
     while let Some(next) = both.1.missing().first().cloned() {
         while !night.may_move() {
             if night.stopping() {
@@ -204,8 +207,8 @@ async fn carry_copy(
                 let _ = incoming.discard();
                 return Err(condemn(from, object, &error));
             }
-            night.vault.borrow_mut().rest(incoming.path(), night.clock.ticks());
-            return Err(error.to_string());
+            let path = incoming.path().to_owned();
+            return Err(night.disk_refused(&path, error));
         }
     }
     let (reader, incoming) = both;
@@ -214,7 +217,7 @@ async fn carry_copy(
         incoming.publish()
     })
     .await?
-    .map_err(|error| error.to_string())?;
+    .map_err(|error| night.disk_refused(folder, error))?;
     Ok(true)
 }
 

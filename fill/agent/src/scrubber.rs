@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use control_types::ids::ObjectId;
-use oca_store::{ObjectReader, StoreError, Writer, report_bad};
+use oca_store::{ObjectReader, StoreError, Swept, Writer, report_bad};
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{SCRUB_AGAIN_MS, SCRUB_KEEP_MS, STEP_CHUNKS, TICK_MS};
@@ -49,6 +49,7 @@ pub(crate) async fn scrubber(night: Rc<Night>) {
             let Some(object) = next else {
                 if place.after.take().is_some() {
                     place.rounds += 1;
+                    sweep(&night, writer).await;
                 }
                 continue;
             };
@@ -124,6 +125,26 @@ async fn scrub(night: &Night, writer: &Writer, object: &ObjectId, place: &mut Pl
         found_bad(writer, object, &error, place);
     }
     true
+}
+
+/// Once a round: files that nobody lists are listed again if they are whole.
+async fn sweep(night: &Night, writer: Writer) {
+    while !night.may_scrub() {
+        if night.stopping() {
+            return;
+        }
+        night.pause(TICK_MS).await;
+    }
+    let folder = writer.volume().path().to_owned();
+    match tokio::task::spawn_blocking(move || writer.sweep()).await {
+        Ok(Ok(swept)) if swept != Swept::default() => {
+            let (listed, quarantined) = (swept.listed, swept.quarantined);
+            let (volume, left) = (folder.display(), swept.left.len());
+            tracing::warn!(%volume, listed, quarantined, left, "swept what nobody listed");
+        }
+        Ok(Ok(_)) | Err(_) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the volume was not swept"),
+    }
 }
 
 /// Whether `error` says that the object's bytes are not there to be had. An agent that is out of

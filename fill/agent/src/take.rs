@@ -209,12 +209,20 @@ impl<'a> Piece<'a> {
 
 /// Waits until the caps allow a connection to be made, when there is none to be used again: its
 /// handshake crosses the wire as well.
-async fn toll(night: &Night, wires: &Wires, job: &Job, source: &Source) -> Result<(), Cut> {
+async fn toll(night: &Night, wires: &mut Wires, job: &Job, source: &Source) -> Result<(), Cut> {
+    // One that had to be made again in the middle of a request is paid for late.
+    while wires.take_owed() {
+        night.shook_hands();
+        wait_for_pass(night, job, HANDSHAKE_BYTES).await.map(drop)?;
+    }
     if wires.is_connected(&source.media_url) {
         return Ok(());
     }
     // Counted as come at once: it comes before anything that is asked for after it.
-    wait_for_pass(night, job, HANDSHAKE_BYTES).await.map(drop)
+    wait_for_pass(night, job, HANDSHAKE_BYTES).await.map(drop)?;
+    night.shook_hands();
+    wires.pay();
+    Ok(())
 }
 
 /// Waits until `bytes` may be asked for under the window's cap and budget.

@@ -25,7 +25,6 @@ use oca_store::{Incoming, Index, QuarantineBound, Seal, Writer};
 use tokio_uring::fs::File;
 
 use crate::error::AgentError;
-use crate::limits::DISK_REST_MS;
 use disk::{Disk, State};
 
 /// An object on its way in.
@@ -102,8 +101,9 @@ impl Vault {
                 "disk {} is lost: {why}; its objects are brought back to the other disks",
                 disk.path.display()
             )),
-            State::InUse { rests_until, .. } if *rests_until > 0 => Some(format!(
-                "a write to disk {} failed: it takes nothing new",
+            State::InUse { rests: Some((_, why)), .. } => Some(format!(
+                "disk {} is set aside, it takes nothing new: {why}; look at the kernel's log \
+                 (dmesg), mount it again or replace it",
                 disk.path.display()
             )),
             State::InUse { .. } => None,
@@ -159,6 +159,9 @@ impl Vault {
                 return Ok(writer.clone());
             }
         }
+        if !self.takes_any(now) {
+            return Err(format!("no disk takes anything new: {}", self.troubles().join("; ")));
+        }
         let free = usable().map(Disk::free_bytes).max().unwrap_or(0);
         Err(format!(
             "no room: {need} bytes needed, {free} free on the emptiest disk, and nothing left that \
@@ -166,15 +169,22 @@ impl Vault {
         ))
     }
 
-    /// A write to the disk that holds `file` failed: it takes nothing new for a while.
-    pub(crate) fn rest(&mut self, file: &Path, now: u64) {
-        for disk in &mut self.disks {
-            if let State::InUse { rests_until, .. } = &mut disk.state
-                && file.starts_with(&disk.path)
-            {
-                *rests_until = now + DISK_REST_MS;
-            }
+    /// The disk that holds `file` refused what is not a matter of room: it takes nothing new for a
+    /// while, and the night goes on with the others.
+    pub(crate) fn rest(&mut self, file: &Path, why: &str, now: u64) {
+        for disk in self.disks.iter_mut().filter(|disk| file.starts_with(&disk.path)) {
+            disk.rest(why, now);
         }
+    }
+
+    /// Whether any disk is set aside.
+    pub(crate) fn is_resting_any(&self, now: u64) -> bool {
+        self.disks.iter().any(|disk| disk.is_resting(now))
+    }
+
+    /// Whether any disk takes something new.
+    pub(crate) fn takes_any(&self, now: u64) -> bool {
+        self.disks.iter().any(|disk| disk.writer().is_some() && !disk.is_resting(now))
     }
 
     /// Keeps `incoming` with its files for the lanes.

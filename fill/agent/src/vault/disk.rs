@@ -9,7 +9,7 @@ use control_types::ids::ObjectId;
 use oca_store::{StoreError, Volume, Writer};
 
 use crate::error::AgentError;
-use crate::limits::{KEEP_FREE_ONE_IN, LOST_LOOK_MS};
+use crate::limits::{DISK_REST_MS, KEEP_FREE_ONE_IN, LOST_LOOK_MS};
 
 /// Why a path that is there again is not its disk.
 const ELSEWHERE: &str = "its folder is on another file system than before: mount the disk again, or \
@@ -27,8 +27,8 @@ pub(super) struct Disk {
 pub(super) enum State {
     InUse {
         writer: Writer,
-        /// Takes nothing new until then.
-        rests_until: u64,
+        /// Takes nothing new until then, and why.
+        rests: Option<(u64, String)>,
     },
     Lost {
         why: String,
@@ -56,7 +56,7 @@ impl Disk {
             .and_then(|volume| Writer::open(&volume, "fill-agent"));
         match opened {
             Ok(writer) => {
-                self.state = State::InUse { writer, rests_until: 0 };
+                self.state = State::InUse { writer, rests: None };
                 self.device = device;
             }
             Err(error @ StoreError::Locked { .. }) => return Err(error.into()),
@@ -72,16 +72,31 @@ impl Disk {
         self.state = State::Lost { why, look_at: now + LOST_LOOK_MS };
     }
 
+    /// Takes nothing new for a while.
+    pub(super) fn rest(&mut self, why: &str, now: u64) {
+        let State::InUse { rests, .. } = &mut self.state else { return };
+        if rests.is_none() {
+            tracing::error!(disk = %self.path.display(), why, "disk set aside");
+        }
+        *rests = Some((now + DISK_REST_MS, why.to_owned()));
+    }
+
     /// True when the disk went or came back.
     pub(super) fn look_after(&mut self, now: u64) -> bool {
         match &mut self.state {
-            State::InUse { writer, rests_until } => {
-                if *rests_until <= now {
-                    *rests_until = 0;
+            State::InUse { writer, rests } => {
+                if rests.as_ref().is_some_and(|(until, _)| *until <= now) {
+                    *rests = None;
                 }
-                let Err(error) = writer.is_there() else { return false };
-                self.lose(AgentError::from(error).in_full(), now);
-                true
+                if let Err(error) = writer.is_there() {
+                    self.lose(AgentError::from(error).in_full(), now);
+                    return true;
+                }
+                // A journal that is in doubt is written anew as soon as the disk lets it be.
+                if let Err(error) = writer.settle() {
+                    self.rest(&AgentError::from(error).in_full(), now);
+                }
+                false
             }
             State::Lost { look_at, .. } if *look_at <= now => {
                 match self.open(now) {
@@ -106,7 +121,7 @@ impl Disk {
     }
 
     pub(super) fn is_resting(&self, now: u64) -> bool {
-        matches!(&self.state, State::InUse { rests_until, .. } if *rests_until > now)
+        matches!(&self.state, State::InUse { rests: Some((until, _)), .. } if *until > now)
     }
 
     /// Bytes a new object may take; what cannot be asked counts as full.

@@ -181,6 +181,35 @@ fn every_mistake_in_the_configuration_is_told_at_once() {
     }
 }
 
+/// Goal: a disk that refuses during a night costs itself, not the night. Method: no privilege makes
+/// EIO or EROFS, so the folder that pulls begin in becomes a file: ENOTDIR, which is the disk's own
+/// trouble likewise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_refuses_is_set_aside_with_a_word_and_the_night_goes_on_on_the_other() {
+    let mut bench = Bench::new().await;
+    let [ssd, hdd] = bench.configure_two("");
+    let [first, second, third] = [75, 76, 77].map(|seed| sealed(seed, 2 * CHUNK));
+    let origin = bench.source(Mood::Good, &[&first, &second, &third]).await;
+    let from = [("origin", &origin)];
+    bench.order(vec![pull(&first, &from)], Vec::new(), wide_open());
+    let agent = bench.start();
+    bench.reported(FillStateWord::Done).await;
+    assert_eq!(Bench::published_on(&ssd, &first.seal.object()).unwrap(), first.payload);
+
+    std::fs::remove_dir_all(ssd.join("incoming")).unwrap();
+    std::fs::write(ssd.join("incoming"), b"").unwrap();
+    let pulls = [&first, &second, &third].map(|object| pull(object, &from));
+    bench.order(pulls.into(), Vec::new(), wide_open());
+    let report = bench.report_where("all of it", |report| report.objects_done == 3).await;
+    let told = report.troubles.join("; ");
+    assert!(told.contains("set aside") && told.contains(ssd.to_str().unwrap()), "{report:?}");
+    for object in [&second, &third] {
+        assert_eq!(Bench::published_on(&hdd, &object.seal.object()).unwrap(), object.payload);
+    }
+    assert_eq!(Bench::published_on(&ssd, &first.seal.object()).unwrap(), first.payload);
+    assert_eq!(agent.stop().await, Some(0));
+}
+
 /// A file system of its own that is soon full; unmounted when dropped.
 struct SmallDisk(std::path::PathBuf);
 

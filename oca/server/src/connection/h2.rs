@@ -56,6 +56,10 @@ pub struct Multiplex {
     ending: Option<CloseReason>,
     /// When a request was begun that has no end yet.
     half_since: Option<Nanos>,
+    /// When a frame or a block of fields was begun that has no end yet.
+    begun_since: Option<Nanos>,
+    /// When something was last asked for, or answered. Pings do not count.
+    idle_since: Nanos,
 }
 
 impl Multiplex {
@@ -85,6 +89,8 @@ pub fn open<K: Kernel>(connection: &mut Connection, station: &Station<K>) {
         failed: None,
         ending: None,
         half_since: None,
+        begun_since: Some(station.now()),
+        idle_since: station.now(),
     }));
 }
 
@@ -219,7 +225,15 @@ impl Multiplex {
         connection.plain = plain;
         let is_half = self.session.streams() > self.members.len();
         self.half_since = is_half.then(|| self.half_since.unwrap_or(station.now()));
+        // A frame that was begun behind another has its own time.
+        let same = self.begun_since.filter(|_| at == 0 || !self.session.is_between_frames());
+        self.begun_since = self.has_begun(connection).then(|| same.unwrap_or(station.now()));
         at > 0
+    }
+
+    /// Whether a frame, a block of fields or the preface has no end yet.
+    fn has_begun(&self, connection: &Connection) -> bool {
+        !self.session.is_between_frames() || !connection.plain.is_empty()
     }
 
     /// The life of a request, in the same order as in HTTP/1.1.
@@ -240,7 +254,7 @@ impl Multiplex {
             Err(refusal) => Err(refusal),
         };
         connection.requests += 1;
-        connection.progress_at = station.now();
+        self.idle_since = station.now();
         let answer = match turned {
             Ok(mut turn) => {
                 let pacing = &station.shared.rules.pacing;
@@ -321,13 +335,17 @@ impl Multiplex {
 
     /// The last send is gone: what it carried counts.
     pub fn landed<K: Kernel>(&mut self, station: &Station<K>) {
+        // Nothing was listened to meanwhile: the rest may be here.
+        for since in [&mut self.begun_since, &mut self.half_since] {
+            *since = since.map(|_| station.now());
+        }
         for member in &mut self.members {
             member.landed(station);
         }
     }
 
     /// Writes the records of answers that are out.
-    fn retire<K: Kernel>(&mut self, connection: &mut Connection, station: &mut Station<K>) {
+    fn retire<K: Kernel>(&mut self, connection: &Connection, station: &mut Station<K>) {
         let mut at = 0;
         while let Some(member) = self.members.get(at) {
             if !member.is_out() {
@@ -335,7 +353,7 @@ impl Multiplex {
                 continue;
             }
             let member = self.members.remove(at);
-            connection.progress_at = station.now();
+            self.idle_since = station.now();
             member.close(connection, station, Ending::Complete);
         }
     }
@@ -349,6 +367,7 @@ impl Multiplex {
         ending: Ending,
     ) {
         if let Some(at) = self.members.iter().position(|member| member.stream == stream) {
+            self.idle_since = station.now();
             self.members.remove(at).close(connection, station, ending);
         }
     }

@@ -8,7 +8,7 @@
 use oca_http::h2::Code;
 use oca_sys::{Kernel, Nanos};
 
-use super::member::{Blocked, Cut};
+use super::member::{Around, Blocked, Cut};
 use super::{Multiplex, Next, with};
 use crate::connection::send::outcome_of;
 use crate::connection::{Connection, Flow};
@@ -50,20 +50,23 @@ impl Multiplex {
             since(connection.progress_at, bounds.send_progress_ms)
         } else if !self.members.is_empty() {
             None
-        } else if self.session.is_between_frames() && connection.plain.is_empty() {
-            since(connection.progress_at, bounds.idle_ms)
         } else {
-            since(connection.progress_at, bounds.head_ms)
+            match self.begun_since {
+                Some(begun) => since(begun, bounds.head_ms),
+                None => since(self.idle_since, bounds.idle_ms),
+            }
         };
         let half = self.half_since.and_then(|from| since(from, bounds.head_ms));
-        let shut_since = self.shut_since(connection);
-        let members = self.members.iter().filter_map(|member| member.due(bounds, shut_since));
+        let around = self.around(connection);
+        let members = self.members.iter().filter_map(|member| member.due(bounds, around));
         members.chain(own).chain(half).chain(connection.drain_rate.due(bounds)).min()
     }
 
-    /// When anything last went, while the window of the connection is shut.
-    fn shut_since(&self, connection: &Connection) -> Option<Nanos> {
-        self.session.is_shut().then_some(connection.progress_at)
+    fn around(&self, connection: &Connection) -> Around {
+        Around {
+            in_flight: connection.flight.is_some(),
+            shut_since: self.session.is_shut().then_some(connection.progress_at),
+        }
     }
 
     fn overdue<K: Kernel>(
@@ -80,10 +83,10 @@ impl Multiplex {
             return Next::Abort(CloseReason::HeadDeadline, Ending::ClientGone);
         }
         if self.members.is_empty() && connection.flight.is_none() {
-            return self.part_idle(connection, station);
+            return self.part_idle(station);
         }
-        let shut_since = self.shut_since(connection);
-        if self.judge_members(now, &bounds, shut_since) && self.session.is_shut() {
+        let around = self.around(connection);
+        if self.judge_members(now, &bounds, around) && self.session.is_shut() {
             return self.end_for_slowness(connection, station, GoAway::Stalled);
         }
         self.cut(connection, station);
@@ -91,27 +94,25 @@ impl Multiplex {
     }
 
     /// Nothing was asked for too long, or a head is too long in coming.
-    fn part_idle<K: Kernel>(&mut self, connection: &mut Connection, station: &Station<K>) -> Next {
+    fn part_idle<K: Kernel>(&mut self, station: &Station<K>) -> Next {
         if self.ending.is_some() {
             return Next::Abort(CloseReason::Stalled, Ending::Stalled);
         }
-        let is_idle = self.session.is_between_frames() && connection.plain.is_empty();
-        self.leave(
-            station,
-            if is_idle { CloseReason::IdleDeadline } else { CloseReason::HeadDeadline },
-        );
+        let has_begun = self.begun_since.is_some();
+        let reason = if has_begun { CloseReason::HeadDeadline } else { CloseReason::IdleDeadline };
+        self.leave(station, reason);
         Next::Again
     }
 
     /// Lets every stream whose time has come know; true when one was held up by its windows alone.
-    fn judge_members(&mut self, now: Nanos, bounds: &Bounds, shut_since: Option<Nanos>) -> bool {
+    fn judge_members(&mut self, now: Nanos, bounds: &Bounds, around: Around) -> bool {
         let mut was_shut_out = false;
         let streams = self.members.len() as u64;
         for member in &mut self.members {
-            if member.is_too_slow(now, bounds, streams) {
+            if !around.in_flight && member.is_too_slow(now, bounds, streams) {
                 member.cut = Some(Cut::Slow);
             }
-            if member.progress_due(bounds, shut_since).is_none_or(|due| due > now) {
+            if member.progress_due(bounds, around).is_none_or(|due| due > now) {
                 continue;
             }
             match member.blocked() {

@@ -70,6 +70,16 @@ pub enum Blocked {
     Window,
 }
 
+/// What of the connection matters to how long its streams may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Around {
+    /// A send is under way. What a stream waits for may have come: it is asked for, and heard of,
+    /// after that.
+    pub in_flight: bool,
+    /// While the connection's window is shut: when anything last went.
+    pub shut_since: Option<Nanos>,
+}
+
 /// Why an answer that has begun is not finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
@@ -143,9 +153,9 @@ impl Member {
             turn.is_hot = false;
         }
         self.slow.rest();
-        if !std::mem::replace(&mut self.waits, true) {
-            self.progress_at = now;
-        }
+        self.waits = true;
+        // It asks when it has heard something: the chunk may have come and gone meanwhile.
+        self.progress_at = now;
     }
 
     /// The peer's windows have no room for it from now on.
@@ -240,6 +250,8 @@ impl Member {
     /// What it waits for.
     pub fn blocked(&self) -> Blocked {
         match &self.answer {
+            // Its turn to ask has not come.
+            Answer::Fetching(_) if !self.waits => Blocked::Not,
             Answer::Fetching(_) => Blocked::FirstChunk,
             Answer::Sending(_) if self.is_paused() => Blocked::Paused,
             _ if self.waits => Blocked::Chunk,
@@ -290,23 +302,23 @@ impl Member {
         self.slow.is_too_slow(now, &bounds)
     }
 
-    /// When it wants to be looked at if nothing happens before. While the connection's window is
-    /// shut, `shut_since` is when anything last went.
-    pub fn due(&self, bounds: &Bounds, shut_since: Option<Nanos>) -> Option<Nanos> {
-        let slow = self.slow.due(bounds);
-        self.progress_due(bounds, shut_since).into_iter().chain(slow).min()
+    /// When it wants to be looked at if nothing happens before.
+    pub fn due(&self, bounds: &Bounds, around: Around) -> Option<Nanos> {
+        let slow = self.slow.due(bounds).filter(|_| !around.in_flight);
+        self.progress_due(bounds, around).into_iter().chain(slow).min()
     }
 
     /// When it has waited too long for what it waits for, or its pause is over.
-    pub fn progress_due(&self, bounds: &Bounds, shut_since: Option<Nanos>) -> Option<Nanos> {
+    pub fn progress_due(&self, bounds: &Bounds, around: Around) -> Option<Nanos> {
         let within_ms = match self.blocked() {
             Blocked::Not => return None,
             Blocked::Paused => return self.lane.as_ref()?.paused_until(),
+            _ if around.in_flight => return None,
             Blocked::FirstChunk => bounds.first_byte_ms,
             Blocked::Chunk | Blocked::Window => bounds.send_progress_ms,
         };
         // It may be the turn of others, when there is little to share.
-        let since = shut_since.filter(|_| self.blocked() == Blocked::Window);
+        let since = around.shut_since.filter(|_| self.blocked() == Blocked::Window);
         let since = since.map_or(self.progress_at, |shut| shut.max(self.progress_at));
         Some(since.plus_millis(within_ms))
     }
@@ -322,9 +334,9 @@ impl Member {
     pub fn line(&self) -> StreamLine {
         let state = match (self.blocked(), &self.answer) {
             (_, Answer::Gone) => "gone",
+            (_, Answer::Fetching(_)) | (Blocked::FirstChunk, _) => "fetching",
             (Blocked::Not, _) => "sending",
             (Blocked::Paused, _) => "paused",
-            (Blocked::FirstChunk, _) => "fetching",
             (Blocked::Chunk, _) => "waits_for_disk",
             (Blocked::Window, _) => "waits_for_window",
         };

@@ -191,6 +191,11 @@ impl Nights<'_> {
             border(&files),
         );
         rows.add(&what("points over LFU of pieces"), Reach::Shown, points(&ours, &lfu));
+        let mut set = set;
+        set.unit = Unit::Titles;
+        let [titles] =
+            self.run(&format!("{name}, by whole titles"), made, &set, [Policy::Nightfill]);
+        rows.add(&what("points over placing whole titles"), Reach::Shown, points(&ours, &titles));
         rows.add(
             &what("offload over the same plan with foresight"),
             Reach::Shown,

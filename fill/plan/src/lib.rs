@@ -4,7 +4,7 @@
 //! ```text
 //! FillState -> demand of tomorrow, by object and site  outlook.rs, forecast.rs
 //!           -> a title's core, and its rungs one by one ladder.rs, parcel.rs
-//!           -> placement per site (who holds what)     place.rs, seat.rs, shelf.rs, room.rs
+//!           -> placement per site (who holds what)     place.rs, copies.rs, seat.rs, shelf.rs, room.rs
 //!           -> routes (who gets it from where)         route.rs
 //!           -> NightPlan                               plan.rs, planner.rs (what changed only)
 //!
@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod billing;
+mod copies;
 pub mod fleet;
 pub mod forecast;
 mod hash;
@@ -41,12 +42,13 @@ mod tier;
 mod why;
 mod words;
 
+pub use copies::copies;
 pub use hash::{draw, name_key};
 pub use knobs::Knobs;
 pub use library::Library;
 pub use live::{LIVE_COPIES, SiteLiveness, liveness};
 pub use outlook::{Makings, Outlook, day_ahead, forecast_demand, makings};
-pub use place::{SEATS_MAX, copies, place, place_settled};
+pub use place::{SEATS_MAX, place, place_settled};
 pub use plan::plan;
 pub use planner::Planner;
 pub use room::{Room, footprint};

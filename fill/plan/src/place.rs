@@ -17,16 +17,15 @@
 //! 5. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
 //!    densest first. Which held objects should change disks is said apart, in `tier.rs`.
 //!
-//! Copies of a parcel: its share of the site's demand times the boxes of the site, rounded up; at
-//! least two for the hot ones where there are two boxes. For a core the demand of the whole title
-//! counts, because its plays are spread by it; its rungs get no more copies than it has. A copy
-//! beyond those is worth its demand divided by its number: it adds room for load, not variety.
+//! How many copies a parcel should have is said in `copies.rs`. A copy beyond those is worth its
+//! demand divided by its number: it adds room for load, not variety.
 //!
 //! Planning what a plan led to adds nothing: everything placed is then held and bids higher in the
 //! same order, so whoever found no room finds none again.
 
 use std::collections::HashSet;
 
+use crate::copies::copies;
 use crate::hash::draw;
 use crate::knobs::Knobs;
 use crate::library::Library;
@@ -43,49 +42,6 @@ const SETTLED_SHARE: f64 = 0.85;
 /// Most walks for one group. A second one is due when what fits neither kind of disk alone, while
 /// it fits both together, comes to more than a thousandth of the room.
 const ROUNDS_MAX: usize = 8;
-
-/// Copies each candidate should have in a group of `seats` boxes: (at any price, in all).
-#[must_use]
-pub fn copies(candidates: &[Candidate], seats: usize, knobs: &Knobs) -> Vec<(u32, u32)> {
-    let mut counts = vec![(1, 1); candidates.len()];
-    if seats < 2 {
-        return counts;
-    }
-    let total: f64 = candidates.iter().map(|candidate| candidate.demand).sum();
-    let mut demands: Vec<f64> = candidates.iter().map(|candidate| candidate.demand).collect();
-    for one in candidates {
-        if let Some(core) = one.core {
-            demands[core as usize] += one.demand;
-        }
-    }
-    let mut by_demand: Vec<u32> = (0..counts.len() as u32).collect();
-    by_demand.sort_unstable_by(|a, b| {
-        let demand = |at: &u32| demands[*at as usize];
-        demand(b).total_cmp(&demand(a)).then(a.cmp(b))
-    });
-    let (mut before, seats) = (0.0, seats as u32);
-    for at in by_demand {
-        let demand = demands[at as usize];
-        if demand <= 0.0 {
-            break;
-        }
-        let least = if before < total * knobs.hot_share { 2 } else { 1 };
-        let fair = (demand / total * f64::from(seats) * knobs.copy_spread).ceil() as u32;
-        if least == 1 && fair <= 1 {
-            // By demand: nobody after this one asks for more.
-            break;
-        }
-        counts[at as usize] = (least, fair.clamp(least, seats));
-        before += candidates[at as usize].demand;
-    }
-    for (at, one) in candidates.iter().enumerate() {
-        if let Some(core) = one.core {
-            let (least, all) = counts[core as usize];
-            counts[at] = (counts[at].0.min(least), counts[at].1.min(all));
-        }
-    }
-    counts
-}
 
 /// Places `candidates` on `seats`; one shelf for each seat. Candidates that compare equal in worth
 /// are taken in the order given.

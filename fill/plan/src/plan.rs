@@ -10,6 +10,7 @@ use control_types::fill::{
 use control_types::fleet::{DiskClass, Role};
 use control_types::ids::{ObjectId, PlanId, SiteId};
 
+use crate::copies::copies;
 use crate::hash::name_key;
 use crate::knobs::Knobs;
 use crate::library::Library;
@@ -163,7 +164,7 @@ impl<'a> Fleet<'a> {
             parcel::demand(one, sites) / footprint(one.bytes) as f64
         };
         let seats: Vec<Seat> = members.iter().map(|at| self.seat(*at, &parcels)).collect();
-        let counts = place::copies(&candidates, members.len(), self.knobs);
+        let counts = copies(&candidates, members.len(), self.knobs);
         let shelves = place::place_settled(&library, &candidates, &seats, self.knobs);
         for ((at, seat), shelf) in members.iter().zip(&seats).zip(&shelves) {
             let mut errand = self.errand(*at, shelf, &parcels, &counts);

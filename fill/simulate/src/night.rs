@@ -2,18 +2,21 @@
 //! in its order inside the window, under the window's cap and at the rate that leaves the billed
 //! percentile alone. Uses nothing that a director would not know, but for `Foresight`.
 
+mod errands;
+
 use std::collections::HashMap;
 
-use control_types::fleet::DiskClass;
 use fill_plan::billing::{Month, beliefs};
 use fill_plan::forecast::{Forecast, TitleShape};
 use fill_plan::{Room, Seat, moves, name_key, place};
 
 use crate::boxes::{Served, Site};
 use crate::chance::Chance;
-use crate::demand::{Read, SLOT_SECONDS, SLOTS_PER_DAY};
+use crate::demand::{Read, SLOTS_PER_DAY};
 use crate::replay::{Border, Stage};
 use crate::stock::{Choice, Stock};
+
+use errands::{Begun, Errand, kind, make_room};
 
 /// Length of a billing month, days.
 const MONTH_DAYS: usize = 28;
@@ -37,26 +40,6 @@ pub(crate) struct Filled {
     pub(crate) wasted: u64,
     /// Between boxes of an ISP.
     pub(crate) local: u64,
-}
-
-/// What came of an errand so far, bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Begun {
-    bytes: u64,
-    /// Of these, across the border.
-    crossed: u64,
-}
-
-/// One object on its way to one box.
-struct Errand {
-    site: usize,
-    cabinet: usize,
-    object: u32,
-    class: DiskClass,
-    left: u64,
-    /// Across the border; otherwise from a box of the ISP, as soon as one has it.
-    crosses: bool,
-    heat: f32,
 }
 
 /// The network under our policy.
@@ -285,33 +268,6 @@ impl<'a> Night<'a> {
         .unzip()
     }
 
-    /// Each object that no box of the ISP has is brought by one of those that lack it, the one that
-    /// began it or else the first; the others wait for it.
-    fn elect(&mut self, isp: usize) {
-        let sites: Vec<usize> =
-            (0..self.sites.len()).filter(|site| self.stage.isp_of[*site] == isp).collect();
-        let errands = &mut self.errands[isp];
-        errands.sort_by(|a, b| {
-            let key = |one: &Errand| (one.object, one.site, one.cabinet);
-            b.heat.total_cmp(&a.heat).then(key(a).cmp(&key(b)))
-        });
-        let mut masters: HashMap<u32, usize> = HashMap::new();
-        for (at, errand) in errands.iter().enumerate() {
-            if sites.iter().any(|site| self.sites[*site].holds(errand.object)) {
-                continue;
-            }
-            let begun =
-                |one: &Errand| self.begun.contains_key(&(one.site, one.cabinet, one.object));
-            let master = masters.entry(errand.object).or_insert(at);
-            if begun(errand) && !begun(&errands[*master]) {
-                *master = at;
-            }
-        }
-        for (at, errand) in errands.iter_mut().enumerate() {
-            errand.crosses = masters.get(&errand.object) == Some(&at);
-        }
-    }
-
     /// Some boxes die in the middle of the window; their sites are planned again.
     fn outages(&mut self) {
         if self.stage.setting.outage <= 0.0 {
@@ -333,68 +289,6 @@ impl<'a> Night<'a> {
         }
     }
 
-    /// One slot of the window for one ISP; answers bytes across its border.
-    fn fill(&mut self, isp: usize, since: usize) -> u64 {
-        let slot_bytes = |bps: u64| (bps / 8).saturating_mul(u64::from(SLOT_SECONDS));
-        let room = self.room[isp].get(since).copied().unwrap_or(0);
-        let (border_max, mut border) = (slot_bytes(room), 0);
-        let rate = slot_bytes(self.stage.setting.window.rate_bps_max);
-        let mut left: Vec<Vec<u64>> =
-            self.sites.iter().map(|site| vec![rate; site.cabinets.len()]).collect();
-        let mut errands = std::mem::take(&mut self.errands[isp]);
-        errands.retain_mut(|errand| {
-            let budget = &mut left[errand.site][errand.cabinet];
-            let mut take = errand.left.min(*budget);
-            if errand.crosses {
-                take = take.min(border_max - border);
-            } else if !self.is_inside(isp, errand.object) {
-                return true;
-            }
-            *budget -= take;
-            errand.left -= take;
-            self.account(errand, take, &mut border);
-            if errand.left > 0 {
-                return true;
-            }
-            self.finish(errand);
-            false
-        });
-        self.errands[isp] = errands;
-        border
-    }
-
-    fn is_inside(&self, isp: usize, object: u32) -> bool {
-        let mut own = self.sites.iter().zip(&self.stage.isp_of).filter(|(_, of)| **of == isp);
-        own.any(|(site, _)| site.holds(object))
-    }
-
-    fn account(&mut self, errand: &Errand, take: u64, border: &mut u64) {
-        if take == 0 {
-            return;
-        }
-        let begun = self.begun.entry((errand.site, errand.cabinet, errand.object)).or_default();
-        begun.bytes += take;
-        if errand.crosses {
-            begun.crossed += take;
-            *border += take;
-        }
-        if self.measured {
-            let again =
-                errand.crosses && self.sites.iter().any(|site| site.holds_away(errand.object));
-            self.filled.wasted += if again { take } else { 0 };
-            self.filled.local += if errand.crosses { 0 } else { take };
-        }
-    }
-
-    fn finish(&mut self, errand: &Errand) {
-        self.begun.remove(&(errand.site, errand.cabinet, errand.object));
-        let size = self.stock.size(errand.object);
-        let (site, prunes) = (&mut self.sites[errand.site], &mut self.prunes[errand.site]);
-        let prunes = &mut prunes[errand.cabinet];
-        make_room(site, prunes, errand.cabinet, errand.class, size, &self.stock);
-        site.put(errand.cabinet, errand.object, size, errand.class);
-    }
-
     pub(crate) fn read(&mut self, read: &Read) -> Answer {
         self.today[read.site][read.object as usize] += read.bytes as f32;
         if let Some(here) = self.sites[read.site].read(read) {
@@ -407,33 +301,6 @@ impl<'a> Night<'a> {
 
     pub(crate) fn end_slot(&mut self) -> f64 {
         self.sites.iter_mut().map(Site::end_slot).fold(0.0, f64::max)
-    }
-}
-
-fn kind(class: DiskClass) -> usize {
-    match class {
-        DiskClass::Ssd => 0,
-        DiskClass::Hdd => 1,
-    }
-}
-
-/// Prunes from one kind of disk until `bytes` fit, as far as there is something to prune.
-fn make_room(
-    site: &mut Site,
-    prunes: &mut [Vec<u32>; 2],
-    cabinet: usize,
-    class: DiskClass,
-    bytes: u64,
-    stock: &Stock,
-) {
-    let one = |site: &Site| {
-        let (mut used, mut capacity) =
-            (site.cabinets[cabinet].used, site.cabinets[cabinet].capacity);
-        *used.of(class) + bytes <= *capacity.of(class)
-    };
-    while !one(site) {
-        let Some(object) = prunes[kind(class)].pop() else { return };
-        site.remove(cabinet, object, stock.size(object));
     }
 }
 

@@ -241,6 +241,7 @@ fn appliances(fleet: &Fleet, numbers: &[u32], terms: &Terms<'_>) -> Vec<BundleAp
             draining: state.health == Health::Draining
                 || state.drains_since.0 != 0
                 || report.draining,
+            shunned: state.is_shunned,
             load_per_mille: terms.loads.get(number).copied().unwrap_or(brief.load_per_mille),
             share: share_of(one.capacity_mbps, weight),
             capacity_mbps: (weight != 1.0).then_some(one.capacity_mbps),

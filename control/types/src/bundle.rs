@@ -134,6 +134,9 @@ pub struct BundleAppliance {
     pub health: Health,
     /// It takes nothing new.
     pub draining: bool,
+    /// Players complain of it: it stands behind all of whom they do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shunned: bool,
     /// Load of its capacity then, thousandths, in steps: a bundle is not made anew for a little.
     pub load_per_mille: u32,
     /// Its part among equals, for [`crate::spread::rendezvous`]: megabits a second it may send,

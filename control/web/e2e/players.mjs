@@ -5,10 +5,12 @@
 //   NIGHTFILL_PLAYS       JSON: [{"player":"hls"|"dash"|"shaka","url":…}], played one after the other
 //   NIGHTFILL_HOSTS       JSON: {"host:port":"appliance"}
 //   NIGHTFILL_ONLY        one of the players, and not the others
+//   NIGHTFILL_STEPS       what happens to each, in this order, instead of all of it: blackout, drain,
+//                         kill, return, add; "blackout" is the end of control, and appliances steer on
 //   NIGHTFILL_TRACE       print what steering answered
 //   NIGHTFILL_SPKI, NIGHTFILL_CHROMIUM   see browser.mjs
 //
-// Prints {"event":"drain"|"kill"|"return"|"add"|"reset","appliance":…,"current":…} and waits for a line on
+// Prints {"event":"blackout"|"drain"|"kill"|"return"|"add"|"reset","appliance":…,"current":…} and waits for a line on
 // standard input: JSON with the hosts as they are now. A session is not torn from a box that serves it
 // well, so with "return" and "add" the current box is to be drained once the other can serve. The last line printed is one JSON verdict; exit 0 only when
 // its `ok` is true.
@@ -25,6 +27,9 @@ const BUFFER_S = 8;
 const MOVED_WITHIN_MS = { kill: 20_000, drain: 55_000, return: 55_000, add: 55_000 };
 /** Film shown between two events, so that each meets a player at rest. */
 const REST_MS = 2_500;
+/** Film shown after the end of control: longer than steering's TTL, so that somebody had to answer. */
+const BLACKOUT_MS = 12_000;
+const STEPS = ["drain", "kill", "kill", "return", "add"];
 
 class Viewing {
   constructor(page, hosts) {
@@ -32,6 +37,9 @@ class Viewing {
     this.hosts = hosts;
     this.last = null;
     this.path = [];
+    /** Steering answers that appliances gave since control ended. */
+    this.steered = 0;
+    this.isAlone = false;
     page.on("response", (response) => this.note(response));
   }
 
@@ -43,6 +51,8 @@ class Viewing {
         () => {},
       );
     }
+    const isSteering = url.pathname.endsWith("/steering") && response.status() === 200;
+    if (isSteering && this.isAlone && this.hosts[url.host]) this.steered += 1;
     if (!url.pathname.endsWith(".mp4") || ![200, 206].includes(response.status())) return;
     const appliance = this.hosts[url.host];
     if (!appliance) return;
@@ -81,7 +91,7 @@ class Viewing {
   }
 }
 
-async function play(page, { player, url }, hosts, tell) {
+async function play(page, { player, url }, hosts, tell, steps) {
   const viewing = new Viewing(page, hosts);
   const verdict = { player, steps: [] };
   await page.evaluate(start, { player, url, bufferSeconds: BUFFER_S });
@@ -106,17 +116,29 @@ async function play(page, { player, url }, hosts, tell) {
       return !gone.has(to);
     });
   };
-  await leave("drain");
-  await leave("kill");
-  await leave("kill");
-  await step("return", first, `${player} to go back to ${first}`, () => (to) => to === first);
-  // Shaka Player 5.2 passes over a clone it is given and takes the next pathway that it knows.
-  if (player !== "shaka") {
-    await step("add", first, `${player} to go to the new appliance`, (said) => (to) => {
-      return to === said.added;
-    });
-  }
+  const does = {
+    blackout: async () => {
+      await viewing.rest(REST_MS);
+      await tell({ event: "blackout", appliance: "", current: viewing.last.appliance });
+      viewing.isAlone = true;
+      await viewing.rest(BLACKOUT_MS);
+    },
+    drain: () => leave("drain"),
+    kill: () => leave("kill"),
+    return: () =>
+      step("return", first, `${player} to go back to ${first}`, () => (to) => to === first),
+    // Shaka Player 5.2 passes over a clone it is given and takes the next pathway that it knows.
+    add: async () => {
+      if (player === "shaka") return;
+      await step("add", first, `${player} to go to the new appliance`, (said) => (to) => {
+        return to === said.added;
+      });
+    },
+  };
+  for (const name of steps) await does[name]();
   await viewing.rest(REST_MS);
+  if (viewing.isAlone && !viewing.steered) throw new Error("no appliance was asked for steering");
+  verdict.steered_without_control = viewing.steered;
   const { stalls, stallMs, fatal, positionMs } = await viewing.readings();
   return Object.assign(verdict, { stalls, stall_ms: stallMs, fatal, position_ms: positionMs });
 }
@@ -152,15 +174,16 @@ async function main() {
     return cause instanceof NoBrowser ? EXIT.noBrowser : EXIT.failed;
   }
   const { NIGHTFILL_ONLY: only } = env;
-  const plays = JSON.parse(env.NIGHTFILL_PLAYS);
-  for (const each of plays.filter(({ player }) => !only || player === only)) {
+  const steps = env.NIGHTFILL_STEPS?.split(",") ?? STEPS;
+  const plays = JSON.parse(env.NIGHTFILL_PLAYS).filter(({ player }) => !only || player === only);
+  for (const each of plays) {
     const page = await browser.context.newPage();
     try {
       // A page that a test makes up itself counts as a public one, which may not ask loopback hosts.
       await page.goto(`${new URL(each.url).origin}/healthz`);
       await page.setContent(PAGE);
       await page.addScriptTag({ path: FILES[each.player] });
-      const verdict = await play(page, each, hosts, tell);
+      const verdict = await play(page, each, hosts, tell, steps);
       verdicts.push(verdict);
       if (verdict.stalls)
         problems.push(`${each.player}: ${verdict.stalls} stalls, ${verdict.stall_ms} ms`);
@@ -170,7 +193,7 @@ async function main() {
     } finally {
       await page.close();
     }
-    hosts = (await tell({ event: "reset" })).hosts ?? hosts;
+    if (each !== plays.at(-1)) hosts = (await tell({ event: "reset" })).hosts ?? hosts;
   }
   await browser.close();
   const ok = problems.length === 0 && verdicts.length > 0;

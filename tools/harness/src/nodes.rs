@@ -88,6 +88,11 @@ impl ControlNode {
         self.program = None;
     }
 
+    /// Whether it was started and has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.program.as_mut().is_some_and(Program::is_running)
+    }
+
     /// Starts it again on the address it had.
     ///
     /// # Errors
@@ -294,6 +299,11 @@ impl ApplianceNode {
     /// SIGKILL of the agent.
     pub fn kill_agent(&mut self) {
         self.agent = None;
+    }
+
+    /// Whether a server was started and has not ended.
+    pub fn is_serving(&mut self) -> bool {
+        self.server.as_mut().is_some_and(Program::is_running)
     }
 
     /// The running server.

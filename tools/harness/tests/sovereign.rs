@@ -97,6 +97,16 @@ async fn nobody_notices_that_control_is_gone() -> Result<(), Trouble> {
 }
 
 async fn presses(world: &World) -> Result<Vec<PlayAnswer>, Trouble> {
+    let early = world.member("early@example.org").await?;
+    // Until the first box of the list has said that it has a bundle, control is who is asked.
+    eventually("players are sent to appliances for steering", SEEN_WITHIN, async || {
+        let answer = early.press("harbour").await?;
+        match answer.steering_url.starts_with(&answer.ranked[0].base_url) {
+            true => Ok(()),
+            false => Err(Trouble(format!("to {}", answer.steering_url))),
+        }
+    })
+    .await?;
     let mut answers = Vec::new();
     for number in 0..MEMBERS {
         let member = world.member(&format!("member-{number}@example.org")).await?;

@@ -50,6 +50,7 @@ pub fn run(options: &TestOptions) -> Result<(), Stop> {
     if !options.no_browser {
         twice("the web pages", &mut unsteady, pages)?;
         twice("the evening", &mut unsteady, evening)?;
+        twice("the players without control", &mut unsteady, players_alone)?;
         if options.players {
             twice("the standard players", &mut unsteady, players)?;
         }
@@ -95,9 +96,18 @@ fn evening() -> Result<(), Stop> {
 
 /// Players that are not ours, while their appliances come and go.
 fn players() -> Result<(), Stop> {
+    play("three standard players, steered, in a browser", &[])
+}
+
+/// Two of them, whom appliances steer: control is killed, then where they stream from.
+fn players_alone() -> Result<(), Stop> {
+    play("two standard players, steered without control, in a browser", &["--sovereign", "--brief"])
+}
+
+fn play(what: &str, more: &[&str]) -> Result<(), Stop> {
     let bins = demo::target_dir().join("debug");
     let mut demo = steps::command(&bins.join("nightfill-demo").to_string_lossy(), &["--players"]);
-    demo.arg("--bin-dir").arg(&bins).args(["--port", "0"]);
+    demo.args(more).arg("--bin-dir").arg(&bins).args(["--port", "0"]);
     demo.arg("--dir").arg(demo::target_dir().join("test-players"));
-    steps::run("three standard players, steered, in a browser", &mut demo)
+    steps::run(what, &mut demo)
 }

@@ -63,6 +63,7 @@ struct BoxGlance {
     number: u32,
     health: Health,
     is_draining: bool,
+    is_shunned: bool,
     media_url: Option<String>,
     /// Kept, so that no other set can come to lie at its address.
     held: Option<Arc<Held>>,
@@ -89,6 +90,7 @@ impl Glance {
                 health: state.health,
                 is_draining: state.drains_since.0 != 0
                     || report.is_some_and(|report| report.draining),
+                is_shunned: state.is_shunned,
                 media_url: report.map(|report| report.media_url.clone()),
                 held: brief.held.clone(),
                 denied: state.denied.clone(),
@@ -134,9 +136,11 @@ impl Glance {
 
 impl BoxGlance {
     fn differs_much(&self, other: &Self) -> bool {
-        (self.number, self.health, self.is_draining)
-            != (other.number, other.health, other.is_draining)
+        (self.number, self.health, self.is_draining, self.is_shunned)
+            != (other.number, other.health, other.is_draining, other.is_shunned)
             || self.media_url != other.media_url
+            // Players were sent for something that is not there, and are until this is told.
+            || self.denied != other.denied
     }
 
     fn differs_a_little(&self, other: &Self) -> bool {
@@ -145,6 +149,6 @@ impl BoxGlance {
             (None, None) => true,
             _ => false,
         };
-        !same_set || self.denied != other.denied || self.load_per_mille != other.load_per_mille
+        !same_set || self.load_per_mille != other.load_per_mille
     }
 }

@@ -101,9 +101,9 @@ impl Admin {
         });
     }
 
-    /// Serial of the bundle that questions are answered from, as workers see it.
+    /// Serial of the bundle that players are answered from, if they may be sent here for that.
     pub(super) fn steering_serial(&self) -> Option<u64> {
-        Some(self.office.as_ref()?.desk().outlook()?.table.serial)
+        self.office.as_ref()?.confirmed_serial()
     }
 
     /// Control answered a report.

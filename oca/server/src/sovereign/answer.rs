@@ -16,7 +16,7 @@ use control_types::spread::{hash_name, mix};
 use control_types::{ApplianceId, TitleId};
 
 use super::ask::{Ask, Dialect};
-use super::decide::{Question, decide, edges};
+use super::decide::{Question, decide, edges, is_there};
 use super::desk::Outlook;
 use super::neighbours::Sighting;
 use super::table::{Candidate, Table};
@@ -71,11 +71,25 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
         }
         manifest.pathway_priority.push(one.id.to_string());
     }
+    manifest.pathway_priority.extend(spare(outlook, ask, &manifest.pathway_priority));
     if manifest.pathway_priority.is_empty() {
         return None;
     }
     manifest.reload_uri = reload_uri(outlook, &order, reply, ask)?;
     Some(manifest)
+}
+
+/// Pathways that the player has by itself, where it was given clones only: a player that makes none
+/// of them must find somebody who still serves in the list, and finds who drains rather than nobody.
+fn spare(outlook: &Outlook, ask: &Ask, given: &[String]) -> Vec<String> {
+    let known = ask.pathways.iter().flatten();
+    let is_given = |id: &ApplianceId| given.iter().any(|one| one == id.as_str());
+    if given.is_empty() || known.clone().any(is_given) {
+        return Vec::new();
+    }
+    let serves =
+        |id: &&ApplianceId| outlook.table.position(id).is_some_and(|at| is_there(outlook, at));
+    known.filter(serves).map(ToString::to_string).collect()
 }
 
 /// A session's number, which is control's for a play: then its loads move on the same sessions.
@@ -86,14 +100,14 @@ fn session_of(subject: &str) -> u64 {
 
 /// How `one` is made out of `base`; `None` where a player could not.
 ///
-/// A host replaces a host. To a DASH player that is host and port; an HLS player keeps the port it
-/// has. Nobody replaces a scheme.
+/// A host replaces a host. To dash.js that is host and port; an HLS player, and Shaka Player in
+/// DASH, keep the port they have. Nobody replaces a scheme.
 fn clone_of(one: &Candidate, base: Option<&Candidate>, dialect: Dialect) -> Option<PathwayClone> {
     let base = base.filter(|base| base.scheme == one.scheme)?;
     let host = match dialect {
         Dialect::Dash => one.authority(),
-        Dialect::Hls if base.port == one.port => one.host.as_str(),
-        Dialect::Hls => return None,
+        Dialect::Hls | Dialect::DashByName if base.port == one.port => one.host.as_str(),
+        Dialect::Hls | Dialect::DashByName => return None,
     };
     Some(PathwayClone {
         base_id: base.id.to_string(),

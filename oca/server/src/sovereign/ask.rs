@@ -17,8 +17,12 @@ pub enum Dialect {
     /// Or one that does not say.
     #[default]
     Hls,
-    /// DASH-IF Content Steering.
+    /// DASH-IF Content Steering, as it is written: dash.js.
     Dash,
+    /// DASH by a player that writes no quotes around its pathway: Shaka Player, which sets a clone's
+    /// host as a name and leaves the base's where it is none, so that it streams from the base and
+    /// thinks that it does not.
+    DashByName,
 }
 
 /// A player's question.
@@ -44,7 +48,8 @@ impl Ask {
                     ask.pathways = Some(ids(value).take(RANKED_MAX).collect());
                 }
                 DASH => {
-                    ask.dialect = Dialect::Dash;
+                    let is_quoted = value.starts_with('"') || value.starts_with("%22");
+                    ask.dialect = if is_quoted { Dialect::Dash } else { Dialect::DashByName };
                     ask.current = ids(value).next();
                 }
                 HLS if ask.dialect == Dialect::Hls => ask.current = ids(value).next(),
@@ -86,6 +91,8 @@ mod tests {
         let ask = Ask::of(Some("pathways=edge-a1%2Cedge-b1&_DASH_pathway=%22edge-a1%22&x"));
         assert_eq!(ask.again(), "?pathways=edge-a1,edge-b1");
         assert_eq!((ask.current.unwrap().as_str(), ask.dialect), ("edge-a1", Dialect::Dash));
+        let ask = Ask::of(Some("_DASH_pathway=edge-a1&_DASH_throughput=9"));
+        assert_eq!((ask.current.unwrap().as_str(), ask.dialect), ("edge-a1", Dialect::DashByName));
         assert_eq!(Ask::of(None), Ask::default());
         assert_eq!(Ask::of(Some("_DASH_pathway=%22a%22,%22b%22")).current.unwrap().as_str(), "a");
     }

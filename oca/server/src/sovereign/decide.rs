@@ -2,7 +2,8 @@
 //! clock, no I/O; the order is that of control's steering, as far as a bundle knows its values.
 //!
 //! Policy. Nobody who is dead, sick, draining, or an edge without the title is offered while there
-//! is anybody else. Then: origins last, boxes that lack part of the title last, full ones last;
+//! is anybody else. Then: those that players complain of last, as
+//! long as control tells; origins last, boxes that lack part of the title last, full ones last;
 //! edges before tiers; the area's classes, which routes and links made; those that are busy behind
 //! those that are not; the area's order; and among equals a hash of title and appliance, so that a
 //! title's members meet where it is warm. For the first place only: among equals one that carries
@@ -55,6 +56,7 @@ enum Trouble {
 struct Key {
     is_absent: bool,
     trouble: Trouble,
+    is_shunned: bool,
     is_origin: bool,
     is_partial: bool,
     is_full: bool,
@@ -140,6 +142,15 @@ pub fn edges(outlook: &Outlook, address: IpAddr, title_hash: u64) -> Vec<u32> {
     edges.into_iter().map(|(_, _, at)| at).collect()
 }
 
+/// Whether somebody answers there, also one who wants nobody new.
+#[must_use]
+pub fn is_there(outlook: &Outlook, at: u32) -> bool {
+    let Some(one) = outlook.table.candidates.get(at as usize) else { return false };
+    outlook.table.own == Some(at)
+        || (outlook.sightings.get(at as usize) != Some(&Sighting::Out)
+            && trouble(outlook, one, at) != Trouble::Dead)
+}
+
 fn standing(
     outlook: &Outlook,
     question: &Question<'_>,
@@ -154,6 +165,7 @@ fn standing(
     let key = Key {
         is_absent: holding == Holding::Nothing,
         trouble: if is_own { own_trouble(outlook) } else { trouble(outlook, one, place.at) },
+        is_shunned: outlook.loads_count && one.shunned,
         is_origin: one.role == Role::Origin,
         is_partial: holding != Holding::Full,
         is_full: step >= 3 || (is_own && outlook.own.full),

@@ -37,6 +37,8 @@ struct Kept {
     /// Absent when its file cannot be read: then nobody is believed.
     pin: Option<Pin>,
     table: Option<Arc<Table>>,
+    /// Control has said to this process that the table is its newest, or has given it.
+    is_confirmed: bool,
     watch: Watch,
     own: Own,
     asked_at: Option<Instant>,
@@ -123,6 +125,15 @@ impl Office {
         self.kept().table.as_ref().map(|table| table.serial)
     }
 
+    /// Serial of the bundle that players are answered from, once control has given it to this
+    /// process or called it its newest: before that a box that was away would be asked by players
+    /// who start, and tell them of the day it left.
+    #[must_use]
+    pub fn confirmed_serial(&self) -> Option<u64> {
+        let is_confirmed = self.kept().is_confirmed;
+        self.desk.outlook().filter(|_| is_confirmed).map(|outlook| outlook.table.serial)
+    }
+
     /// Whether a bundle should be asked for, now that control's newest is `newest`. True once;
     /// then one of `take` and `failed` is awaited.
     #[must_use]
@@ -131,6 +142,7 @@ impl Office {
         let again = Duration::from_millis(BUNDLE_AGAIN_MS);
         let is_soon = kept.asked_at.is_some_and(|at| now.duration_since(at) < again);
         let is_held = kept.table.as_ref().is_some_and(|table| table.serial == newest);
+        kept.is_confirmed |= is_held;
         let wants = kept.pin.is_some() && !kept.is_asking && !is_held && !is_soon;
         kept.is_asking |= wants;
         wants
@@ -199,7 +211,10 @@ impl Office {
     /// # Errors
     /// The disk's own: the bundle is in use, and not there after a restart.
     pub fn keep(&self, signed: &SignedBundle) -> io::Result<()> {
-        let pin = self.kept().pin.clone().unwrap_or_default();
+        let mut kept = self.kept();
+        kept.is_confirmed = true;
+        let pin = kept.pin.clone().unwrap_or_default();
+        drop(kept);
         self.store.keep(signed, &pin)
     }
 
@@ -337,14 +352,19 @@ mod tests {
         let sealed = signer.seal(serde_json::to_string(&bundle()).unwrap());
         assert_eq!(office.take(&sealed, later), Ok(7));
         office.keep(&sealed).unwrap();
+        assert_eq!(office.confirmed_serial(), None, "not laid out yet");
         assert!(!office.wants(7, later), "it is held");
         assert!(office.wants(8, later), "the next one at once");
         assert!(office.desk().outlook().is_none(), "not laid out yet");
         office.lay(Own::default());
         assert_eq!(office.desk().outlook().unwrap().table.serial, 7);
+        assert_eq!(office.confirmed_serial(), Some(7));
 
         let office = load();
         assert_eq!(office.desk().outlook().unwrap().table.serial, 7, "after a restart, at once");
+        assert_eq!(office.confirmed_serial(), None, "who asks is answered; nobody is sent");
+        assert!(!office.wants(7, now));
+        assert_eq!(office.confirmed_serial(), Some(7), "control called it its newest");
         let other = BundleSigner::generate().unwrap();
         let forged = other.seal(sealed.bundle.clone());
         assert_eq!(office.take(&forged, now), Err(Refused::OtherKey));

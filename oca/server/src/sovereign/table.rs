@@ -52,6 +52,8 @@ pub struct Candidate {
     pub health: Health,
     /// It takes nothing new.
     pub draining: bool,
+    /// Players complain of it.
+    pub shunned: bool,
     /// Load of its capacity then, thousandths.
     pub load_per_mille: u32,
     /// Its part among equals, above 0.
@@ -255,6 +257,7 @@ fn candidate(box_: BundleAppliance) -> Result<Candidate, Refused> {
         domain: box_.domain,
         health: box_.health,
         draining: box_.draining,
+        shunned: box_.shunned,
         load_per_mille: box_.load_per_mille,
         share: box_.share.clamp(SHARE_MIN, SHARE_MAX),
         // A float that is too great becomes the greatest number there is.

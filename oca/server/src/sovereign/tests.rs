@@ -3,6 +3,7 @@
 mod elsewhere;
 mod keys;
 mod load;
+mod players;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub fn bundle() -> SteeringBundle {
         domain: at as u32,
         health: Health::Healthy,
         draining: false,
+        shunned: false,
         load_per_mille: 0,
         share: 1.0,
         capacity_mbps: None,
@@ -64,7 +66,7 @@ pub fn own() -> ApplianceId {
     "edge-a1".parse().unwrap()
 }
 
-fn outlook_of(bundle: SteeringBundle) -> Outlook {
+pub fn outlook_of(bundle: SteeringBundle) -> Outlook {
     let table = Arc::new(Table::new(bundle, &own()).unwrap());
     Outlook {
         table,
@@ -141,6 +143,17 @@ fn a_session_stays_while_its_place_is_as_good_as_the_best() {
     assert_eq!(order(&outlook, "night", "edge-a2")[0], "edge-a1");
     outlook.loads_count = false;
     assert_eq!(order(&outlook, "night", "edge-a2")[0], "edge-a2", "loads of long ago");
+}
+
+#[test]
+fn whom_players_complain_of_stands_last_while_control_says_so() {
+    let mut shunning = bundle();
+    shunning.appliances[1].shunned = true;
+    let outlook = outlook_of(shunning);
+    let list = order(&outlook, "night", "edge-a2");
+    assert_eq!((list.len(), list[5].as_str()), (6, "edge-a2"), "it is there, as a last resort");
+    let outlook = Outlook { loads_count: false, ..outlook };
+    assert_eq!(order(&outlook, "night", "edge-a2")[0], "edge-a2", "complaints of long ago");
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
         domain,
         health: Health::Healthy,
         draining: false,
+        shunned: false,
         load_per_mille: 0,
         share: 1.0,
         capacity_mbps: None,
@@ -57,17 +58,17 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
     }
 }
 
-struct Rig {
+pub struct Rig {
     control: FakeControl,
     signer: BundleSigner,
-    neighbour: Neighbour,
-    appliance: Appliance,
-    ticket: String,
+    pub neighbour: Neighbour,
+    pub appliance: Appliance,
+    pub ticket: String,
 }
 
 /// Answers whoever connects, or hangs up on him.
-struct Neighbour {
-    url: String,
+pub struct Neighbour {
+    pub url: String,
     is_dead: Arc<AtomicBool>,
     /// What it says of its load; empty: nothing.
     load: Arc<Mutex<String>>,
@@ -99,7 +100,7 @@ impl Neighbour {
     }
 }
 
-fn rig_of(change: impl FnOnce(Setup) -> Setup) -> Rig {
+pub fn rig_of(change: impl FnOnce(Setup) -> Setup) -> Rig {
     let control = FakeControl::start();
     let setup = change(setup(control.at));
     let key = setup.signer.verification_key();
@@ -118,12 +119,12 @@ impl Rig {
         self.control.answer.lock().unwrap().steering_serial = Some(bundle.serial);
     }
 
-    fn give_usual(&self, serial: u64) {
+    pub fn give_usual(&self, serial: u64) {
         self.give(&bundle(serial, &self.neighbour.url));
         self.appliance.counts("bundle_serial", "", serial as f64);
     }
 
-    fn path(&self) -> String {
+    pub fn path(&self) -> String {
         format!("/t/{}/v/night/{ASK}", self.ticket)
     }
 

@@ -13,6 +13,7 @@ use clap::Parser;
 use nightfill_harness::nodes::free_port;
 use nightfill_harness::{Binaries, Trouble, World, WorldPlan};
 
+use players::Programme;
 use progress::Progress;
 
 /// One night and one evening of a video network, on this machine.
@@ -42,6 +43,10 @@ pub struct Options {
     /// killed, brought back and added; print one JSON line.
     #[arg(long, conflicts_with = "once")]
     players: bool,
+    /// With `players`: hls.js and dash.js only, who lose control, then the box they stream from; then
+    /// one drains. A minute or two.
+    #[arg(long, requires = "players", requires = "sovereign")]
+    brief: bool,
     /// Let appliances answer players' steering questions, each from its bundle.
     #[arg(long)]
     sovereign: bool,
@@ -106,7 +111,8 @@ async fn standard_players(
     let plan = WorldPlan { boxes, port, edge_port, control_sections, ..WorldPlan::default() };
     let started = World::start_in(plan, binaries, run).await;
     let mut world = steps.step("control, an origin and four edges in one site", started)?;
-    players::run(&mut world, pages, steps).await
+    let programme = if options.brief { Programme::BRIEF } else { Programme::WHOLE };
+    players::run(&mut world, pages, steps, &programme).await
 }
 
 fn world_parts(world: &mut World) -> std::cell::RefCell<&mut World> {

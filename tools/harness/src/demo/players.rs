@@ -25,19 +25,39 @@ const TITLE: &str = "long-harbour";
 const SITE: &str = "site-a";
 /// Name of the box that no manifest knows.
 const ADDED: &str = "edge-a9";
-/// What is played, in which order.
-const PLAYERS: [&str; 3] = ["hls", "dash", "shaka"];
+
+/// What is played and what happens meanwhile.
+pub struct Programme {
+    players: &'static [&'static str],
+    /// Length of the film, seconds: long enough for all events, each at its slowest.
+    film_s: u32,
+    /// For the browser's script; all that it knows where this is empty.
+    steps: &'static str,
+}
+
+impl Programme {
+    /// Three players, five events each, and control is there.
+    pub const WHOLE: Self = Self { players: &["hls", "dash", "shaka"], film_s: FILM_S, steps: "" };
+    /// Two players, for whom control ends, then the box they stream from; then one drains.
+    pub const BRIEF: Self =
+        Self { players: &["hls", "dash"], film_s: 100, steps: "blackout,kill,drain" };
+}
 
 /// Fills a film into every edge, then plays it in every player.
 ///
 /// # Errors
 /// When a program or the browser fails, or a player stalled, gave up or ended where it should not.
-pub async fn run(world: &mut World, pages: &Path, steps: &Progress) -> Result<(), Trouble> {
-    let clip = sources::clip(&world.folder, FILM_S)?;
+pub async fn run(
+    world: &mut World,
+    pages: &Path,
+    steps: &Progress,
+    programme: &Programme,
+) -> Result<(), Trouble> {
+    let clip = sources::clip(&world.folder, programme.film_s)?;
     let ingested = world.ingest(TITLE, "The Long Harbour", &clip).await;
-    steps.step("a film of four minutes", ingested)?;
+    steps.step("a film of minutes", ingested)?;
     steps.step("one night", world.night().await)?;
-    let mut browser = start(world, pages).await?;
+    let mut browser = start(world, pages, programme).await?;
     let played = tokio::time::timeout(WITHIN, follow(world, &mut browser)).await;
     let verdict = match played {
         Ok(verdict) => verdict,
@@ -46,7 +66,7 @@ pub async fn run(world: &mut World, pages: &Path, steps: &Progress) -> Result<()
             Err(Trouble(format!("the players were not done within {} s", WITHIN.as_secs())))
         }
     };
-    let verdict = steps.step("hls.js, dash.js and Shaka Player", verdict)?;
+    let verdict = steps.step("standard players, steered", verdict)?;
     println!("{verdict}");
     if verdict["ok"] == Value::Bool(true) {
         return Ok(());
@@ -54,15 +74,15 @@ pub async fn run(world: &mut World, pages: &Path, steps: &Progress) -> Result<()
     Err(Trouble(format!("the players were not steered as promised: {}", verdict["problems"])))
 }
 
-async fn start(world: &World, pages: &Path) -> Result<Child, Trouble> {
+async fn start(world: &World, pages: &Path, programme: &Programme) -> Result<Child, Trouble> {
     let mut plays = Vec::new();
-    for player in PLAYERS {
+    for player in programme.players {
         // A member each: a plan allows two streams at once, and a play that was left counts a
         // while.
         let member = world.member(&format!("{player}@example.org")).await?;
         let answer = member.press(TITLE).await?;
         // Of a DASH file with one index Shaka Player reads the addresses once; of HLS, each time.
-        let url = if player == "dash" { answer.dash_url } else { answer.hls_url };
+        let url = if *player == "dash" { answer.dash_url } else { answer.hls_url };
         plays.push(json!({ "player": player, "url": url }));
     }
     // One certificate is made per box, and the one that is added has not got its own yet: the
@@ -71,6 +91,9 @@ async fn start(world: &World, pages: &Path) -> Result<Child, Trouble> {
     command.arg("e2e/players.mjs").current_dir(pages.parent().unwrap_or(pages));
     command.env("NIGHTFILL_PLAYS", Value::from(plays).to_string());
     command.env("NIGHTFILL_HOSTS", hosts(world).to_string());
+    if !programme.steps.is_empty() {
+        command.env("NIGHTFILL_STEPS", programme.steps);
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     let started = command.spawn();
     started.map_err(|error| Trouble(format!("cannot start node, install Node.js 20: {error}")))
@@ -124,9 +147,12 @@ async fn act(
     current: &str,
 ) -> Result<Value, Trouble> {
     match event {
+        // Without control its own people drain it, by its own port: it leaves for good.
+        "drain" if !world.control.is_running() => drain(&world.edge(appliance)?.admin).await?,
         "drain" => {
             world.ocactl(&["appliance", "drain", appliance])?;
         }
+        "blackout" => world.control.kill(),
         "kill" => world.edge(appliance)?.kill_server(),
         "return" => {
             world.ocactl(&["appliance", "undrain", appliance])?;
@@ -152,11 +178,20 @@ async fn act(
     Ok(json!({}))
 }
 
+async fn drain(admin: &str) -> Result<(), Trouble> {
+    let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build()?;
+    http.post(format!("http://{admin}/drain")).send().await?.error_for_status()?;
+    Ok(())
+}
+
 /// Every box up, none drained, and the added one gone, as before the first player.
 async fn reset(world: &mut World) -> Result<(), Trouble> {
+    if !world.control.is_running() {
+        world.control.restart()?;
+    }
     world.remove_edge(ADDED)?;
     for edge in &mut world.edges {
-        if edge.server().is_err() {
+        if !edge.is_serving() {
             edge.start_server()?;
         }
     }
@@ -175,6 +210,32 @@ async fn reset(world: &mut World) -> Result<(), Trouble> {
             Some(absent) => Err(Trouble(format!("{absent} is not among {offered:?}"))),
             None => Ok(()),
         }
+    })
+    .await?;
+    steers(world, &ids).await
+}
+
+/// Appliances steer, and each of them offers all of them: it has heard of the last change.
+async fn steers(world: &World, ids: &[String]) -> Result<(), Trouble> {
+    // Another member each time: a plan allows two streams at once.
+    let when = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let number = when.map_or(0, |since| since.as_nanos());
+    let member = world.member(&format!("member-{number}@example.org")).await?;
+    eventually("every box offers every box", WITHIN, async || {
+        let answer = member.press(TITLE).await?;
+        if answer.steering_url.contains("/v1/plays/") {
+            return Err(Trouble("control answers for steering still".to_owned()));
+        }
+        for ranked in
+            answer.ranked.iter().filter(|ranked| ids.contains(&ranked.appliance.to_string()))
+        {
+            let told = world.steering_of(&format!("{}steering", ranked.base_url)).await?;
+            if let Some(absent) = ids.iter().find(|id| !told.pathway_priority.contains(id)) {
+                let (at, list) = (&ranked.appliance, &told.pathway_priority);
+                return Err(Trouble(format!("{absent} is not among {list:?} of {at}")));
+            }
+        }
+        Ok(())
     })
     .await
 }

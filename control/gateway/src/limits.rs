@@ -77,8 +77,8 @@ pub const EVENTS_MAX: usize = 64;
 /// Refused routes of one listing.
 pub const REFUSED_SHOWN_MAX: usize = 1_000;
 
-/// Plays remembered to renew their tickets by themselves; one that is forgotten is offered more than
-/// it needs.
+/// Plays remembered to renew their tickets by themselves; one that is forgotten is offered more
+/// than it needs.
 pub const PLAYS_RENEWING_MAX: usize = 100_000;
 
 /// Appliances named beside an authority.

@@ -108,9 +108,9 @@ impl Rib {
         }
     }
 
-    /// Registers and announces a site's own prefixes; replaces what it had. When the site has become
-    /// another ISP's, every route announced to it is that ISP's from here on and judged as such,
-    /// sessions under way included.
+    /// Registers and announces a site's own prefixes; replaces what it had. When the site has
+    /// become another ISP's, every route announced to it is that ISP's from here on and judged as
+    /// such, sessions under way included.
     ///
     /// # Errors
     /// `Claimed`, `Unregistrable`, `Full`; nothing changed then, but a site that has become another

@@ -1,7 +1,7 @@
 //! Story: a box becomes an appliance with a key that its owner was given, is known by its
 //! certificate from then on, renews that by itself before it ends, comes over to another authority
-//! as it does, and is shut out the moment the operator takes it back, until it registers again. Server and agent take each change up by
-//! themselves; no program is restarted.
+//! as it does, and is shut out the moment the operator takes it back, until it registers again.
+//! Server and agent take each change up by themselves; no program is restarted.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;

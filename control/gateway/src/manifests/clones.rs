@@ -34,9 +34,9 @@ pub(crate) fn steering_url_of(url: &str, ranked: &[RankedAppliance]) -> String {
     format!("{url}?{PATHWAYS}={}", ids.join(","))
 }
 
-/// The pathway of an appliance whose URLs carry the `renewal`th ticket after the manifest's: another
-/// one than that of the ticket before, because a player takes a pathway's URLs once. A dot is in no
-/// id of an appliance.
+/// The pathway of an appliance whose URLs carry the `renewal`th ticket after the manifest's:
+/// another one than that of the ticket before, because a player takes a pathway's URLs once. A dot
+/// is in no id of an appliance.
 pub(crate) fn fresh_pathway(appliance: &str, renewal: u64) -> String {
     match renewal {
         0 => appliance.to_owned(),

@@ -74,11 +74,12 @@ pub const LENT_SENDS_MAX: usize = 16_384;
 /// The same of one connection: a peer that acknowledges nothing does not have everybody's.
 pub const LENT_SENDS_PER_CONNECTION_MAX: usize = 64;
 
-/// Reports in a row, that what a socket lent was copied, after which it lends no more.
-pub const COPIED_SENDS_MAX: u32 = 2;
+/// Reports in a row, that what a socket lent was copied, after which it lends no more. Some come of
+/// sends that were not: a kernel (6.10 on) that joins two sends in one packet reports on the first.
+pub const COPIED_SENDS_MAX: u32 = 16;
 
-/// Sockets of one way out that find it copying before new ones do not try.
-pub const COPYING_SOCKETS_MAX: u32 = 3;
+/// The same of all sockets of one way out, after which none of them lends.
+pub const COPIED_BY_WAY_MAX: u32 = 48;
 
 /// For how long a way out that copies is left alone, milliseconds: cards and routes change.
 pub const ZERO_COPY_AGAIN_MS: u64 = 600_000;

@@ -6,7 +6,7 @@
 //!         go) … Returned (the network is done with it), in whatever order, perhaps after the end
 //! ```
 //! What the kernel reports with a return decides how a socket goes on: after `COPIED_SENDS_MAX`
-//! reports of a copy in a row it sends plainly, and its way out is told. An operator who asked for
+//! reports of a copy in a row it sends plainly, and its way out is told of each. An operator who asked for
 //! zero-copy sends has them, reported as copied or not. Sealed records are not lent: the buffers
 //! that they are sealed into are few, and would be waited for.
 
@@ -172,12 +172,16 @@ pub fn returned<K: Kernel>(
         }
         Lending::Copied => {
             connection.lent.copied += 1;
-            let is_wanted = connection.choice.why == Why::Configured;
+            let now = station.now();
+            let way_copies = station.engines.zero_copy().copied(own, now);
             let lends = connection.choice.engine == Engine::OwnedZeroCopy;
-            if lends && !is_wanted && connection.lent.copied >= COPIED_SENDS_MAX {
-                let now = station.now();
-                station.engines.zero_copy().copies(own, now);
+            if !lends || connection.choice.why == Why::Configured {
+                return Flow::Wait;
+            }
+            if connection.lent.copied >= COPIED_SENDS_MAX {
                 demote(connection, station, Why::CopiedByKernel);
+            } else if way_copies {
+                demote(connection, station, Why::WayOutCopies);
             }
         }
     }

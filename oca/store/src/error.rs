@@ -111,11 +111,44 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The message with its causes and, where the kernel's word for it tells, the cure.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            text.push_str(&format!(": {next}"));
+            cause = next.source();
+        }
+        if let Self::Io { source, .. } = self
+            && let Some(cure) = cure_of(source)
+        {
+            text.push_str("; ");
+            text.push_str(cure);
+        }
+        text
+    }
+
     /// Wraps an I/O error with the path and the deed, for `map_err`.
     pub(crate) fn io<'a>(
         path: &'a Path,
         doing: &'static str,
     ) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { path: path.to_owned(), doing, source }
+    }
+}
+
+fn cure_of(error: &io::Error) -> Option<&'static str> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        ReadOnlyFilesystem => {
+            Some("mount it for writing (a file system turns read-only after an error: see dmesg)")
+        }
+        PermissionDenied => Some("run this as the volume's owner, or mend its permissions"),
+        StorageFull => Some("make room"),
+        _ if error.raw_os_error() == Some(nix::libc::EIO) => {
+            Some("the disk fails: see dmesg, and replace it")
+        }
+        _ => None,
     }
 }

@@ -2,6 +2,7 @@
 //! Reads only and repairs nothing; whoever holds the writer quarantines what it finds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::vec::IntoIter;
 
@@ -48,6 +49,31 @@ pub enum Verdict {
     Chunks(Vec<u32>),
     /// The operating system says no; the reason in words.
     Unreadable(String),
+}
+
+impl fmt::Display for Verdict {
+    /// In words, with what becomes of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sound => f.write_str("sound"),
+            Self::Missing => f.write_str("listed and not there: fetch it again"),
+            Self::Orphan => f.write_str(
+                "there and not listed, so never served: the agent's scrub lists it again if it is \
+                 an object, else move it away",
+            ),
+            Self::Length { got, wanted } => {
+                write!(f, "{got} bytes long and not {wanted}: cut short or grown, fetch it again")
+            }
+            Self::Seal(why) => write!(f, "its seal is bad: {why}; fetch it again"),
+            Self::Chunks(chunks) => {
+                let first: Vec<String> = chunks.iter().take(8).map(u32::to_string).collect();
+                let more = if chunks.len() > first.len() { " and more" } else { "" };
+                let (count, first) = (chunks.len(), first.join(", "));
+                write!(f, "{count} bad chunks ({first}{more}): never served, fetch it again")
+            }
+            Self::Unreadable(why) => write!(f, "cannot be read: {why}"),
+        }
+    }
 }
 
 /// One object and what is true of it.

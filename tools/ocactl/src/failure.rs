@@ -23,4 +23,10 @@ macro_rules! from_error {
     };
 }
 
-from_error!(control_client::ClientError, control_types::IdError, oca_store::StoreError);
+from_error!(control_client::ClientError, control_types::IdError);
+
+impl From<oca_store::StoreError> for Failure {
+    fn from(error: oca_store::StoreError) -> Self {
+        Self(error.in_full())
+    }
+}

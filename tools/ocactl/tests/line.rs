@@ -185,6 +185,24 @@ fn a_local_store_is_listed_found_and_checked() {
     check(&["store", "check", &volume, "--deep"], 0, &["all is well"]);
     check(&["store", "check", "/nowhere"], 1, &["/nowhere"]);
 
+    // A folder that is none, a foreign file, a sealed file under a wrong name, a missing journal.
+    let empty = folder.path().join("empty").to_string_lossy().into_owned();
+    std::fs::create_dir(&empty).expect("a folder");
+    for verb in ["ls", "check", "scrub"] {
+        check(&["store", verb, &empty], 1, &[&empty, "no volume", "[[volume]]"]);
+    }
+    let odd = folder.path().join("volume/objects/aa/bb");
+    std::fs::create_dir_all(&odd).expect("a folder");
+    std::fs::write(odd.join("notes.txt"), b"mine").expect("a foreign file");
+    check(&["store", "check", &volume], 1, &["notes.txt", "not listed"]);
+    std::fs::remove_file(odd.join("notes.txt")).expect("it was there");
+    let found = ocactl(&["store", "where", &object, &volume]);
+    let sealed = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+    std::fs::copy(&sealed, folder.path().join("empty/film")).expect("a copy");
+    check(&["store", "import", "--volume", &volume, &empty], 1, &["refused", "its 64 digits"]);
+    std::fs::remove_file(folder.path().join("volume/journal")).expect("it was there");
+    check(&["store", "ls", &volume], 0, &[&object, "no journal", "fill-agent"]);
+
     let found = ocactl(&["store", "where", &object, &volume, "--json"]);
     let value: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
     let path = value["path"].as_str().expect("a path").to_owned();
@@ -192,5 +210,5 @@ fn a_local_store_is_listed_found_and_checked() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&path, bytes).expect("the file is changed");
-    check(&["store", "check", &volume, "--deep"], 1, &[&object, "Chunks"]);
+    check(&["store", "check", &volume, "--deep"], 1, &[&object, "bad chunks", "fetch it again"]);
 }

@@ -5,7 +5,7 @@ mod evict;
 mod import;
 mod scrub;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use control_types::ObjectId;
@@ -80,8 +80,11 @@ pub fn run(verb: &Store) -> Result<Shown, Failure> {
         Store::Where { object, volume } => {
             let index = load(volume)?;
             let entry = index.find(object);
-            let entry =
-                entry.ok_or_else(|| Failure(format!("none of these volumes holds {object}")))?;
+            let entry = entry.ok_or_else(|| {
+                Failure(format!(
+                    "none of these volumes holds {object}; `store ls` says what they hold"
+                ))
+            })?;
             let path = entry.path().display().to_string();
             let value = json!({
                 "object": object,
@@ -97,19 +100,35 @@ pub fn run(verb: &Store) -> Result<Shown, Failure> {
 
 fn open(folders: &[PathBuf]) -> Result<Vec<Volume>, Failure> {
     // Reading does not depend on the class; only its owner knows it.
-    let volumes = folders.iter().map(|folder| {
-        if folder.is_dir() {
-            return Ok(Volume::open(folder, DiskClass::Hdd)?);
-        }
-        Err(Failure(format!("{} is not a folder", folder.display())))
-    });
-    volumes.collect()
+    folders.iter().map(|folder| open_one(folder)).collect()
+}
+
+/// A folder that somebody wrote as a volume: a wrong path must not pass for an empty store.
+fn open_one(folder: &Path) -> Result<Volume, Failure> {
+    let volume = Volume::open(folder, DiskClass::Hdd)?;
+    let (has_journal, has_objects) =
+        (folder.join("journal").exists(), folder.join("objects").is_dir());
+    if !has_journal && !has_objects {
+        return Err(Failure(format!(
+            "{}: no volume, nothing was ever written here; give the folder that is `path` of a \
+             [[volume]], the one with `objects` in it",
+            folder.display()
+        )));
+    }
+    if !has_journal {
+        eprintln!(
+            "ocactl: {}: no journal, so this is by the seals of the files; fill-agent writes one \
+             when it starts",
+            folder.display()
+        );
+    }
+    Ok(volume)
 }
 
 fn load(folders: &[PathBuf]) -> Result<Index, Failure> {
     let loaded = Index::load(&open(folders)?);
     for problem in &loaded.problems {
-        eprintln!("ocactl: {problem}");
+        eprintln!("ocactl: {}", problem.in_full());
     }
     Ok(loaded.index)
 }
@@ -125,7 +144,7 @@ fn run_check(folders: &[PathBuf], deep: bool) -> Result<Shown, Failure> {
         let findings: Vec<String> = report
             .bad
             .iter()
-            .map(|finding| format!("{}: {:?}", finding.path.display(), finding.verdict))
+            .map(|finding| format!("{}: {}", finding.path.display(), finding.verdict))
             .chain(report.journal_fault.iter().map(|fault| format!("journal: {fault}")))
             .collect();
         let path = volume.path().display().to_string();

@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use control_types::fleet::DiskClass;
 use control_types::{ObjectId, TitleId};
-use oca_store::{Volume, Writer};
+use oca_store::Writer;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -52,7 +51,7 @@ pub fn run(evict: &Evict) -> Result<Shown, Failure> {
         .volume
         .iter()
         .map(|folder| {
-            let volume = Volume::open(folder, DiskClass::Hdd)?;
+            let volume = super::open_one(folder)?;
             Ok(Writer::open(&volume, "ocactl store evict")?)
         })
         .collect();
@@ -103,7 +102,8 @@ fn chosen(writer: &Writer, what: &What) -> Vec<(ObjectId, String, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oca_store::{MediaType, seal_reader};
+    use control_types::fleet::DiskClass;
+    use oca_store::{MediaType, Volume, seal_reader};
 
     #[test]
     fn an_evict_takes_what_was_asked_for_and_stops_at_a_held_volume() {

@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use control_types::TitleId;
 use control_types::fleet::DiskClass;
-use oca_store::{Adopted, MediaType, Volume, Writer, seal_of_file, seal_reader};
+use oca_store::seal::SEAL_HEAD_BYTES;
+use oca_store::{
+    Adopted, MediaType, SealError, StoreError, Volume, Writer, seal_of_file, seal_reader,
+};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -113,8 +116,21 @@ fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 }
 
 fn what_is(path: PathBuf, title: Option<&TitleId>) -> Found {
-    if seal_of_file(&path).is_ok() {
-        return Found::Sealed(path);
+    match seal_of_file(&path) {
+        Ok(_) => return Found::Sealed(path),
+        // Not begun like one: a plain file, or a short one.
+        Err(StoreError::Seal { source: SealError::Magic, .. }) => {}
+        Err(StoreError::Seal { source: SealError::Length { got, .. }, .. })
+            if got < SEAL_HEAD_BYTES as u64 => {}
+        Err(error @ StoreError::Io { .. }) => return Found::Refused(path, error.in_full()),
+        Err(error) => {
+            let why = format!(
+                "{}; it begins like a sealed object and is not a whole one under its own name: \
+                 fetch it again, or name it by its 64 digits",
+                error.in_full()
+            );
+            return Found::Refused(path, why);
+        }
     }
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
     match title.cloned().or_else(|| folder.and_then(|name| name.parse().ok())) {
@@ -144,7 +160,7 @@ fn import_one<'a>(
         (Found::Plain(path, title), Some(writer)) => (path, adopt_plain(writer, path, title)),
     };
     let said = match adopted {
-        Err(error) => return (path, Err(error.to_string())),
+        Err(error) => return (path, Err(error.in_full())),
         Ok(Adopted::AlreadyHeld) => "already here".to_owned(),
         Ok(Adopted::Linked) => "linked: do not write to this file any more".to_owned(),
         Ok(Adopted::Shared) => "brought over by the kernel".to_owned(),

@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use control_types::fleet::DiskClass;
-use oca_store::{Depth, Scrub, Verdict, Volume, report_bad};
+use oca_store::{Depth, Scrub, Verdict, report_bad};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -36,7 +35,7 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
     let mut rows = Vec::new();
     let mut values = Vec::new();
     for folder in &asked.volume {
-        let volume = Volume::open(folder, DiskClass::Hdd)?;
+        let volume = super::open_one(folder)?;
         for finding in Scrub::new(&volume, Depth::Payload)? {
             read += finding.bytes;
             objects += u64::from(finding.object.is_some());
@@ -53,7 +52,7 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
                 report_bad(&volume, object)?;
             }
             let path = finding.path.display().to_string();
-            let verdict = format!("{:?}", finding.verdict);
+            let verdict = finding.verdict.to_string();
             values.push(json!({ "path": path, "verdict": verdict, "marked": marked }));
             let marked = if marked { "marked" } else { "" };
             rows.push(vec![path, verdict, marked.to_owned()]);

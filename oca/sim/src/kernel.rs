@@ -56,6 +56,10 @@ impl Kernel for SimKernel {
         self.world.borrow_mut().pass(until.map(|until| until.0));
     }
 
+    fn wait_patiently(&mut self, until: Option<Nanos>, gather_ns: u64) {
+        self.world.borrow_mut().pass_patiently(until.map(|until| until.0), gather_ns);
+    }
+
     fn pop(&mut self) -> Option<Completion> {
         self.world.borrow_mut().ready.pop_front()
     }

@@ -133,7 +133,14 @@ fn draw_draft(shelf: &Shelf, random: &mut Rng) -> (Draft, usize) {
     let extension = if random.bool() { ".m4s" } else { "" };
     let path = format!("/v/{}/{}{extension}", held.title, held.object);
     let tickets = if random.u8(..4) == 0 { &shelf.tickets.paced } else { &shelf.tickets.good };
-    (Draft::get(path).ticket(&tickets[title], random), sample)
+    let draft = Draft::get(path).ticket(&tickets[title], random);
+    // What a player says of its buffer moves how fast the answer goes, and nothing else of it.
+    let draft = match random.u8(..4) {
+        0 => draft.line("CMCD-Object", "br=3200,tb=3200").line("CMCD-Request", "bl=60000"),
+        1 => draft.line("CMCD-Status", "rtp=4000"),
+        _ => draft,
+    };
+    (draft, sample)
 }
 
 fn draw_member(shelf: &Shelf, random: &mut Rng) -> Ask {

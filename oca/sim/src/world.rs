@@ -79,6 +79,8 @@ pub struct World {
     disk: Disk,
     /// Buffers under reads that the disk has not answered.
     reads: usize,
+    /// Waits in which completions were let gather.
+    patient_waits: u64,
     /// Digest of all that was told to the server: equal runs have equal digests.
     trace: u64,
     /// The machine stood still at least once, long enough for deadlines to pass.
@@ -116,6 +118,7 @@ impl World {
             client_tls: None,
             disk: Disk::default(),
             reads: 0,
+            patient_waits: 0,
             trace: 0xcbf2_9ce4_8422_2325,
             stood_still: false,
             narrates: std::env::var_os("NIGHTFILL_SIM_TRACE").is_some(),
@@ -179,6 +182,12 @@ impl World {
     #[must_use]
     pub fn reads(&self) -> usize {
         self.reads
+    }
+
+    /// Waits in which the server let completions gather.
+    #[must_use]
+    pub fn patient_waits(&self) -> u64 {
+        self.patient_waits
     }
 
     /// The machine goes away, with all that it had under way.
@@ -259,13 +268,26 @@ impl World {
 
     /// Lets time pass to `until` at the latest, or to the moment there is something to tell.
     pub(crate) fn pass(&mut self, until: Option<Moment>) {
+        self.pass_patiently(until, 0);
+    }
+
+    /// The same; what there is to tell gathers for `gather` nanoseconds, or until a connection comes
+    /// in.
+    pub(crate) fn pass_patiently(&mut self, until: Option<Moment>, gather: Moment) {
         self.refusing = false;
         self.now += self.random.u64(1..20_000);
         self.trouble();
+        // What was there before is told at once.
+        let gathered = if self.ready.is_empty() { self.now.saturating_add(gather) } else { 0 };
+        let is_accept = |told: &Completion| matches!(told.event, Event::Accepted(_));
         for happened in 0.. {
             assert!(happened < HAPPENINGS_MAX, "a client spins: time does not get on");
             // What has happened already is gathered even if the deadline is long past.
-            let waits = if self.ready.is_empty() { until.unwrap_or(Moment::MAX) } else { 0 };
+            let waits = match self.ready.back() {
+                None => until.unwrap_or(Moment::MAX),
+                Some(last) if is_accept(last) => 0,
+                Some(_) => gathered,
+            };
             let limit = waits.max(self.now);
             if self.agenda.next_at().is_none_or(|at| at > limit) {
                 break;
@@ -277,6 +299,8 @@ impl World {
         if self.ready.is_empty() {
             let until = until.expect("the server waits for ever and nothing will ever happen");
             self.now = self.now.max(until);
+        } else if gather > 0 {
+            self.patient_waits += 1;
         }
     }
 

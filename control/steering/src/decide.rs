@@ -350,7 +350,8 @@ impl Gather<'_> {
         self.policy.weights.get(id).map_or(1.0, |weight| *weight as f32)
     }
 
-    /// What is left of `held` without what players were told is there, and was not.
+    /// What is left of `held` without what players were told is there, and was not: what one of them
+    /// missed is not among what may lack.
     fn believed(&self, number: u32, held: usize) -> usize {
         let state = &self.fleet.states[number as usize];
         let Some(seen) = &state.seen else { return 0 };
@@ -359,7 +360,10 @@ impl Gather<'_> {
         let denied = self.question.objects.iter().zip(&wanted).filter(|(object, one)| {
             state.denied.binary_search(&fingerprint(object)).is_ok() && seen.held.has(**one)
         });
-        held.saturating_sub(denied.count())
+        match denied.count() {
+            0 => held,
+            denied => held.saturating_sub(denied).min(self.wanted.saturating_sub(1)),
+        }
     }
 
     /// Sessions leave a box that drains one by one, in an order of their own.

@@ -193,6 +193,31 @@ async fn a_404_takes_a_box_off_the_lists_of_that_title() {
     assert_eq!(first(NOW.plus_millis(61_000)).0, liar, "one voice is believed for a minute");
 }
 
+/// Goal: a box with a title's core is an equal of one with all of it; with less it is not, nor when a
+/// player missed something there. Method: twenty titles of the same objects, so that the draw among
+/// equals falls to each box.
+#[tokio::test]
+async fn a_box_with_the_core_of_a_title_has_the_title() {
+    let directory = tempfile::tempdir().unwrap();
+    let steering = steering(directory.path()).await;
+    let all = wanted();
+    let mut thin = report("e1", 1);
+    thin.content.as_mut().unwrap().truncate(2);
+    steering.report(thin, NOW).unwrap();
+    steering.report(report("e2", 1), NOW).unwrap();
+    let ip = "10.0.0.1".parse().unwrap();
+    let first = |optional: usize| -> usize {
+        let is_first = |number: &u32| {
+            let title = format!("film-{number}").parse().unwrap();
+            let question = Question::new(ip, &title, &all).lacking(optional);
+            steering.rank(&question, NOW)[0].appliance.as_str() == "e1"
+        };
+        (0..20).filter(is_first).count()
+    };
+    assert_eq!((first(0), first(1)), (0, 0), "it lacks two of four");
+    assert!((1..20).contains(&first(2)), "{}", first(2));
+}
+
 /// Goal: a box that changes everything at once, of objects nobody has a title for, costs a pass
 /// over both sets: key by key this takes minutes, with every other report waiting.
 #[test]

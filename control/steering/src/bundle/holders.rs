@@ -48,7 +48,7 @@ pub(crate) fn listed<'a>(
             if is_whole {
                 whole.set(at);
             }
-            if held >= wanted.needed() {
+            if held >= wanted.needed() && !holder.denies(wanted) {
                 full.set(at);
             } else if held > 0 {
                 part.set(at);
@@ -77,6 +77,11 @@ fn denied(state: &State, held: &Held, library: &Library) -> Vec<u32> {
 }
 
 impl Holder<'_> {
+    /// Whether a player missed some of it there: that is not among what may lack.
+    fn denies(&self, wanted: &WantedSet) -> bool {
+        !self.denied.is_empty() && wanted.count_in(&self.denied) > 0
+    }
+
     fn count(&self, wanted: &WantedSet) -> usize {
         let held = self.held.map_or(0, |held| held.count(wanted));
         if self.denied.is_empty() { held } else { held - wanted.count_in(&self.denied).min(held) }

@@ -74,12 +74,14 @@ pub const LENT_SENDS_MAX: usize = 16_384;
 /// The same of one connection: a peer that acknowledges nothing does not have everybody's.
 pub const LENT_SENDS_PER_CONNECTION_MAX: usize = 64;
 
-/// Reports in a row, that what a socket lent was copied, after which it lends no more. Some come of
-/// sends that were not: a kernel (6.10 on) that joins two sends in one packet reports on the first.
-pub const COPIED_SENDS_MAX: u32 = 16;
+/// Doubts that come of a report that lent memory was copied; one that may be wrong gives one.
+pub const COPY_DOUBTS: u32 = 4;
+
+/// Doubts in a row after which a socket lends no more.
+pub const DOUBTS_MAX: u32 = 64;
 
 /// The same of all sockets of one way out, after which none of them lends.
-pub const COPIED_BY_WAY_MAX: u32 = 48;
+pub const DOUBTS_BY_WAY_MAX: u32 = 192;
 
 /// For how long a way out that copies is left alone, milliseconds: cards and routes change.
 pub const ZERO_COPY_AGAIN_MS: u64 = 600_000;
@@ -275,6 +277,14 @@ pub const LOG_FILE_BYTES: u64 = 1 << 30;
 /// Connections listed at `/debug/connections`.
 pub const LISTED_CONNECTIONS_MAX: usize = 1000;
 
+/// Appliances that a refusal names, those of a bundle.
+pub const NEXT_MAX: usize = 3;
+
+/// Threads of the kernel that a worker's ring may keep for operations that block (opens, reads that
+/// a disk does not take at once, ends of connections), and for what else cannot wait. Two flash
+/// devices that hang with all they may have under way leave threads for the others.
+pub const IO_THREADS_MAX: [u32; 2] = oca_sys::IO_THREADS_MAX;
+
 /// Streams listed of each of them.
 pub const LISTED_STREAMS_MAX: usize = 8;
 
@@ -369,6 +379,7 @@ const _: () = assert!(
 );
 const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS < 20);
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
+const _: () = assert!(IO_THREADS_MAX[0] as usize > 2 * SSD_OPERATIONS_MAX);
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
 const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);

@@ -1,6 +1,11 @@
 //! Sizes of one kernel: how many operations, sockets and buffers a worker may have at once.
 //! It holds numbers only; what they cost is a sum the server prints at boot.
 
+/// Threads that the kernel may keep for one ring's blocking operations: of files, and of everything
+/// else. Its own bound is four a processor for the first, which a hung disk fills by itself, and
+/// for the second as many as the user may have.
+pub const IO_THREADS_MAX: [u32; 2] = [160, 16];
+
 /// Sizes of one worker's kernel, fixed for its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KernelConfig {

@@ -16,7 +16,7 @@ mod slab;
 
 pub use aead::{AeadKey, Cipher, NONCE_BYTES, TAG_BYTES, Wrapping};
 pub use buffer::{BUFFER_ALIGN_BYTES, Buffer, Pool, PoolLevel};
-pub use config::KernelConfig;
+pub use config::{IO_THREADS_MAX, KernelConfig};
 pub use kernel::{
     Accepted, Access, BufferLevels, Completion, Event, FileId, Head, Kernel, Lending, ListenerId,
     Nanos, Op, Piece, SocketId, Tallies, Token, Waker,

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{
     BACKLOG, CLIENT_BUCKETS, FIRST_BYTE_MS_MAX, HANDSHAKE_MS_MAX, HEAD_BYTES_MAX, HEAD_MS_MAX,
-    IDLE_MS_MAX, LINGER_MS_MAX, LOG_BATCHES_MAX, SEND_PROGRESS_MS_MAX, SLOW_READER_BPS,
-    SLOW_READER_MS, STARVED_MAX, TICKETS_MAX,
+    IDLE_MS_MAX, IO_THREADS_MAX, LINGER_MS_MAX, LOG_BATCHES_MAX, SEND_PROGRESS_MS_MAX,
+    SLOW_READER_BPS, SLOW_READER_MS, STARVED_MAX, TICKETS_MAX,
 };
 
 /// What a client may take of time and places. Copied into every worker.
@@ -130,6 +130,12 @@ pub fn table(sizes: TableSizes, bounds: &Bounds) -> Vec<Limit> {
         .into_iter()
         .map(|(name, value, unit, beyond)| Limit { name, value, unit, beyond })
         .collect();
+    limits.push(Limit {
+        name: "kernel threads",
+        value: IO_THREADS_MAX.iter().map(|count| u64::from(*count)).sum(),
+        unit: "a worker, for what blocks",
+        beyond: "operations wait for one",
+    });
     limits.push(Limit {
         name: "upgrade.drain_ms",
         value: sizes.upgrade_drain_ms,

@@ -7,6 +7,7 @@ use std::io;
 use io_uring::IoUring;
 
 use crate::buffer::{Buffer, Pool};
+use crate::config::IO_THREADS_MAX;
 use crate::machine::raise_memlock;
 use crate::slab::Pages;
 
@@ -66,6 +67,7 @@ pub(crate) fn set_up(entries: u32) -> io::Result<(IoUring, &'static str)> {
         }
         match builder.build(entries) {
             Ok(ring) if ring.params().is_feature_ext_arg() && ring.params().is_feature_nodrop() => {
+                bound_threads(&ring);
                 return Ok((ring, setup));
             }
             Ok(_) => last = io::Error::other("this kernel's io_uring cannot wait with a deadline"),
@@ -75,6 +77,13 @@ pub(crate) fn set_up(entries: u32) -> io::Result<(IoUring, &'static str)> {
         }
     }
     Err(explain(&last))
+}
+
+/// Bounds the threads that the kernel keeps for this ring, or rather for the thread that made it.
+fn bound_threads(ring: &IoUring) {
+    let mut counts = IO_THREADS_MAX;
+    // A kernel before 5.15 has its own bound, and no other way to say so.
+    let _ = ring.submitter().register_iowq_max_workers(&mut counts);
 }
 
 fn explain(error: &io::Error) -> io::Error {
@@ -152,5 +161,19 @@ fn explain_registration(error: &io::Error, bytes: usize) -> String {
             raise_memlock(0).unwrap_or(0) >> 20
         ),
         _ => format!("cannot register buffers: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_threads_are_bounded() {
+        let (ring, _) = set_up(8).expect("a ring");
+        // Zeros ask for what is in force.
+        let mut counts = [0, 0];
+        ring.submitter().register_iowq_max_workers(&mut counts).expect("a kernel from 5.15 on");
+        assert_eq!(counts, IO_THREADS_MAX);
     }
 }

@@ -31,6 +31,7 @@ mod h2;
 mod keys;
 mod locate;
 mod mood;
+mod next;
 mod read;
 mod send;
 mod steering;

@@ -24,15 +24,7 @@ impl Peers {
 
     /// Names these from now on. Those that a refusal's head has no room for are left out.
     pub fn swap(&self, urls: &[String]) {
-        let mut text = String::new();
-        for url in urls {
-            let separator = if text.is_empty() { "" } else { ", " };
-            if text.len() + separator.len() + url.len() <= NEXT_BYTES_MAX {
-                text.push_str(separator);
-                text.push_str(url);
-            }
-        }
-        self.text.store((!text.is_empty()).then(|| Arc::new(text)));
+        self.text.store(in_one_text(urls, NEXT_BYTES_MAX).map(Arc::new));
     }
 
     /// The one at `position` in the list, nearest first.
@@ -45,18 +37,37 @@ impl Peers {
     /// What a refusal with `outcome` names, if it should: where the same path and ticket may do.
     #[must_use]
     pub fn next_for(&self, outcome: Outcome) -> Option<Arc<String>> {
-        let helps = matches!(
-            outcome,
-            Outcome::UnknownObject
-                | Outcome::Quarantined
-                | Outcome::DiskFailed
-                | Outcome::ChunkBad
-                | Outcome::Draining
-                | Outcome::OverBudget
-                | Outcome::NoBuffer
-        );
-        if helps { self.text.load_full() } else { None }
+        if may_do_elsewhere(outcome) { self.text.load_full() } else { None }
     }
+}
+
+/// Whether the same path and ticket may do at another appliance.
+#[must_use]
+pub fn may_do_elsewhere(outcome: Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::UnknownObject
+            | Outcome::Quarantined
+            | Outcome::DiskFailed
+            | Outcome::ChunkBad
+            | Outcome::Draining
+            | Outcome::OverBudget
+            | Outcome::NoBuffer
+    )
+}
+
+/// URLs as a refusal names them, as many as `bytes_max` has room for; `None` for none.
+#[must_use]
+pub fn in_one_text(urls: &[String], bytes_max: usize) -> Option<String> {
+    let mut text = String::new();
+    for url in urls {
+        let separator = if text.is_empty() { "" } else { ", " };
+        if text.len() + separator.len() + url.len() <= bytes_max {
+            text.push_str(separator);
+            text.push_str(url);
+        }
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]

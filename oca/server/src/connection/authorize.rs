@@ -33,7 +33,8 @@ pub fn check<'a, K: Kernel>(
     peer: SocketAddr,
     station: &mut Station<K>,
 ) -> Result<Allowed<'a>, Box<Refusal>> {
-    let peer = peer.ip();
+    let (peer, mut request) = (peer.ip(), request);
+    request.note.peer = Some(peer);
     if matches!(request.route, Route::Lab) || !station.shared.gate.is_required() {
         return Ok(Allowed { request, ticket: None, proof: None, peer });
     }

@@ -2,6 +2,7 @@
 //! but the turn's.
 
 use std::io;
+use std::net::IpAddr;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -66,6 +67,8 @@ pub struct Note {
     pub method: Method,
     /// Whether the client can use the connection again.
     pub keep_alive: bool,
+    /// Who asks; absent for a head that was not understood.
+    pub peer: Option<IpAddr>,
     /// When the head was complete.
     pub began: Nanos,
     /// Path without ticket.
@@ -188,6 +191,7 @@ impl Note {
             head_bytes,
             method: Method::Other,
             keep_alive: false,
+            peer: None,
             began,
             path: 0..0,
             title: 0..0,

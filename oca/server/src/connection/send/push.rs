@@ -11,6 +11,7 @@ use oca_sys::{Buffer, Head, Kernel};
 
 use super::{Opening, Sending, chunk_index, file, zero_copy};
 use crate::connection::locate::{TAG_BYTES, etag};
+use crate::connection::next::next_for;
 use crate::connection::read::Short;
 use crate::connection::stream::{Stream, clear_bytes_that_fit};
 use crate::connection::{Connection, Holds, Load, More};
@@ -297,7 +298,7 @@ fn open_answer<K: Kernel>(
     if station.draining {
         record.note.keep_alive = false;
     }
-    let next = station.shared.peers.next_for(record.outcome);
+    let next = next_for(station, record);
     let mut tag = [0u8; TAG_BYTES];
     let load: Option<String>;
     let location: Rc<str>;

@@ -21,25 +21,25 @@ use crate::kit::{Appliance, Setup, eventually, payload, program, wall};
 use crate::wire::{Connection, Reply};
 
 /// An appliance whose process changes: stops whichever runs at the end.
-struct Lineage {
-    appliance: Appliance,
+pub struct Lineage {
+    pub appliance: Appliance,
     note: PathBuf,
 }
 
 impl Lineage {
-    fn start(setup: Setup) -> Self {
+    pub fn start(setup: Setup) -> Self {
         let note = setup.path("state/running.json");
         Self { appliance: setup.start(), note }
     }
 
-    fn pid(&self) -> i32 {
+    pub fn pid(&self) -> i32 {
         let text = std::fs::read(&self.note).unwrap_or_default();
         let note: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         note["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0)
     }
 
     /// What `oca upgrade` says and whether it succeeded.
-    fn upgrade(&self) -> (bool, String) {
+    pub fn upgrade(&self) -> (bool, String) {
         let config = self.appliance.setup.path("oca.toml");
         let out = program().args(["upgrade", "--config"]).arg(config).output().unwrap();
         let said = String::from_utf8_lossy(&out.stdout) + String::from_utf8_lossy(&out.stderr);

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | one stream's window | RST_STREAM with CANCEL (7: "no longer needed"); the others go on |
 //! | the connection's window | GOAWAY with ENHANCE_YOUR_CALM (10.5: tiny windows are a way to make work) |
-//! | the socket itself | nothing: no frame would get through; it is closed |
+//! | the socket itself | the same, if it takes what is under way in `LINGER_MS_MAX`; then it is closed |
 
 use oca_http::h2::{Breach, Code, Resets};
 

@@ -52,6 +52,8 @@ pub struct Multiplex {
     may_ask: bool,
     /// The peer broke a rule, or is too slow: nothing but our GOAWAY goes out. Why it closes then.
     failed: Option<CloseReason>,
+    /// What is under way must be gone by then, for the GOAWAY to go.
+    last_word_until: Option<Nanos>,
     /// Why the connection is to end once nothing is left.
     ending: Option<CloseReason>,
     /// When a request was begun that has no end yet.
@@ -87,6 +89,7 @@ pub fn open<K: Kernel>(connection: &mut Connection, station: &Station<K>) {
         next: 0,
         may_ask: false,
         failed: None,
+        last_word_until: None,
         ending: None,
         half_since: None,
         begun_since: Some(station.now()),

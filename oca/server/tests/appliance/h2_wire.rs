@@ -54,13 +54,6 @@ impl Frame {
 }
 
 impl RawClient {
-    pub fn clear(to: SocketAddr) -> Self {
-        let socket = TcpStream::connect(to).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_nodelay(true).unwrap();
-        Self { wire: Box::new(socket) }
-    }
-
     pub fn tls(to: SocketAddr, config: &Arc<rustls::ClientConfig>) -> Self {
         let socket = TcpStream::connect(to).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();

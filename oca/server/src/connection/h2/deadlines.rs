@@ -12,7 +12,7 @@ use super::member::{Around, Blocked, Cut};
 use super::{Multiplex, Next, with};
 use crate::connection::send::outcome_of;
 use crate::connection::{Connection, Flow};
-use crate::limits::Bounds;
+use crate::limits::{Bounds, LINGER_MS_MAX};
 use crate::outcome::{CloseReason, Ending};
 use crate::protocol::GoAway;
 use crate::worker::{Fault, Station};
@@ -56,10 +56,16 @@ impl Multiplex {
                 None => since(self.idle_since, bounds.idle_ms),
             }
         };
+        let last_word = self.last_word_until.filter(|_| connection.flight.is_some());
         let half = self.half_since.and_then(|from| since(from, bounds.head_ms));
         let around = self.around(connection);
         let members = self.members.iter().filter_map(|member| member.due(bounds, around));
-        members.chain(own).chain(half).chain(connection.drain_rate.due(bounds)).min()
+        members
+            .chain(own)
+            .chain(half)
+            .chain(last_word)
+            .chain(connection.drain_rate.due(bounds))
+            .min()
     }
 
     fn around(&self, connection: &Connection) -> Around {
@@ -75,6 +81,12 @@ impl Multiplex {
         station: &mut Station<K>,
     ) -> Next {
         let (now, bounds) = (station.now(), station.shared.rules.bounds);
+        if let (Some(reason), Some(until)) = (self.failed, self.last_word_until)
+            && connection.flight.is_some()
+            && until <= now
+        {
+            return Next::Abort(reason, Ending::Stalled);
+        }
         let is_stuck = connection.progress_at.plus_millis(bounds.send_progress_ms) <= now;
         if connection.flight.is_some() && is_stuck {
             return Next::Abort(CloseReason::Stalled, Ending::Stalled);
@@ -140,9 +152,8 @@ impl Multiplex {
             GoAway::SlowReader => CloseReason::SlowReader,
             _ => CloseReason::Stalled,
         };
-        if connection.flight.is_some() {
-            return Next::Abort(reason, Ending::Stalled);
-        }
+        // What is under way may still go; it has little time for that.
+        self.last_word_until = Some(station.now().plus_millis(LINGER_MS_MAX));
         self.session.end(Code::EnhanceYourCalm);
         station.counters.protocols.go_away(why);
         self.failed = Some(reason);

@@ -1,6 +1,7 @@
 //! Answers, read as they arrive and held against what was expected, byte by byte.
 //! Its own small reader on purpose: it shares no line with the server's writer.
 
+use crate::parts::Parts;
 use crate::script::{Body, Expected, Part};
 use crate::shelf::Shelf;
 
@@ -59,6 +60,8 @@ struct Awaited {
     text: Option<String>,
     /// A refusal that is not the expected answer, judged when its word is complete.
     unexpected: bool,
+    /// A body of several ranges.
+    parts: Option<Parts>,
 }
 
 impl Reader {
@@ -108,6 +111,11 @@ impl Reader {
         *bytes = rest;
         match (&mut body.text, &self.expected.body) {
             (Some(text), _) => text.push_str(&String::from_utf8_lossy(now)),
+            (None, Some(media)) if let Some(parts) = &mut body.parts => {
+                if let Err(text) = parts.take(now, media_all(media, shelf)) {
+                    return Progress::Bad(Complaint::Wrong(format!("{text}: {media:?}")));
+                }
+            }
             (None, Some(media)) => {
                 let wanted = &media_bytes(media, shelf)[body.got..body.got + now.len()];
                 if now != wanted {
@@ -122,6 +130,9 @@ impl Reader {
         body.got += now.len();
         if body.got < body.total {
             return Progress::More;
+        }
+        if let Some(Err(text)) = body.parts.as_ref().map(Parts::is_whole) {
+            return Progress::Bad(Complaint::Wrong(format!("{text}: {:?}", self.expected)));
         }
         match body.text.take() {
             Some(text) => judge_word(&self.expected, text.trim_end(), body),
@@ -152,7 +163,8 @@ impl Reader {
         let length: Option<usize> = one("Content-Length")?.and_then(|value| value.parse().ok());
         let closes = one("Connection")?.is_some_and(|value| value == "close");
         let refused = status >= 400;
-        let awaited = |total, text| Awaited { got: 0, total, closes, text, unexpected: false };
+        let awaited =
+            |total, text| Awaited { got: 0, total, closes, text, unexpected: false, parts: None };
         if status != self.expected.status {
             if !refused || self.expected.head_only {
                 return Err(self.troubled(status, "?"));
@@ -170,17 +182,25 @@ impl Reader {
             };
         };
         let total = media_total(media, shelf);
-        let range = format!("bytes {}-{}/{total}", media.range.start, media.range.end - 1);
-        let wanted_range = (status == 206).then_some(range.as_str());
-        let given = (length, one("Content-Range")?);
-        if given != (Some(media.range.len()), wanted_range) {
-            return Err(wrong(format!("length and range {given:?}")));
+        let several = media.ranges.len() > 1;
+        let one_range = media.ranges.first().filter(|_| status == 206 && !several);
+        let wanted_range = one_range.map(|r| format!("bytes {}-{}/{total}", r.start, r.end - 1));
+        let given_range = one("Content-Range")?;
+        let bytes: usize = media.ranges.iter().map(ExactSizeIterator::len).sum();
+        // With heads between its parts a body is longer than they are.
+        let fits = length.is_some_and(|length| length == bytes || (several && length > bytes));
+        if !fits || given_range != wanted_range.as_deref() {
+            return Err(wrong(format!("length and range {:?}", (length, given_range))));
         }
+        let kind = one("Content-Type")?.unwrap_or_default();
+        let parts = several.then(|| Parts::new(kind, &media.ranges, total)).transpose();
+        let parts = parts.map_err(wrong)?;
         let tag = format!("\"{}\"", shelf.samples[media.sample].object);
         if media.part == Part::Payload && one("ETag")? != Some(tag.as_str()) {
             return Err(wrong(format!("tag {:?}", one("ETag")?)));
         }
-        Ok(awaited(if self.expected.head_only { 0 } else { media.range.len() }, None))
+        let length = length.filter(|_| !self.expected.head_only).unwrap_or(0);
+        Ok(Awaited { parts, ..awaited(length, None) })
     }
 
     fn troubled(&self, status: u16, word: &str) -> Complaint {
@@ -189,14 +209,17 @@ impl Reader {
 }
 
 fn media_bytes<'a>(media: &Body, shelf: &'a Shelf) -> &'a [u8] {
+    let range = media.ranges.first().cloned().unwrap_or(0..0);
+    &media_all(media, shelf)[range]
+}
+
+fn media_all<'a>(media: &Body, shelf: &'a Shelf) -> &'a [u8] {
     let sample = &shelf.samples[media.sample];
-    let all = if media.part == Part::Seal { sample.seal() } else { sample.payload() };
-    &all[media.range.clone()]
+    if media.part == Part::Seal { sample.seal() } else { sample.payload() }
 }
 
 fn media_total(media: &Body, shelf: &Shelf) -> usize {
-    let sample = &shelf.samples[media.sample];
-    if media.part == Part::Seal { sample.seal().len() } else { sample.payload().len() }
+    media_all(media, shelf).len()
 }
 
 fn judge_word(expected: &Expected, word: &str, body: &Awaited) -> Progress {

@@ -31,6 +31,11 @@ pub trait Client {
         0
     }
 
+    /// Whether it speaks HTTP/2 from its first byte on.
+    fn speaks_h2(&self) -> bool {
+        false
+    }
+
     /// Answers that came in full.
     fn answers(&self) -> usize;
 }

@@ -24,8 +24,8 @@ pub struct Body {
     pub sample: usize,
     /// Payload or seal.
     pub part: Part,
-    /// Which bytes of that.
-    pub range: Range<usize>,
+    /// Which bytes of that; several come as `multipart/byteranges`, in this order.
+    pub ranges: Vec<Range<usize>>,
 }
 
 /// What must come back.
@@ -60,7 +60,11 @@ impl Expected {
     }
 
     fn media(status: u16, sample: usize, part: Part, range: Range<usize>) -> Self {
-        let body = Some(Body { sample, part, range });
+        Self::parts(status, sample, part, vec![range])
+    }
+
+    fn parts(status: u16, sample: usize, part: Part, ranges: Vec<Range<usize>>) -> Self {
+        let body = Some(Body { sample, part, ranges });
         Self { status, word: None, body, head_only: false, sample: Some(sample) }
     }
 }
@@ -126,6 +130,18 @@ pub fn draw(shelf: &Shelf, random: &mut Rng) -> Ask {
     }
 }
 
+/// The same, but none after which the connection would have to end: that is not a thing to ask for
+/// on one stream of many.
+#[must_use]
+pub fn draw_kept(shelf: &Shelf, random: &mut Rng) -> Ask {
+    loop {
+        let ask = draw(shelf, random);
+        if !ask.last {
+            return ask;
+        }
+    }
+}
+
 /// A good request for one sample, without range or conditions.
 fn draw_draft(shelf: &Shelf, random: &mut Rng) -> (Draft, usize) {
     let sample = random.usize(..shelf.samples.len());
@@ -181,7 +197,8 @@ fn draw_range(draft: Draft, sample: usize, len: usize, part: Part, random: &mut 
     let media = |status, range| Expected::media(status, sample, part, range);
     let first = random.usize(..len);
     let last = random.usize(first..len);
-    let (value, expected) = match random.u8(..8) {
+    let (value, expected) = match random.u8(..11) {
+        8.. if len >= 16 => return draw_ranges(draft, sample, len, part, random),
         0 => (format!("bytes={first}-"), media(206, first..len)),
         1 => (format!("bytes=-{}", len - first), media(206, first..len)),
         2 => (format!("bytes=-{}", len + 5), media(206, 0..len)),
@@ -194,6 +211,56 @@ fn draw_range(draft: Draft, sample: usize, len: usize, part: Part, random: &mut 
         _ => (format!("bytes={first}-{last}"), media(206, first..last + 1)),
     };
     draft.line("Range", &value).ask(expected)
+}
+
+/// Several ranges, and what RFC 9110 makes of them: those of no byte are left out, two that overlap
+/// become one, too many are answered with the whole, and what is left of several may be one.
+fn draw_ranges(draft: Draft, sample: usize, len: usize, part: Part, random: &mut Rng) -> Ask {
+    let count = random.usize(2..6);
+    let room = len / count;
+    // Each in a room of its own, whose last byte nobody asks for: no two touch.
+    let mut ranges: Vec<Range<usize>> = (0..count)
+        .map(|at| {
+            let start = random.usize(at * room..(at + 1) * room - 1);
+            start..random.usize(start + 1..(at + 1) * room)
+        })
+        .collect();
+    random.shuffle(&mut ranges);
+    let mut asked: Vec<String> = ranges.iter().map(|range| text_of(range, len, random)).collect();
+    match random.u8(..8) {
+        0 => {
+            // Beyond the end there is nothing.
+            let at = random.usize(..=asked.len());
+            asked.insert(at, format!("{}-", len + random.usize(..100)));
+        }
+        1 => {
+            // One that reaches from the first byte of another to its last is lost in it.
+            let inside = ranges[0].clone();
+            asked.insert(1, format!("{}-{}", inside.start, inside.end - 1));
+        }
+        2 => {
+            asked.truncate(1);
+            asked.push(format!("{}-{}", len + 7, len + 9));
+            ranges.truncate(1);
+        }
+        3 => {
+            asked.extend((0..16).map(|_| "0-0".to_owned()));
+            ranges = vec![0..len];
+            let expected = Expected::parts(200, sample, part, ranges);
+            return draft.line("Range", &format!("bytes={}", asked.join(","))).ask(expected);
+        }
+        _ => {}
+    }
+    let expected = Expected::parts(206, sample, part, ranges);
+    let between = if random.bool() { ", " } else { "," };
+    draft.line("Range", &format!("bytes={}", asked.join(between))).ask(expected)
+}
+
+fn text_of(range: &Range<usize>, len: usize, random: &mut Rng) -> String {
+    match range.end == len && random.bool() {
+        true => format!("{}-", range.start),
+        false => format!("{}-{}", range.start, range.end - 1),
+    }
 }
 
 fn draw_fill(shelf: &Shelf, random: &mut Rng) -> Ask {

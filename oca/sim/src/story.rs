@@ -26,6 +26,7 @@ use oca::devices::{Device, Devices, Patience};
 use oca::engine::Engines;
 use oca::library::{Library, Sealed};
 use oca::limits::{Bounds, GRACE_S};
+use oca::outcome::CloseReason;
 use oca::rules::Rules;
 use oca::tickets::Gate;
 use oca::worker::{Command, Shared, Trouble, Turned, Worker, WorkerParts};
@@ -34,6 +35,7 @@ use oca_sys::{Kernel, ListenerId};
 use crate::answer::Complaint;
 use crate::disk::Disk;
 use crate::kernel::SimKernel;
+use crate::multiplexed::Streamer;
 use crate::script;
 use crate::shelf::{Shelf, VOLUMES};
 use crate::tls::Keys;
@@ -102,7 +104,7 @@ impl Story {
             kernel.world().disk().plan(outage.clone());
         }
         if let Some(keys) = keys {
-            kernel.world().use_tls(Arc::clone(&keys.client));
+            kernel.world().use_tls(keys);
         }
         let (commands, orders) = sync_channel(8);
         let (told, troubles) = sync_channel(1024);
@@ -118,10 +120,13 @@ impl Story {
             troubles: told,
             peers: Arc::default(),
             // A pace that is slow but steady is not forbidden here: clients draw any.
-            rules: Arc::new(Rules::new(
-                Bounds { slow_reader_bps: 0, ..Bounds::default() },
-                PacingConfig::default(),
-            )),
+            rules: Arc::new(Rules {
+                clear_h2: true,
+                ..Rules::new(
+                    Bounds { slow_reader_bps: 0, ..Bounds::default() },
+                    PacingConfig::default(),
+                )
+            }),
             engines: Engines::able(weather.preference),
             steering: Arc::default(),
         };
@@ -269,6 +274,7 @@ impl Story {
             .enumerate()
             .filter_map(|(number, client)| Some((number, client.complaint()?.clone())))
             .collect();
+        let descriptions: Vec<String> = world.clients().map(|client| client.describe()).collect();
         summary.answers = world.clients().map(|client| client.answers()).sum();
         let waits: Vec<u64> = world.clients().map(|client| client.longest_wait()).collect();
         let is_crowded = world.is_crowded();
@@ -293,11 +299,23 @@ impl Story {
                 }
             };
             if !excused {
-                return Err(format!("client {number}: {complaint:?}"));
+                let whose = descriptions.get(number).map_or("", String::as_str);
+                return Err(format!("client {number}: {complaint:?}\n{whose}\n{}", self.ends()));
             }
             summary.excused += 1;
         }
         Ok(summary)
+    }
+
+    /// How the server saw connections end, for messages.
+    fn ends(&self) -> String {
+        let closed = CloseReason::ALL
+            .iter()
+            .map(|reason| (reason.word(), self.counters.closed[*reason as usize].get()));
+        let protocols = &self.counters.protocols;
+        let all = closed.chain(protocols.go_aways()).chain(protocols.stream_resets());
+        let some: Vec<_> = all.filter(|(_, count)| *count > 0).collect();
+        format!("the server counted {some:?}")
     }
 
     /// Nobody waits longer for an answer to begin than it takes to find a disk silent, or a read
@@ -363,8 +381,11 @@ pub fn is_encrypted(seed: u64) -> bool {
     seed % 4 == 3
 }
 
-/// One client by chance.
+/// One client by chance; a third of them speak HTTP/2.
 fn add_viewer(story: &Story, weather: &Weather, random: &mut Rng) {
+    if random.u8(..3) == 0 {
+        return add_streamer(story, weather, random);
+    }
     let manners = match happens(random, weather.rude_client) {
         true => Manners::draw_rude(random),
         false if random.u8(..4) == 0 => Manners::HalfClosed,
@@ -378,6 +399,14 @@ fn add_viewer(story: &Story, weather: &Weather, random: &mut Rng) {
         }
     }
     let client = Viewer::new(Arc::clone(&story.shelf), asks, manners, Pace::draw(random));
+    let room_max = 1 << random.u32(10..19);
+    let begins = random.u64(1..5 * SECOND);
+    story.kernel.world().add_client(begins, room_max, Box::new(client));
+}
+
+fn add_streamer(story: &Story, weather: &Weather, random: &mut Rng) {
+    let is_rude = happens(random, weather.rude_client);
+    let client = Streamer::draw(&story.shelf, is_rude, random);
     let room_max = 1 << random.u32(10..19);
     let begins = random.u64(1..5 * SECOND);
     story.kernel.world().add_client(begins, room_max, Box::new(client));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use oca::config::TlsFiles;
-use oca::tls::{Certificate, server_config};
+use oca::tls::{Certificate, SessionKeys, server_config_with};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
@@ -18,6 +18,8 @@ pub struct Keys {
     pub server: Arc<ServerConfig>,
     /// What trusts it.
     pub client: Arc<ClientConfig>,
+    /// The same, for HTTP/2.
+    pub client_h2: Arc<ClientConfig>,
 }
 
 impl Keys {
@@ -33,7 +35,10 @@ impl Keys {
         std::fs::write(&files.cert, made.cert.pem())?;
         std::fs::write(&files.key, made.signing_key.serialize_pem())?;
         let certificate = Certificate::load(files).map_err(|error| other(error.into()))?;
-        let server = server_config(certificate).map_err(|error| other(error.into()))?;
+        let session_keys = SessionKeys::made_up().map_err(|error| other(error.into()))?;
+        let alpn = ["http/1.1".to_owned(), "h2".to_owned()];
+        let server = server_config_with(certificate, session_keys, &alpn)
+            .map_err(|error| other(error.into()))?;
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone()).map_err(|error| other(error.into()))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -42,7 +47,9 @@ impl Keys {
             .map_err(|error| other(error.into()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { server, client: Arc::new(client) })
+        let mut client_h2 = client.clone();
+        client_h2.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Self { server, client: Arc::new(client), client_h2: Arc::new(client_h2) })
     }
 }
 
@@ -57,7 +64,9 @@ pub(crate) struct ClientTls {
 impl ClientTls {
     pub(crate) fn new(config: &Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from("edge.example").expect("a host name");
-        let session = ClientConnection::new(Arc::clone(config), name).expect("a sound config");
+        let mut session = ClientConnection::new(Arc::clone(config), name).expect("a sound config");
+        // A flood is all there before the handshake is.
+        session.set_buffer_limit(None);
         Self { session, plain: Vec::new(), trouble: None }
     }
 

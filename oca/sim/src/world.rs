@@ -19,7 +19,7 @@ use crate::agenda::{Agenda, Moment};
 use crate::client::{Client, ClientSide};
 use crate::disk::Disk;
 use crate::network::{End, Wire};
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, Keys};
 use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
 
 const ECANCELED: i32 = 125;
@@ -75,7 +75,8 @@ pub struct World {
     /// An accept is on the agenda.
     accept_due: bool,
     clients: Vec<Seat>,
-    client_tls: Option<Arc<ClientConfig>>,
+    /// For HTTP/1.1 and for HTTP/2.
+    client_tls: Option<[Arc<ClientConfig>; 2]>,
     disk: Disk,
     /// Buffers under reads that the disk has not answered.
     reads: usize,
@@ -199,14 +200,18 @@ impl World {
 
     /// A client that connects after `nanos`, over a path that holds `room_max` bytes.
     pub fn add_client(&mut self, nanos: Moment, room_max: usize, client: Box<dyn Client>) {
-        let tls = self.client_tls.as_ref().map(ClientTls::new);
+        let config = |both: &[Arc<ClientConfig>; 2]| {
+            let [h1, h2] = both;
+            ClientTls::new(if client.speaks_h2() { h2 } else { h1 })
+        };
+        let tls = self.client_tls.as_ref().map(config);
         self.clients.push(Seat { client: Some(client), tls, room_max });
         self.later(nanos.max(1), Happening::Connects(self.clients.len() - 1));
     }
 
     /// Clients added from here on speak TLS.
-    pub fn use_tls(&mut self, config: Arc<ClientConfig>) {
-        self.client_tls = Some(config);
+    pub fn use_tls(&mut self, keys: &Keys) {
+        self.client_tls = Some([Arc::clone(&keys.client), Arc::clone(&keys.client_h2)]);
     }
 
     /// Clients that still want something.

@@ -16,6 +16,7 @@ mod dice;
 mod fault;
 #[path = "../kit/mod.rs"]
 mod kit;
+mod lost;
 mod made;
 mod world;
 

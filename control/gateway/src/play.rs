@@ -67,7 +67,7 @@ async fn press(
     answer.map(|answer| (StatusCode::CREATED, Json(answer)))
 }
 
-/// Edge and bearer are behind us; each step's answer is what the next one needs.
+/// Edge and bearer are behind us. Nothing is written before all that may refuse has spoken.
 async fn press_steps(
     gateway: &Gateway,
     address: MemberAddress,
@@ -75,12 +75,17 @@ async fn press_steps(
     member: &Member,
     body: &PressPlay,
 ) -> Result<PlayAnswer, Refusal> {
-    member.owns(gateway, &body.profile).await?;
-    let entitled = may(gateway, member.account()).await?;
-    let title = what(gateway, &body.title)?;
     let play = Arc::new(new_play(gateway, member, body));
+    // Asked together, judged in order: a press waits for the slowest store, not for their sum.
+    let (owned, entitled, resume_ms) = tokio::join!(
+        member.owns(gateway, &body.profile),
+        may(gateway, member.account()),
+        guards::resume_ms(gateway, &play),
+    );
+    owned?;
+    let entitled = entitled?;
+    let title = what(gateway, &body.title)?;
     let places = whence(gateway, address, &title, entitled.height_max, &play.play)?;
-    let resume_ms = guards::resume_ms(gateway, &play).await;
     let ticket = ticket_at(gateway, &play, play.pressed_at)?;
     gateway.services().telemetry.begin(pressed(gateway, &play, address));
     gateway.services().recommend.saw_play(&play.title);

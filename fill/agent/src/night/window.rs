@@ -1,0 +1,58 @@
+//! The night's window: opened and closed by control's time, its bytes taken off its budget. Fetches
+//! nothing.
+
+use super::Night;
+use crate::gate::Gate;
+
+impl Night {
+    /// Sets gate and meters by the windows and control's time.
+    pub(crate) fn keep_gate(&self) {
+        let standing = self.standing.borrow();
+        let windows = standing.orders().map_or(&[][..], |orders| &orders.windows);
+        let work = standing.orders().and_then(|orders| orders.work.as_ref());
+        let now = self.clock.now();
+        let mut gate = Gate::at(windows, now).under(work.and_then(|work| work.rate.as_ref()), now);
+        if *self.gate.borrow() == gate {
+            return;
+        }
+        if let Some(window) = &gate.window
+            && let Err(error) = self.ledger.borrow_mut().enter(window)
+        {
+            // The one before may be over, or wider: without a note of this one, fill rests.
+            tracing::error!(error = error.in_full(), "cannot note the window");
+            gate = Gate::default();
+            if *self.gate.borrow() == gate {
+                return;
+            }
+        }
+        if let Some(window) = &gate.window {
+            tracing::info!(%window, bps_max = ?gate.bps_max, "window open");
+        } else {
+            let handshakes = self.handshakes.take();
+            tracing::info!(handshakes, "window closed");
+        }
+        self.spent.set(false);
+        self.meters.window.borrow_mut().retune(gate.bps_max);
+        self.gate.send_replace(gate);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes `bytes` off the window's budget; false when it is spent.
+    pub(crate) fn spend(&self, bytes: u64) -> bool {
+        let bytes_max = self.gate.borrow().bytes_max;
+        match self.ledger.borrow_mut().spend(bytes, bytes_max) {
+            Ok(true) => true,
+            Ok(false) => {
+                self.spent.set(true);
+                false
+            }
+            Err(error) => {
+                // A budget that cannot be kept is not spent from.
+                tracing::error!(error = error.in_full(), "cannot keep the window's budget");
+                // Lanes would ask again at once, for ever, and nothing else would run.
+                self.spent.set(bytes_max.is_some());
+                bytes_max.is_none()
+            }
+        }
+    }
+}

@@ -31,6 +31,7 @@ pub struct ControlNode {
     /// Of the port for appliances.
     boxes: String,
     binary: PathBuf,
+    is_sovereign: bool,
     /// As the operator.
     pub client: ControlClient,
     /// File with the operator's key.
@@ -68,7 +69,8 @@ impl ControlNode {
         let client = ControlClient::new(&format!("http://{address}"), credential, None)?;
         let folder = folder.to_path_buf();
         let program = Some(program);
-        Ok(Self { program, folder, address, boxes, binary, client, operator_key })
+        let is_sovereign = plan.control_sections.contains("served_by = \"appliances\"");
+        Ok(Self { program, folder, address, boxes, binary, is_sovereign, client, operator_key })
     }
 
     /// `http://host:port`.
@@ -86,6 +88,12 @@ impl ControlNode {
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.program = None;
+    }
+
+    /// Whether players are sent to appliances for steering.
+    #[must_use]
+    pub fn is_sovereign(&self) -> bool {
+        self.is_sovereign
     }
 
     /// Whether it was started and has not ended.

@@ -9,8 +9,9 @@ use super::section::Section;
 /// What an operator may choose about steering without control.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SteeringConfig {
-    /// Whom manifests and play answers send players to: `control` or `appliances`. Default
-    /// appliances; where none has a bundle yet a play is sent to control.
+    /// Whom manifests and play answers send players to: `control` or `appliances`. Default control,
+    /// which knows at once what bundles tell after `bundle_content_ms`; with appliances a play is
+    /// sent to control where none has a bundle yet.
     pub served_by: ServedBy,
     /// Shortest time between two bundles of one ISP, milliseconds, 100 ms to 10 min. Default 5 s.
     pub bundle_ms: u64,
@@ -24,8 +25,8 @@ pub(super) fn parse_steering(top: &mut Section) -> SteeringConfig {
         top.optional_section("steering").unwrap_or_else(|| Section::absent("steering"));
     let defaults = BundleSettings::default();
     let served_by = match steering.optional_text("served_by").as_deref() {
-        None | Some("appliances") => ServedBy::Appliances,
-        Some("control") => ServedBy::Control,
+        None | Some("control") => ServedBy::Control,
+        Some("appliances") => ServedBy::Appliances,
         Some(other) => {
             let why = format!("{other:?} is neither \"control\" nor \"appliances\"");
             steering.mistake("served_by", why);
@@ -50,19 +51,19 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_appliances_steer() {
+    fn without_a_word_control_steers_and_bundles_are_made_all_the_same() {
         let (config, mistakes) = parsed("");
         assert!(mistakes.is_empty(), "{mistakes:?}");
-        assert_eq!((config.served_by, config.bundle_ms), (ServedBy::Appliances, 5_000));
+        assert_eq!((config.served_by, config.bundle_ms), (ServedBy::Control, 5_000));
         assert_eq!(config.bundle_content_ms, 60_000);
     }
 
     #[test]
     fn what_is_said_counts_and_what_is_wrong_is_named() {
         let (config, mistakes) =
-            parsed("[steering]\nserved_by = \"control\"\nbundle_ms = 120000\n");
+            parsed("[steering]\nserved_by = \"appliances\"\nbundle_ms = 120000\n");
         assert!(mistakes.is_empty(), "{mistakes:?}");
-        assert_eq!(config.served_by, ServedBy::Control);
+        assert_eq!(config.served_by, ServedBy::Appliances);
         assert_eq!(config.bundle_content_ms, 120_000, "never more often than the others");
         let (_, mistakes) = parsed("[steering]\nserved_by = \"players\"\nbundle_ms = 1\nx = 2\n");
         let all = mistakes.join("\n");

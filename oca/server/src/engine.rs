@@ -421,9 +421,9 @@ mod tests {
         check(&forced, "127.0.0.1:1", true, (Engine::KernelTls, Why::KernelAble));
         let mut auto = Engines::able(Preference::Auto);
         check(&auto, &format!("{OWN}:1"), false, (Engine::PageCache, Why::LocalPeer));
-        for _ in 0..crate::limits::COPIED_BY_WAY_MAX {
+        for _ in 0..crate::limits::DOUBTS_BY_WAY_MAX {
             check(&auto, "192.0.2.1:1", false, (Engine::OwnedZeroCopy, Why::RemotePeer));
-            auto.zero_copy().copied(OWN.parse().unwrap(), Nanos(0));
+            auto.zero_copy().doubted(OWN.parse().unwrap(), 1, Nanos(0));
         }
         check(&auto, "192.0.2.1:1", false, (Engine::Owned, Why::WayOutCopies));
         auto.zero_copy().refuse("no memory may be locked".to_owned());

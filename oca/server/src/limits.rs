@@ -377,7 +377,7 @@ const _: () = assert!(
         < 1 << 20,
     "a ring numbers a million operations"
 );
-const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS < 20);
+const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS * 10 < SSD_SILENT_MS);
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
 const _: () = assert!(IO_THREADS_MAX[0] as usize > 2 * SSD_OPERATIONS_MAX);
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);

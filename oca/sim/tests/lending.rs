@@ -11,7 +11,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 use kit::{BRISK, THREE_CHUNKS, add, finish, shelf, whole};
 use oca::engine::{Engine, Preference, Why};
-use oca::limits::{COPIED_BY_WAY_MAX, LENT_SHARE, ZERO_COPY_AGAIN_MS};
+use oca::limits::{COPY_DOUBTS, DOUBTS_BY_WAY_MAX, LENT_SHARE, ZERO_COPY_AGAIN_MS};
 use oca_sim::weather::{MILLISECOND, SECOND};
 use oca_sim::{Manners, Pace, Story, Viewer, Weather, script};
 
@@ -153,7 +153,7 @@ fn what_copies_is_left_alone_for_a_while_by_socket_and_by_way_out() {
     let left = sockets(&story, Engine::Owned, Why::WayOutCopies);
     assert!((early - tried..=early - tried + 2).contains(&left), "{:?}", choices(&story));
     let copied = story.counters.zero_copy.copied.get();
-    assert!(copied >= 2 * u64::from(COPIED_BY_WAY_MAX), "{copied} reports");
+    assert!(copied >= u64::from(2 * DOUBTS_BY_WAY_MAX / COPY_DOUBTS), "{copied} reports");
     story.rest().expect("it comes to rest");
     // After a while one socket of each way tries again, and the others are not let in meanwhile.
     assert_eq!(sockets(&story, Engine::OwnedZeroCopy, Why::RemotePeer), tried + 2);

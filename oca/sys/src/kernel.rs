@@ -177,6 +177,8 @@ pub enum Lending {
     Used,
     /// It was copied after all, which costs more than a plain send.
     Copied,
+    /// The kernel says so, as it does of any send that it joined to the packet of the one before.
+    Unsure,
     /// Nothing was sent from it.
     Nothing,
 }

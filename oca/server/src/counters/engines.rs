@@ -26,6 +26,8 @@ pub struct ZeroCopyCounters {
     pub used: Counter,
     /// Reports that it was copied after all.
     pub copied: Counter,
+    /// Reports of a copy that may be wrong.
+    pub unsure: Counter,
     /// Memory that the network has now, bytes.
     pub lent_bytes: Counter,
     /// Sends that were worth lending for, and were copied because too much was lent.

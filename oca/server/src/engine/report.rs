@@ -32,6 +32,7 @@ struct ZeroCopyLine {
     bytes: u64,
     used: u64,
     copied: u64,
+    unsure: u64,
     lent_bytes: u64,
     fallbacks: u64,
 }
@@ -87,7 +88,16 @@ impl Engines {
 
 impl ZeroCopyLine {
     fn new(kernel: String) -> Self {
-        Self { kernel, sends: 0, bytes: 0, used: 0, copied: 0, lent_bytes: 0, fallbacks: 0 }
+        Self {
+            kernel,
+            sends: 0,
+            bytes: 0,
+            used: 0,
+            copied: 0,
+            unsure: 0,
+            lent_bytes: 0,
+            fallbacks: 0,
+        }
     }
 
     fn add(&mut self, worker: &ZeroCopyCounters) {
@@ -95,6 +105,7 @@ impl ZeroCopyLine {
         self.bytes += worker.bytes.get();
         self.used += worker.used.get();
         self.copied += worker.copied.get();
+        self.unsure += worker.unsure.get();
         self.lent_bytes += worker.lent_bytes.get();
         self.fallbacks += worker.fallbacks.get();
     }

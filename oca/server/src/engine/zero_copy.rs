@@ -3,9 +3,9 @@
 //!
 //! ```text
 //! a way out (our own address of a connection)
-//! unknown -- COPIED_BY_WAY_MAX reports of a copy in a row --> copies, for ZERO_COPY_AGAIN_MS
-//!    ^ '--- a report of use begins the count anew                 |
-//!    '---- one socket tries again: a report of use, or soon back <-'
+//! unknown -- DOUBTS_BY_WAY_MAX doubts in a row --> copies, for ZERO_COPY_AGAIN_MS
+//!    ^ '--- a report of use ends the row                       |
+//!    '---- one socket tries again: a report of use, or back <-'
 //! ```
 //! Our own address stands for a network card, as a rule: what leaves by it is taken from memory by
 //! the card, or is copied on its way to somebody on this machine. Copying lent memory costs more
@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use oca_sys::Nanos;
 
 use super::Why;
-use crate::limits::{COPIED_BY_WAY_MAX, COPIED_SENDS_MAX, WAYS_OUT_MAX, ZERO_COPY_AGAIN_MS};
+use crate::limits::{DOUBTS_BY_WAY_MAX, DOUBTS_MAX, WAYS_OUT_MAX, ZERO_COPY_AGAIN_MS};
 
 /// What one worker knows.
 #[derive(Clone, Debug)]
@@ -32,8 +32,8 @@ pub struct ZeroCopy {
 #[derive(Clone, Copy, Debug)]
 struct WayOut {
     own: IpAddr,
-    /// Reports of a copy since the last of use.
-    copied: u32,
+    /// From reports of copies, since the last of use.
+    doubts: u32,
     /// It is left alone until then.
     until: Option<Nanos>,
 }
@@ -83,7 +83,7 @@ impl ZeroCopy {
         }
         if way.until.take().is_some() {
             // This one tries for all; what a socket takes to give it up closes the way again.
-            way.copied = COPIED_BY_WAY_MAX - COPIED_SENDS_MAX;
+            way.doubts = DOUBTS_BY_WAY_MAX - DOUBTS_MAX;
             way.until = Some(now.plus_millis(ZERO_COPY_AGAIN_MS));
         }
         Ok(())
@@ -92,24 +92,24 @@ impl ZeroCopy {
     /// Memory lent by a socket of this way out was read where it lay.
     pub fn used(&mut self, own: IpAddr) {
         if let Some(way) = self.ways.iter_mut().find(|way| way.own == own) {
-            (way.copied, way.until) = (0, None);
+            (way.doubts, way.until) = (0, None);
         }
     }
 
-    /// What was lent by a socket of this way out was copied. Answers whether that is how it is:
-    /// nobody should lend here for a while.
-    pub fn copied(&mut self, own: IpAddr, now: Nanos) -> bool {
+    /// What was lent by a socket of this way out may have been copied, with so many doubts. Answers
+    /// whether that is how it is: nobody should lend here for a while.
+    pub fn doubted(&mut self, own: IpAddr, doubts: u32, now: Nanos) -> bool {
         let known = self.ways.iter().position(|way| way.own == own);
         let at = known.unwrap_or_else(|| {
             if self.ways.len() >= WAYS_OUT_MAX {
                 self.ways.remove(0);
             }
-            self.ways.push(WayOut { own, copied: 0, until: None });
+            self.ways.push(WayOut { own, doubts: 0, until: None });
             self.ways.len() - 1
         });
         let way = &mut self.ways[at];
-        way.copied = way.copied.saturating_add(1);
-        if way.copied < COPIED_BY_WAY_MAX {
+        way.doubts = way.doubts.saturating_add(doubts);
+        if way.doubts < DOUBTS_BY_WAY_MAX {
             return false;
         }
         way.until = Some(now.plus_millis(ZERO_COPY_AGAIN_MS));
@@ -150,17 +150,17 @@ mod tests {
     fn a_way_that_copies_is_left_alone_for_a_while_and_tried_by_one() {
         let mut zero_copy = ZeroCopy::able();
         let (own, other, now) = (address("192.0.2.1"), address("198.51.100.1"), Nanos(5));
-        for report in 1..=COPIED_BY_WAY_MAX {
+        for doubt in 1..=DOUBTS_BY_WAY_MAX {
             assert_eq!(zero_copy.may_begin(own, now), Ok(()));
-            assert_eq!(zero_copy.copied(own, now), report == COPIED_BY_WAY_MAX);
+            assert_eq!(zero_copy.doubted(own, 1, now), doubt == DOUBTS_BY_WAY_MAX);
         }
         assert_eq!(zero_copy.may_begin(own, now), Err(Why::WayOutCopies));
         assert_eq!(zero_copy.may_begin(other, now), Ok(()));
         let later = now.plus_millis(ZERO_COPY_AGAIN_MS);
         assert_eq!(zero_copy.may_begin(own, later), Ok(()), "one tries");
         assert_eq!(zero_copy.may_begin(own, later), Err(Why::WayOutCopies), "the others do not");
-        let reports = (0..COPIED_SENDS_MAX).filter(|_| zero_copy.copied(own, later)).count();
-        assert_eq!(reports, 1, "with the last");
+        assert!(!zero_copy.doubted(own, DOUBTS_MAX - 1, later));
+        assert!(zero_copy.doubted(own, 1, later), "settled again");
         assert_eq!(zero_copy.may_begin(own, later.plus_millis(1)), Err(Why::WayOutCopies));
         let again = later.plus_millis(ZERO_COPY_AGAIN_MS);
         assert_eq!(zero_copy.may_begin(own, again), Ok(()));
@@ -172,8 +172,8 @@ mod tests {
     fn a_report_of_use_begins_the_count_anew() {
         let mut zero_copy = ZeroCopy::able();
         let own = address("2001:db8::1");
-        for _ in 0..3 * COPIED_BY_WAY_MAX {
-            assert!(!zero_copy.copied(own, Nanos(0)));
+        for _ in 0..9 {
+            assert!(!zero_copy.doubted(own, DOUBTS_BY_WAY_MAX - 1, Nanos(0)));
             zero_copy.used(own);
         }
         assert_eq!(zero_copy.may_begin(own, Nanos(0)), Ok(()));
@@ -183,7 +183,7 @@ mod tests {
     fn ways_out_are_bounded() {
         let mut zero_copy = ZeroCopy::able();
         for number in 0..2 * WAYS_OUT_MAX as u32 {
-            zero_copy.copied(IpAddr::from(number.to_be_bytes()), Nanos(0));
+            zero_copy.doubted(IpAddr::from(number.to_be_bytes()), 1, Nanos(0));
         }
         assert_eq!(zero_copy.ways.len(), WAYS_OUT_MAX);
     }

@@ -19,6 +19,7 @@ pub fn families(workers: &[Arc<Counters>]) -> Vec<MetricFamily> {
         counter("zero_copy_bytes_total", "Bytes sent from lent memory.", sum(|z| &z.bytes)),
         counter("zero_copy_used_total", "Loans read where they lay.", sum(|z| &z.used)),
         counter("zero_copy_copied_total", "Loans that were copied.", sum(|z| &z.copied)),
+        counter("zero_copy_unsure_total", "Loans perhaps copied.", sum(|z| &z.unsure)),
         gauge("zero_copy_lent_bytes", "Memory lent now.", sum(|z| &z.lent_bytes)),
         counter("zero_copy_fallbacks_total", "Copied for want of loans.", sum(|z| &z.fallbacks)),
     ]

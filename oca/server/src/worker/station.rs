@@ -246,6 +246,7 @@ impl<K: Kernel> Station<K> {
         match lending {
             Lending::Used => counters.used.add(1),
             Lending::Copied => counters.copied.add(1),
+            Lending::Unsure => counters.unsure.add(1),
             Lending::Nothing => {}
         }
     }

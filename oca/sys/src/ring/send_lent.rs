@@ -10,6 +10,10 @@
 //! connection up. Nobody waits for it: an operation that ended holds its buffer and nothing else,
 //! not its socket and no place among the operations that the server may have under way.
 //!
+//! A kernel (6.10 on) that joins a send to the last packet of the one before makes one notification
+//! of two, and then says of the second that it was copied. A send that is longer than a packet has
+//! one of its own, and of a shorter one the word is not taken.
+//!
 //! A buffer of the registered pool is lent by its registration, which costs the kernel no look at
 //! page tables; any other has its pages pinned for this one send.
 
@@ -32,6 +36,8 @@ use crate::kernel::{Event, Lending, SocketId, Token};
 pub(crate) const REPORT_USAGE: u16 = 1 << 3;
 /// The answer, in the notification's result (IORING_NOTIF_USAGE_ZC_COPIED): some of it was copied.
 const USAGE_COPIED: u32 = 1 << 31;
+/// Longest content of a packet inside the kernel, bytes.
+const PACKET_BYTES_MAX: usize = 65_536;
 /// How long a peer may acknowledge nothing before the kernel forgets a socket that was given up
 /// while its memory was lent, milliseconds: what is on its way to a slow reader still arrives, and
 /// what is on its way to nobody comes back.
@@ -42,10 +48,19 @@ const ORPHAN_SILENCE_MS: u32 = 30_000;
 pub(super) struct LentSend {
     socket: SocketId,
     from: Rc<Buffer>,
-    /// The send itself ended: only the notification is to come.
-    ended: bool,
+    /// The send itself ended, with so many bytes: only the notification is to come.
+    ended: Option<usize>,
     /// The notification came in front of the end: the two of a send that went at once may.
-    returned: Option<Lending>,
+    noticed: Option<i32>,
+}
+
+/// What a notification says of a send of so many bytes.
+fn lending_of(notice: i32, bytes: usize) -> Lending {
+    match notice.cast_unsigned() & USAGE_COPIED {
+        0 => Lending::Used,
+        _ if bytes <= PACKET_BYTES_MAX => Lending::Unsure,
+        _ => Lending::Copied,
+    }
 }
 
 impl RingKernel {
@@ -76,7 +91,7 @@ impl RingKernel {
             .zc_flags(REPORT_USAGE)
             .buf_index(fixed)
             .build();
-        let send = LentSend { socket: id, from, ended: false, returned: None };
+        let send = LentSend { socket: id, from, ended: None, noticed: None };
         self.begin(token, Work::SendLent(send), entry);
     }
 
@@ -90,15 +105,16 @@ impl RingKernel {
     /// the operation, and with it the buffer, out of the kernel's hands.
     pub(super) fn complete_send_lent(&mut self, key: u32, result: i32, flags: u32) {
         let is_notice = cqueue::notif(flags);
-        let lending = if is_notice { self.count_lending(result) } else { Lending::Nothing };
         let Some(operation) = self.pending.get_mut(key) else { return };
         let (token, Work::SendLent(send)) = (operation.token, &mut operation.work) else { return };
         let (id, from) = (send.socket, Rc::clone(&send.from));
-        if is_notice && !send.ended {
-            send.returned = Some(lending);
-            return;
-        }
         if is_notice {
+            let Some(bytes) = send.ended else {
+                send.noticed = Some(result);
+                return;
+            };
+            let lending = lending_of(result, bytes);
+            self.count_lending(lending);
             self.pending.remove(key);
             self.pending.return_lent();
             if let Some(socket) = self.sockets.get_mut(id.0) {
@@ -106,11 +122,14 @@ impl RingKernel {
             }
             return self.ready(token, Event::Returned(lending, from));
         }
-        send.ended = true;
-        let returned = send.returned.or((!cqueue::more(flags)).then_some(Lending::Nothing));
+        let bytes = usize::try_from(result).unwrap_or(0);
+        send.ended = Some(bytes);
+        let noticed = send.noticed.map(|notice| lending_of(notice, bytes));
+        let returned = noticed.or((!cqueue::more(flags)).then_some(Lending::Nothing));
         self.ready(token, Event::Sent(outcome(result), Rc::clone(&from)));
         match returned {
             Some(lending) => {
+                self.count_lending(lending);
                 self.pending.remove(key);
                 self.ready(token, Event::Returned(lending, from));
             }
@@ -124,13 +143,11 @@ impl RingKernel {
         self.leave_socket(id);
     }
 
-    fn count_lending(&mut self, result: i32) -> Lending {
-        if result.cast_unsigned() & USAGE_COPIED == 0 {
-            self.tallies.zero_copy += 1;
-            Lending::Used
-        } else {
-            self.tallies.zero_copy_copied += 1;
-            Lending::Copied
+    fn count_lending(&mut self, lending: Lending) {
+        match lending {
+            Lending::Used => self.tallies.zero_copy += 1,
+            Lending::Copied | Lending::Unsure => self.tallies.zero_copy_copied += 1,
+            Lending::Nothing => {}
         }
     }
 }

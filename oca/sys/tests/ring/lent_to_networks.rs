@@ -166,7 +166,9 @@ fn a_veth_copies_what_is_lent_and_says_so() {
             let got = peer.read.recv().expect("read");
             assert!(got.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8));
         };
-        assert_eq!(lend_once(peer, 16_000, || {}, reads), Lending::Copied);
+        // One packet, which might have been joined to another: of that the kernel's word is not
+        // taken, but a send that was not copied would be told of.
+        assert_eq!(lend_once(peer, 16_000, || {}, reads), Lending::Unsure);
     });
 }
 

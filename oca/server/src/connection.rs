@@ -27,8 +27,10 @@ mod authorize;
 mod drain_rate;
 mod elsewhere;
 mod finish;
+mod flight;
 mod h2;
 mod keys;
+mod line;
 mod locate;
 mod mood;
 mod next;
@@ -40,32 +42,29 @@ mod taken;
 mod tempo;
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use oca_sys::{Buffer, Event, FileId, Head, Kernel, Nanos, Op, Piece, SocketId};
+use oca_sys::{Buffer, Event, Kernel, Nanos, Op, SocketId};
 
 use crate::clients::ClientPlace;
 use crate::engine::Choice;
 use crate::limits::{Bounds, LINGER_MS_MAX};
 use crate::outcome::{CloseReason, Ending};
 use crate::protocol::Protocol;
-use crate::worker::{ConnectionLine, Fault, Seat, Station, TokenKind};
+use crate::worker::{Fault, Seat, Station, TokenKind};
 
 pub use accept::accept;
 use admit::Turn;
 use drain_rate::DrainRate;
 pub use finish::Record;
+use flight::{Flight, Holds, Load, More, Resident};
 pub use mood::Mood;
 pub use send::returned;
 use send::{LentByConnection, Sending};
 use stream::Stream;
 use taken::Taken;
 use tempo::Tempo;
-
-/// Characters of a ticket's subject that are shown: enough to find a play, too few to be one.
-const SUBJECT_CHARS: usize = 8;
 
 /// What a step leaves to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,61 +132,6 @@ pub struct Connection {
     reason: Option<CloseReason>,
 }
 
-/// A send under way.
-struct Flight {
-    start: usize,
-    end: usize,
-    /// Of another buffer, in front of a chunk's; empty elsewhere.
-    head: Range<usize>,
-    more: bool,
-    holds: Holds,
-    media: u64,
-}
-
-impl Flight {
-    fn load(&self) -> Load {
-        Load { holds: self.holds, media: self.media }
-    }
-}
-
-/// What a send carries.
-#[derive(Clone, Copy)]
-struct Load {
-    holds: Holds,
-    /// Bytes of media in it, counted when it is gone.
-    media: u64,
-}
-
-/// Whose memory a send holds until it is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
-    /// The connection's own.
-    SendBuffer,
-    /// The hot set's: the chunk cannot be evicted meanwhile.
-    Chunk,
-    /// The same, and the network may keep it beyond the end of the send.
-    Lent,
-    /// The station's, for many records; it goes back there.
-    Large,
-    /// None: pages of the file at this place of `Files`, which stays open. `start` and `end` of the
-    /// flight are those of the head before them.
-    Pages(u32),
-}
-
-/// Bytes of an open file that may go out as they are in the page cache.
-#[derive(Clone, Copy, Debug)]
-struct Resident {
-    /// Its place in `Files`.
-    place: u32,
-    file: FileId,
-    piece: Piece,
-}
-
-impl Load {
-    /// Bytes that are not media: keys, alerts.
-    const NO_MEDIA: Self = Self { holds: Holds::SendBuffer, media: 0 };
-}
-
 impl Connection {
     /// When this connection wants to be looked at if nothing happens before.
     pub fn due(&self, bounds: &Bounds) -> Option<Nanos> {
@@ -209,17 +153,6 @@ impl Connection {
         Some(self.drain_rate.due(bounds).map_or(due, |slow| slow.min(due)))
     }
 
-    /// Subject of the ticket of the answer under way.
-    fn play(&self) -> Option<&str> {
-        let ticket = match &self.state {
-            State::Fetching(turn) => turn.extent.ticket.as_ref(),
-            State::Sending(sending) => sending.record.ticket.as_ref(),
-            State::Multiplexed(multiplex) => return multiplex.play(),
-            _ => None,
-        };
-        ticket.map(|ticket| &*ticket.claims.subject)
-    }
-
     /// Where its client is counted.
     pub fn client(&self) -> Option<ClientPlace> {
         self.client
@@ -227,42 +160,6 @@ impl Connection {
 
     fn has_begun_a_head(&self) -> bool {
         !self.plain.is_empty() || self.stream.has_incoming()
-    }
-
-    /// One line for people.
-    pub fn line(&self, now: Nanos) -> ConnectionLine {
-        let state = match self.state {
-            State::Keys => "keys",
-            State::Reading => "reading",
-            State::Fetching(_) => "fetching",
-            State::Sending(_) => "sending",
-            State::Multiplexed(_) => "multiplexed",
-            State::Parting => "parting",
-            State::Closing => "closing",
-        };
-        let age_ms = now.since(self.accepted_at) / 1_000_000;
-        let streams = match &self.state {
-            State::Multiplexed(multiplex) => Some(multiplex.lines()),
-            _ => None,
-        };
-        let (streams, stream_lines) =
-            streams.map_or((None, Vec::new()), |(count, lines)| (Some(count), lines));
-        ConnectionLine {
-            peer: self.peer.to_string(),
-            state,
-            age_ms,
-            requests: self.requests,
-            sent_bytes: self.sent_bytes,
-            rate_bps: self.sent_bytes.saturating_mul(8_000) / age_ms.max(1),
-            pace_bps: self.tempo.told_bps(),
-            play: self.play().map(|play| play.chars().take(SUBJECT_CHARS).collect()),
-            keys: self.stream.keys(),
-            protocol: self.protocol.word(),
-            streams,
-            stream_lines,
-            engine: self.choice.engine.word(),
-            why: self.choice.why,
-        }
     }
 
     /// Asks for the peer's next bytes, once.
@@ -278,90 +175,6 @@ impl Connection {
         self.receiving = true;
         let token = TokenKind::Receive.token(self.seat.slot, self.seat.generation);
         station.submit(token, Op::ReceiveAny { socket: self.socket });
-    }
-
-    /// Sends `range` of `from`.
-    fn launch<K: Kernel>(
-        &mut self,
-        station: &mut Station<K>,
-        from: Rc<Buffer>,
-        range: Range<usize>,
-        more: More,
-        load: Load,
-    ) {
-        debug_assert!(self.flight.is_none() && range.end <= from.len());
-        let Load { holds, media } = load;
-        if holds == Holds::Chunk {
-            station.chunks_in_flight += 1;
-        }
-        let more = more == More::Follows;
-        self.flight =
-            Some(Flight { head: 0..0, start: range.start, end: range.end, more, holds, media });
-        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
-        station.submit(token, Op::Send { socket: self.socket, from, range, more });
-    }
-
-    /// Sends `head` and, behind it, `range` of a chunk: all of it media.
-    fn launch_behind<K: Kernel>(
-        &mut self,
-        station: &mut Station<K>,
-        head: Head,
-        (from, range): (Rc<Buffer>, Range<usize>),
-        more: More,
-    ) {
-        debug_assert!(self.flight.is_none() && !head.range.is_empty() && range.end <= from.len());
-        station.chunks_in_flight += 1;
-        let more = more == More::Follows;
-        self.flight = Some(Flight {
-            start: range.start,
-            end: range.end,
-            head: head.range.clone(),
-            more,
-            holds: Holds::Chunk,
-            media: range.len() as u64,
-        });
-        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
-        station.submit(token, Op::SendBehind { socket: self.socket, head, from, range, more });
-    }
-
-    /// Sends the first `bytes` of `from` as an alert that the kernel seals.
-    fn launch_alert<K: Kernel>(
-        &mut self,
-        station: &mut Station<K>,
-        from: Rc<Buffer>,
-        bytes: usize,
-    ) {
-        debug_assert!(self.flight.is_none());
-        let Load { holds, media } = Load::NO_MEDIA;
-        self.flight = Some(Flight { head: 0..0, start: 0, end: bytes, more: false, holds, media });
-        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
-        let (socket, range) = (self.socket, 0..bytes);
-        station.submit(token, Op::SendRecord { socket, kind: stream::ALERT, from, range });
-    }
-
-    /// Sends `head`, if there is one, and then `pages`.
-    fn launch_file<K: Kernel>(
-        &mut self,
-        station: &mut Station<K>,
-        head: Option<Head>,
-        pages: Resident,
-        more: More,
-    ) {
-        debug_assert!(self.flight.is_none() && pages.piece.bytes > 0);
-        station.files.pin(pages.place);
-        let more = more == More::Follows;
-        let range = head.as_ref().map_or(0..0, |head| head.range.clone());
-        self.flight = Some(Flight {
-            start: range.start,
-            end: range.end,
-            head: 0..0,
-            more,
-            holds: Holds::Pages(pages.place),
-            media: 0,
-        });
-        let token = TokenKind::Send.token(self.seat.slot, self.seat.generation);
-        let Resident { file, piece, .. } = pages;
-        station.submit(token, Op::SendFile { socket: self.socket, head, file, piece, more });
     }
 
     /// Starts the end: what we have to say first, then FIN, then the peer's FIN or a deadline.
@@ -389,15 +202,6 @@ impl Connection {
         station.submit(token, Op::CloseSocket { socket: self.socket });
         Flow::Wait
     }
-}
-
-/// Whether bytes follow at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum More {
-    /// They do: the kernel may wait to fill a packet.
-    Follows,
-    /// They do not.
-    Last,
 }
 
 /// Steps the connection once.

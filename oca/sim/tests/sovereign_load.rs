@@ -96,6 +96,7 @@ impl Site {
             title_hash: hash_name(title.as_str()),
             session: mix(session.id),
             current: (!is_new).then_some(session.at as u32),
+            vouched: &[],
         };
         decide(&outlook, &question)[0] as usize
     }

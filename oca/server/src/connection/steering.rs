@@ -31,6 +31,7 @@ fn manifest<K>(allowed: &Allowed<'_>, station: &Station<K>) -> Option<Rc<[u8]>> 
         title: &title,
         subject: claims.map_or("", |claims| &claims.subject),
         ticket: allowed.proof,
+        issued_at: claims.map(|claims| claims.not_before),
     };
     sovereign::answer(&outlook, &reply, &Ask::of(allowed.request.head.query)).map(Rc::from)
 }

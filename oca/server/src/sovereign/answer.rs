@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use control_types::fleet::Role;
 use control_types::play::{PathwayClone, SteeringManifest, UriReplacement};
 use control_types::spread::{hash_name, mix};
-use control_types::{ApplianceId, TitleId};
+use control_types::{ApplianceId, TitleId, UnixMillis};
 
 use super::ask::{Ask, Dialect};
 use super::decide::{Question, decide, edges, is_there};
@@ -33,6 +33,8 @@ pub struct Reply<'a> {
     pub subject: &'a str,
     /// Verified, so it is base64url; absent where none is required.
     pub ticket: Option<&'a str>,
+    /// When control signed it, which is when it named the pathways.
+    pub issued_at: Option<UnixMillis>,
 }
 
 /// The answer as JSON; `None` where there is nobody to name: the player keeps its last list.
@@ -46,12 +48,16 @@ pub fn answer(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<Vec<u8>
 fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringManifest> {
     let table = &*outlook.table;
     let position = |id: &ApplianceId| table.position(id);
+    let is_later = reply.issued_at.is_some_and(|at| at > table.made_at);
+    let named = ask.pathways.iter().flatten().filter(|_| is_later);
+    let vouched: Vec<u32> = named.filter_map(position).collect();
     let question = Question {
         address: reply.address,
         title: reply.title,
         title_hash: hash_name(reply.title.as_str()),
         session: session_of(reply.subject),
         current: ask.current.as_ref().and_then(position),
+        vouched: &vouched,
     };
     let order = decide(outlook, &question);
     let base = ask.pathways.iter().flatten().find_map(position);

@@ -40,6 +40,9 @@ pub struct Question<'a> {
     pub session: u64,
     /// Where the session streams from, by position.
     pub current: Option<u32>,
+    /// Whom control offered to this very session after it made the bundle: they have the title,
+    /// whatever the bundle says. Content is told to a player at once and to boxes in its time.
+    pub vouched: &'a [u32],
 }
 
 /// What stands against a box, least first.
@@ -159,7 +162,10 @@ fn standing(
 ) -> Option<Standing> {
     let one = outlook.table.candidates.get(place.at as usize)?;
     let is_own = outlook.table.own == Some(place.at);
-    let holding = holding(holders, place.at, one.role);
+    let holding = match question.vouched.contains(&place.at) {
+        true => Holding::Full,
+        false => holding(holders, place.at, one.role),
+    };
     let load_per_mille = load(outlook, one, place.at);
     let step = outlook.table.load_rule.step(load_per_mille.unwrap_or(0));
     let key = Key {

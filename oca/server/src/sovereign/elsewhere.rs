@@ -30,7 +30,8 @@ pub fn holder<'a>(
 ) -> Option<&'a Candidate> {
     let table = &*outlook.table;
     let title_hash = hash_name(title.as_str());
-    let question = Question { address, title, title_hash, session: title_hash, current: None };
+    let session = title_hash;
+    let question = Question { address, title, title_hash, session, current: None, vouched: &[] };
     let holders = table.holders(title);
     let own_role = table.own.and_then(|at| table.candidates.get(at as usize)).map(|one| one.role);
     let own_role = own_role.unwrap_or(Role::Edge);

@@ -18,7 +18,8 @@ use crate::limits::NEXT_MAX;
 pub fn next(outlook: &Outlook, address: IpAddr, title: &TitleId) -> Vec<String> {
     let table = &*outlook.table;
     let title_hash = hash_name(title.as_str());
-    let question = Question { address, title, title_hash, session: title_hash, current: None };
+    let session = title_hash;
+    let question = Question { address, title, title_hash, session, current: None, vouched: &[] };
     let others = decide(outlook, &question).into_iter().filter(|at| table.own != Some(*at));
     let others = others.filter_map(|at| table.candidates.get(at as usize));
     others.take(NEXT_MAX).map(|one| one.media_url.clone()).collect()

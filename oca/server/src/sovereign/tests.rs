@@ -80,7 +80,8 @@ pub fn outlook_of(bundle: SteeringBundle) -> Outlook {
 fn asked(outlook: &Outlook, address: &str, title: &str, query: &str) -> Option<SteeringManifest> {
     let title = title.parse().unwrap();
     let address = address.parse().unwrap();
-    let reply = Reply { address, title: &title, subject: "play", ticket: Some("TICKET") };
+    let reply =
+        Reply { address, title: &title, subject: "play", ticket: Some("TICKET"), issued_at: None };
     let text = answer(outlook, &reply, &Ask::of(Some(query)))?;
     Some(serde_json::from_slice(&text).unwrap())
 }
@@ -143,6 +144,25 @@ fn a_session_stays_while_its_place_is_as_good_as_the_best() {
     assert_eq!(order(&outlook, "night", "edge-a2")[0], "edge-a1");
     outlook.loads_count = false;
     assert_eq!(order(&outlook, "night", "edge-a2")[0], "edge-a2", "loads of long ago");
+}
+
+/// Goal: a title that an edge has since a moment ago is played from there, though the next bundle
+/// comes in a minute: control said so when it wrote the manifest.
+#[test]
+fn whom_control_named_after_the_bundle_has_the_title() {
+    let outlook = outlook_of(bundle());
+    let (title, address) = ("unheard-of".parse().unwrap(), "10.0.0.1".parse().unwrap());
+    let list = |at: u64, query: &str| {
+        let issued_at = Some(UnixMillis(at));
+        let reply = Reply { address, title: &title, subject: "play", ticket: None, issued_at };
+        let text = answer(&outlook, &reply, &Ask::of(Some(query))).unwrap();
+        let told: SteeringManifest = serde_json::from_slice(&text).unwrap();
+        told.pathway_priority
+    };
+    let named = "pathways=edge-a2,tier-1,origin-1&_HLS_pathway=edge-a2";
+    assert_eq!(list(1, named), ["tier-1", "origin-1",], "the bundle is as new");
+    assert_eq!(list(2, named), ["edge-a2", "tier-1", "origin-1"]);
+    assert_eq!(list(2, "pathways=tier-1,origin-1"), ["tier-1", "origin-1"], "nobody named it");
 }
 
 #[test]

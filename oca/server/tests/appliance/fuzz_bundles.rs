@@ -5,9 +5,9 @@
 use std::sync::{Arc, LazyLock};
 
 use control_token::BundleSigner;
-use control_types::ApplianceId;
 use control_types::limits::RANKED_MAX;
 use control_types::play::SteeringManifest;
+use control_types::{ApplianceId, UnixMillis};
 use oca::limits::STEERING_BYTES_MAX;
 use oca::sovereign::{Ask, Hint, Outlook, Own, Pin, Reply, Sighting, Table, answer, open};
 
@@ -78,7 +78,13 @@ fn check_one(bytes: &[u8], rng: &mut Rng) -> String {
 fn told(outlook: &Outlook, query: &str, rng: &mut Rng) -> String {
     let title = rng.pick(&["night", "dawn"]).parse().unwrap();
     let address = rng.pick(&["127.0.0.1", "::1", "203.0.113.9"]).parse().unwrap();
-    let reply = Reply { address, title: &title, subject: "play", ticket: Some("TICKET") };
+    let reply = Reply {
+        address,
+        title: &title,
+        subject: "play",
+        ticket: Some("TICKET"),
+        issued_at: Some(UnixMillis(rng.below(usize::MAX) as u64)),
+    };
     let Some(text) = answer(outlook, &reply, &Ask::of(Some(query))) else {
         return "nobody".to_owned();
     };

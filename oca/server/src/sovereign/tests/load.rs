@@ -49,7 +49,8 @@ fn outlook(case: &Case, own: &str) -> Outlook {
 fn list(outlook: &Outlook, question: &Question) -> Vec<String> {
     let title = question.title.parse().unwrap();
     let address = "10.0.0.1".parse().unwrap();
-    let reply = Reply { address, title: &title, subject: &question.play, ticket: None };
+    let reply =
+        Reply { address, title: &title, subject: &question.play, ticket: None, issued_at: None };
     let query = question.current.as_ref().map(|current| format!("_HLS_pathway={current}"));
     let text = answer(outlook, &reply, &Ask::of(query.as_deref())).unwrap();
     let told: control_types::play::SteeringManifest = serde_json::from_slice(&text).unwrap();

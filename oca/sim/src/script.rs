@@ -245,8 +245,7 @@ fn draw_ranges(draft: Draft, sample: usize, len: usize, part: Part, random: &mut
         }
         3 => {
             asked.extend((0..16).map(|_| "0-0".to_owned()));
-            ranges = vec![0..len];
-            let expected = Expected::parts(200, sample, part, ranges);
+            let expected = Expected::media(200, sample, part, 0..len);
             return draft.line("Range", &format!("bytes={}", asked.join(","))).ask(expected);
         }
         _ => {}

@@ -113,6 +113,7 @@ pub struct Session {
     is_leaving: bool,
     breach: Option<Breach>,
     tally: Resets,
+    opened_window: bool,
 }
 
 /// What came since something was brought forward.
@@ -163,6 +164,7 @@ impl Session {
             is_leaving: false,
             breach: None,
             tally: Resets::default(),
+            opened_window: false,
         }
     }
 
@@ -270,6 +272,12 @@ impl Session {
             // The peer opens no more streams by itself; kinds we do not know mean nothing to us.
             _ => Ok(None),
         }
+    }
+
+    /// Whether the peer opened a window since the last call: it is still reading what was sent long
+    /// ago, though it asks for nothing.
+    pub fn take_opened_window(&mut self) -> bool {
+        std::mem::take(&mut self.opened_window)
     }
 
     /// Ends a stream because a rule says so.

@@ -60,7 +60,8 @@ pub struct Multiplex {
     half_since: Option<Nanos>,
     /// When a frame or a block of fields was begun that has no end yet.
     begun_since: Option<Nanos>,
-    /// When something was last asked for, or answered. Pings do not count.
+    /// When something was last asked for, answered, or taken off the socket at the other end, as an
+    /// opened window shows: a close would cut off what is not yet. Pings do not count.
     idle_since: Nanos,
 }
 
@@ -224,6 +225,9 @@ impl Multiplex {
             }
         }
         station.counters.protocols.resets(self.session.take_resets());
+        if self.session.take_opened_window() {
+            self.idle_since = station.now();
+        }
         plain.drain(..at);
         connection.plain = plain;
         let is_half = self.session.streams() > self.members.len();

@@ -39,7 +39,7 @@ impl Streamer {
     }
 
     fn take_settings(&mut self, heard: &Frame) {
-        if heard.stream != 0 || heard.payload.len() % 6 != 0 {
+        if heard.stream != 0 || !heard.payload.len().is_multiple_of(6) {
             return self.wrong(heard, "of settings that is none");
         }
         if !heard.has(ACK) {

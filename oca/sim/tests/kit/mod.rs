@@ -49,7 +49,8 @@ pub fn whole(shelf: &Shelf, sample: usize) -> Ask {
     let ticket = &shelf.tickets.good[shelf.title_of(sample)];
     let path = format!("/t/{ticket}/v/{}/{}", held.title, held.object);
     let request = format!("GET {path} HTTP/1.1\r\nHost: edge.example\r\n\r\n").into_bytes();
-    let body = Some(Body { sample, part: Part::Payload, ranges: vec![0..held.payload().len()] });
+    let ranges = Vec::from([std::ops::Range { start: 0, end: held.payload().len() }]);
+    let body = Some(Body { sample, part: Part::Payload, ranges });
     let expected =
         Expected { status: 200, word: None, body, head_only: false, sample: Some(sample) };
     Ask { request, expected, last: false }

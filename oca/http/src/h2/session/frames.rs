@@ -233,6 +233,7 @@ impl Session {
             return Err(Code::FrameSize);
         }
         let by = i64::from(frame::number(payload).unwrap_or_default() & 0x7fff_ffff);
+        self.opened_window = true;
         if head.stream == 0 {
             self.window += by;
             return match by {

@@ -1,5 +1,5 @@
-//! Steering bundles of a network of full size: what one costs to make, how long it is, packed and as
-//! what changed, and what a fleet fetches of it in a day. One thread.
+//! Steering bundles of a network of full size: what one costs to make, how long it is, packed and
+//! as what changed, and what a fleet fetches of it in a day. One thread.
 
 use std::io::Write as _;
 use std::time::Instant;

@@ -172,8 +172,8 @@ impl ControlClient {
         }
     }
 
-    /// A GET of what the caller may hold already; `None` when it has the entity tag `known`. `takes`
-    /// are media types in the order of preference; the answer may come packed.
+    /// A GET of what the caller may hold already; `None` when it has the entity tag `known`.
+    /// `takes` are media types in the order of preference; the answer may come packed.
     pub(crate) async fn get_unless<A: DeserializeOwned>(
         &self,
         path: &str,

@@ -1,9 +1,10 @@
 //! A bundle as what changed since another: of megabytes mostly a few lines. Knows the text of JSON
-//! and nothing of what it says; whoever puts one together has to check the signature, and this does.
+//! and nothing of what it says; whoever puts one together has to check the signature, and this
+//! does.
 //!
 //! Mechanics: the text is one object. A member whose text is another is sent whole; of `titles`,
-//! which are most of it and change one by one, those that are other. The text that comes out is that
-//! which was signed, byte for byte, or it is nothing.
+//! which are most of it and change one by one, those that are other. The text that comes out is
+//! that which was signed, byte for byte, or it is nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +20,8 @@ use crate::bundle::is_bundle_signed;
 /// The member that is told by its own members.
 const TITLES: &str = "titles";
 
-/// What leads from the text of the bundle `since` to `after`; `None` where one of them is no object.
+/// What leads from the text of the bundle `since` to `after`; `None` where one of them is no
+/// object.
 #[must_use]
 pub fn bundle_change(since: u64, before: &str, after: &SignedBundle) -> Option<BundleChange> {
     let old: BTreeMap<&str, &str> = members(before)?.into_iter().collect();

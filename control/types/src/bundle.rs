@@ -10,8 +10,8 @@ use crate::ids::{ApplianceId, IspId, SiteId, TitleId};
 use crate::spread::LoadRule;
 use crate::time::UnixMillis;
 
-/// Media type of a [`BundleChange`]; who names it in `Accept`, and in `If-None-Match` what he holds,
-/// may be given one.
+/// Media type of a [`BundleChange`]; who names it in `Accept`, and in `If-None-Match` what he
+/// holds, may be given one.
 pub const BUNDLE_CHANGE_TYPE: &str = "application/vnd.nightfill.bundle-change+json";
 
 /// `GET /v1/appliance/steering`: [`SteeringBundle`] as the very bytes that were signed.
@@ -44,8 +44,9 @@ pub struct KeyHandover {
     pub signature: String,
 }
 
-/// The same bundle to who holds an earlier one: what of its text is another. Unsigned: the text that
-/// it leads to is what `signature` is of, and where that does not come out the whole is fetched.
+/// The same bundle to who holds an earlier one: what of its text is another. Unsigned: the text
+/// that it leads to is what `signature` is of, and where that does not come out the whole is
+/// fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct BundleChange {

@@ -118,7 +118,8 @@ impl Site {
                 seen.sessions += 1;
             }
             for at in 0..sessions.len() {
-                if (sessions[at].id ^ now) % ASKS_EVERY_S == 0 && sessions[at].ends != now + LASTS_S
+                if (sessions[at].id ^ now).is_multiple_of(ASKS_EVERY_S)
+                    && sessions[at].ends != now + LASTS_S
                 {
                     let asked = self.random() as usize % BOXES;
                     let to = self.told(asked, &sessions[at], false, &loads);

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! An agent believes one key, and takes over the next one from orders that key signed; the same
-//! keys sign steering bundles, which bring their whole succession along. So a key signs only after the one before it had the whole overlap to announce it, however many were made
-//! meanwhile; every process of control works that out from the ledger alone.
+//! keys sign steering bundles, which bring their whole succession along. So a key signs only after
+//! the one before it had the whole overlap to announce it, however many were made meanwhile; every
+//! process of control works that out from the ledger alone.
 
 use control_store::StoreError;
 use control_store::ledger::{FillLedger, KeyPurpose, SigningKeyRow};

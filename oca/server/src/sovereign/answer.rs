@@ -4,9 +4,10 @@
 //!
 //! Steering must not fail together with what it steers. A box that a session streams from tells it
 //! to ask the next edge of its list from here on, so that somebody is there to answer when it dies
-//! itself; a box that the session does not stream from keeps being asked. An edge that holds nothing
-//! of the title is asked before a tier or an origin is. Where there is no other edge this box is
-//! asked again, also when it drains: it may be back before any other is there. The URL is absolute, which every player takes.
+//! itself; a box that the session does not stream from keeps being asked. An edge that holds
+//! nothing of the title is asked before a tier or an origin is. Where there is no other edge this
+//! box is asked again, also when it drains: it may be back before any other is there. The URL is
+//! absolute, which every player takes.
 
 use std::net::IpAddr;
 
@@ -86,7 +87,8 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
 }
 
 /// Pathways that the player has by itself, where it was given clones only: a player that makes none
-/// of them must find somebody who still serves in the list, and finds who drains rather than nobody.
+/// of them must find somebody who still serves in the list, and finds who drains rather than
+/// nobody.
 fn spare(outlook: &Outlook, ask: &Ask, given: &[String]) -> Vec<String> {
     let known = ask.pathways.iter().flatten();
     let is_given = |id: &ApplianceId| given.iter().any(|one| one == id.as_str());

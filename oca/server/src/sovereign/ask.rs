@@ -19,9 +19,9 @@ pub enum Dialect {
     Hls,
     /// DASH-IF Content Steering, as it is written: dash.js.
     Dash,
-    /// DASH by a player that writes no quotes around its pathway: Shaka Player, which sets a clone's
-    /// host as a name and leaves the base's where it is none, so that it streams from the base and
-    /// thinks that it does not.
+    /// DASH by a player that writes no quotes around its pathway: Shaka Player, which sets a
+    /// clone's host as a name and leaves the base's where it is none, so that it streams from the
+    /// base and thinks that it does not.
     DashByName,
 }
 

@@ -7,9 +7,10 @@
 //! edges before tiers; the area's classes, which routes and links made; those that are busy behind
 //! those that are not; the area's order; and among equals a hash of title and appliance, so that a
 //! title's members meet where it is warm. For the first place only: among equals one that carries
-//! more than its share lets sessions go on to the next by that hash; a session stays where it streams from while that is as good as the best; a full box lets
-//! go of as many as it has too many. No two boxes that fail together stand first and second while
-//! another has the whole title. The list is cut to `RANKED_MAX`, its last place kept for an origin.
+//! more than its share lets sessions go on to the next by that hash; a session stays where it
+//! streams from while that is as good as the best; a full box lets go of as many as it has too
+//! many. No two boxes that fail together stand first and second while another has the whole title.
+//! The list is cut to `RANKED_MAX`, its last place kept for an origin.
 //!
 //! Loads are what neighbours said a second ago, what the bundle says while control makes new ones,
 //! or not known: such a box counts as idle, and nobody is passed on to it. All this is control's
@@ -222,8 +223,8 @@ fn trouble(outlook: &Outlook, one: &Candidate, at: u32) -> Trouble {
 }
 
 /// For the first place, one that carries more than its share of what its equals carry together is
-/// passed over, the more often the more it carries. Nobody is passed on to a box of which nothing is
-/// known.
+/// passed over, the more often the more it carries. Nobody is passed on to a box of which nothing
+/// is known.
 fn spill(list: &mut [Standing], rule: &LoadRule, question: &Question<'_>) {
     let Some(first) = list.first() else { return };
     let key = first.key;

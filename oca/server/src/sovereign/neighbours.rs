@@ -118,8 +118,8 @@ impl Watch {
         self.neighbours = neighbours;
     }
 
-    /// Who is to be looked at in this round. One that is out is looked at until it is back. What one
-    /// said who is looked at no more is forgotten.
+    /// Who is to be looked at in this round. One that is out is looked at until it is back. What
+    /// one said who is looked at no more is forgotten.
     pub fn due(&mut self, control_is_away: bool) -> Vec<String> {
         let is_their_turn = self.round.is_multiple_of(WITNESS_EVERY);
         self.round = self.round.wrapping_add(1);

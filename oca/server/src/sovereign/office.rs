@@ -199,8 +199,8 @@ impl Office {
         Ok(serial)
     }
 
-    /// The bundle that `change` makes of the one that is kept on disk; `None` where it does not come
-    /// out as control signed it.
+    /// The bundle that `change` makes of the one that is kept on disk; `None` where it does not
+    /// come out as control signed it.
     #[must_use]
     pub fn changed(&self, change: &BundleChange) -> Option<SignedBundle> {
         changed_bundle(&self.store.bundle()?, change)

@@ -43,8 +43,8 @@ pub struct Options {
     /// killed, brought back and added; print one JSON line.
     #[arg(long, conflicts_with = "once")]
     players: bool,
-    /// With `players`: hls.js and dash.js only, who lose control, then the box they stream from; then
-    /// one drains. A minute or two.
+    /// With `players`: hls.js and dash.js only, who lose control, then the box they stream from;
+    /// then one drains. A minute or two.
     #[arg(long, requires = "players", requires = "sovereign")]
     brief: bool,
     /// Let appliances answer players' steering questions, each from its bundle.

@@ -1,6 +1,6 @@
 //! Goal: each standard player is told what it understands, and one that passes over clones still
-//! finds a pathway of its own manifest that serves. Method: the questions as hls.js 1.7, dash.js 5.2
-//! and Shaka Player 5.2 write them.
+//! finds a pathway of its own manifest that serves. Method: the questions as hls.js 1.7, dash.js
+//! 5.2 and Shaka Player 5.2 write them.
 
 use control_types::play::SteeringManifest;
 

@@ -104,7 +104,7 @@ pub trait DiskFile: Debug + Send + Sync {
     /// later call says and whatever the cache still shows.
     fn sync_all(&self) -> io::Result<()>;
     /// As [`Self::sync_all`], without what only describes the file.
-    fn sync_data(&self) -> io::Result<()>;
+    fn sync_contents(&self) -> io::Result<()>;
     /// Takes the file for this process; false when another has it. Ends when the file is closed.
     fn try_lock(&self) -> io::Result<bool>;
     /// Lets go of what the cache holds and the disk has too: what is read next is what the disk

@@ -213,7 +213,7 @@ impl Incoming {
         // What an earlier run wrote and could not make durable is still in the cache, where it
         // reads as well as ever, and no later sync will write it: so the disk itself is read. What
         // cannot be made durable now is no better.
-        let _ = self.file.sync_data();
+        let _ = self.file.sync_contents();
         self.file.forget_cached();
         let mut chunk = Vec::new();
         for index in 0..self.seal.chunks() {

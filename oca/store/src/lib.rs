@@ -6,7 +6,8 @@
 //! ```text
 //! VOLUME/
 //!   lock                       held by the one writer; names it
-//!   journal                    what is published here: the index is its replay
+//!   journal                    what is published here: the index is its replay (journal.new while
+//!                              it is written anew)
 //!   objects/ab/cd/<64 hex>     seal region, then payload; never changes once it is here
 //!   incoming/<64 hex>.part     a pull under way, same layout as an object
 //!   incoming/<64 hex>.part.done   one byte a chunk: 1 when it is on disk

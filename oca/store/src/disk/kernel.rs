@@ -109,7 +109,7 @@ impl DiskFile for File {
         File::sync_all(self)
     }
 
-    fn sync_data(&self) -> io::Result<()> {
+    fn sync_contents(&self) -> io::Result<()> {
         File::sync_data(self)
     }
 

@@ -24,8 +24,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    /// Goes on from `place`. A journal with a torn end is left as it is and is doubtful: it is to be
-    /// written anew, all or nothing.
+    /// Goes on from `place`. A journal with a torn end is left as it is and is doubtful: it is to
+    /// be written anew, all or nothing.
     pub(crate) fn resume(volume: &Volume, place: &Place) -> Result<Self, StoreError> {
         let path = volume.journal_path();
         let io = |doing| StoreError::io(&path, doing);
@@ -108,7 +108,7 @@ impl Journal {
         }
         let at = (self.slots + 1) * RECORD_BYTES as u64;
         self.file.write_all_at(&record.encode(self.slots), at).map_err(io())?;
-        if let Err(error) = self.file.sync_data() {
+        if let Err(error) = self.file.sync_contents() {
             let error = io()(error);
             self.is_doubtful = true;
             return Err(error);

@@ -53,8 +53,8 @@ impl Writer {
 
     /// The journal has a torn end: an append that a crash tore, or a line that rotted. What it said
     /// is in the files: whole objects that are not listed are listed again, and those listed whose
-    /// file is gone are not. The journal is written anew with all of it or stays as it is, so that a
-    /// crash on the way does not leave a sound journal that lacks a line.
+    /// file is gone are not. The journal is written anew with all of it or stays as it is, so that
+    /// a crash on the way does not leave a sound journal that lacks a line.
     pub(super) fn believe_files(&self) -> Result<(), StoreError> {
         let mut state = self.shared.state();
         let mut files: AHashSet<ObjectId> = AHashSet::new();
@@ -94,8 +94,8 @@ pub(super) fn open_journal(volume: &Volume) -> Result<(State, bool), StoreError>
         Some(Known::Journal(place)) => (Journal::resume(volume, &place)?, place.is_torn),
         Some(Known::Scan) => {
             if !index.is_empty() || !loaded.problems.is_empty() {
-                let objects = index.len();
-                tracing::warn!(volume = %volume.path().display(), objects, "rebuilt from the seals");
+                let (objects, path) = (index.len(), volume.path().display());
+                tracing::warn!(volume = %path, objects, "rebuilt from the seals");
             }
             for problem in &loaded.problems {
                 tracing::warn!(error = %problem, "left where it is, not listed");

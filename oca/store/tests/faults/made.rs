@@ -13,15 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use nix::errno::Errno;
-use oca_store::disk::{Disk, DiskFile, Look, Named, OpenFile, Opening, Room};
+use oca_store::disk::{Disk, Look, Named, OpenFile, Opening, Room};
 
 use super::bytes::Bytes;
 use super::dice::Dice;
-use super::fault::{Fault, Plan, Sort, Sought};
+use super::fault::{Fault, Plan, Sort};
+use super::handle::Handle;
 
 /// What has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Node {
+pub(super) enum Node {
     Dir,
     File(u64),
 }
@@ -39,37 +40,30 @@ pub enum Stop {
 
 /// One change of names: all of it happens or none.
 #[derive(Clone, Debug)]
-struct Change {
+pub(super) struct Change {
     number: u64,
     names: Vec<(PathBuf, Option<Node>)>,
 }
 
 #[derive(Clone, Debug)]
-struct State {
+pub(super) struct State {
     now: BTreeMap<PathBuf, Node>,
     /// With the number of the last change, so that an older one kept by a cut cannot undo it.
     durable: BTreeMap<PathBuf, (u64, Option<Node>)>,
     pending: Vec<Change>,
     /// Changes up to here are durable on a disk that keeps them in order: a sync takes with it all
     /// that came before.
-    in_order_until: u64,
-    files: BTreeMap<u64, Bytes>,
-    locked: Vec<u64>,
-    next: u64,
-    plan: Plan,
-    dice: Dice,
+    pub(super) in_order_until: u64,
+    pub(super) files: BTreeMap<u64, Bytes>,
+    pub(super) locked: Vec<u64>,
+    pub(super) next: u64,
+    pub(super) plan: Plan,
+    pub(super) dice: Dice,
 }
 
 /// A clone is the same disk.
 #[derive(Clone, Debug)]
 pub struct MadeDisk(Arc<Mutex<State>>);
-
-#[derive(Debug)]
-struct Handle {
-    disk: MadeDisk,
-    file: u64,
-    holds_lock: Mutex<bool>,
-}
 
 impl MadeDisk {
     pub fn new(seed: u64) -> Self {
@@ -98,7 +92,7 @@ impl MadeDisk {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -266,8 +260,7 @@ impl Disk for MadeDisk {
         if how == Opening::Anew {
             state.files.get_mut(&file).unwrap().set_len(0);
         }
-        let holds_lock = Mutex::new(false);
-        Ok(OpenFile::Made(Box::new(Handle { disk: self.clone(), file, holds_lock })))
+        Ok(OpenFile::Made(Box::new(Handle::new(self.clone(), file))))
     }
 
     fn make_dir(&self, path: &Path) -> io::Result<()> {
@@ -356,112 +349,5 @@ impl Disk for MadeDisk {
 
     fn room(&self, _: &Path) -> io::Result<Room> {
         Ok(Room { total_bytes: 1 << 40, free_bytes: 1 << 39 })
-    }
-}
-
-impl Handle {
-    fn on<T>(
-        &self,
-        sort: Sort,
-        deed: impl FnOnce(&mut Bytes, &mut Dice, Sought) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut state = self.disk.state();
-        let State { plan, files, dice, in_order_until, next, .. } = &mut *state;
-        // A file without a name lives as long as it is open: the machine that forgets it stopped.
-        let bytes = files.get_mut(&self.file).ok_or(Errno::EIO)?;
-        let sought = match plan.next(sort) {
-            Ok(sought) => sought,
-            Err(error) => {
-                match sort {
-                    // fsyncgate: told once, and what was not durable never will be.
-                    Sort::Sync if plan.loses_pages() => bytes.lose(dice),
-                    // A write that a kill meets may be half done.
-                    Sort::Write if plan.stopped().is_some() => {
-                        drop(deed(bytes, dice, Sought::Half));
-                    }
-                    _ => {}
-                }
-                return Err(error);
-            }
-        };
-        if sort == Sort::Sync {
-            *in_order_until = *next;
-        }
-        deed(bytes, dice, sought)
-    }
-}
-
-impl DiskFile for Handle {
-    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.on(Sort::Read, |bytes, dice, sought| {
-            let at = (at as usize).min(bytes.seen().len());
-            let got = sought.of(into.len().min(bytes.seen().len() - at), dice);
-            into[..got].copy_from_slice(&bytes.seen()[at..at + got]);
-            Ok(got)
-        })
-    }
-
-    fn write_at(&self, from: &[u8], at: u64) -> io::Result<usize> {
-        self.on(Sort::Write, |bytes, dice, sought| {
-            let went = sought.of(from.len(), dice);
-            bytes.write(at as usize, &from[..went]);
-            Ok(went)
-        })
-    }
-
-    fn reserve(&self, length: u64) -> io::Result<()> {
-        self.on(Sort::Reserve, |bytes, _, _| {
-            let length = bytes.seen().len().max(length as usize);
-            bytes.set_len(length);
-            Ok(())
-        })
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.on(Sort::Change, |bytes, _, _| {
-            bytes.set_len(length as usize);
-            Ok(())
-        })
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.on(Sort::Look, |bytes, _, _| Ok(bytes.seen().len() as u64))
-    }
-
-    fn sync_all(&self) -> io::Result<()> {
-        self.on(Sort::Sync, |bytes, _, _| {
-            bytes.settle();
-            Ok(())
-        })
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.sync_all()
-    }
-
-    fn try_lock(&self) -> io::Result<bool> {
-        let mut state = self.disk.state();
-        if state.locked.contains(&self.file) {
-            return Ok(false);
-        }
-        state.locked.push(self.file);
-        *self.holds_lock.lock().unwrap() = true;
-        Ok(true)
-    }
-
-    fn forget_cached(&self) {
-        let mut state = self.disk.state();
-        if let Some(bytes) = state.files.get_mut(&self.file) {
-            bytes.forget_cached();
-        }
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        if *self.holds_lock.lock().unwrap() {
-            let file = self.file;
-            self.disk.state().locked.retain(|locked| *locked != file);
-        }
     }
 }

@@ -1,11 +1,11 @@
-//! Every deed of a writer on a disk that fails at every operation: it is killed, the power goes, the
-//! disk errs, is full, turns read-only, loses what it said it would keep. Goal: what was
+//! Every deed of a writer on a disk that fails at every operation: it is killed, the power goes,
+//! the disk errs, is full, turns read-only, loses what it said it would keep. Goal: what was
 //! acknowledged is there and whole, nothing half written is ever listed, a refusal can be tried
 //! again, the journal says what the files say, and no file is left that nobody answers for.
 //!
-//! Method: a short script is run again and again with one fault at each operation of the disk, until
-//! it ends before the fault; long scripts are drawn by chance with a fault somewhere. A failure
-//! names the seed, the script, the fault and the operation. `NIGHTFILL_SEED` is the seed of
+//! Method: a short script is run again and again with one fault at each operation of the disk,
+//! until it ends before the fault; long scripts are drawn by chance with a fault somewhere. A
+//! failure names the seed, the script, the fault and the operation. `NIGHTFILL_SEED` is the seed of
 //! everything (1 otherwise), `NIGHTFILL_ROUNDS` the number of long scripts, and
 //! `NIGHTFILL_ALL_FAULTS=1` tries all faults at each operation in one go.
 
@@ -14,6 +14,7 @@
 mod bytes;
 mod dice;
 mod fault;
+mod handle;
 #[path = "../kit/mod.rs"]
 mod kit;
 mod lost;

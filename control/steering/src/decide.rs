@@ -350,8 +350,8 @@ impl Gather<'_> {
         self.policy.weights.get(id).map_or(1.0, |weight| *weight as f32)
     }
 
-    /// What is left of `held` without what players were told is there, and was not: what one of them
-    /// missed is not among what may lack.
+    /// What is left of `held` without what players were told is there, and was not: what one of
+    /// them missed is not among what may lack.
     fn believed(&self, number: u32, held: usize) -> usize {
         let state = &self.fleet.states[number as usize];
         let Some(seen) = &state.seen else { return 0 };

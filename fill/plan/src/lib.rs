@@ -4,7 +4,7 @@
 //! ```text
 //! FillState -> demand of tomorrow, by object and site  outlook.rs, forecast.rs
 //!           -> a title's core, and its rungs one by one ladder.rs, parcel.rs
-//!           -> placement per site (who holds what)     place.rs, copies.rs, seat.rs, shelf.rs, room.rs
+//!           -> placement per site (who holds what)     place.rs, copies.rs, seat.rs, shelf.rs
 //!           -> routes (who gets it from where)         route.rs
 //!           -> NightPlan                               plan.rs, planner.rs (what changed only)
 //!

@@ -12,7 +12,8 @@
 //! 3. Room that is left takes further copies, densest first, those that are there before any that
 //!    would be fetched, and pushes nothing out for them: a copy costs bytes inside the site only,
 //!    and lets a box fail without a trip to the origin.
-//! 4. A rung goes only where the core of its title goes (see `ladder.rs`), and is never taken before
+//! 4. A rung goes only where the core of its title goes (see `ladder.rs`), and is never taken
+//! before
 //!    it: its bid is cut to what that copy of the core offers.
 //! 5. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
 //!    densest first. Which held objects should change disks is said apart, in `tier.rs`.
@@ -268,15 +269,11 @@ impl<'a> Table<'a> {
         Some(worth + held * (stays - worth))
     }
 
-    /// Shares of a candidate that the boxes hold, most first. A rung that lies on a box without its
-    /// core is of no use there, and counts as not held.
+    /// Shares of a candidate that the boxes hold, most first.
     fn held_shares(&self, at: usize, into: &mut Vec<f64>) {
         let candidate = self.candidates[at];
-        let core = candidate.core.map(|core| self.candidates[core as usize]);
-        let is_of_use = |seat| core.is_none_or(|core| self.held_share(seat, core) > 0.5);
-        let share = |seat| if is_of_use(seat) { self.held_share(seat, candidate) } else { 0.0 };
         into.clear();
-        into.extend((0..self.seats.len()).map(share));
+        into.extend((0..self.seats.len()).map(|seat| self.held_share(seat, candidate)));
         into.sort_unstable_by(|a, b| b.total_cmp(a));
     }
 

@@ -123,6 +123,21 @@ fn what_is_wrong_is_told_with_its_line() {
 }
 
 #[test]
+fn rungs_apart_serve_more_from_the_same_disks_than_whole_titles() {
+    let offload = |unit| -> f64 {
+        let of_seed = |seed| {
+            let mut set = setting(&["here"], 1);
+            // Room is what they compete for, and not what a fetch costs.
+            (set.unit, set.knobs.break_even, set.spare_percentile) = (unit, 0.0, false);
+            replayed(&small(seed, &["here"]), &set, Policy::Nightfill).offload
+        };
+        [3, 4].map(of_seed).iter().sum()
+    };
+    let (apart, whole) = (offload(Unit::Files), offload(Unit::Titles));
+    assert!(apart > whole, "{apart} apart, {whole} whole");
+}
+
+#[test]
 fn a_setting_is_refused_whole() {
     let mut wrong = setting(&["here", "here"], 1);
     wrong.window.start_minute = 121;

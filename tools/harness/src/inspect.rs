@@ -15,6 +15,9 @@ use crate::nodes::ApplianceNode;
 use crate::trouble::Trouble;
 use crate::world::World;
 
+/// Query of a request that no box sends on any more.
+const SENT_ON: &str = "?hop=2";
+
 impl ApplianceNode {
     fn index(&self) -> Result<Arc<Index>, Trouble> {
         let [ssd, hdd] = self.volumes();
@@ -111,7 +114,8 @@ impl World {
         Ok(format!("{}/t/{ticket}/v/{title}/{object}.mp4", node.media_url))
     }
 
-    /// Status of a member's GET of a whole object, with a good ticket.
+    /// Status of a member's GET of a whole object, with a good ticket, from this box alone: it is
+    /// told that the request was sent on before, as often as it may be.
     ///
     /// # Errors
     /// When the box does not answer at all.
@@ -121,11 +125,11 @@ impl World {
         title: &TitleId,
         object: &ObjectId,
     ) -> Result<u16, Trouble> {
-        let url = self.member_url(node, title, object).await?;
+        let url = self.member_url(node, title, object).await? + SENT_ON;
         Ok(self.browser()?.get(url).send().await?.status().as_u16())
     }
 
-    /// Body of a member's GET of a whole object, with a good ticket.
+    /// Body of a member's GET of a whole object, with a good ticket, from this box alone.
     ///
     /// # Errors
     /// When the answer is not 200, or breaks off.
@@ -135,7 +139,23 @@ impl World {
         title: &TitleId,
         object: &ObjectId,
     ) -> Result<Vec<u8>, Trouble> {
-        let url = self.member_url(node, title, object).await?;
+        self.body_at(&(self.member_url(node, title, object).await? + SENT_ON)).await
+    }
+
+    /// The same from whomever this box sends it on to, where it does.
+    ///
+    /// # Errors
+    /// When the answer is not 200, or breaks off.
+    pub async fn body_by_way_of(
+        &self,
+        node: &ApplianceNode,
+        title: &TitleId,
+        object: &ObjectId,
+    ) -> Result<Vec<u8>, Trouble> {
+        self.body_at(&self.member_url(node, title, object).await?).await
+    }
+
+    async fn body_at(&self, url: &str) -> Result<Vec<u8>, Trouble> {
         let answer = self.browser()?.get(url).send().await?.error_for_status()?;
         Ok(answer.bytes().await?.to_vec())
     }

@@ -1,9 +1,9 @@
 //! Step 5 of a request for what is not here: it is sent on to an appliance that has it, or refused.
 //! Never asks anybody: what the bundle and the configuration say is what there is.
 //!
-//! The next URL is the same path and query with the ticket that was found good in its path, whatever
-//! brought it here: headers of this request may not travel, and cookies do not. `hop` in the query
-//! counts how often a request was sent on; at [`HOPS_MAX`] a miss is a miss.
+//! The next URL is the same path and query with the ticket that was found good in its path,
+//! whatever brought it here: headers of this request may not travel, and cookies do not. `hop` in
+//! the query counts how often a request was sent on; at [`HOPS_MAX`] a miss is a miss.
 
 use control_types::TitleId;
 use oca_http::Outcome;

@@ -1,9 +1,9 @@
 //! Who has an object that this box lacks: the best appliance that the bundle lists with all of its
 //! title. Never asks anybody, and never names this box.
 //!
-//! Boxes hold a title's core and those of its other rungs that pay for their room, and a disk may be
-//! lost; so a box that was rightly offered is asked for what it has not got. A play must not end by
-//! that.
+//! Boxes hold a title's core and those of its other rungs that pay for their room, and a disk may
+//! be lost; so a box that was rightly offered is asked for what it has not got. A play must not end
+//! by that.
 //!
 //! A redirect leads up or sideways once: an edge may name an edge that has all of the title to
 //! whoever has not been sent here, and after that only a box of a higher role is named. So no two

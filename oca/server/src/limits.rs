@@ -47,11 +47,17 @@ pub const CALM_BPS_MAX: u64 = 20_000_000;
 /// For how long a worker lets completions gather while every connection is calm (its player has said
 /// that it has enough to play from), milliseconds: the most that this adds to the first byte of such
 /// a player's next answer. A new connection ends it.
-pub const CALM_GATHER_MS: u64 = 16;
+pub const CALM_GATHER_MS: u64 = 24;
 
-/// The same while connections are open whose players have said nothing of the kind, and fewer than
-/// the calm ones: the most that this adds to the first byte of their next answer.
+/// The same while connections are open whose players have said nothing of the kind: the most that
+/// this adds to the first byte of their next answer.
 pub const IDLE_GATHER_MS: u64 = 4;
+
+/// The same while somebody waits for a turn on a device: what is open to few goes round fast.
+pub const DEVICE_GATHER_MS: u64 = 1;
+
+/// Connections that are not calm for each that is, at most: with more of them completions do not gather.
+pub const IDLE_PER_CALM_MAX: usize = 8;
 
 /// Longest piece of a file handed to the page-cache engine at once, bytes.
 pub const FILE_SEND_BYTES_MAX: u64 = 4 << 20;

@@ -26,7 +26,7 @@ pub use tokens::{Seat, TokenKind};
 use crate::access_log::LogSink;
 use crate::connection::{self, Connection, Flow, Mood};
 use crate::counters::Counters;
-use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX};
+use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DEVICE_GATHER_MS};
 use crate::outcome::CloseReason;
 use deadlines::Deadlines;
 use patience::Crowd;
@@ -165,7 +165,9 @@ impl<K: Kernel> Worker<K> {
         if station.draining || !station.starved.is_empty() || station.has_held() {
             return 0;
         }
-        self.crowd.gather_ms()
+        let gather_ms = self.crowd.gather_ms();
+        // Turns on a device are few, and each is given when another ends.
+        if station.lanes.has_waiters() { gather_ms.min(DEVICE_GATHER_MS) } else { gather_ms }
     }
 
     /// When to wake at the latest.

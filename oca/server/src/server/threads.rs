@@ -20,7 +20,7 @@ use crate::limits::{
 use crate::worker::{Command, Shared, Turned, Worker, WorkerParts};
 
 /// How often a worker's CPU time is noted.
-const CPU_NOTE_EVERY: Duration = Duration::from_millis(100);
+const CPU_NOTE_EVERY: Duration = Duration::from_millis(250);
 
 /// How a thread ended.
 pub enum Ended {

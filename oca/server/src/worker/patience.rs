@@ -1,11 +1,11 @@
 //! For how long a worker lets completions gather before it looks at them, by who is there.
 //! It waits for nothing itself.
 //!
-//! A wait helps when most connections are calm: each look then serves many of them. It is only
+//! A wait helps when many connections are calm: each look then serves many of them. It is only
 //! taken while nobody is in a hurry, and kept short while somebody may ask for something new.
 
 use crate::connection::Mood;
-use crate::limits::{CALM_GATHER_MS, IDLE_GATHER_MS};
+use crate::limits::{CALM_GATHER_MS, IDLE_GATHER_MS, IDLE_PER_CALM_MAX};
 
 /// How many connections are in which mood.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Crowd {
     /// For how long completions may gather, milliseconds.
     #[must_use]
     pub fn gather_ms(&self) -> u64 {
-        if self.hasty > 0 || self.idle >= self.calm {
+        if self.hasty > 0 || self.calm == 0 || self.idle > self.calm * IDLE_PER_CALM_MAX {
             0
         } else if self.idle > 0 {
             IDLE_GATHER_MS
@@ -63,7 +63,7 @@ mod tests {
         crowd.change(&mut moods[0], Some(Mood::Idle));
         check(&crowd, 0);
         crowd.change(&mut moods[1], Some(Mood::Calm));
-        check(&crowd, 0);
+        check(&crowd, IDLE_GATHER_MS);
         crowd.change(&mut moods[2], Some(Mood::Calm));
         crowd.change(&mut moods[2], Some(Mood::Calm));
         check(&crowd, IDLE_GATHER_MS);

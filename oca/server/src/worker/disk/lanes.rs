@@ -185,6 +185,12 @@ impl Lanes {
         self.waiting > 0 && lanes().any(|lane| self.has_turn(lane))
     }
 
+    /// Whether a seat waits for its turn on a device.
+    #[must_use]
+    pub fn has_waiters(&self) -> bool {
+        self.waiting > 0
+    }
+
     /// Hands out those whose turn has come: as many as there are turns. A woken seat may need none,
     /// so this is called again as long as somebody waits.
     pub fn wake(&mut self, told: &mut impl FnMut(Seat)) {

@@ -81,6 +81,45 @@ rekey() {
     fi
 }
 
+# Two network cards on one wire, one of them in a network of its own. A card reads a chunk where it lies, if
+# this kernel lends it (6.2) and says so.
+lend() {
+    while read -r module; do
+        [ ! -f "/$module.ko" ] || insmod "/$module.ko" || fail "the module $module does not load"
+    done < /cards
+    [ -d /sys/class/net/eth1 ] || { say "lending: no network cards"; return; }
+    unshare -n sleep 1000 &
+    member=$!
+    for _ in $(seq 60); do
+        [ "$(readlink /proc/$member/ns/net)" != "$(readlink /proc/self/ns/net)" ] && break
+        sleep 0.5
+    done
+    ip addr add 10.79.0.1/24 dev eth0
+    ip link set eth0 up
+    ip link set eth1 netns $member || { fail "lending: no second network"; return; }
+    nsenter -t $member -n ip addr add 10.79.0.2/24 dev eth1
+    nsenter -t $member -n ip link set eth1 up
+    rm -f /tmp/ready
+    /bin/oca lab /media --listen 10.79.0.1:8080 --admin 127.0.0.1:9443 --workers 1 --json > /tmp/ready 2> /tmp/oca.log &
+    server=$!
+    for _ in $(seq 60); do [ -s /tmp/ready ] && break; sleep 0.5; done
+    for n in 1 2 3 4 5; do
+        nsenter -t $member -n curl -sS -o /tmp/got http://10.79.0.1:8080/film.mp4 || fail "lending: curl ended with $?"
+        cmp -s /tmp/got /media/film.mp4 && say "lending: the same bytes" || fail "lending: other bytes"
+    done
+    curl -sS http://127.0.0.1:9443/debug/datapath > /tmp/datapath
+    sed 's/.*"zero_copy"/vm: lending: "zero_copy"/' /tmp/datapath
+    case "$(cat /tmp/datapath)" in
+        *'"kernel":"usable"'*'"used":0}'*) fail "lending: the card was never reported to read a chunk where it lies" ;;
+        *'"kernel":"usable"'*) say "lending: the card reads chunks where they lie" ;;
+        *'"reason":"no_zero_copy"'*) say "lending: this kernel does not lend, and nobody asks it to" ;;
+        *) fail "lending: nothing was said of it" ;;
+    esac
+    kill $server
+    wait $server && say "drained" || fail "the drain did not end well"
+    kill $member
+}
+
 say "kernel $(uname -r)"
 serve "without the tls module" user-tls
 check "user TLS"
@@ -110,6 +149,7 @@ whole "from buffers, TLS 1.2" --tls-max 1.2 --ciphers ECDHE-ECDSA-AES256-GCM-SHA
 [ "$engine" != kernel-tls ] || [ "$(count TlsTxSw)" -gt "$sealed" ] || fail "from buffers: the kernel sealed for no socket"
 kill $server
 wait $server && say "drained" || fail "the drain did not end well"
+lend
 grep -i "tls" /proc/net/tls_stat 2> /dev/null | head -20
 [ $failed = 0 ] && echo VM-OK
 poweroff -f

@@ -7,8 +7,8 @@
 //! | what is too slow | what it hears |
 //! |---|---|
 //! | one stream's window | RST_STREAM with CANCEL (7: "no longer needed"); the others go on |
-//! | the connection's window | GOAWAY with ENHANCE_YOUR_CALM (10.5: tiny windows are a way to make work) |
-//! | the socket itself | the same, if it takes what is under way in `LINGER_MS_MAX`; then it is closed |
+//! | the connection's window | GOAWAY with ENHANCE_YOUR_CALM (10.5: tiny windows make work) |
+//! | the socket itself | the same, if what is under way goes in `LINGER_MS_MAX`; then a close |
 
 use oca_http::h2::{Breach, Code, Resets};
 

@@ -13,8 +13,8 @@ pub struct Rules {
     pub pacing: PacingConfig,
     /// Connections by client.
     pub clients: Clients,
-    /// Whether HTTP/2 is taken in the clear too, from clients that know beforehand. A lab does so in
-    /// any case; members come with TLS.
+    /// Whether HTTP/2 is taken in the clear too, from clients that know beforehand. A lab does so
+    /// in any case; members come with TLS.
     pub clear_h2: bool,
 }
 

@@ -1,6 +1,6 @@
-//! A scripted client of HTTP/2: many streams at once, windows of its own making, resets in the middle
-//! of answers, floods. It holds every byte against the shelf and every frame against RFC 9113, and
-//! never sends a request after which a connection of HTTP/1.1 would end.
+//! A scripted client of HTTP/2: many streams at once, windows of its own making, resets in the
+//! middle of answers, floods. It holds every byte against the shelf and every frame against RFC
+//! 9113, and never sends a request after which a connection of HTTP/1.1 would end.
 
 mod awaited;
 mod floods;
@@ -251,7 +251,8 @@ impl Streamer {
         }
     }
 
-    /// Wider windows for all streams. Narrower ones would be used in good faith until they are heard.
+    /// Wider windows for all streams. Narrower ones would be used in good faith until they are
+    /// heard.
     fn widen(&mut self, random: &mut Rng) {
         let by = random.u32(1..100_000);
         self.windows.stream += by;

@@ -1,5 +1,5 @@
-//! A `multipart/byteranges` body (RFC 9110 section 14.6), read as it arrives and held against what was
-//! asked for, byte by byte. Its own small reader: it shares no line with the server's writer.
+//! A `multipart/byteranges` body (RFC 9110 section 14.6), read as it arrives and held against what
+//! was asked for, byte by byte. Its own small reader: it shares no line with the server's writer.
 
 use std::ops::Range;
 

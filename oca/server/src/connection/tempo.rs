@@ -83,8 +83,8 @@ impl Tempo {
         self.told.map(|bytes| bytes.saturating_mul(8))
     }
 
-    /// What the player of this answer, or of the last, said that it needs, bits a second; absent: as
-    /// fast as it goes.
+    /// What the player of this answer, or of the last, said that it needs, bits a second; absent:
+    /// as fast as it goes.
     pub fn wanted_bps(&self) -> Option<u64> {
         self.wanted_bps
     }

@@ -1,5 +1,5 @@
-//! What one worker counts of each protocol, and of how HTTP/2 goes. Plain numbers with one writer, as
-//! in `counters`.
+//! What one worker counts of each protocol, and of how HTTP/2 goes. Plain numbers with one writer,
+//! as in `counters`.
 
 use oca_http::h2::Resets;
 

@@ -1,5 +1,5 @@
-//! What a client of HTTP/2 may take: hostile ones that flood, slow ones that open no window or crumbs
-//! of it, idle ones. Each end has its word in a metric, and nobody else notices any of them.
+//! What a client of HTTP/2 may take: hostile ones that flood, slow ones that open no window or
+//! crumbs of it, idle ones. Each end has its word in a metric, and nobody else notices any of them.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Paces on one connection of HTTP/2: each stream's own, their sum for the kernel, nothing while one
-//! stream may go as fast as it can. Bounds are wide: a machine may be slow, and may not be fast.
+//! Paces on one connection of HTTP/2: each stream's own, their sum for the kernel, nothing while
+//! one stream may go as fast as it can. Bounds are wide: a machine may be slow, and may not be
+//! fast.
 
 use std::time::{Duration, Instant};
 
@@ -89,8 +90,8 @@ fn a_capped_stream_takes_its_time() {
     assert!(rig.appliance.metric("nightfill_oca_paces_set_total", "") >= 1.0);
 }
 
-/// Goal: the kernel is told the sum of the streams' caps, each stream keeps to its own, and a stream
-/// without a cap takes the kernel's pace away for as long as it goes.
+/// Goal: the kernel is told the sum of the streams' caps, each stream keeps to its own, and a
+/// stream without a cap takes the kernel's pace away for as long as it goes.
 #[test]
 fn the_kernel_paces_the_sum_and_each_stream_its_own() {
     let rig = rig(40_000_000, &[2_000_000, 6_000_000]);

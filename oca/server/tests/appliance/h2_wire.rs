@@ -1,5 +1,5 @@
-//! A client of HTTP/2 that sends what it is told, frame by frame, right or wrong. It opens no window
-//! by itself and judges nothing.
+//! A client of HTTP/2 that sends what it is told, frame by frame, right or wrong. It opens no
+//! window by itself and judges nothing.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -1,5 +1,5 @@
-//! Frames of HTTP/2 as a client writes and reads them. Its own small writer and reader: it shares no
-//! line with the server's.
+//! Frames of HTTP/2 as a client writes and reads them. Its own small writer and reader: it shares
+//! no line with the server's.
 
 /// What every client says first.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -1,5 +1,5 @@
-//! Header blocks of a client: HPACK (RFC 7541), the sending half, with a table, every way of saying a
-//! field drawn by chance. No Huffman codes: those are the fuzzers' and h2spec's.
+//! Header blocks of a client: HPACK (RFC 7541), the sending half, with a table, every way of saying
+//! a field drawn by chance. No Huffman codes: those are the fuzzers' and h2spec's.
 
 use std::collections::VecDeque;
 
@@ -117,8 +117,8 @@ mod tests {
 
     use super::*;
 
-    /// Goal: what is said in any way is what is read. Method: many blocks through one table, read by
-    /// the server's decoder, which h2spec holds to the standard.
+    /// Goal: what is said in any way is what is read. Method: many blocks through one table, read
+    /// by the server's decoder, which h2spec holds to the standard.
     #[test]
     fn every_way_of_saying_a_field_is_understood() {
         let random = &mut Rng::with_seed(7);

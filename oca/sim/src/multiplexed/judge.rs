@@ -86,7 +86,7 @@ impl Streamer {
         match self.conduct {
             Conduct::Floods(_) if code == ENHANCE_YOUR_CALM => {}
             // The server is right to.
-            _ if code == ENHANCE_YOUR_CALM && now.saturating_sub(self.opened_at) > SHUT_FAIR => {
+            _ if code == ENHANCE_YOUR_CALM && self.may_seem_shut(self.opened_at, now) => {
                 self.streams.clear();
             }
             // A machine that stood still may think so too.
@@ -183,12 +183,18 @@ impl Streamer {
         }
     }
 
+    /// Whether the server may think that nobody opens a window. Its word may be long on its way to
+    /// who reads in sips, behind all that the path holds.
+    fn may_seem_shut(&self, opened_at: Moment, now: Moment) -> bool {
+        now.saturating_sub(opened_at) > SHUT_FAIR || self.pace.read_every > SECOND / 100
+    }
+
     fn take_reset(&mut self, frame: &Frame, at: usize, now: Moment) {
         let stream = self.streams.remove(at);
         let Some(code) = frame.number(0) else { return self.wrong(frame, "of no error") };
         match code {
             // The server is right to.
-            CANCEL if now.saturating_sub(stream.opened_at) > SHUT_FAIR => {}
+            CANCEL if self.may_seem_shut(stream.opened_at, now) => {}
             CANCEL | INTERNAL_ERROR => {
                 self.complain(stream.unanswered(&format!("reset with {code}")));
             }

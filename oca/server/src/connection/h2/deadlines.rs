@@ -1,5 +1,5 @@
-//! When a connection of HTTP/2 has waited long enough, and what ends then: a pause, a stream, or all
-//! of it. Reads no clock but the turn's. Which end a slow reader meets is said in `protocol`.
+//! When a connection of HTTP/2 has waited long enough, and what ends then: a pause, a stream, or
+//! all of it. Reads no clock but the turn's. Which end a slow reader meets is said in `protocol`.
 //!
 //! The connection as a whole owes `slow_reader_bps`, as one of HTTP/1.1 does; each of its streams
 //! owes its part of that, or half of its own pace where that is less. A socket that the kernel was

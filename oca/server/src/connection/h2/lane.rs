@@ -4,7 +4,7 @@
 //! ```text
 //! stream:      pace = min(what its player wants, its share of the ticket's cap)     (`pacing`)
 //! connection:  the kernel paces the sum of its streams' paces; nothing, while one has none
-//! stream:      a bucket of `STREAM_BURST_MS`, filled at its pace; empty: a pause until it is half full
+//! stream:      a bucket of `STREAM_BURST_MS`, filled at its pace; empty: a pause to half full
 //! ```
 //! The kernel knows one rate for a socket. Were that all, a stream whose window is shut would leave
 //! its part to the others, and a slow stream would take from a fast one what it does not need. And

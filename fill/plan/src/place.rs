@@ -12,9 +12,8 @@
 //! 3. Room that is left takes further copies, densest first, those that are there before any that
 //!    would be fetched, and pushes nothing out for them: a copy costs bytes inside the site only,
 //!    and lets a box fail without a trip to the origin.
-//! 4. A rung goes only where the core of its title goes (see `ladder.rs`), and is never taken
-//! before
-//!    it: its bid is cut to what that copy of the core offers.
+//! 4. A rung goes only where the core of its title goes (see `ladder.rs`), and never before it: its
+//!    bid is cut to what that copy of the core offers.
 //! 5. What is held stays on the kind of disk it is on. New objects go to flash while it lasts,
 //!    densest first. Which held objects should change disks is said apart, in `tier.rs`.
 //!

@@ -14,11 +14,11 @@
 //! Any other takes owned buffers, because one fast disk fills a page cache in seconds and
 //! reclaiming it then costs more than the copy.
 //!
-//! Policy, what is lent. A clear socket of owned buffers lends them, if the kernel was found able to
-//! at boot and a chunk's memory is registered with it; a card then takes the bytes from where the
-//! disk put them. What the kernel reports decides how long: a socket that it copies for goes on as
-//! owned, and so do new ones of the same way out, for a while (`zero_copy`). A peer on this machine
-//! is never lent to unless an operator asks for it: everything is copied for him.
+//! Policy, what is lent. A clear socket of owned buffers lends them, if the kernel was found able
+//! to at boot and a chunk's memory is registered with it; a card then takes the bytes from where
+//! the disk put them. What the kernel reports decides how long: a socket that it copies for goes on
+//! as owned, and so do new ones of the same way out, for a while (`zero_copy`). A peer on this
+//! machine is never lent to unless an operator asks for it: everything is copied for him.
 //!
 //! Policy, who seals. The kernel, if it was found able to at boot: the same memory then goes out
 //! without a pass through a send buffer, pages without a copy, and a network card may do the

@@ -44,9 +44,9 @@ pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 /// holds lasts for several of them.
 pub const CALM_BPS_MAX: u64 = 20_000_000;
 
-/// For how long a worker lets completions gather while every connection is calm (its player has said
-/// that it has enough to play from), milliseconds: the most that this adds to the first byte of such
-/// a player's next answer. A new connection ends it.
+/// For how long a worker lets completions gather while every connection is calm (its player has
+/// said that it has enough to play from), milliseconds: the most that this adds to the first byte
+/// of such a player's next answer. A new connection ends it.
 pub const CALM_GATHER_MS: u64 = 24;
 
 /// The same while connections are open whose players have said nothing of the kind: the most that
@@ -56,22 +56,23 @@ pub const IDLE_GATHER_MS: u64 = 4;
 /// The same while somebody waits for a turn on a device: what is open to few goes round fast.
 pub const DEVICE_GATHER_MS: u64 = 1;
 
-/// Connections that are not calm for each that is, at most: with more of them completions do not gather.
+/// Connections that are not calm for each that is, at most: with more of them completions do not
+/// gather.
 pub const IDLE_PER_CALM_MAX: usize = 8;
 
 /// Longest piece of a file handed to the page-cache engine at once, bytes.
 pub const FILE_SEND_BYTES_MAX: u64 = 4 << 20;
 
-/// What a paced stream of HTTP/2 may be ahead of its pace, milliseconds of it: what the kernel queues
-/// for one stream, the streams beside it wait behind.
+/// What a paced stream of HTTP/2 may be ahead of its pace, milliseconds of it: what the kernel
+/// queues for one stream, the streams beside it wait behind.
 pub const STREAM_BURST_MS: u64 = 500;
 
 /// A piece of a chunk from this length on is lent to the network where that pays off, bytes: below
 /// it, telling when the memory is free again costs more than the copy.
 pub const ZERO_COPY_BYTES_MIN: u64 = 32 * 1024;
 
-/// One in so many chunk buffers of a worker may be lent to the network: how long it keeps them is up
-/// to the peers. What is worth lending beyond that is copied.
+/// One in so many chunk buffers of a worker may be lent to the network: how long it keeps them is
+/// up to the peers. What is worth lending beyond that is copied.
 pub const LENT_SHARE: usize = 4;
 
 /// Loans of a worker that are not back, however few chunks they are of; beyond that, copies.

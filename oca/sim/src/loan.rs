@@ -1,5 +1,5 @@
-//! Memory that the server lent to the network: read as late as can be, and watched until it is back.
-//! It decides nothing about when; the world does.
+//! Memory that the server lent to the network: read as late as can be, and watched until it is
+//! back. It decides nothing about when; the world does.
 //!
 //! A network card reads lent memory when a packet leaves, and once more when it is lost. Here the
 //! bytes on a wire are read from the server's memory at the moment that the client takes them, and

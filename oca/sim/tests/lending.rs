@@ -1,7 +1,7 @@
-//! Memory that the server lends to the network: many seeds, and single stories. The simulated network
-//! reads it as late as it can, gives it back when it likes, and in any order; what a client reads is
-//! held against the shelf as ever, so a buffer that was used again too early is a wrong byte.
-//! `NIGHTFILL_SIM_SEEDS` says how many seeds, `NIGHTFILL_SIM_FIRST` from which on.
+//! Memory that the server lends to the network: many seeds, and single stories. The simulated
+//! network reads it as late as it can, gives it back when it likes, and in any order; what a client
+//! reads is held against the shelf as ever, so a buffer that was used again too early is a wrong
+//! byte. `NIGHTFILL_SIM_SEEDS` says how many seeds, `NIGHTFILL_SIM_FIRST` from which on.
 
 mod kit;
 

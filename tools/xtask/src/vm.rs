@@ -25,8 +25,8 @@ const EXPECTED_ENGINE: &str = "kernel-tls";
 /// itself, each behind what it needs. ChaCha20 is left out on purpose: that it stays in user space
 /// is tested.
 const MODULES: [&str; 6] = ["crypto_null", "gf128mul", "ghash-generic", "ctr", "gcm", "tls"];
-/// The modules of its network cards, each behind what it needs: two on one wire, because what becomes
-/// of memory that is lent to a card can only be seen with one.
+/// The modules of its network cards, each behind what it needs: two on one wire, because what
+/// becomes of memory that is lent to a card can only be seen with one.
 const CARDS: [&str; 8] = [
     "virtio_ring",
     "virtio",

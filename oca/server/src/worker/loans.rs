@@ -1,5 +1,5 @@
-//! Chunks of a worker that the network has: how many, and how many more it may get. Never holds one:
-//! the kernel does, until the network is done with it.
+//! Chunks of a worker that the network has: how many, and how many more it may get. Never holds
+//! one: the kernel does, until the network is done with it.
 //!
 //! A chunk that is lent cannot be evicted, and how long it stays lent is the peer's choice. So only
 //! a share of the chunks may be lent at a time; a chunk that is, may be lent again at no cost.

@@ -1,6 +1,6 @@
-//! Zero-copy sends of the real program on the real kernel: asked for on the loopback, where the kernel
-//! copies and says so; and by itself to a peer in another network, over a veth, which copies too.
-//! The networks are the test's own; without the right to make them that part is skipped.
+//! Zero-copy sends of the real program on the real kernel: asked for on the loopback, where the
+//! kernel copies and says so; and by itself to a peer in another network, over a veth, which copies
+//! too. The networks are the test's own; without the right to make them that part is skipped.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -83,7 +83,8 @@ impl Pending {
     }
 
     /// Whether the server may add one more. Our own operations (accepts, the waker) are counted
-    /// but never refused: there are a handful of them. Loans are not counted: who lends bounds them.
+    /// but never refused: there are a handful of them. Loans are not counted: who lends bounds
+    /// them.
     pub(super) fn has_room(&self) -> bool {
         self.table.len().saturating_sub(self.lent) < self.operations_max
     }

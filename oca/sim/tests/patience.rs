@@ -1,5 +1,5 @@
-//! Calm members share the worker's looks at them; who has said nothing of the kind waits for none of
-//! them longer than is promised. In virtual time.
+//! Calm members share the worker's looks at them; who has said nothing of the kind waits for none
+//! of them longer than is promised. In virtual time.
 
 mod kit;
 

@@ -7,8 +7,9 @@
 //! | idle | between two answers, or new | time to the first byte of the next |
 //! | calm | its player has said that it has enough to play from | nothing that anybody sees |
 //!
-//! Calm is only who said so: a cap of a ticket alone may be met by a player that waits for its first
-//! picture. And a pace that empties what the socket holds within a few waits is not calm either.
+//! Calm is only who said so: a cap of a ticket alone may be met by a player that waits for its
+//! first picture. And a pace that empties what the socket holds within a few waits is not calm
+//! either.
 
 use super::{Connection, State};
 use crate::limits::CALM_BPS_MAX;

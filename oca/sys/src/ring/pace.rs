@@ -6,8 +6,8 @@
 //!
 //! The first socket is told by setsockopt(2), which shows whether this machine paces at all. Where
 //! it does, the others are told by the ring (Linux 6.7), in the order of what is sent on them: a
-//! thousand members cost as many system calls as one. A ring that does not know how says so with its
-//! first completion, and that socket is told the other way.
+//! thousand members cost as many system calls as one. A ring that does not know how says so with
+//! its first completion, and that socket is told the other way.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};

@@ -9,8 +9,8 @@
 //!                        '-none-> POLL_ADD(POLLOUT) -> resident? …
 //! ```
 //! io_uring has no sendfile: its splice goes through a thread pool (see `splice` for who does not
-//! mind), and a send copies. The system call is made between two enters, at most once for each operation and poll, so that no connection
-//! keeps the others waiting.
+//! mind), and a send copies. The system call is made between two enters, at most once for each
+//! operation and poll, so that no connection keeps the others waiting.
 //!
 //! sendfile(2) asks the descriptor, not its caller, whether it may wait, so the socket is switched
 //! to non-blocking for it. On some kernels the ring's own operations then end with EAGAIN instead

@@ -5,12 +5,12 @@
 //! ```text
 //! open through the page cache? --no--> OPENAT by the ring, then on
 //!  '-yes-> a pipe free? --no--> waits for one, or sendfile(2) when none will come
-//!      '-yes-> SEND(head, MSG_MORE) -> SPLICE(file to pipe) -> SPLICE(pipe to socket) -> FileSent(n)
+//!      '-yes-> SEND(head, MSG_MORE) -> SPLICE(file to pipe) -> SPLICE(pipe to socket) -> sent
 //!               '------------------'---- what fails ends the chain ---'
 //! ```
-//! The kernel's splice goes through its thread pool, which costs a hurried send more than the system
-//! call that it saves. Sends that nobody waits for share the threads' wake-ups, and the pages are
-//! handed over as they are, where a plain send would copy each byte.
+//! The kernel's splice goes through its thread pool, which costs a hurried send more than the
+//! system call that it saves. Sends that nobody waits for share the threads' wake-ups, and the
+//! pages are handed over as they are, where a plain send would copy each byte.
 //!
 //! Where the socket took less than the pipe has, the pipe stays with the socket: the next send of
 //! the same file from there on begins with it. Pages in a pipe are held, so they are still those

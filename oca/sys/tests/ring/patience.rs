@@ -74,7 +74,8 @@ fn a_connection_that_comes_in_ends_it() {
 
 /// Goal: a pace holds whichever way the kernel was told: the first socket's by a system call, the
 /// others' by the ring. Method: what is paced takes at least about as long as it should (the first
-/// ten packets go at once, and on the loopback they are large); nothing is said of how long at most.
+/// ten packets go at once, and on the loopback they are large); nothing is said of how long at
+/// most.
 #[test]
 fn a_pace_holds_for_the_first_socket_and_for_those_after_it() {
     const CHUNK: usize = 256 * 1024;

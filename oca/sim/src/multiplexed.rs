@@ -31,7 +31,7 @@ use frames::{
 use hpack::Encoder;
 
 /// A window of nothing but crumbs would take a frame a byte: an answer takes at most so many.
-const FRAMES_MAX: usize = 1500;
+const FRAMES_MAX: usize = 300;
 const WINDOW_BYTES: u32 = 65_535;
 
 /// How a client behaves.
@@ -211,7 +211,7 @@ impl Streamer {
                 shuts: random.u8(..12) == 0,
             }
         };
-        let plans: Vec<Plan> = (0..random.u32(1..9)).map(|_| plan(random)).collect();
+        let plans: Vec<Plan> = (0..random.u32(1..7)).map(|_| plan(random)).collect();
         let pace = Pace::draw(random);
         let windows = Windows::draw(&plans, &pace, random);
         Self::new(Arc::clone(shelf), plans, conduct, (pace, windows))

@@ -193,9 +193,9 @@ async fn a_404_takes_a_box_off_the_lists_of_that_title() {
     assert_eq!(first(NOW.plus_millis(61_000)).0, liar, "one voice is believed for a minute");
 }
 
-/// Goal: a box with a title's core is an equal of one with all of it; with less it is not, nor when a
-/// player missed something there. Method: twenty titles of the same objects, so that the draw among
-/// equals falls to each box.
+/// Goal: a box with a title's core is an equal of one with all of it; with less it is not, nor
+/// when a player missed something there. Method: twenty titles of the same objects, so that the
+/// draw among equals falls to each box.
 #[tokio::test]
 async fn a_box_with_the_core_of_a_title_has_the_title() {
     let directory = tempfile::tempdir().unwrap();

@@ -276,8 +276,8 @@ impl World {
         self.pass_patiently(until, 0);
     }
 
-    /// The same; what there is to tell gathers for `gather` nanoseconds, or until a connection comes
-    /// in.
+    /// The same; what there is to tell gathers for `gather` nanoseconds, or until a connection
+    /// comes in.
     pub(crate) fn pass_patiently(&mut self, until: Option<Moment>, gather: Moment) {
         self.refusing = false;
         self.now += self.random.u64(1..20_000);

@@ -51,11 +51,11 @@ struct Site {
 impl Site {
     fn new(seed: u64, hears: bool) -> Self {
         let titles: Vec<TitleId> =
-            (0..TITLES).map(|at| format!("title-{at}").parse().unwrap()).collect();
+            (0..TITLES).map(|at| format!("title-{at}").parse().expect("an id")).collect();
         let bundle = bundle(&titles);
         let table = |at: usize| {
-            let own = format!("edge-{at}").parse().unwrap();
-            Arc::new(Table::new(bundle.clone(), &own).unwrap())
+            let own = format!("edge-{at}").parse().expect("an id");
+            Arc::new(Table::new(bundle.clone(), &own).expect("the bundle names it"))
         };
         Self { seed, titles, tables: (0..BOXES).map(table).collect(), hears }
     }
@@ -91,7 +91,7 @@ impl Site {
         };
         let title = &self.titles[session.title];
         let question = Question {
-            address: "10.0.0.1".parse().unwrap(),
+            address: "10.0.0.1".parse().expect("an address"),
             title,
             title_hash: hash_name(title.as_str()),
             session: mix(session.id),
@@ -117,31 +117,34 @@ impl Site {
                 sessions.push(session);
                 seen.sessions += 1;
             }
-            for at in 0..sessions.len() {
-                if (sessions[at].id ^ now).is_multiple_of(ASKS_EVERY_S)
-                    && sessions[at].ends != now + LASTS_S
-                {
+            for session in &mut sessions {
+                let is_new = session.ends == now + LASTS_S;
+                if !is_new && (session.id ^ now).is_multiple_of(ASKS_EVERY_S) {
                     let asked = self.random() as usize % BOXES;
-                    let to = self.told(asked, &sessions[at], false, &loads);
-                    seen.moves += u64::from(to != sessions[at].at);
-                    sessions[at].at = to;
+                    let to = self.told(asked, session, false, &loads);
+                    seen.moves += u64::from(to != session.at);
+                    session.at = to;
                 }
             }
             let carried = |at: usize| sessions.iter().filter(|one| one.at == at).count() as u32;
             loads =
                 (0..BOXES).map(|at| carried(at) * SESSION_MBPS * 1_000 / CAPACITY_MBPS).collect();
-            seen.peak = seen.peak.max(*loads.iter().max().unwrap());
+            seen.peak = seen.peak.max(highest(&loads));
         }
         let mean = loads.iter().sum::<u32>() as f64 / BOXES as f64;
-        seen.spread = f64::from(*loads.iter().max().unwrap()) / mean;
+        seen.spread = f64::from(highest(&loads)) / mean;
         seen
     }
 }
 
+fn highest(loads: &[u32]) -> u32 {
+    loads.iter().copied().max().expect("there are boxes")
+}
+
 fn bundle(titles: &[TitleId]) -> SteeringBundle {
     let appliances = (0..BOXES).map(|at| BundleAppliance {
-        id: format!("edge-{at}").parse().unwrap(),
-        site: "site".parse().unwrap(),
+        id: format!("edge-{at}").parse().expect("an id"),
+        site: "site".parse().expect("an id"),
         role: Role::Edge,
         media_url: format!("https://edge-{at}.example"),
         domain: at as u32,
@@ -159,7 +162,7 @@ fn bundle(titles: &[TitleId]) -> SteeringBundle {
     SteeringBundle {
         v: 1,
         serial: 1,
-        isp: "isp".parse().unwrap(),
+        isp: "isp".parse().expect("an id"),
         made_at: UnixMillis(1),
         ttl_s: 10,
         appliances: appliances.collect(),

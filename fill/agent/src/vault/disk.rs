@@ -1,5 +1,5 @@
-//! One disk of the appliance: in use, resting or lost, and the room that can be made on it. Knows no
-//! other disk.
+//! One disk of the appliance: in use, resting or lost, and the room that can be made on it.
+//! Knows no other disk.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};

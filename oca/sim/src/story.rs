@@ -284,7 +284,7 @@ impl Story {
         let healthy: Vec<bool> =
             (0..VOLUMES.len()).map(|volume| self.is_healthy(volume, disk)).collect();
         if !hard_times && !is_crowded {
-            self.judge_waits(&waits)?;
+            self.judge_waits(&waits, &descriptions)?;
         }
         for (number, complaint) in complaints {
             let excused = match &complaint {
@@ -320,11 +320,15 @@ impl Story {
 
     /// Nobody waits longer for an answer to begin than it takes to find a disk silent, or a read
     /// late, and to ask elsewhere: whatever hangs.
-    fn judge_waits(&self, waits: &[u64]) -> Result<(), String> {
+    fn judge_waits(&self, waits: &[u64], descriptions: &[String]) -> Result<(), String> {
         let longest = waits.iter().enumerate().max_by_key(|(_, wait)| **wait);
         match longest {
             Some((client, wait)) if *wait > FIRST_BYTE_MAX => {
-                Err(format!("client {client} waited {} ms for an answer", wait / MILLISECOND))
+                let whose = descriptions.get(client).map_or("", String::as_str);
+                Err(format!(
+                    "client {client} waited {} ms for an answer\n{whose}",
+                    wait / MILLISECOND
+                ))
             }
             _ => Ok(()),
         }

@@ -174,6 +174,22 @@ async function byDash(mock, page) {
   expect("start events came", mock.events.filter((each) => each.kind === "started").length >= 3);
 }
 
+/** Addresses of films that are gone say so, and tabs are named. */
+async function addresses(page) {
+  for (const hash of ["#/title/no-such-film", "#/watch/no-such-film"]) {
+    await page.evaluate((next) => window.location.assign(next), hash);
+    const alert = page.getByRole("alert");
+    await alert.waitFor({ timeout: 5_000 });
+    await alert.getByRole("link", { name: "Home" }).waitFor({ timeout: 5_000 });
+    await page.evaluate(() => window.location.assign("#/"));
+    await alert.waitFor({ state: "detached", timeout: 5_000 });
+  }
+  await page.evaluate(() => window.location.assign("#/title/winter-signal"));
+  const name = await page.locator(".marquee.tall h1").textContent();
+  const named = async () => (await page.title()).startsWith(`${name} – `);
+  await until("the tab to be named after the film", 5_000, named);
+}
+
 async function theDoor(page, url) {
   await page.getByRole("button", { name: /open menu/ }).click();
   await page.getByRole("button", { name: "Sign out" }).click();
@@ -184,8 +200,12 @@ async function theDoor(page, url) {
   await alert.waitFor({ timeout: 5_000 });
   const words = await alert.textContent();
   expect("a wrong password is refused in words", /do not match/.test(words), words);
+  const complaints = [];
+  page.on("console", (said) => said.type() === "error" && complaints.push(said.text()));
   await page.reload();
   await page.getByRole("button", { name: "Sign in" }).waitFor({ timeout: 5_000 });
+  expect("who is nobody asks for no session", complaints.length === 0, complaints);
+  page.removeAllListeners("console");
   expect("signing out survives a reload", page.url().startsWith(url), page.url());
 }
 
@@ -293,6 +313,7 @@ async function main() {
       await page.goto(`${mock.url}/#/`);
       await profiles(page);
     });
+    await step("addresses and names", () => addresses(page));
     await step("the door", () => theDoor(page, mock.url));
     await step("the desk", () => theDesk(mock, page, shot));
     expect("no page threw", thrown.length === 0, thrown);

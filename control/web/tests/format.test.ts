@@ -1,8 +1,8 @@
 // Numbers and addresses as people read them.
 
 import { expect, test } from "vitest";
-import { ago, bytes, clock, length, percent } from "../shared/ui/format";
-import { parseRoute } from "../viewer/route";
+import { ago, bytes, clock, length, percent, sentence } from "../shared/ui/format";
+import { nameOf, parseRoute } from "../viewer/route";
 
 test("times", () => {
   expect([clock(0), clock(62_900), clock(3_723_000)]).toEqual(["0:00", "1:02", "1:02:03"]);
@@ -28,4 +28,20 @@ test("an address leads to its page, and a broken one leads home", () => {
   expect(parseRoute("#/search?q=two%20words")).toEqual({ page: "search", query: "two words" });
   expect(parseRoute("#/title/%E0%A4%A")).toEqual({ page: "home" });
   expect(parseRoute("")).toEqual({ page: "home" });
+});
+
+test("a tab is named after its page", () => {
+  expect(nameOf({ page: "home" })).toBe("Nightfill");
+  expect(nameOf({ page: "search", query: "two words" })).toBe("two words – Search – Nightfill");
+  expect(nameOf({ page: "search", query: " " })).toBe("Search – Nightfill");
+  expect(nameOf({ page: "account" })).toBe("Account – Nightfill");
+});
+
+test("a refusal is a sentence", () => {
+  expect(["there is no title x", "Wait!", "", "émigré"].map(sentence)).toEqual([
+    "There is no title x.",
+    "Wait!",
+    "",
+    "Émigré.",
+  ]);
 });

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { ApiError } from "../shared/api/http";
-import { member, renew, whenSignedOut } from "../shared/api/member";
+import { member, renew, wasSignedIn, whenSignedOut } from "../shared/api/member";
 import type { Account, Profile } from "../shared/api/types";
 import { AccountPage } from "./pages/account";
 import { AuthPage } from "./pages/auth";
@@ -11,7 +11,7 @@ import { ProfilesPage } from "./pages/profiles";
 import { SearchPage } from "./pages/search";
 import { TitlePageView } from "./pages/title";
 import { Header } from "./parts/header";
-import { go, hrefs, useRoute } from "./route";
+import { go, hrefs, nameOf, useRoute } from "./route";
 import { WatchPage } from "./watch/watch";
 
 const PROFILE_SETTING = "nightfill-profile";
@@ -37,6 +37,10 @@ export function App() {
     setWho({ kind: "member", account, profile: rememberedProfile(account) });
 
   const ask = () => {
+    if (!wasSignedIn()) {
+      setWho({ kind: "nobody" });
+      return;
+    }
     setWho({ kind: "asking" });
     renew()
       .then((session) => enter(session.account))
@@ -56,6 +60,12 @@ export function App() {
     if (route.page !== "watch") window.scrollTo(0, 0);
   }, [route.page]);
 
+  const name = who.kind === "nobody" ? "Sign in – Nightfill" : nameOf(route);
+  const title = "title" in route ? route.title : "";
+  useEffect(() => {
+    document.title = name;
+  }, [name, title]);
+
   if (who.kind === "asking") return <div class="hush" role="status" aria-label="Loading" />;
   if (who.kind === "unreachable") return <Unreachable message={who.message} onRetry={ask} />;
   if (who.kind === "nobody") return <AuthPage onSession={(session) => enter(session.account)} />;
@@ -66,6 +76,13 @@ export function App() {
     setWho({ ...who, profile: chosen });
     if (route.page === "profiles") go(hrefs.home);
   };
+  // Who removes their own profile is asked who they are now.
+  const change = (next: Account) =>
+    setWho({
+      ...who,
+      account: next,
+      profile: next.profiles.find((each) => each.id === profile?.id) ?? null,
+    });
   const leave = () => {
     member.signOut().catch(() => {});
     setWho({ kind: "nobody" });
@@ -73,12 +90,7 @@ export function App() {
   };
   if (!profile || route.page === "profiles") {
     return (
-      <ProfilesPage
-        account={account}
-        onAccount={(next) => setWho({ ...who, account: next })}
-        onChoose={choose}
-        onSignOut={leave}
-      />
+      <ProfilesPage account={account} onAccount={change} onChoose={choose} onSignOut={leave} />
     );
   }
   if (route.page === "watch") {
@@ -97,11 +109,7 @@ export function App() {
         )}
         {route.page === "search" && <SearchPage query={route.query} profile={profile.id} />}
         {route.page === "account" && (
-          <AccountPage
-            account={account}
-            onAccount={(next) => setWho({ ...who, account: next })}
-            onSignOut={leave}
-          />
+          <AccountPage account={account} onAccount={change} onSignOut={leave} />
         )}
       </main>
       <footer class="foot">Nightfill — films from a server near you.</footer>

@@ -21,6 +21,22 @@ export function parseRoute(hash: string): Route {
   return { page: "home" };
 }
 
+/** What the browser's tab says; pages that show a title say the title's name themselves. */
+export function nameOf(route: Route): string {
+  const words: string[] = [];
+  if (route.page === "search") words.push(route.query.trim(), "Search");
+  if (route.page === "profiles") words.push("Profiles");
+  if (route.page === "account") words.push("Account");
+  return [...words.filter(Boolean), "Nightfill"].join(" – ");
+}
+
+/** Names the tab after a title once it is known. */
+export function useTitleName(name: string | undefined): void {
+  useEffect(() => {
+    if (name) document.title = `${name} – Nightfill`;
+  }, [name]);
+}
+
 function safeDecode(text: string): string {
   try {
     return decodeURIComponent(text);

@@ -1,6 +1,7 @@
 // One HTTP call with a deadline, and the one error every page knows how to show.
 // Never retries: whether a second try is safe is the caller's to know.
 
+import { sentence } from "../ui/format";
 import type { ErrorBody } from "./types";
 
 /** What the server said no with, or `unreachable` when it said nothing. */
@@ -67,7 +68,7 @@ async function refusal(response: Response): Promise<ApiError> {
   const id = response.headers.get("x-request-id") ?? "";
   try {
     const body = (await response.json()) as ErrorBody;
-    return new ApiError(body.error, body.message, response.status, body.request_id ?? id);
+    return new ApiError(body.error, sentence(body.message), response.status, body.request_id ?? id);
   } catch {
     return new ApiError(
       "internal",

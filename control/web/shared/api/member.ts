@@ -16,6 +16,9 @@ import type {
 /** Renew this long before the token's end, so that a press of play never waits for it. */
 const RENEW_AHEAD_MS = 60_000;
 
+/** Says that this browser has a session, so that a first visit asks for none. Not the token. */
+const SIGNED_IN_SETTING = "nightfill-signed-in";
+
 let token: string | null = null;
 let tokenEndsAt = 0;
 let renewing: Promise<Session> | null = null;
@@ -26,7 +29,18 @@ export function whenSignedOut(react: () => void): void {
   onSignedOut = react;
 }
 
+/** Whether somebody signed in here and did not sign out. */
+export function wasSignedIn(): boolean {
+  return localStorage.getItem(SIGNED_IN_SETTING) !== null;
+}
+
+function forget(): void {
+  token = null;
+  localStorage.removeItem(SIGNED_IN_SETTING);
+}
+
 function keep(session: Session): Session {
+  localStorage.setItem(SIGNED_IN_SETTING, "yes");
   token = session.access_token;
   tokenEndsAt = session.access_expires_at;
   return session;
@@ -39,6 +53,10 @@ function keep(session: Session): Session {
 export function renew(): Promise<Session> {
   renewing ??= inTurn(() => call<Session>("/v1/sessions/refresh", { method: "POST" }))
     .then(keep)
+    .catch((error: unknown) => {
+      if (error instanceof ApiError && error.status === 401) forget();
+      throw error;
+    })
     .finally(() => {
       renewing = null;
     });
@@ -66,7 +84,7 @@ async function asMember<T>(
     }
   } catch (error) {
     if (error instanceof ApiError && error.status === 401) {
-      token = null;
+      forget();
       onSignedOut();
     }
     throw error;
@@ -95,7 +113,7 @@ export const member = {
     try {
       await asMember<void>("/v1/sessions/current", { method: "DELETE" });
     } finally {
-      token = null;
+      forget();
     }
   },
   account: () => asMember<Account>("/v1/account"),

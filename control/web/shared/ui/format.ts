@@ -52,3 +52,10 @@ export function ago(then: number, now: number): string {
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
+
+/** A refusal as people read it: services write `there is no title x`. */
+export function sentence(text: string): string {
+  const words = text.trim();
+  const first = words.charAt(0).toLocaleUpperCase("en");
+  return /[.!?…]$/.test(words) || !words ? first + words.slice(1) : `${first}${words.slice(1)}.`;
+}

@@ -55,6 +55,14 @@ export function AccountPage({ account, onAccount, onSignOut }: Props) {
         </p>
       )}
       <h2>Plan</h2>
+      {plans.kind === "refused" && (
+        <p class="notice" role="alert">
+          {plans.message}{" "}
+          <button type="button" class="button small" onClick={plans.again}>
+            Try again
+          </button>
+        </p>
+      )}
       <div class="plans">
         {plans.kind === "answered" &&
           plans.answer.map((plan) => (

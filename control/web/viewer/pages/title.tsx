@@ -10,7 +10,7 @@ import { Card, facts, Progress } from "../parts/card";
 import { Icon } from "../parts/icons";
 import { useLoaded } from "../parts/load";
 import { Refused } from "../parts/refused";
-import { go, hrefs } from "../route";
+import { go, hrefs, useTitleName } from "../route";
 
 /** The best picture is on the card already, often with the name in it; here the next one serves. */
 export function backdropOf(page: TitlePage): string | null {
@@ -35,6 +35,7 @@ export function TitlePageView({ title, profile }: { title: string; profile: stri
 
 function TitleShown({ page, profile }: { page: TitlePage; profile: string }) {
   const { card } = page;
+  useTitleName(card.name);
   const backdrop = backdropOf(page);
   const stills = page.artwork.filter((still) => still !== backdrop).slice(0, 4);
   const play = (fromStart: boolean) => {

@@ -6,7 +6,7 @@ import { ApiError } from "../../shared/api/http";
 export type Loaded<T> =
   | { kind: "waiting" }
   | { kind: "answered"; answer: T }
-  | { kind: "refused"; message: string; again: () => void };
+  | { kind: "refused"; absent: boolean; message: string; again: () => void };
 
 /** Asks again whenever `key` changes; answers of earlier keys are dropped. */
 export function useLoaded<T>(key: string, ask: () => Promise<T>): Loaded<T> {
@@ -21,7 +21,10 @@ export function useLoaded<T>(key: string, ask: () => Promise<T>): Loaded<T> {
       .catch((cause: unknown) => {
         if (!current) return;
         const message = cause instanceof ApiError ? cause.message : "Something went wrong here.";
-        setState({ kind: "refused", message, again: () => setAttempt((count) => count + 1) });
+        // What is not there will not be there at a second try either.
+        const absent = cause instanceof ApiError && cause.status === 404;
+        const again = () => setAttempt((count) => count + 1);
+        setState({ kind: "refused", absent, message, again });
       });
     return () => {
       current = false;

@@ -1,6 +1,7 @@
 // The player page: a press becomes a picture, and everything around the picture stays out of its way.
 
 import { useCallback, useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { ApiError } from "../../shared/api/http";
 import { member } from "../../shared/api/member";
 import type { TitlePage } from "../../shared/api/types";
 import { Playback } from "../../shared/player/playback";
@@ -13,7 +14,8 @@ import {
 } from "../../shared/player/press";
 import { Art } from "../parts/art";
 import { Icon } from "../parts/icons";
-import { go, hrefs } from "../route";
+import { Refused } from "../parts/refused";
+import { go, hrefs, useTitleName } from "../route";
 import { Controls } from "./controls";
 import { useKeys } from "./keys";
 import { Stats } from "./stats";
@@ -24,18 +26,29 @@ const QUIET_MS = 3_000;
 export function WatchPage({ title, profile }: { title: string; profile: string }) {
   const [press, setPress] = useState<Press | null>(() => takePress(title));
   const [page, setPage] = useState<TitlePage | null>(null);
+  const [refusal, setRefusal] = useState<ApiError | null>(null);
+  const [attempt, setAttempt] = useState(0);
+  useTitleName(page?.card.name);
 
   useEffect(() => {
+    setRefusal(null);
     void warmEngine(chosenEngine());
     // With a press under way the picture goes first; the name above it can wait for a moment.
+    const refused = (cause: unknown) => cause instanceof ApiError && setRefusal(cause);
     const timer = window.setTimeout(
-      () => member.title(title, profile).then(setPage, () => {}),
+      () => member.title(title, profile).then(setPage, refused),
       press ? 600 : 0,
     );
     return () => window.clearTimeout(timer);
     // A later press changes nothing here.
-  }, [title, profile]);
+  }, [title, profile, attempt]);
 
+  // A picture that plays needs no name; a gate without a film behind it leads nowhere.
+  if (!press && refusal) {
+    const { message, status } = refusal;
+    const again = () => setAttempt((count) => count + 1);
+    return <Refused absent={status === 404} message={message} again={again} />;
+  }
   if (!press) {
     return (
       <Gate

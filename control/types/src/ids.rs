@@ -29,7 +29,8 @@ impl IdError {
 
 impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a {}: use {}", self.text, self.kind, self.wanted)
+        let article = if self.kind.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+        write!(f, "{:?} is not {article} {}: use {}", self.text, self.kind, self.wanted)
     }
 }
 
@@ -268,5 +269,7 @@ mod tests {
         assert!("".parse::<SiteId>().is_err());
         assert!("a".repeat(65).parse::<SiteId>().is_err());
         assert!("edge-a1".parse::<ApplianceId>().is_ok());
+        let error = "Edge A".parse::<ApplianceId>().unwrap_err().to_string();
+        assert!(error.contains("is not an appliance id"), "{error}");
     }
 }

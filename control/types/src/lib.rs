@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod bundle;
 pub mod catalog;
+pub mod config_lines;
 pub mod content;
 pub mod error;
 pub mod fill;

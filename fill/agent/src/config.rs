@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use control_types::ApplianceId;
+use control_types::config_lines::with_lines;
 use control_types::fleet::DiskClass;
 use oca_store::QuarantineBound;
 use serde::Deserialize;
@@ -175,7 +176,10 @@ impl Config {
     pub fn read(file: &Path) -> Result<Self, AgentError> {
         let text = std::fs::read_to_string(file)
             .map_err(AgentError::io(file, "read the configuration"))?;
-        let refused = |mistakes| AgentError::Config { file: file.to_owned(), mistakes };
+        let refused = |mistakes| AgentError::Config {
+            file: file.to_owned(),
+            mistakes: with_lines(&text, mistakes),
+        };
         let raw = raw(&text).map_err(refused)?;
         check(raw).map_err(refused)
     }
@@ -189,7 +193,7 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
     let mut known = |table: Option<&toml::Table>, at: &str, keys: &[&str]| {
         let unknown = table.into_iter().flat_map(toml::Table::keys);
         for key in unknown.filter(|key| !keys.contains(&key.as_str())) {
-            mistakes.push(format!("unknown key {at}{key}: use one of {}", keys.join(", ")));
+            mistakes.push(format!("{at}{key} is not a key: use one of {}", keys.join(", ")));
         }
     };
     let sub = |name: &str| table.get(name).and_then(toml::Value::as_table);
@@ -203,8 +207,9 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
     known(sub("foreground"), "foreground.", &["metrics", "busy_bps", "slow_read_ms"]);
     let store = ["heat_file", "moves", "scrub_bytes_per_s", "quarantine_days", "quarantine_bytes"];
     known(sub("store"), "store.", &store);
-    for volume in table.get("volume").and_then(toml::Value::as_array).into_iter().flatten() {
-        known(volume.as_table(), "volume.", &["path", "class"]);
+    let volumes = table.get("volume").and_then(toml::Value::as_array).into_iter().flatten();
+    for (at, volume) in volumes.enumerate() {
+        known(volume.as_table(), &format!("volume[{at}]."), &["path", "class"]);
     }
     if !mistakes.is_empty() {
         return Err(mistakes);
@@ -227,15 +232,19 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     for (at, RawVolume { path, .. }) in volume.iter().enumerate() {
         // One disk that is gone must not keep the others from their night; all of them must.
         if !volume.iter().any(|volume| volume.path.is_dir()) {
-            mistakes.push(format!("volume.path {}: not a directory; create it", path.display()));
+            mistakes
+                .push(format!("volume[{at}].path {}: not a directory; create it", path.display()));
         }
         if volume[..at].iter().any(|other| other.path == *path) {
-            mistakes.push(format!("volume.path {}: named twice", path.display()));
+            mistakes.push(format!("volume[{at}].path {}: named twice", path.display()));
         }
     }
     let control_proof = check_proof(identity, key_file, ca, &mut mistakes);
     if let Some(path) = sources.ca.as_ref().filter(|path| !path.is_file()) {
-        mistakes.push(format!("sources.ca {}: not a file", path.display()));
+        mistakes.push(format!(
+            "sources.ca {}: not a file; give one with authorities in PEM",
+            path.display()
+        ));
     }
     let mut within = |name: &str, value: u64, low: u64, high: u64| {
         if !(low..=high).contains(&value) {
@@ -293,7 +302,10 @@ fn check_proof(
         (None, Some(key_file)) => {
             let mut read = |name: &str, path: &Path| {
                 std::fs::read(path).unwrap_or_else(|error| {
-                    mistakes.push(format!("control.{name} {}: {error}", path.display()));
+                    mistakes.push(format!(
+                        "control.{name} {}: give a file that this user may read ({error})",
+                        path.display()
+                    ));
                     Vec::new()
                 })
             };

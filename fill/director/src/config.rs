@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use control_types::config_lines::with_lines;
 use fill_plan::Knobs;
 use serde::Deserialize;
 
@@ -58,7 +59,10 @@ impl Config {
     pub fn read(file: &Path) -> Result<Self, DirectorError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| DirectorError::Io { path: file.to_owned(), source })?;
-        let refused = |mistakes| DirectorError::Config { file: file.to_owned(), mistakes };
+        let refused = |mistakes| DirectorError::Config {
+            file: file.to_owned(),
+            mistakes: with_lines(&text, mistakes),
+        };
         let raw = raw(&text).map_err(refused)?;
         check(raw).map_err(refused)
     }
@@ -91,7 +95,7 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
     for (at, table, known) in tables {
         for key in table.into_iter().flat_map(toml::Table::keys) {
             if !known.contains(&key.as_str()) {
-                mistakes.push(format!("unknown key {at}{key}: use one of {}", known.join(", ")));
+                mistakes.push(format!("{at}{key} is not a key: use one of {}", known.join(", ")));
             }
         }
     }
@@ -105,23 +109,29 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
         mistakes.push(format!("every_ms is {every_ms}: use a number from 100 to 86400000"));
     }
     let control_key = std::fs::read_to_string(&key_file).unwrap_or_else(|error| {
-        mistakes.push(format!("control.key_file {}: {error}", key_file.display()));
+        let shown = key_file.display();
+        let wanted = "give a file that this user may read; control makes it at its first start";
+        mistakes.push(format!("control.key_file {shown}: {wanted} ({error})"));
         String::new()
     });
     let control_ca = ca.and_then(|path| match std::fs::read(&path) {
         Ok(pem) => Some(pem),
         Err(error) => {
-            mistakes.push(format!("control.ca {}: {error}", path.display()));
+            mistakes.push(format!(
+                "control.ca {}: give a file that this user may read ({error})",
+                path.display()
+            ));
             None
         }
     });
     if !url.starts_with("http://") && !url.starts_with("https://") {
         mistakes.push(format!("control.url {url:?}: write it as https://host[:port]"));
     }
-    for border in &ingress {
+    for (at, border) in ingress.iter().enumerate() {
         let (isp, percentile) = (&border.isp, border.percentile);
         if !(0.5..=1.0).contains(&percentile) {
-            mistakes.push(format!("ingress of {isp}: percentile is {percentile}: use 0.5 to 1"));
+            mistakes
+                .push(format!("ingress[{at}].percentile of {isp} is {percentile}: use 0.5 to 1"));
         }
     }
     if !mistakes.is_empty() {
@@ -145,7 +155,8 @@ mod tests {
         };
         let unknown =
             said("evry_ms = 1\n[control]\nurl = \"x\"\nkey_file = \"y\"\n[plan]\nk = 1\n");
-        assert!(unknown.contains("evry_ms") && unknown.contains("plan.k"), "{unknown}");
+        assert!(unknown.contains("line 1: evry_ms"), "{unknown}");
+        assert!(unknown.contains("line 6: plan.k"), "{unknown}");
         let wrong = said(
             "every_ms = 1\n[control]\nurl = \"x\"\nkey_file = \"/no/key\"\n[plan]\nsticky = 0.5\n",
         );

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_types::ApplianceId;
+use control_types::config_lines::with_lines;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 
@@ -144,7 +145,7 @@ impl Config {
         let mistakes = Mistakes::default();
         let base = path.parent().unwrap_or(Path::new(""));
         let config = check(Section::root(table, base, &mistakes), &mistakes);
-        let mistakes = mistakes.into_list();
+        let mistakes = with_lines(&text, mistakes.into_list());
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(ConfigError::Mistakes { path: path.into(), mistakes }),
@@ -347,7 +348,7 @@ mod tests {
         let wanted = [
             "Edge A1",
             "everywhere",
-            "listen.medai",
+            "line 6: listen.medai",
             "nowhere",
             "tape",
             "absent.pem",

@@ -226,6 +226,10 @@ impl Board {
                 item.fail(now, why);
                 After::LetGo
             }
+            Some(PutDown::Rest(until, why)) => {
+                item.state = State::Failed { until, why };
+                After::LetGo
+            }
             Some(PutDown::Forget) => {
                 item.state = State::Done;
                 After::LetGo
@@ -259,6 +263,9 @@ impl Board {
             (State::Starting, None) => item.state = State::Todo,
             (State::Starting, Some(PutDown::Wait(until))) => item.state = State::Waiting { until },
             (State::Starting, Some(PutDown::Fail(why))) => item.fail(now, why),
+            (State::Starting, Some(PutDown::Rest(until, why))) => {
+                item.state = State::Failed { until, why };
+            }
             (State::Starting, Some(PutDown::Forget)) => item.state = State::Done,
             (State::Running(running), Some(put_down)) => {
                 running.put_down.get_or_insert(put_down);
@@ -268,11 +275,11 @@ impl Board {
     }
 
     /// The disk, not a source, stopped `object`: no room, or an error of its own. It begins anew
-    /// at `until`, or when its lanes have ended.
+    /// at `until`, and not before its lanes have ended.
     pub(crate) fn disk_failed(&mut self, object: &ObjectId, why: String, until: u64) {
         let Some(item) = self.item(object) else { return };
         if let State::Running(running) = &mut item.state {
-            running.put_down.get_or_insert(PutDown::Fail(why));
+            running.put_down.get_or_insert(PutDown::Rest(until, why));
         } else {
             item.state = State::Failed { until, why };
         }
@@ -324,6 +331,12 @@ impl Board {
             }
         }
         tally
+    }
+
+    /// Whether a repair is still to be made and may be made now.
+    pub(crate) fn is_mending(&self) -> bool {
+        let mut repairs = self.items.iter().filter(|item| item.repair);
+        repairs.any(|item| !matches!(item.state, State::Done | State::Failed { .. }))
     }
 
     /// Whether `object` is on the board and not done.

@@ -1,31 +1,68 @@
 //! The agent's two clocks: one that only rises, for waits, and control's, for windows.
 //! Nothing else in the crate asks the machine for the time.
 //!
-//! Control's time runs on the clock that only rises, from the last answer on: a machine clock that
-//! jumps while the agent runs moves no window. Only at start, before control answers, is it asked.
+//! Control's time runs on the time since boot, from the last answer on: a wall clock that is set,
+//! while the agent runs or while it is down, moves no window. It is kept on disk (`anchor.rs` says
+//! what a start makes of it); only a boot between two starts makes us ask the wall clock, and then
+//! not for much.
+
+mod anchor;
 
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use control_types::UnixMillis;
+use nix::time::{ClockId, clock_gettime};
+
+pub(crate) use anchor::{Anchor, Doubt, Reading};
+
+use crate::error::AgentError;
+use crate::limits::{ANCHOR_KEEP_MS, BOOT_ID_BYTES_MAX};
+use crate::state_file;
+use anchor::Belief;
+
+/// Where the kernel names this boot.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Both clocks.
 pub(crate) struct Clock {
     start: Instant,
-    machine: fn() -> u64,
-    /// Control's time when the process began, as known now, milliseconds: a box whose clock is an
-    /// hour off must still keep to its window.
-    began_at: Cell<u64>,
+    machine: fn() -> Reading,
+    boot_id: String,
+    /// Control's time when the machine booted, as known now, milliseconds since 1970: a box whose
+    /// clock is an hour off must still keep to its window.
+    booted_at: Cell<u64>,
+    /// The last time that control signed; none before it is known.
+    signed_ms: Cell<Option<u64>>,
+    doubt: Cell<Option<Doubt>>,
+    /// By how much the wall clock was set while we were down.
+    wall_set_ms: Cell<Option<i64>>,
+    /// When the anchor was kept, ticks; none when it must be.
+    kept_at: Cell<Option<u64>>,
 }
 
 impl Clock {
+    /// On this machine, which has nothing kept.
     pub(crate) fn new() -> Self {
-        Self::on(machine_millis)
+        let boot_id = std::fs::read_to_string(BOOT_ID).unwrap_or_default();
+        let boot_id = boot_id.trim().chars().take(BOOT_ID_BYTES_MAX).collect();
+        Self::on(machine, boot_id)
     }
 
-    /// On a machine whose clock says what `machine` answers.
-    fn on(machine: fn() -> u64) -> Self {
-        Self { start: Instant::now(), machine, began_at: Cell::new(machine()) }
+    /// On a machine whose clocks say what `machine` answers, in the boot `boot_id`.
+    fn on(machine: fn() -> Reading, boot_id: String) -> Self {
+        let now = machine();
+        Self {
+            start: Instant::now(),
+            machine,
+            boot_id,
+            booted_at: Cell::new(now.wall_ms.saturating_sub(now.boot_ms)),
+            signed_ms: Cell::new(None),
+            doubt: Cell::new(None),
+            wall_set_ms: Cell::new(None),
+            kept_at: Cell::new(None),
+        }
     }
 
     /// Milliseconds since the process began.
@@ -35,39 +72,106 @@ impl Clock {
 
     /// The time at control, as well as we know it.
     pub(crate) fn now(&self) -> UnixMillis {
-        UnixMillis(self.began_at.get().saturating_add(self.ticks()))
+        UnixMillis(self.booted_at.get().saturating_add((self.machine)().boot_ms))
+    }
+
+    /// Why no window may be opened by [`Self::now`]; none when it is believed.
+    pub(crate) fn doubt(&self) -> Option<Doubt> {
+        self.doubt.get()
+    }
+
+    /// By how much the wall clock was set while the agent was down in this boot, milliseconds;
+    /// none once control has answered.
+    pub(crate) fn wall_set_ms(&self) -> Option<i64> {
+        self.wall_set_ms.get()
     }
 
     /// Takes over control's time from an answer that was asked for at `asked_at` ticks and came
     /// this moment: control wrote it in between, so its clock is now at that time, or later by as
     /// long as the answer took. An answer that took long moves the clock no more than it proves: a
     /// slow line must not make a window longer. Answers how far control's clock is from the
-    /// machine's, milliseconds, for the next start.
+    /// machine's, milliseconds, for releases that know no anchor.
     pub(crate) fn learn(&self, control: UnixMillis, asked_at: u64) -> i64 {
         let took_ms = self.ticks().saturating_sub(asked_at);
-        let now = self.now().0.clamp(control.0, control.0.saturating_add(took_ms));
-        self.began_at.set(now.saturating_sub(self.ticks()));
+        let reading = (self.machine)();
+        let before = self.booted_at.get();
+        let now = before.saturating_add(reading.boot_ms);
+        let now = now.clamp(control.0, control.0.saturating_add(took_ms));
+        let booted_at = now.saturating_sub(reading.boot_ms);
+        self.booted_at.set(booted_at);
+        let is_first = self.signed_ms.replace(Some(control.0)).is_none();
+        let was_doubted = self.doubt.replace(None).is_some();
+        self.wall_set_ms.set(None);
+        if is_first || was_doubted || booted_at.abs_diff(before) > 1_000 {
+            self.kept_at.set(None);
+        }
         let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
-        signed(now).saturating_sub(signed((self.machine)()))
+        signed(now).saturating_sub(signed(reading.wall_ms))
     }
 
-    /// It is at least `control`, whatever the machine's clock says: a machine that was set back
-    /// while the agent was down must not fall into a window that is over.
-    pub(crate) fn not_before(&self, control: UnixMillis) {
-        let least = control.0.saturating_sub(self.ticks());
-        self.began_at.set(self.began_at.get().max(least));
+    /// Begins with what an earlier run knew.
+    pub(crate) fn begin(&self, anchor: Option<&Anchor>) {
+        let reading = (self.machine)();
+        let belief = anchor.map_or_else(
+            || Belief::without(reading),
+            |anchor| Belief::of(anchor, &self.boot_id, reading),
+        );
+        self.booted_at.set(belief.control_ms.saturating_sub(reading.boot_ms));
+        self.signed_ms.set(anchor.map(|anchor| anchor.signed_ms));
+        self.doubt.set(belief.doubt);
+        self.wall_set_ms.set(belief.wall_set_ms);
+        if let Some(doubt) = belief.doubt {
+            tracing::error!("{}", doubt.why());
+        }
+        if let Some(set_ms) = belief.wall_set_ms {
+            let set_s = set_ms / 1_000;
+            tracing::warn!(set_s, "the machine's clock was set; control's time goes on regardless");
+        }
     }
 
-    /// Begins with what an earlier run knew of control's clock.
-    pub(crate) fn set_skew_ms(&self, skew_ms: i64) {
-        let control = (self.machine)().saturating_add_signed(skew_ms);
-        self.began_at.set(control.saturating_sub(self.ticks()));
+    /// What to keep for the next start; none while there is nothing sure to keep.
+    fn anchor(&self) -> Option<Anchor> {
+        let signed_ms = self.signed_ms.get().filter(|_| self.doubt.get().is_none())?;
+        let Reading { boot_ms, wall_ms } = (self.machine)();
+        let control_ms = self.booted_at.get().saturating_add(boot_ms);
+        Some(Anchor { boot_id: self.boot_id.clone(), boot_ms, wall_ms, control_ms, signed_ms })
+    }
+
+    /// Writes the anchor to `path` when it is time to.
+    pub(crate) fn keep(&self, path: &Path) {
+        let now = self.ticks();
+        if self.kept_at.get().is_some_and(|at| now < at + ANCHOR_KEEP_MS) {
+            return;
+        }
+        let Some(anchor) = self.anchor() else { return };
+        // A disk that refuses is asked again at the next turn, not at each tick.
+        self.kept_at.set(Some(now));
+        if let Err(error) = state_file::store(path, &anchor) {
+            tracing::warn!(error = error.in_full(), "control's time is not kept");
+        }
     }
 }
 
-fn machine_millis() -> u64 {
+/// Where the anchor is in a state directory.
+pub(crate) fn anchor_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("clock.json")
+}
+
+/// What an earlier run kept; a file that cannot be read is as good as none.
+pub(crate) fn kept(path: &Path) -> Option<Anchor> {
+    state_file::load(path, "control's time").unwrap_or_else(|error: AgentError| {
+        tracing::warn!(error = error.in_full(), "control's time of the last run is not known");
+        None
+    })
+}
+
+fn machine() -> Reading {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    let wall_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    // Every Linux has it; without it the wall clock is as good as nothing to go by.
+    let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map(std::time::Duration::from);
+    let boot_ms = boot.map_or(wall_ms, |boot| u64::try_from(boot.as_millis()).unwrap_or(u64::MAX));
+    Reading { boot_ms, wall_ms }
 }
 
 #[cfg(test)]
@@ -77,78 +181,124 @@ mod tests {
     use super::*;
     use crate::gate::Gate;
 
+    const HOUR: u64 = 3_600_000;
+    const DAY: u64 = 24 * HOUR;
+    const NOW: u64 = 20_000 * DAY;
+
     #[test]
     fn a_slow_answer_moves_the_clock_no_more_than_it_proves() {
         let clock = Clock::new();
-        clock.learn(UnixMillis(1_000_000), clock.ticks());
-        assert!((1_000_000..1_060_000).contains(&clock.now().0));
+        // Later than any machine has been up.
+        clock.learn(UnixMillis(NOW), clock.ticks());
+        assert!((NOW..NOW + 60_000).contains(&clock.now().0));
         // Written when this clock was begun with, as far as anybody can tell: no reason to go back.
         std::thread::sleep(std::time::Duration::from_millis(30));
-        clock.learn(UnixMillis(1_000_000), 0);
-        assert!(clock.now().0 >= 1_000_030, "{:?}", clock.now());
+        clock.learn(UnixMillis(NOW), 0);
+        assert!(clock.now().0 >= NOW + 29, "{:?}", clock.now());
         // Answered at once: control says what time it is.
-        clock.learn(UnixMillis(5_000), clock.ticks());
-        assert!((5_000..65_000).contains(&clock.now().0));
+        clock.learn(UnixMillis(NOW - DAY), clock.ticks());
+        assert!((NOW - DAY..NOW - DAY + 60_000).contains(&clock.now().0));
     }
 
     thread_local! {
-        /// What the machine's clock says on this test's thread.
-        static MACHINE: Cell<u64> = const { Cell::new(0) };
+        /// What the machine's clocks say on this test's thread.
+        static MACHINE: Cell<Reading> = const { Cell::new(Reading { boot_ms: 0, wall_ms: 0 }) };
     }
 
-    /// Goal: a machine clock that jumps a day during a window opens and closes none, and the next
-    /// start knows control's time all the same. Method: the machine's clock is a number, control's
-    /// window is around control's time, and a minute of it is more than this test may take.
-    #[test]
-    fn a_day_forward_or_back_during_a_window_moves_no_window() {
-        const DAY: u64 = 86_400_000;
-        const NOW: u64 = 100 * DAY;
-        let windows = [
-            window(NOW - 60_000, NOW + 60_000),
-            window(NOW + DAY - 60_000, NOW + DAY + 60_000),
-            window(NOW - DAY - 60_000, NOW - DAY + 60_000),
-        ];
-        let open_at = |clock: &Clock| {
-            let at = Gate::at(&windows, clock.now()).window;
-            at.map(|id| id.to_string())
-        };
-        let tonight = Some(format!("w{}", NOW - 60_000));
-        for jumped in [NOW + DAY, NOW - DAY] {
-            MACHINE.set(NOW);
-            let clock = Clock::on(|| MACHINE.get());
-            clock.learn(UnixMillis(NOW), clock.ticks());
-            assert_eq!(open_at(&clock), tonight);
-            MACHINE.set(jumped);
-            assert_eq!(open_at(&clock), tonight, "{jumped}");
-            // Control is away: nothing but the clock that rises is asked. Then it answers.
-            let skew_ms = clock.learn(UnixMillis(NOW + 1_000), clock.ticks());
-            assert_eq!(open_at(&clock), tonight, "{jumped}");
-            // The next start, on the same machine: what was kept says how wrong it is.
-            let clock = Clock::on(|| MACHINE.get());
-            clock.set_skew_ms(skew_ms);
-            clock.not_before(UnixMillis(NOW + 1_000));
-            assert_eq!(open_at(&clock), tonight, "{jumped}");
-        }
+    fn start(boot_id: &str, anchor: Option<&Anchor>) -> Clock {
+        let clock = Clock::on(|| MACHINE.get(), boot_id.to_owned());
+        clock.begin(anchor);
+        clock
     }
 
-    fn window(from: u64, to: u64) -> Window {
+    fn tonight(from: u64) -> Window {
         Window {
             id: format!("w{from}").parse().unwrap(),
             scope: WindowScope::Everyone,
             opens_at: UnixMillis(from),
-            closes_at: UnixMillis(to),
+            closes_at: UnixMillis(from + 120_000),
             rate_bps_max: None,
             bytes_max: None,
             closed: false,
         }
     }
 
+    /// Which of three windows, one a day, is open.
+    fn open_at(clock: &Clock) -> Option<String> {
+        let windows = [NOW - DAY, NOW, NOW + DAY].map(|at| tonight(at - 60_000));
+        Gate::at(&windows, clock.now()).window.map(|id| id.to_string())
+    }
+
+    /// Goal: a wall clock that is set by a day opens and closes no window, whether the agent runs
+    /// or is down. Method: the machine's clocks are numbers.
     #[test]
-    fn a_machine_that_was_set_back_is_not_believed() {
-        let clock = Clock::new();
-        clock.set_skew_ms(-1_000_000_000);
-        let kept = UnixMillis(machine_millis());
-        clock.not_before(kept);
-        assert!(clock.now() >= kept);
+    fn a_day_forward_or_back_in_one_boot_moves_no_window() {
+        let boot_ms = 5 * DAY;
+        let now = Some(format!("w{}", NOW - 60_000));
+        for set in [NOW + DAY, NOW - DAY] {
+            MACHINE.set(Reading { boot_ms, wall_ms: NOW });
+            let clock = start("this", None);
+            clock.learn(UnixMillis(NOW), clock.ticks());
+            let kept = clock.anchor().unwrap();
+            // While it runs, control away and back.
+            MACHINE.set(Reading { boot_ms: boot_ms + 1_000, wall_ms: set });
+            assert_eq!(open_at(&clock), now, "{set}");
+            clock.learn(UnixMillis(NOW + 1_000), clock.ticks());
+            assert_eq!(open_at(&clock), now, "{set}");
+            // While it is down; control is away and says nothing.
+            let clock = start("this", Some(&kept));
+            assert_eq!((open_at(&clock), clock.doubt()), (now.clone(), None), "{set}");
+            assert!(clock.wall_set_ms().is_some_and(|by| by.unsigned_abs() > DAY / 2));
+            // An hour on the window is over, whatever the clock says.
+            MACHINE.set(Reading { boot_ms: boot_ms + HOUR, wall_ms: NOW });
+            assert_eq!(open_at(&clock), None);
+            clock.learn(UnixMillis(NOW + HOUR), clock.ticks());
+            assert_eq!(clock.wall_set_ms(), None);
+        }
+    }
+
+    #[test]
+    fn after_a_boot_a_clock_far_off_is_in_doubt_until_control_answers() {
+        MACHINE.set(Reading { boot_ms: 5 * DAY, wall_ms: NOW });
+        let clock = start("this", None);
+        assert_eq!(clock.anchor(), None, "control never said a word");
+        clock.learn(UnixMillis(NOW), clock.ticks());
+        let kept = clock.anchor().unwrap();
+        for wall_ms in [NOW + DAY, NOW - DAY] {
+            MACHINE.set(Reading { boot_ms: 20_000, wall_ms });
+            let clock = start("next", Some(&kept));
+            assert!(clock.doubt().is_some(), "{wall_ms}");
+            // What is doubted is not kept, or the next start would take it for control's word.
+            assert_eq!(clock.anchor(), None);
+            clock.learn(UnixMillis(NOW + 60_000), clock.ticks());
+            assert_eq!((clock.doubt(), clock.now()), (None, UnixMillis(NOW + 60_000)));
+            assert_eq!(clock.anchor().unwrap().signed_ms, NOW + 60_000);
+        }
+        // Two minutes for a boot, and the clock right.
+        MACHINE.set(Reading { boot_ms: 20_000, wall_ms: NOW + 120_000 });
+        let clock = start("next", Some(&kept));
+        assert_eq!((clock.doubt(), clock.now()), (None, UnixMillis(NOW + 120_000)));
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again_and_a_spoilt_file_is_as_good_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = anchor_path(dir.path());
+        MACHINE.set(Reading { boot_ms: DAY, wall_ms: NOW });
+        let clock = start("this", None);
+        clock.keep(&path);
+        assert_eq!(kept(&path), None);
+        clock.learn(UnixMillis(NOW + 5), clock.ticks());
+        clock.keep(&path);
+        assert_eq!(kept(&path), clock.anchor());
+        // Not again at each tick, and at once when control says something else.
+        MACHINE.set(Reading { boot_ms: DAY + 7, wall_ms: NOW });
+        clock.keep(&path);
+        assert_ne!(kept(&path), clock.anchor());
+        clock.learn(UnixMillis(NOW + HOUR), clock.ticks());
+        clock.keep(&path);
+        assert_eq!(kept(&path), clock.anchor());
+        std::fs::write(&path, b"{").unwrap();
+        assert_eq!(kept(&path), None);
     }
 }

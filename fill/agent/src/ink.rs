@@ -1,24 +1,25 @@
 //! Chunks onto disk: each is checked before it is written, written through io_uring, and made
 //! durable with its object. Fetches nothing; what it is given is all it writes.
 
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+
 use control_types::fill::Source;
 use control_types::ids::ObjectId;
 use oca_store::{Incoming, Seal};
 use tokio_uring::buf::BoundedBuf;
-use tokio_uring::fs::File;
-
-use std::rc::Rc;
 
 use crate::block::Block;
 use crate::error::is_of_the_disk;
 use crate::ladder::Fault;
 use crate::night::Night;
+use crate::pen::Pen;
 use crate::take::Cut;
 
 /// An unfinished object's file, opened both ways.
 pub(crate) struct Files {
-    pub(crate) direct: Option<Rc<File>>,
-    pub(crate) file: Rc<File>,
+    pub(crate) direct: Option<Rc<Pen>>,
+    pub(crate) file: Rc<Pen>,
 }
 
 /// Checks and writes one chunk, and gives its buffer back empty.
@@ -40,9 +41,10 @@ pub(crate) async fn write(
     // The last chunk is rarely whole blocks: it goes through the page cache.
     let direct = files.direct.as_ref().filter(|_| chunk.is_whole_blocks());
     let (mut written, mut chunk) = write_to(direct.unwrap_or(&files.file), chunk, at).await;
-    let refused = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidInput;
+    let refused = |error: &io::Error| error.kind() == ErrorKind::InvalidInput;
     if direct.is_some() && written.as_ref().is_err_and(refused) {
-        // It opened and cannot write so: some file systems only say it here.
+        // It opened and cannot write so: some file systems only say it here, and all of them when
+        // a write that fell short is gone on with in the middle of a block.
         (written, chunk) = write_to(&files.file, chunk, at).await;
     }
     if let Err(error) = written {
@@ -52,8 +54,11 @@ pub(crate) async fn write(
         let marked = open.incoming.mark_done(index);
         marked.map_err(|error| (open.incoming.path().to_owned(), error))
     });
-    if let Some(Err((path, error))) = marked {
-        return Err(Cut::Disk(night.disk_refused(&path, error)));
+    match marked {
+        Some(Ok(())) => {}
+        Some(Err((path, error))) => return Err(Cut::Disk(night.disk_refused(&path, error))),
+        // Its disk went meanwhile: it is nobody's chunk.
+        None => return Err(Cut::Disk("its file was let go".to_owned())),
     }
     let now = night.clock.ticks();
     night.board.borrow_mut().chunk_done(object, &source.appliance, bytes, now);
@@ -61,14 +66,33 @@ pub(crate) async fn write(
     Ok(chunk)
 }
 
-async fn write_to(file: &File, chunk: Block, at: u64) -> (std::io::Result<()>, Block) {
-    let (bytes, range) = chunk.into_parts();
-    let (written, bytes) = file.write_all_at(bytes.slice(range.clone()), at).await;
-    (written, Block::back(bytes.into_inner(), &range))
+/// Writes all of it, however little goes at a time.
+async fn write_to(pen: &Pen, chunk: Block, at: u64) -> (io::Result<()>, Block) {
+    let (mut bytes, range) = chunk.into_parts();
+    let mut from = range.start;
+    let mut written = Ok(());
+    while from < range.end {
+        let place = at + (from - range.start) as u64;
+        let (went, slice) = pen.write_at(bytes.slice(from..range.end), place).await;
+        bytes = slice.into_inner();
+        match went {
+            Ok(0) => {
+                written = Err(ErrorKind::WriteZero.into());
+                break;
+            }
+            Ok(went) => from += went,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                written = Err(error);
+                break;
+            }
+        }
+    }
+    (written, Block::back(bytes, &range))
 }
 
 /// A full disk is met at `begin` and is no fault of the disk; anything else is, and it rests.
-fn write_failed(night: &Night, object: &ObjectId, error: &std::io::Error) -> Cut {
+fn write_failed(night: &Night, object: &ObjectId, error: &io::Error) -> Cut {
     let why = format!("cannot write a chunk: {error}");
     let mut vault = night.vault.borrow_mut();
     if is_of_the_disk(error)
@@ -80,12 +104,14 @@ fn write_failed(night: &Night, object: &ObjectId, error: &std::io::Error) -> Cut
 }
 
 /// Makes a whole object durable and gives it its place; the error is for the report.
-pub(crate) async fn publish(night: &Night, incoming: Incoming, file: &File) -> Result<(), String> {
+pub(crate) async fn publish(night: &Night, incoming: Incoming, file: &Pen) -> Result<(), String> {
     // Flushed here without a thread waiting for it; what publishing then flushes is little.
-    if let Err(error) = file.sync_data().await {
+    if let Err(error) = file.sync().await {
         // The kernel says this once and then holds what it could not write for written.
         let why = format!("cannot make it durable: {error}");
-        night.vault.borrow_mut().rest(incoming.path(), &why, night.clock.ticks());
+        if is_of_the_disk(&error) {
+            night.vault.borrow_mut().rest(incoming.path(), &why, night.clock.ticks());
+        }
         let distrusted = incoming.distrust().err().map(|error| format!(", and {error}"));
         return Err(why + &distrusted.unwrap_or_default());
     }

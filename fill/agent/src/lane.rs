@@ -2,14 +2,12 @@
 //! tells the board what came of it. Decides neither order nor source; the board does.
 
 use std::ops::Range;
-use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 use std::time::Duration;
 
 use control_types::fill::{Pull, Source};
 use control_types::ids::ObjectId;
 use oca_store::{Seal, StoreError};
-use tokio_uring::fs::OpenOptions;
 
 use crate::board::{After, Job};
 use crate::fetch::Wires;
@@ -17,6 +15,7 @@ use crate::gate::Gate;
 use crate::ink::publish;
 use crate::limits::TICK_MS;
 use crate::night::Night;
+use crate::pen::{Pen, Way};
 use crate::take::{Cut, take_chunks, take_seal};
 
 /// Works until the night is stopped.
@@ -67,7 +66,7 @@ async fn start(night: &Night, wires: &mut Wires, job: &Job, pull: &Rc<Pull>, sou
 
 async fn begin(night: &Night, pull: &Pull, seal: Seal) -> Result<After, String> {
     let writer = night.place(pull)?;
-    let folder = writer.volume().path().to_owned();
+    let volume = writer.volume().clone();
     // Going on where an earlier run stopped reads every claimed chunk back; lanes go on meanwhile.
     let begun = tokio::task::spawn_blocking(move || writer.begin(seal)).await;
     let incoming = match begun.map_err(|error| error.to_string())? {
@@ -75,15 +74,16 @@ async fn begin(night: &Night, pull: &Pull, seal: Seal) -> Result<After, String> 
             night.board.borrow_mut().published(&pull.object);
             return Ok(After::Go);
         }
-        begun => begun.map_err(|error| night.disk_refused(&folder, error))?,
+        begun => begun.map_err(|error| night.disk_refused(volume.path(), error))?,
     };
-    let opened = OpenOptions::new().write(true).open(incoming.path()).await;
-    let file = opened.map_err(|error| format!("{}: {error}", incoming.path().display()))?;
-    // Past the page cache, which is for members; not every file system can.
-    let flags = nix::fcntl::OFlag::O_DIRECT.bits();
-    let mut past_cache = OpenOptions::new();
-    past_cache.write(true).custom_flags(flags);
-    let direct = past_cache.open(incoming.path()).await;
+    let opened = Pen::open(&volume, incoming.path(), Way::Cached).await;
+    let file = opened.map_err(|source| {
+        let path = incoming.path();
+        let error = StoreError::Io { path: path.to_owned(), doing: "open", source };
+        night.disk_refused(path, error)
+    })?;
+    // Past the page cache, which is for members.
+    let direct = Pen::open(&volume, incoming.path(), Way::Direct).await;
     let missing = incoming.missing();
     let seal = incoming.seal();
     let left: u64 = missing
@@ -125,7 +125,11 @@ async fn settle(night: &Night, object: &ObjectId, after: After) {
         After::Go => {}
         After::LetGo => drop(night.vault.borrow_mut().take(object)),
         After::Publish => {
-            let Some(open) = night.vault.borrow_mut().take(object) else { return };
+            let Some(open) = night.vault.borrow_mut().take(object) else {
+                // Its disk went meanwhile. Left as it is it would be published by nobody, ever.
+                night.disk_failed(object, "its file was let go".to_owned());
+                return;
+            };
             match publish(night, open.incoming, &open.file).await {
                 Ok(()) => {
                     tracing::info!(%object, "published");

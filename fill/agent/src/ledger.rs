@@ -11,7 +11,7 @@ use crate::error::AgentError;
 use crate::limits::{EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES};
 use crate::state_file;
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Kept {
     window: Option<WindowId>,
     /// At least what was spent of that window: rounded up, so that a kill errs on the ISP's side.
@@ -45,15 +45,18 @@ impl Ledger {
         if self.kept.window.as_ref() == Some(window) {
             return Ok(());
         }
-        let known = self.kept.earlier.iter().position(|(earlier, _)| earlier == window);
-        let spent = known.map_or(0, |at| self.kept.earlier.remove(at).1);
-        if let Some(before) = self.kept.window.replace(window.clone()) {
-            self.kept.earlier.insert(0, (before, self.spent_bytes));
-            self.kept.earlier.truncate(EARLIER_WINDOWS_MAX);
+        let mut next = self.kept.clone();
+        let known = next.earlier.iter().position(|(earlier, _)| earlier == window);
+        let spent = known.map_or(0, |at| next.earlier.remove(at).1);
+        if let Some(before) = next.window.replace(window.clone()) {
+            next.earlier.insert(0, (before, self.spent_bytes));
+            next.earlier.truncate(EARLIER_WINDOWS_MAX);
         }
-        (self.kept.set_aside_bytes, self.spent_bytes) = (spent, spent);
+        next.set_aside_bytes = spent;
+        self.change(next)?;
+        self.spent_bytes = spent;
         self.from = BytesFrom::default();
-        self.keep()
+        Ok(())
     }
 
     /// Takes `bytes` off the window's budget; false when that is more than is left.
@@ -67,8 +70,8 @@ impl Ledger {
             return Ok(false);
         }
         if spent > self.kept.set_aside_bytes {
-            self.kept.set_aside_bytes = spent.saturating_add(SET_ASIDE_BYTES).min(bytes_max);
-            self.keep()?;
+            let set_aside_bytes = spent.saturating_add(SET_ASIDE_BYTES).min(bytes_max);
+            self.change(Kept { set_aside_bytes, ..self.kept.clone() })?;
         }
         self.spent_bytes = spent;
         Ok(true)
@@ -103,8 +106,7 @@ impl Ledger {
         if known == self.kept.known {
             return Ok(());
         }
-        self.kept.known = known;
-        self.keep()
+        self.change(Kept { known, ..self.kept.clone() })
     }
 
     /// Boxes to ask for an object no plan speaks of: nearest first.
@@ -123,20 +125,28 @@ impl Ledger {
         if self.kept.repairs.len() >= REPAIRS_MAX {
             return Ok(false);
         }
-        self.kept.repairs.retain(|other| other.object != repair.object);
-        self.kept.repairs.push(repair);
-        self.keep().map(|()| true)
+        let mut next = self.kept.clone();
+        next.repairs.retain(|other| other.object != repair.object);
+        next.repairs.push(repair);
+        self.change(next).map(|()| true)
     }
 
     /// Forgets repairs that `made` says are made.
     pub(crate) fn close_repairs(&mut self, made: impl Fn(&Pull) -> bool) -> Result<(), AgentError> {
-        let before = self.kept.repairs.len();
-        self.kept.repairs.retain(|repair| !made(repair));
-        if self.kept.repairs.len() == before { Ok(()) } else { self.keep() }
+        if !self.kept.repairs.iter().any(&made) {
+            return Ok(());
+        }
+        let mut next = self.kept.clone();
+        next.repairs.retain(|repair| !made(repair));
+        self.change(next)
     }
 
-    fn keep(&self) -> Result<(), AgentError> {
-        state_file::store(&self.path, &self.kept)
+    /// Disk first: what could not be kept was not said, or the next time would find it said already
+    /// and go on as if it were kept.
+    fn change(&mut self, next: Kept) -> Result<(), AgentError> {
+        state_file::store(&self.path, &next)?;
+        self.kept = next;
+        Ok(())
     }
 }
 
@@ -168,5 +178,35 @@ mod tests {
         // A faster window was open beside it for a while: nothing is given back by that.
         ledger.enter(&night).unwrap();
         assert!(!ledger.spend(3 * SET_ASIDE_BYTES - spent + 1, budget).unwrap());
+    }
+
+    /// Goal: what could not be kept is not believed kept the next time it is asked for. Method: the
+    /// folder goes, as a full or failing disk would refuse, and comes back.
+    #[test]
+    fn what_could_not_be_kept_is_not_gone_by() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let path = state.join("ledger.json");
+        let mut ledger = Ledger::open(path.clone()).unwrap();
+        ledger.enter(&"yesterday".parse().unwrap()).unwrap();
+        let budget = Some(4 * SET_ASIDE_BYTES);
+        assert!(ledger.spend(3 * SET_ASIDE_BYTES, budget).unwrap());
+        std::fs::remove_dir_all(&state).unwrap();
+        let night: WindowId = "night".parse().unwrap();
+        for _ in 0..2 {
+            assert!(ledger.enter(&night).is_err(), "fill would go on unnoted");
+        }
+        std::fs::create_dir(&state).unwrap();
+        ledger.enter(&night).unwrap();
+        std::fs::remove_dir_all(&state).unwrap();
+        for _ in 0..2 {
+            assert!(ledger.spend(1, budget).is_err(), "a kill would give it back");
+        }
+        std::fs::create_dir(&state).unwrap();
+        assert!(ledger.spend(1, budget).unwrap());
+        let mut again = Ledger::open(path).unwrap();
+        again.enter(&night).unwrap();
+        assert!(!again.spend(4 * SET_ASIDE_BYTES, budget).unwrap());
     }
 }

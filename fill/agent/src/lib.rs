@@ -33,6 +33,7 @@ mod night;
 mod nurse;
 mod orders;
 mod pass;
+mod pen;
 mod porter;
 mod scrubber;
 mod state_file;
@@ -42,4 +43,4 @@ mod watch;
 
 pub use config::Config;
 pub use error::AgentError;
-pub use night::{Ended, run};
+pub use night::{Ended, run, run_on};

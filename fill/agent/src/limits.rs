@@ -59,6 +59,18 @@ pub(crate) const KNOWN_SOURCES_MAX: usize = 32;
 pub(crate) const EARLIER_WINDOWS_MAX: usize = 16;
 /// Repairs waiting at once; more means a disk is dying and a plan is the better cure.
 pub(crate) const REPAIRS_MAX: usize = 1_000;
+/// How often control's time is kept on disk, milliseconds: 5 min.
+pub(crate) const ANCHOR_KEEP_MS: u64 = 300_000;
+/// After a boot, a clock further ahead of control's last word than this opens no window before
+/// control has answered, milliseconds: 2 h, longer than any boot takes.
+pub(crate) const AHEAD_MS_MAX: u64 = 2 * 3_600_000;
+/// The same for one that is before control's last word, milliseconds: NTP may have been at work.
+pub(crate) const BEHIND_MS_MAX: u64 = 60_000;
+/// A wall clock that went this much faster or slower than the time since boot was set by somebody,
+/// milliseconds.
+pub(crate) const WALL_MOVED_MS_MAX: u64 = 60_000;
+/// Longest name of a boot that is kept, bytes.
+pub(crate) const BOOT_ID_BYTES_MAX: usize = 64;
 /// Bytes of a window's budget set aside in one write to disk, so that a kill cannot overspend.
 pub(crate) const SET_ASIDE_BYTES: u64 = 8 << 20;
 /// How often the agent looks at clock, markers and lanes, milliseconds.
@@ -126,4 +138,5 @@ const _: () = assert!(PIECE_BYTES_MIN >= 8 * HEAD_BYTES);
 const _: () = assert!(TICK_MS * 5 <= 1_000, "a closed window must stop fill within a second");
 const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);
 const _: () = assert!(CAP_SPAN_MS > 1_000);
+const _: () = assert!(ANCHOR_KEEP_MS < AHEAD_MS_MAX / 2, "a boot must not be in doubt by itself");
 const _: () = assert!(SILENT_MS > 2 * METRICS_MS_MAX, "one late answer is no silence");

@@ -22,18 +22,20 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
 use control_types::fill::{ClassMove, FillStateWord, Pull, Source, SourceKind};
 use control_types::ids::ObjectId;
 use control_types::limits::CHUNK_BYTES;
+use oca_store::disk::Disk;
 use oca_store::{StoreError, Writer};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::board::{Board, Job};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{Config, ControlProof};
 use crate::courier::courier;
 use crate::error::{AgentError, is_of_the_disk};
@@ -103,8 +105,20 @@ pub(crate) struct Night {
 /// # Errors
 /// What stops it from starting: a volume that is locked, state or roots that cannot be read.
 pub async fn run(config: Config, once: bool) -> Result<Ended, AgentError> {
-    let connections = config.connections;
-    let night = Rc::new(Night::open(config)?);
+    work(Rc::new(Night::open(config, None)?), once).await
+}
+
+/// As [`run`] with `once`, all volumes on a disk that is not the kernel's: for tests of what disks
+/// do to the agent.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_on(disk: Arc<dyn Disk>, config: Config) -> Result<Ended, AgentError> {
+    work(Rc::new(Night::open(config, Some(&disk))?), true).await
+}
+
+async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
+    let connections = night.config.connections;
     let mut terminate = signal(SignalKind::terminate())
         .map_err(AgentError::io(PathBuf::from("SIGTERM"), "listen for the signal"))?;
     let mut interrupt = signal(SignalKind::interrupt())
@@ -146,10 +160,10 @@ pub async fn run(config: Config, once: bool) -> Result<Ended, AgentError> {
 }
 
 impl Night {
-    fn open(config: Config) -> Result<Self, AgentError> {
+    pub(crate) fn open(config: Config, on: Option<&Arc<dyn Disk>>) -> Result<Self, AgentError> {
         std::fs::create_dir_all(&config.state_dir)
             .map_err(AgentError::io(&config.state_dir, "create the state directory"))?;
-        let vault = Vault::open(&config.volumes, 0)?;
+        let vault = Vault::open(&config.volumes, on, 0)?;
         let (appliance, key) = (config.appliance.clone(), config.orders_key.clone());
         let orders = config.state_dir.join("orders.json");
         let (standing, skew_ms) = Standing::open(orders, appliance, key)?;
@@ -165,10 +179,8 @@ impl Night {
             }
         };
         let clock = Clock::new();
-        clock.set_skew_ms(skew_ms);
-        if let Some(orders) = standing.orders() {
-            clock.not_before(orders.now);
-        }
+        let kept = clock::kept(&clock::anchor_path(&config.state_dir));
+        clock.begin(kept.or_else(|| standing.anchor(skew_ms)).as_ref());
         let night = Self {
             clock,
             dialer: Rc::new(dialer),
@@ -315,7 +327,13 @@ impl Night {
 
     pub(crate) fn came(&self, kind: SourceKind, bytes: u64) {
         self.ledger.borrow_mut().came(kind, bytes);
-        self.lately.borrow_mut().push_back((self.clock.ticks(), bytes));
+        let now = self.clock.ticks();
+        let mut lately = self.lately.borrow_mut();
+        // Here and not in the report alone, which waits as long as control does.
+        while lately.front().is_some_and(|(at, _)| at + 1_000 <= now) {
+            lately.pop_front();
+        }
+        lately.push_back((now, bytes));
     }
 
     pub(crate) fn fault(&self, object: &ObjectId, source: &Source, fault: Fault) {
@@ -353,8 +371,8 @@ impl Night {
         loop {
             tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
             let word = self.word(&self.board.borrow().tally());
-            let repairs = !self.ledger.borrow().repairs().is_empty();
-            if self.asked.get() && word != FillStateWord::Filling && !repairs {
+            let mending = self.board.borrow().is_mending();
+            if self.asked.get() && word != FillStateWord::Filling && !mending {
                 return;
             }
         }
@@ -369,8 +387,10 @@ impl Night {
 }
 
 async fn keeper(night: Rc<Night>) {
+    let kept = clock::anchor_path(&night.config.state_dir);
     while !night.stopping() {
         night.keep_gate();
+        night.clock.keep(&kept);
         night.pause(TICK_MS).await;
     }
 }

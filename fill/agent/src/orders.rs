@@ -17,6 +17,7 @@ use control_types::fill::{Orders, SignedOrders};
 use control_types::ids::ApplianceId;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Anchor;
 use crate::error::AgentError;
 use crate::state_file;
 
@@ -133,6 +134,15 @@ impl Standing {
     /// The orders in force; none before the first answer ever.
     pub(crate) fn orders(&self) -> Option<&Orders> {
         self.orders.as_ref()
+    }
+
+    /// What the orders say of the time, for a start that finds no anchor: they came when control's
+    /// clock was `skew_ms` ahead of this machine's. The boot was any.
+    pub(crate) fn anchor(&self, skew_ms: i64) -> Option<Anchor> {
+        let signed_ms = self.orders.as_ref()?.now.0;
+        let wall_ms = signed_ms.saturating_add_signed(skew_ms.saturating_neg());
+        let boot_id = String::new();
+        Some(Anchor { boot_id, boot_ms: 0, wall_ms, control_ms: signed_ms, signed_ms })
     }
 
     /// How many orders were refused since the start.

@@ -174,8 +174,8 @@ async fn carry_copy(
     to: &Shelf,
     object: &ObjectId,
 ) -> Result<bool, String> {
-    let source = from.writer.volume().object_path(object);
-    let opened = blocking(move || ObjectReader::open(&source)).await?;
+    let (volume, name) = (from.writer.volume().clone(), *object);
+    let opened = blocking(move || ObjectReader::of(&volume, &name)).await?;
     let reader = match opened {
         Ok(reader) => reader,
         Err(error) => return Err(condemn(from, object, &error)),

@@ -78,8 +78,8 @@ fn keep(path: &std::path::Path, places: &BTreeMap<PathBuf, Place>) {
 
 /// Looks at one object; false when the agent stops before its end.
 async fn scrub(night: &Night, writer: &Writer, object: &ObjectId, place: &mut Place) -> bool {
-    let path = writer.volume().object_path(object);
-    let opened = tokio::task::spawn_blocking(move || ObjectReader::open(&path)).await;
+    let (volume, name) = (writer.volume().clone(), *object);
+    let opened = tokio::task::spawn_blocking(move || ObjectReader::of(&volume, &name)).await;
     let mut next = 0;
     let mut verdict = match opened {
         Ok(Ok(reader)) => Ok(Some(reader)),

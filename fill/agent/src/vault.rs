@@ -17,14 +17,15 @@ mod disk;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use control_types::fill::Pull;
 use control_types::fleet::DiskClass;
 use control_types::ids::ObjectId;
 use oca_store::{Incoming, Index, QuarantineBound, Seal, Writer};
-use tokio_uring::fs::File;
 
 use crate::error::AgentError;
+use crate::pen::Pen;
 use disk::{Disk, State};
 
 /// An object on its way in.
@@ -32,8 +33,8 @@ pub(crate) struct Open {
     pub(crate) incoming: Incoming,
     pub(crate) seal: Rc<Seal>,
     /// For whole blocks, past the page cache; `None` where the file system cannot.
-    pub(crate) direct: Option<Rc<File>>,
-    pub(crate) file: Rc<File>,
+    pub(crate) direct: Option<Rc<Pen>>,
+    pub(crate) file: Rc<Pen>,
 }
 
 /// All disks and what is open on them.
@@ -60,14 +61,19 @@ pub(crate) struct Shelf {
 }
 
 impl Vault {
-    /// Takes the writer's lock of every volume. A disk that cannot be read is lost, not fatal.
+    /// Takes the writer's lock of every volume; all are on the disk `on`, or on the kernel's. A disk
+    /// that cannot be read is lost, not fatal.
     ///
     /// # Errors
     /// A volume that another process writes, or no disk at all.
-    pub(crate) fn open(volumes: &[(PathBuf, DiskClass)], now: u64) -> Result<Self, AgentError> {
+    pub(crate) fn open(
+        volumes: &[(PathBuf, DiskClass)],
+        on: Option<&Arc<dyn oca_store::disk::Disk>>,
+        now: u64,
+    ) -> Result<Self, AgentError> {
         let mut disks = Vec::with_capacity(volumes.len());
         for (path, class) in volumes {
-            let mut disk = Disk::new(path, *class);
+            let mut disk = Disk::new(path, *class, on.cloned());
             disk.open(now)?;
             disks.push(disk);
         }
@@ -188,7 +194,7 @@ impl Vault {
     }
 
     /// Keeps `incoming` with its files for the lanes.
-    pub(crate) fn keep(&mut self, incoming: Incoming, direct: Option<File>, file: File) {
+    pub(crate) fn keep(&mut self, incoming: Incoming, direct: Option<Pen>, file: Pen) {
         let seal = Rc::new(incoming.seal().clone());
         let object = seal.object();
         let open = Open { incoming, seal, direct: direct.map(Rc::new), file: Rc::new(file) };

@@ -58,6 +58,16 @@ impl Volume {
         }
     }
 
+    /// The disk it is on, where that is not the kernel's: a writer with its own I/O must go there
+    /// too.
+    #[must_use]
+    pub fn made_disk(&self) -> Option<&dyn Disk> {
+        match &self.disk {
+            AnyDisk::Kernel => None,
+            AnyDisk::Made(disk) => Some(disk.as_ref()),
+        }
+    }
+
     /// The disk it is on.
     pub(crate) fn disk(&self) -> &AnyDisk {
         &self.disk

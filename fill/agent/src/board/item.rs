@@ -42,6 +42,8 @@ pub(super) struct Running {
 pub(super) enum PutDown {
     Wait(u64),
     Fail(String),
+    /// The disk failed it, and it may begin anew at this time.
+    Rest(u64, String),
     /// Nobody wants it any more.
     Forget,
 }

@@ -107,3 +107,30 @@ fn orders_that_change_their_mind_leave_nothing_done_that_is_not_and_nothing_open
     board.set(&[], &[], |_| false);
     assert!(!board.is_begun(&plan.object));
 }
+
+#[test]
+fn what_a_disk_failed_begins_anew_when_another_disk_may_take_it_and_not_half_a_minute_later() {
+    let pulls = [pull(1, &["a"])];
+    let mut board = board(&pulls);
+    let object = pulls[0].object;
+    assert!(matches!(board.next(0, true, 2, 4), Some(Job::Start { .. })));
+    assert_eq!(board.began(&object, vec![0..2], 2 << 18), After::Go);
+    assert!(board.next(0, true, 2, 4).is_some() && board.next(0, true, 2, 4).is_some());
+    // Both of its lanes meet the disk's error.
+    board.disk_failed(&object, "EIO".to_owned(), 200);
+    assert_eq!(board.run_ended(&object, 0..1, 10), After::Go);
+    board.disk_failed(&object, "EIO".to_owned(), 210);
+    assert_eq!(board.run_ended(&object, 1..2, 20), After::LetGo);
+    assert_eq!(board.tally().failures[0].why, "EIO");
+    assert!(board.next(199, true, 2, 4).is_none());
+    assert!(matches!(board.next(200, true, 2, 4), Some(Job::Start { .. })));
+}
+
+#[test]
+fn a_repair_that_nobody_can_make_now_does_not_keep_a_run_from_its_end() {
+    let mut board = Board::default();
+    board.set(&[pull(1, &[])], &[], |_| false);
+    assert!(board.is_mending());
+    assert!(board.next(0, false, 1, 2).is_none(), "no source is known");
+    assert!(!board.is_mending());
+}

@@ -50,6 +50,14 @@ impl Night {
         let mut troubles = self.vault.borrow().troubles();
         let refused = self.refusing.get();
         troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
+        troubles.extend(self.clock.doubt().map(|doubt| doubt.why()));
+        troubles.extend(self.clock.wall_set_ms().map(|set_ms| {
+            let set_s = set_ms / 1_000;
+            format!(
+                "the machine's clock was set by {set_s} s while fill-agent was down: windows go by \
+                 the time since boot until control answers"
+            )
+        }));
         let silent_ms = self.foreground.borrow().silent_ms(self.clock.ticks());
         troubles.extend(silent_ms.map(|silent_ms| {
             let silent_s = silent_ms / 1_000;

@@ -1,11 +1,12 @@
 //! One disk of the appliance: in use, resting or lost, and the room that can be made on it.
 //! Knows no other disk.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use control_types::fleet::DiskClass;
 use control_types::ids::ObjectId;
+use oca_store::disk::{Disk as Kind, KernelDisk};
 use oca_store::{StoreError, Volume, Writer};
 
 use crate::error::AgentError;
@@ -20,6 +21,8 @@ pub(super) struct Disk {
     pub(super) path: PathBuf,
     pub(super) class: DiskClass,
     pub(super) state: State,
+    /// A made-up disk; none for the kernel's.
+    on: Option<Arc<dyn Kind>>,
     /// Number of the file system it was in use on: an empty mount point is not the disk come back.
     device: Option<u64>,
 }
@@ -37,9 +40,9 @@ pub(super) enum State {
 }
 
 impl Disk {
-    pub(super) fn new(path: &Path, class: DiskClass) -> Self {
+    pub(super) fn new(path: &Path, class: DiskClass, on: Option<Arc<dyn Kind>>) -> Self {
         let state = State::Lost { why: "not looked at yet".to_owned(), look_at: 0 };
-        Self { path: path.to_owned(), class, state, device: None }
+        Self { path: path.to_owned(), class, state, on, device: None }
     }
 
     /// Takes the volume into use, or notes why it cannot be.
@@ -47,13 +50,17 @@ impl Disk {
     /// # Errors
     /// Another writer has it: that is a mistake of the operator, not of the disk.
     pub(super) fn open(&mut self, now: u64) -> Result<(), AgentError> {
-        let device = std::fs::metadata(&self.path).ok().map(|there| there.dev());
+        let kind: &dyn Kind = self.on.as_deref().unwrap_or(&KernelDisk);
+        let device = kind.look(&self.path).ok().map(|there| there.identity.0);
         if self.device.is_some() && device.is_some() && device != self.device {
             self.lose(ELSEWHERE.to_owned(), now);
             return Ok(());
         }
-        let opened = Volume::open(&self.path, self.class)
-            .and_then(|volume| Writer::open(&volume, "fill-agent"));
+        let volume = match &self.on {
+            None => Volume::open(&self.path, self.class),
+            Some(on) => Volume::on(Arc::clone(on), &self.path, self.class),
+        };
+        let opened = volume.and_then(|volume| Writer::open(&volume, "fill-agent"));
         match opened {
             Ok(writer) => {
                 self.state = State::InUse { writer, rests: None };
@@ -184,7 +191,7 @@ mod tests {
     #[test]
     fn an_empty_mount_point_is_not_the_disk_come_back() {
         let folder = tempfile::tempdir().unwrap();
-        let mut disk = Disk::new(folder.path(), DiskClass::Hdd);
+        let mut disk = Disk::new(folder.path(), DiskClass::Hdd, None);
         disk.open(1).unwrap();
         assert!(disk.writer().is_some());
         disk.lose("pulled out".to_owned(), 2);

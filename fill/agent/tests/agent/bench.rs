@@ -173,6 +173,12 @@ impl Bench {
         Agent::start(&mut command)
     }
 
+    /// All reports since this was last asked.
+    #[allow(dead_code, reason = "each program of tests uses its own part")]
+    pub fn reports(&self) -> Vec<FillReport> {
+        std::mem::take(&mut self.control.reports.lock().unwrap())
+    }
+
     pub fn last_report(&self) -> Option<FillReport> {
         self.control.reports.lock().unwrap().last().cloned()
     }

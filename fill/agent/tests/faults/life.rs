@@ -1,0 +1,127 @@
+//! A box on a made-up disk, its agent's lives one after another, and what must be true after each.
+//! Chooses no fault.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use control_types::fill::FillReport;
+use control_types::fleet::DiskClass;
+use control_types::limits::CHUNK_BYTES;
+use fill_agent::{Config, Ended};
+use oca_store::{Depth, Index, ObjectReader, Volume, Writer, check};
+
+use crate::bench::{Bench, pull, wide_open};
+use crate::made::MadeDisk;
+use crate::source::{Mood, Sealed, Source, sealed};
+
+const CHUNK: usize = CHUNK_BYTES as usize;
+const VOLUME: &str = "/ssd";
+
+/// Longest life of an agent here, which is mostly waiting for its own ticks.
+const LIFE_MAX: Duration = Duration::from_secs(60);
+
+/// Objects of a night: less than a chunk, whole blocks and a rest, nothing at all.
+pub const OBJECTS: usize = 3;
+const LENGTHS: [usize; OBJECTS] = [5_000, CHUNK + 700, 0];
+
+pub struct Place {
+    bench: Bench,
+    config: Config,
+    objects: Vec<Sealed>,
+    source: Source,
+    /// Number of the night, for a state directory of its own.
+    nights: u64,
+    last: Option<FillReport>,
+    pub disk: MadeDisk,
+}
+
+impl Place {
+    pub async fn new(connections: usize) -> Self {
+        let bench = Bench::new().await;
+        let mut config = Config::read(&bench.config()).unwrap();
+        config.volumes = vec![(PathBuf::from(VOLUME), DiskClass::Ssd)];
+        config.connections = connections;
+        // A busy machine is no slow source.
+        config.stall_ms = 30_000;
+        let objects: Vec<Sealed> =
+            LENGTHS.iter().map(|length| sealed(90 + *length as u64, *length)).collect();
+        let all: Vec<&Sealed> = objects.iter().collect();
+        let source = bench.source(Mood::Good, &all).await;
+        Self { bench, config, objects, source, nights: 0, last: None, disk: MadeDisk::new(0) }
+    }
+
+    /// An empty disk, an agent that knows nothing, and a new night's orders.
+    pub fn begin(&mut self, seed: u64) {
+        self.disk = MadeDisk::new(seed);
+        self.disk.put(&PathBuf::from(VOLUME).join("lost+found/x"), b"");
+        self.nights += 1;
+        self.config.state_dir = self.bench.folder.path().join(format!("night-{}", self.nights));
+        let from = [("origin", &self.source)];
+        let pulls = self.objects.iter().map(|object| pull(object, &from)).collect();
+        self.bench.order(pulls, Vec::new(), wide_open());
+    }
+
+    /// What the last report says went wrong.
+    pub fn last_words(&self) -> String {
+        let report = self.last.as_ref();
+        report
+            .map_or(String::new(), |report| format!("{:?} {:?}", report.failures, report.troubles))
+    }
+
+    /// One life: from its start to when nothing is left to do. Answers how it ended and the most
+    /// objects that it ever reported done.
+    pub async fn live(&mut self, told: &str) -> (Result<Ended, String>, usize) {
+        self.bench.reports();
+        let (config, disk) = (self.config.clone(), self.disk.clone());
+        let life = tokio::task::spawn_blocking(move || {
+            tokio_uring::start(async move {
+                let ended = fill_agent::run_on(Arc::new(disk), config).await;
+                ended.map_err(|error| error.in_full())
+            })
+        });
+        let ended = tokio::time::timeout(LIFE_MAX, life).await;
+        let ended = ended.unwrap_or_else(|_| panic!("{told}: it did not end by itself")).unwrap();
+        let reported = self.bench.reports();
+        let most = reported.iter().map(|report| report.objects_done).max();
+        self.last = reported.last().cloned();
+        (ended, most.unwrap_or(0) as usize)
+    }
+
+    fn volume(&self) -> Volume {
+        Volume::on(Arc::new(self.disk.clone()), VOLUME, DiskClass::Ssd).unwrap()
+    }
+
+    /// Whatever is listed is whole. Answers how many of the night's objects are.
+    pub fn check_listed(&self, told: &str) -> usize {
+        let volume = self.volume();
+        let index = Index::load(std::slice::from_ref(&volume)).index;
+        let mut chunk = Vec::new();
+        for entry in index.entries() {
+            let reader = ObjectReader::of(&volume, &entry.object)
+                .unwrap_or_else(|error| panic!("{told}: listed and not there: {error}"));
+            for at in 0..reader.seal().chunks() {
+                let read = reader.read_chunk(at, &mut chunk);
+                read.unwrap_or_else(|error| panic!("{told}: listed and not whole: {error}"));
+            }
+        }
+        let held = self.objects.iter().filter(|o| index.has_copy(0, &o.seal.object()));
+        held.count()
+    }
+
+    /// Nothing is left that nobody answers for.
+    pub fn check_no_leak(&self, told: &str) {
+        let volume = self.volume();
+        let writer = Writer::open(&volume, "test").unwrap();
+        let report = check(&volume, Depth::Payload).unwrap();
+        assert!(report.bad.is_empty(), "{told}: {:?}", report.bad);
+        let mut known = ["lock", "journal", "lost+found/x"].map(|name| volume.path().join(name));
+        known.sort();
+        let index = writer.index();
+        let is_left = |path: &PathBuf| {
+            !known.contains(path) && !index.entries().any(|entry| entry.path() == *path)
+        };
+        let left: Vec<PathBuf> = self.disk.files().into_iter().filter(is_left).collect();
+        assert!(left.is_empty(), "{told}: nobody answers for {left:?}");
+    }
+}

@@ -114,6 +114,41 @@ fn origin_and_med_decide_between_paths_of_one_site() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_holds_no_lost_session_for_longer() {
+    const DAY_MS: u64 = 86_400_000;
+    let routes = routes();
+    routes.with(|rib| {
+        let (lost, back) = (feed("r1", "lisbon"), feed("r2", "lisbon"));
+        let key = rib.up(&lost, UnixMillis(DAY_MS)).unwrap();
+        rib.announce(key, &path("11.1.0.0/16", 1));
+        rib.lost(key, UnixMillis(DAY_MS));
+        // This one came back without what it had said, and never ends its repetition.
+        let key = rib.up(&back, UnixMillis(DAY_MS)).unwrap();
+        rib.announce(key, &path("11.2.0.0/16", 1));
+        rib.lost(key, UnixMillis(DAY_MS));
+        rib.up(&back, UnixMillis(DAY_MS)).unwrap();
+        assert!(rib.expire(UnixMillis(5)).is_empty(), "the hold begins anew");
+    });
+    assert_eq!(seen(&routes, "11.1.0.1"), ["11.1.0.0/16 lisbon/1~"]);
+    let over = routes.with(|rib| rib.expire(UnixMillis(5 + HOLD_MS)));
+    assert_eq!(over.len(), 1);
+    assert!(seen(&routes, "11.1.0.1").is_empty() && seen(&routes, "11.2.0.1").is_empty());
+}
+
+#[test]
+fn feeds_are_counted_before_those_they_replace_are_gone() {
+    let routes = routes();
+    routes.with(|rib| {
+        rib.up(&feed("r1", "lisbon"), UnixMillis(0)).unwrap();
+        let most = control_routes::limits::PEERS_MAX;
+        assert!(rib.check_feeds("r1", most).is_ok(), "its own does not count twice");
+        assert!(rib.check_feeds("import porto", most - 1).is_ok());
+        assert!(rib.check_feeds("import porto", most).is_err());
+        assert!(rib.check_feeds("import porto", usize::MAX).is_err());
+    });
+}
+
+#[test]
 fn routes_of_a_lost_session_are_held_and_then_dropped() {
     let routes = routes();
     let key = routes.with(|rib| {

@@ -208,6 +208,15 @@ impl Rib {
     /// Drops the routes of every peer whose hold ended, and those of earlier sessions that were not
     /// repeated in time; returns the peers whose hold ended.
     pub fn expire(&mut self, now: UnixMillis) -> Vec<Feed> {
+        // No hold is longer than that, unless the clock was set back: then it begins anew, or
+        // routes of a lost session would stay for as long as the clock went back.
+        let latest = UnixMillis(now.0.saturating_add(self.settings.stale_ms));
+        for peer in self.peers.values_mut() {
+            if let PeerState::Held { until } = &mut peer.state {
+                *until = latest.min(*until);
+            }
+            peer.sweep_at = peer.sweep_at.map(|at| at.min(latest));
+        }
         let swept = self.peers.iter_mut().filter_map(|(key, peer)| {
             peer.sweep_at.filter(|at| *at <= now)?;
             peer.sweep_at = None;
@@ -247,6 +256,18 @@ impl Rib {
         let of_name = self.peers.iter().filter(|(_, peer)| peer.feed.name == name);
         let gone: Vec<PeerKey> = of_name.map(|(key, _)| *key).collect();
         gone.into_iter().for_each(|key| self.forget(key));
+    }
+
+    /// Whether so many feeds of that name may stand in place of those it has.
+    ///
+    /// # Errors
+    /// `Full`, as [`Self::up`] would say of the first one too many.
+    pub fn check_feeds(&self, name: &str, count: usize) -> Result<(), RoutesError> {
+        let others = self.peers.values().filter(|peer| peer.feed.name != name).count();
+        if others.saturating_add(count) > PEERS_MAX {
+            return Err(RoutesError::Full { what: "BGP peers", max: PEERS_MAX });
+        }
+        Ok(())
     }
 
     /// Everything a feed says, at once: what it does not say any more is dropped.

@@ -129,6 +129,17 @@ async function anOutage(mock, page) {
   expect("the outage was not seen", after.stallMs === 0 && after.state === "playing", after);
 }
 
+/** Nobody answers the press: the page says so, and goes on by itself when somebody does. */
+async function nobodyThere(mock, page) {
+  for (const id of mock.alive()) mock.kill(id);
+  await page.evaluate(() => window.location.assign("#/watch/winter-signal"));
+  await page.getByRole("button", { name: "Play" }).click();
+  await page.locator(".hold").waitFor({ timeout: 30_000 });
+  for (const id of ["edge-a1", "edge-b1"]) await mock.revive(id);
+  await until("the first frame", 20_000, async () => (await readings(page)).startupMs);
+  await page.locator(".hold").waitFor({ state: "detached", timeout: 5_000 });
+}
+
 /** An appliance without the objects control believes in, then a late one: only players can tell. */
 async function anUnwellAppliance(mock, page) {
   await page.evaluate(() => window.location.assign("#/watch/paper-moons"));
@@ -306,6 +317,7 @@ async function main() {
     await step("an appliance falls silent", () => aSilentAppliance(mock, page));
     await step("control gone for a while", () => withoutControl(mock, page));
     await step("all appliances gone for a while", () => anOutage(mock, page));
+    await step("nobody answers the press", () => nobodyThere(mock, page));
     await step("an appliance answers 404, another late", () => anUnwellAppliance(mock, page));
     await step("DASH, and its first appliance dead", () => byDash(mock, page));
     await step("phone width and names", () => atPhoneWidth(page, shot));

@@ -23,6 +23,8 @@ const RELOAD_EVERY_MS = 4_000;
 const RESTORED_WITHIN_MS = 1_000;
 /** No bytes and no buffer for this long: say so instead of spinning on. */
 const GIVE_UP_MS = 45_000;
+/** No server answered for this long before the first picture: a spinner alone says too little. */
+const HOLD_SAID_AFTER_MS = 3_000;
 const SLUG = /^[a-z0-9][a-z0-9-]{0,63}$/;
 
 export class Playback {
@@ -111,6 +113,13 @@ export class Playback {
       startMs: buffered.start(i) * 1000,
       endMs: buffered.end(i) * 1000,
     }));
+  }
+
+  /** What keeps the first picture away, once that is more than a moment. */
+  hold(): string | null {
+    if (this.firstFrame || this.failure || this.exhaustedAt === null) return null;
+    if (performance.now() - this.exhaustedAt < HOLD_SAID_AFTER_MS) return null;
+    return "No server that holds this title answers. Trying again… Does this browser trust their certificates?";
   }
 
   /** Leaves: the last word goes out, everything opened here is closed. Safe to call twice. */
@@ -278,7 +287,9 @@ export class Playback {
       return;
     }
     if (now - since > GIVE_UP_MS) {
-      this.fail("We cannot reach any server that holds this title. Check your connection.");
+      // A browser does not tell a refused certificate from a cut line.
+      const first = this.firstFrame ? "" : ", and that this browser trusts their certificates";
+      this.fail(`We cannot reach any server that holds this title. Check your connection${first}.`);
       return;
     }
     if (now - this.reloadedAt < RELOAD_EVERY_MS) return;

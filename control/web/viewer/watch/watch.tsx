@@ -159,6 +159,11 @@ function Screen({ press, name, onAgain }: ScreenProps) {
         !playback?.failure && (
           <div class="spinner" role="status" aria-label="Loading the picture" />
         )}
+      {playback?.hold() && (
+        <p class="hold" role="status">
+          {playback.hold()}
+        </p>
+      )}
       {stats && playback && <Stats playback={playback} />}
       {playback?.needsGesture && (
         <button type="button" class="button lamp large centre" onClick={() => playback.resume()}>

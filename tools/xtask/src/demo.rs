@@ -52,6 +52,8 @@ pub const PROGRAMS: &[&str] = &[
 /// # Errors
 /// When the machine lacks something, a build fails, or the demo itself does.
 pub fn run(options: &DemoOptions) -> Result<(), Stop> {
+    let port = options.port.unwrap_or(if options.once { 0 } else { MEMBER_PORT });
+    check(&options.video, port)?;
     let need = if options.once { Need::PagesAndBrowser } else { Need::Pages };
     setup::ensure(need)?;
     let mut build = steps::cargo(&["build", "--release", "--bins"]);
@@ -60,7 +62,6 @@ pub fn run(options: &DemoOptions) -> Result<(), Stop> {
     let target = target_dir();
     let mut demo = steps::command(&target.join("release/nightfill-demo").to_string_lossy(), &[]);
     demo.arg("--bin-dir").arg(target.join("release")).arg("--dir").arg(&options.dir);
-    let port = options.port.unwrap_or(if options.once { 0 } else { MEMBER_PORT });
     demo.arg("--port").arg(port.to_string());
     for video in &options.video {
         demo.arg("--video").arg(std::path::absolute(video)?);
@@ -71,6 +72,21 @@ pub fn run(options: &DemoOptions) -> Result<(), Stop> {
     // The demo reports its own progress and its own errors; xtask adds only the exit code.
     let status = demo.status()?;
     if status.success() { Ok(()) } else { Err(Stop(format!("the demo ended with {status}"))) }
+}
+
+/// What would stop the demo is said before minutes of building.
+fn check(videos: &[PathBuf], port: u16) -> Result<(), Stop> {
+    for video in videos {
+        std::fs::File::open(video).map_err(|error| {
+            Stop(format!("--video {}: {error}; check the path and its rights", video.display()))
+        })?;
+    }
+    std::net::TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
+        Stop(format!(
+            "the member page cannot be at 127.0.0.1:{port}: {error}; stop what uses the port \
+             (`ss -ltnp`), or give another --port, 0 for any free one"
+        ))
+    })
 }
 
 /// Cargo's target folder, wherever the environment put it.

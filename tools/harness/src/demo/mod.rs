@@ -30,7 +30,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     video: Vec<PathBuf>,
     /// Length of the rendered videos, seconds.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(4..=600))]
     seconds: u32,
     /// Port of the member page; 0 takes a free one.
     #[arg(long, default_value_t = 8080)]
@@ -67,6 +67,9 @@ const SOVEREIGN: &str = "[steering]\nserved_by = \"appliances\"\nbundle_ms = 500
 /// # Errors
 /// The first step that failed; its logs stay below `--dir`.
 pub async fn run(options: &Options) -> Result<(), Trouble> {
+    // What would stop a later step is said before minutes of rendering.
+    readable(&options.video)?;
+    port_is_free(options.port)?;
     let dir = std::path::absolute(&options.dir)?;
     let steps = Progress::begin();
     let run = fresh_folder(&dir)?;
@@ -123,11 +126,30 @@ fn world_parts(world: &mut World) -> std::cell::RefCell<&mut World> {
 /// confuse.
 fn fresh_folder(dir: &Path) -> Result<PathBuf, Trouble> {
     let run = dir.join("run");
-    if run.exists() {
-        std::fs::remove_dir_all(&run)?;
-    }
-    std::fs::create_dir_all(&run)?;
+    let emptied = if run.exists() { std::fs::remove_dir_all(&run) } else { Ok(()) };
+    emptied.and_then(|()| std::fs::create_dir_all(&run)).map_err(|error| {
+        let shown = run.display();
+        Trouble(format!("cannot empty or make {shown}: {error}; give another --dir"))
+    })?;
     Ok(run)
+}
+
+fn readable(videos: &[PathBuf]) -> Result<(), Trouble> {
+    for video in videos {
+        std::fs::File::open(video).map_err(|error| {
+            Trouble(format!("--video {}: {error}; check the path and its rights", video.display()))
+        })?;
+    }
+    Ok(())
+}
+
+fn port_is_free(port: u16) -> Result<(), Trouble> {
+    std::net::TcpListener::bind(("127.0.0.1", port)).map(drop).map_err(|error| {
+        Trouble(format!(
+            "the member page cannot be at 127.0.0.1:{port}: {error}; stop what uses the port \
+             (`ss -ltnp`), or give another --port, 0 for any free one"
+        ))
+    })
 }
 
 /// The built member and operator pages.
@@ -140,4 +162,25 @@ fn pages() -> Result<PathBuf, Trouble> {
     }
     let shown = pages.display();
     Err(Trouble(format!("{shown} is not built: run `npm ci && npm run build` in control/web")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stops_a_demo_is_said_before_it_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = folder.path().join("absent.mp4");
+        let said = readable(&[absent]).unwrap_err().to_string();
+        assert!(said.contains("absent.mp4") && said.contains("--video"), "{said}");
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let said = port_is_free(port).unwrap_err().to_string();
+        assert!(said.contains(&port.to_string()) && said.contains("--port"), "{said}");
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let said = fresh_folder(&file).unwrap_err().to_string();
+        assert!(said.contains("file/run") && said.contains("--dir"), "{said}");
+    }
 }

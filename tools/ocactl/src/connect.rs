@@ -33,7 +33,11 @@ impl Connection {
         let cure =
             "give --key-file FILE or set NIGHTFILL_KEY_FILE; control writes it at first start";
         let path = self.key_file.as_ref().ok_or_else(|| Failure(format!("no key: {cure}")))?;
-        let key = String::from_utf8_lossy(&read(path)?).trim().to_owned();
+        let key = read(path).map_err(|failure| Failure(format!("{failure}: {cure}")))?;
+        let key = String::from_utf8_lossy(&key).trim().to_owned();
+        if key.is_empty() {
+            return Err(Failure(format!("{} is empty: {cure}", path.display())));
+        }
         self.client(Credential::Operator(key))
     }
 

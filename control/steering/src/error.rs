@@ -11,10 +11,13 @@ pub use crate::unproven::Unproven;
 #[derive(Debug, Error)]
 pub enum SteeringError {
     /// No such site.
-    #[error("site {0} is not registered: PUT /v1/operator/sites/{0} first")]
+    #[error("site {0} is not registered: `ocactl site put {0}` (PUT /v1/operator/sites/{0}) first")]
     UnknownSite(SiteId),
     /// No such appliance.
-    #[error("appliance {0} is not registered: PUT /v1/operator/appliances/{0} first")]
+    #[error(
+        "appliance {0} is not registered: `ocactl appliance put {0}` \
+         (PUT /v1/operator/appliances/{0}) first"
+    )]
     UnknownAppliance(ApplianceId),
     /// No such window.
     #[error("there is no window {0}: `ocactl window ls` lists them")]

@@ -126,5 +126,10 @@ pub(crate) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    cause.to_string()
+    let reason = cause.to_string();
+    // What a TLS client makes of an answer in clear, in words that say what to do about it.
+    if reason.contains("InvalidContentType") {
+        return "it speaks plain HTTP there: write http:// or give its https port".into();
+    }
+    reason
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -29,7 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Longest identity file read, bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// Keeps a new identity in place of the old one, readable by its owner only.
+/// Keeps a new identity in place of the old one, readable by its owner only. When root
+/// registers the box, that is whoever owns the folder: the programs do not run as root.
 ///
 /// # Errors
 /// The disk's own; the old file stays then.
@@ -49,6 +50,10 @@ pub fn store_identity(path: &Path, key: &str, issued: &IssuedCertificate) -> io:
         writeln!(file, "{}", part.trim_end())?;
     }
     file.sync_all()?;
+    let keeper = std::fs::metadata(folder.unwrap_or(Path::new(".")))?;
+    if file.metadata()?.uid() == 0 && keeper.uid() != 0 {
+        fchown(&file, Some(keeper.uid()), Some(keeper.gid()))?;
+    }
     std::fs::rename(&beside, path)?;
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
@@ -136,7 +141,7 @@ impl Identified {
     fn look(&self, kept: &mut Kept) -> Result<(), String> {
         let state = std::fs::metadata(&self.path).map_err(|error| error.to_string())?;
         let modified = state.modified().map_err(|error| error.to_string())?;
-        let changed = Some((modified, std::os::unix::fs::MetadataExt::ino(&state)));
+        let changed = Some((modified, state.ino()));
         if kept.changed == changed {
             return Ok(());
         }
@@ -182,6 +187,25 @@ mod tests {
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let left = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
         assert_eq!(left, 1, "nothing is left beside it");
+    }
+
+    /// Says nothing unless root runs it, because nobody else can give a folder away.
+    #[test]
+    fn what_root_registers_belongs_to_the_keeper_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        if std::os::unix::fs::chown(folder.path(), Some(12_345), Some(12_346)).is_err() {
+            return;
+        }
+        let path = folder.path().join("identity.pem");
+        let issued = IssuedCertificate {
+            appliance: "edge-a1".parse().unwrap(),
+            certificate: "certificate".to_owned(),
+            authority: "authority".to_owned(),
+            expires_at: UnixMillis(0),
+        };
+        store_identity(&path, "key", &issued).unwrap();
+        let kept = std::fs::metadata(&path).unwrap();
+        assert_eq!((kept.uid(), kept.gid(), kept.mode() & 0o777), (12_345, 12_346, 0o600));
     }
 
     #[test]

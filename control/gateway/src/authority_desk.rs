@@ -17,6 +17,9 @@ pub enum AuthorityError {
     /// What was asked cannot be.
     #[error(transparent)]
     Refused(#[from] FleetCaError),
+    /// Somebody still needs it; in words, with the cure.
+    #[error("{0}")]
+    Needed(String),
     /// The disk.
     #[error("the fleet's authority cannot be kept: {0}")]
     Disk(#[from] io::Error),
@@ -57,20 +60,28 @@ impl AuthorityDesk {
         self.change(FleetCa::successor)
     }
 
-    /// Retires an earlier one and all before it. Blocks.
+    /// Retires an earlier one and all before it, unless `needed` says, of the authorities as they
+    /// are by then, why not: one that signed a moment ago has all that hangs on it still. Blocks.
     ///
     /// # Errors
-    /// `Signs`, `Unknown`, or what the disk said; nothing changed then.
-    pub fn retire(&self, digest: &str) -> Result<Arc<FleetCa>, AuthorityError> {
-        self.change(|authority| authority.without(digest))
+    /// `Signs`, `Unknown`, `Needed`, or what the disk said; nothing changed then.
+    pub fn retire(
+        &self,
+        digest: &str,
+        needed: impl FnOnce(&FleetCa) -> Option<String>,
+    ) -> Result<Arc<FleetCa>, AuthorityError> {
+        self.change(|authority| {
+            let without = authority.without(digest)?;
+            needed(authority).map_or(Ok(without), |why| Err(AuthorityError::Needed(why)))
+        })
     }
 
-    fn change(
+    fn change<E: Into<AuthorityError>>(
         &self,
-        change: impl FnOnce(&FleetCa) -> Result<(FleetCa, String), FleetCaError>,
+        change: impl FnOnce(&FleetCa) -> Result<(FleetCa, String), E>,
     ) -> Result<Arc<FleetCa>, AuthorityError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let (next, kept) = change(&self.current.load())?;
+        let (next, kept) = change(&self.current.load()).map_err(Into::into)?;
         (self.keep)(&kept)?;
         let next = Arc::new(next);
         self.current.store(next.clone());
@@ -81,5 +92,30 @@ impl AuthorityDesk {
 impl std::fmt::Debug for AuthorityDesk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "AuthorityDesk({:?})", self.current.load())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_is_asked_of_the_authorities_as_they_are_when_one_goes() {
+        let (authority, _) = FleetCa::generate().unwrap();
+        let desk = AuthorityDesk::new(authority, Box::new(|_| Ok(())));
+        let first = desk.current().digest();
+        let signs = desk.retire(&first, |_| unreachable!("nobody may retire it anyway"));
+        assert!(matches!(signs, Err(AuthorityError::Refused(FleetCaError::Signs(_)))), "{signs:?}");
+        // Somebody made a successor between a look at the list and this.
+        let second = desk.rotate().unwrap().digest();
+        let refused = desk.retire(&first, |now| {
+            assert_eq!(now.digest(), second);
+            assert!(desk.turn.try_lock().is_err(), "nobody changes anything meanwhile");
+            Some("boxes hang on it".to_owned())
+        });
+        assert!(matches!(refused, Err(AuthorityError::Needed(_))), "{refused:?}");
+        assert_eq!(desk.current().hashes().count(), 2);
+        assert!(desk.retire(&first, |_| None).is_ok());
+        assert_eq!(desk.current().hashes().count(), 1);
     }
 }

@@ -154,7 +154,7 @@ mod tests {
         let again = authority_desk(folder.path()).unwrap();
         assert_eq!(again.current().digest(), second);
         assert_eq!(again.current().hashes().count(), 2);
-        again.retire(&first).unwrap();
+        again.retire(&first, |_| None).unwrap();
         let last = authority_desk(folder.path()).unwrap().current();
         assert!(last.hashes().eq([last.hash()]) && last.digest() == second);
         // What cannot be kept is not in force.

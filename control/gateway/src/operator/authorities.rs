@@ -65,22 +65,31 @@ async fn retire(
     Query(asked): Query<RetireQuery>,
 ) -> Result<Json<Vec<AuthorityListed>>, Refusal> {
     let desk = gateway.services().authority.clone();
-    let all = listed(&gateway, &desk.current());
-    let goes = all.iter().skip_while(|one| one.digest != digest);
-    let hanging: u64 = goes.clone().map(|one| one.certificates).sum();
-    if hanging > 0 && !asked.force && all.first().is_some_and(|one| one.digest != digest) {
-        let boxes: Vec<&str> = goes.flat_map(|one| &one.appliances).map(|id| id.as_str()).collect();
-        let message = format!(
-            "{hanging} certificates that hang on it are good, of {}: wait until these boxes have \
-             renewed and the old ones have ended, or take --force, which shuts out whoever has \
-             not renewed",
-            boxes.join(", ")
-        );
-        return Err(Refusal::new(ErrorWord::Conflict, message));
-    }
-    let next = aside(move || desk.retire(&digest)).await?;
-    tracing::warn!(%from, hanging, "an authority of the fleet is retired");
+    let (asked_of, force) = (gateway.clone(), asked.force);
+    let next = aside(move || {
+        desk.retire(&digest, |authority| {
+            if force { None } else { needed(&listed(&asked_of, authority), &digest) }
+        })
+    });
+    let next = next.await?;
+    tracing::warn!(%from, force, "an authority of the fleet is retired");
     Ok(Json(listed(&gateway, &next)))
+}
+
+/// Why an authority and those before it may not go, when good certificates hang on them.
+fn needed(all: &[AuthorityListed], digest: &str) -> Option<String> {
+    let goes = || all.iter().skip_while(|one| one.digest != digest);
+    let hanging: u64 = goes().map(|one| one.certificates).sum();
+    if hanging == 0 {
+        return None;
+    }
+    let boxes: Vec<&str> = goes().flat_map(|one| &one.appliances).map(|id| id.as_str()).collect();
+    Some(format!(
+        "{hanging} certificates that hang on it are good, of {}: wait until these boxes have \
+         renewed and the old ones have ended, or take --force, which shuts out whoever has not \
+         renewed",
+        boxes.join(", ")
+    ))
 }
 
 /// The disk is waited for elsewhere.
@@ -93,9 +102,8 @@ async fn aside<T: Send + 'static>(
         AuthorityError::Refused(FleetCaError::Unknown(_)) => {
             Refusal::new(ErrorWord::NotFound, error.to_string())
         }
-        AuthorityError::Refused(FleetCaError::Crowded | FleetCaError::Signs(_)) => {
-            Refusal::new(ErrorWord::Conflict, error.to_string())
-        }
+        AuthorityError::Refused(FleetCaError::Crowded | FleetCaError::Signs(_))
+        | AuthorityError::Needed(_) => Refusal::new(ErrorWord::Conflict, error.to_string()),
         _ => Refusal::internal(error.to_string()),
     })
 }

@@ -209,7 +209,10 @@ impl Steering {
                 .get(appliance)
                 .is_some_and(|registered| registered.record.site == *site),
         };
-        if !is_meant || !registry.appliances.contains_key(appliance) {
+        // An ISP's key opens what is that ISP's now: the site may have changed hands since.
+        let by = row.isp.map_or(Reach::Everything, Reach::Isp);
+        let is_theirs = by.has_appliance(appliance, &self.fleet());
+        if !is_meant || !is_theirs || !registry.appliances.contains_key(appliance) {
             return refused(Unproven::KeyElsewhere);
         }
         if only_first && registry.certificates_of(appliance).any(|one| one.expires_at > now) {

@@ -266,6 +266,24 @@ async fn an_isp_makes_keys_for_its_own_boxes_only() {
 }
 
 #[tokio::test]
+async fn a_key_of_the_isp_that_sold_a_site_opens_none_of_its_boxes() {
+    let lab = Lab::start().await;
+    lab.fleet(&[]).await;
+    let isp_key = lab.operator().make_isp_key(&"isp-a".parse().unwrap()).await.unwrap().key;
+    let isp = lab.nobody().with_credential(Credential::Operator(isp_key));
+    let one = isp.make_registration_key(&for_one("edge-a1", 1)).await.unwrap().key;
+    let any = isp.make_registration_key(&for_site("here", 2)).await.unwrap().key;
+    let open = port(&lab, &Plan::default(), Proof::Nothing).await;
+    open.register(&registration("edge-a2", &any)).await.unwrap();
+    lab.site("here", "isp-b", &[]).await;
+    let elsewhere = ("key_elsewhere", ErrorWord::Forbidden);
+    for (count, key) in [(1, &one), (2, &any)] {
+        let tried = open.register(&registration("edge-a1", key)).await;
+        refused(&lab, tried, elsewhere, count).await;
+    }
+}
+
+#[tokio::test]
 async fn what_a_certificate_does_not_prove_is_refused_by_name() {
     let strict = Plan { require_certificate: true, ..Plan::default() };
     let lab = Lab::start().await;

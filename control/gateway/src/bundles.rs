@@ -66,11 +66,13 @@ async fn own_bundle(
 fn body_of(made: &Made, headers: &HeaderMap) -> impl IntoResponse + use<> {
     let takes = |name: HeaderName, what: &str| {
         let mut values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        values.any(|value| value.split(',').any(|one| one.split(';').next() == Some(what)))
+        values.any(|value| value.split(',').any(|one| accepts(one, what)))
     };
     let takes_packed = takes(header::ACCEPT_ENCODING, "gzip");
     let held = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|tag| tag.to_str().ok());
-    let mut held = held.filter_map(|tag| tag.trim_matches('"').parse().ok());
+    let held = held.flat_map(|tags| tags.split(',')).map(str::trim);
+    let held = held.map(|tag| tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"'));
+    let mut held = held.filter_map(|tag| tag.parse().ok());
     let change = takes_packed && takes(header::ACCEPT, BUNDLE_CHANGE_TYPE);
     let change = change.then(|| held.find_map(|serial| made.packed_since(serial))).flatten();
     // Shared with all who fetch it at the same time: a bundle may be megabytes.
@@ -86,6 +88,16 @@ fn body_of(made: &Made, headers: &HeaderMap) -> impl IntoResponse + use<> {
         head.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     (head, bytes)
+}
+
+/// Whether one member of an `Accept` or `Accept-Encoding` asks for `what`, and not with `q=0`,
+/// which says never (RFC 9110 12.4.2).
+fn accepts(one: &str, what: &str) -> bool {
+    let mut parts = one.split(';').map(str::trim);
+    let is_it = parts.next().is_some_and(|named| named.eq_ignore_ascii_case(what));
+    let mut weights =
+        parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| *name == "q");
+    is_it && weights.all(|(_, weight)| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
 }
 
 /// Whether `If-None-Match` names this tag, by the weak comparison of RFC 9110 13.1.2.
@@ -162,7 +174,18 @@ type CountOf = fn(&BundleCut) -> u64;
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{accepts, names};
+
+    #[test]
+    fn what_is_taken_is_found_behind_others_and_never_is_never() {
+        let takes = |value: &str| value.split(',').any(|one| accepts(one, "gzip"));
+        for value in ["gzip", "br, gzip", "br;q=1.0, GZIP;q=0.8", " gzip ; q=0.001"] {
+            assert!(takes(value), "{value}");
+        }
+        for value in ["", "br", "gzip;q=0", "gzip; q=0.000, br", "gzip;q=x", "x-gzip"] {
+            assert!(!takes(value), "{value}");
+        }
+    }
 
     #[test]
     fn a_tag_is_found_alone_in_a_list_and_weak() {

@@ -24,7 +24,7 @@ use control_types::{SiteId, UnixMillis};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::limits::{ROUTE_CHANGES_SHOWN_MAX, ROUTE_EDIT_TRIES_MAX};
-use followed::{Followed, registration};
+use followed::{Followed, import_name, registration};
 
 pub use counters::{BmpCounters, BmpEnd};
 
@@ -110,9 +110,17 @@ impl RouteDesk {
 
     /// Brings what is in force here up to these sites' records and to what the ledger says; answers
     /// what cannot be in force. Running twice is running once, and costs one read of the ledger.
-    pub async fn follow(&self, sites: Vec<Site>, now: UnixMillis) -> Vec<RouteDeskError> {
+    ///
+    /// Here and below `sites` answers the records as they are when the turn has come: of a list
+    /// made before, a site that was registered meanwhile would be missing, and all its routes go.
+    pub async fn follow(
+        &self,
+        sites: impl Fn() -> Vec<Site>,
+        now: UnixMillis,
+    ) -> Vec<RouteDeskError> {
         let turn = self.turn().await;
-        match self.follow_in(turn, &sites.into(), now).await {
+        let sites = sites().into();
+        match self.follow_in(turn, &sites, now).await {
             Ok((_, failed)) => failed,
             Err(error) => vec![error],
         }
@@ -181,7 +189,7 @@ impl RouteDesk {
     pub async fn register(
         &self,
         networks: &IspNetworks,
-        sites: Vec<Site>,
+        sites: impl Fn() -> Vec<Site>,
         by: AskedBy<'_>,
     ) -> Result<(), RouteDeskError> {
         let parsed = registration(networks)?;
@@ -228,13 +236,14 @@ impl RouteDesk {
         &self,
         site: &Site,
         file: Vec<u8>,
-        sites: Vec<Site>,
+        sites: impl Fn() -> Vec<Site>,
         by: AskedBy<'_>,
     ) -> Result<RoutesImported, RouteDeskError> {
         let (file, loaded) =
             aside(move || control_routes::load(&file[..]).map(|loaded| (file, loaded))).await??;
         let edit = RouteEdit::Take { site: site.id.clone(), file };
-        let made = self.edit(&edit, sites, by, |_| Ok(())).await?;
+        let (name, feeds) = (import_name(&site.id), loaded.peers.len());
+        let made = self.edit(&edit, sites, by, move |rib| rib.check_feeds(&name, feeds)).await?;
         let Some((mut turn, generation)) = made else { return Err(RouteDeskError::Busy) };
         let (routes, site, now) = (self.routes.clone(), site.clone(), by.at);
         aside(move || {
@@ -253,7 +262,7 @@ impl RouteDesk {
     pub async fn forget_import(
         &self,
         site: &SiteId,
-        sites: Vec<Site>,
+        sites: impl Fn() -> Vec<Site>,
         by: AskedBy<'_>,
     ) -> Result<bool, RouteDeskError> {
         let edit = RouteEdit::Forget(site.clone());
@@ -275,13 +284,13 @@ impl RouteDesk {
     async fn edit(
         &self,
         edit: &RouteEdit,
-        sites: Vec<Site>,
+        sites: impl Fn() -> Vec<Site>,
         by: AskedBy<'_>,
         may: impl Fn(&mut Rib) -> Result<(), RoutesError> + Clone + Send + 'static,
     ) -> Result<Option<(Turn, u64)>, RouteDeskError> {
-        let sites: Arc<[Site]> = sites.into();
         let mut turn = self.turn().await;
         for _ in 0..ROUTE_EDIT_TRIES_MAX {
+            let sites: Arc<[Site]> = sites().into();
             // What cannot be in force is told by whoever follows on a timer.
             (turn, _) = self.follow_in(turn, &sites, by.at).await?;
             let (routes, judge) = (self.routes.clone(), may.clone());

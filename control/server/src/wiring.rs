@@ -144,8 +144,12 @@ fn bundle_desk(config: &Config, fill_desk: &FillDesk) -> Result<BundleDesk, Trou
         ttl_s: config.steering_ttl_s,
     };
     let serials = config.state_dir.join("steering-serial");
-    BundleDesk::open(fill_desk.bundle_keys(now()), serials, settings)
-        .map_err(|error| Trouble::service("steering bundles")(&error))
+    let desk = BundleDesk::open(fill_desk.bundle_keys(now()), serials, settings)
+        .map_err(|error| Trouble::service("steering bundles")(&error))?;
+    if let Some(url) = &config.public_url {
+        desk.reach_control_at(url.clone());
+    }
+    Ok(desk)
 }
 
 /// Routes as the ledger has them, in force before the first question.
@@ -160,9 +164,9 @@ async fn route_desk(
     if let Some(path) = &config.bgp.geo_file {
         desk = desk.with_geo(geo(path)?);
     }
-    let mut failed = desk.follow(steering.sites(), now()).await;
+    let mut failed = desk.follow(|| steering.sites(), now()).await;
     let dir = config.state_dir.join("routes");
-    failed.extend(desk.take_over(&dir, steering.sites(), now()).await);
+    failed.extend(desk.take_over(&dir, || steering.sites(), now()).await);
     for error in failed {
         tracing::warn!(%error, "some routes are not in force");
     }

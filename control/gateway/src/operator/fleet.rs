@@ -38,7 +38,7 @@ async fn put_site(
     let services = gateway.services();
     services.steering.put_site(&body).await?;
     // A site that has become another ISP's takes its routers' open sessions along at once.
-    for error in services.routes.follow(services.steering.sites(), gateway.now()).await {
+    for error in services.routes.follow(|| services.steering.sites(), gateway.now()).await {
         tracing::warn!(%site, %error, "not everything said of routes is in force");
     }
     Ok(StatusCode::NO_CONTENT)

@@ -140,7 +140,7 @@ async fn register(
     }
     let (services, who) = (gateway.services(), who(address));
     let by = AskedBy { who: &who, at: gateway.now() };
-    services.routes.register(&body, services.steering.sites(), by).await.map_err(said_no)?;
+    services.routes.register(&body, || services.steering.sites(), by).await.map_err(said_no)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -185,7 +185,7 @@ async fn import(
 ) -> Result<Json<RoutesImported>, Refusal> {
     let file = body.map_err(unread)?;
     let (services, site) = (gateway.services(), known_site(&gateway, &site)?);
-    let (who, sites) = (who(address), services.steering.sites());
+    let (who, sites) = (who(address), || services.steering.sites());
     let by = AskedBy { who: &who, at: gateway.now() };
     let imported = services.routes.import(&site, file.into(), sites, by).await;
     Ok(Json(imported.map_err(said_no)?))
@@ -203,7 +203,7 @@ async fn forget(
 ) -> Result<StatusCode, Refusal> {
     let (services, who) = (gateway.services(), who(address));
     let by = AskedBy { who: &who, at: gateway.now() };
-    let sites = services.steering.sites();
+    let sites = || services.steering.sites();
     match services.routes.forget_import(&site, sites, by).await.map_err(said_no)? {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Refusal::not_found(format_args!("imported file of site {site}"))),

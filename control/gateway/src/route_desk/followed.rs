@@ -21,7 +21,8 @@ pub(super) struct Followed {
     networks: BTreeMap<IspId, IspNetworks>,
     /// With the number of the change that brought it.
     files: BTreeMap<SiteId, u64>,
-    sites: BTreeMap<SiteId, (IspId, Vec<IpNet>)>,
+    /// Absent inside: its record is not in force as it stands.
+    sites: BTreeMap<SiteId, Option<(IspId, Vec<IpNet>)>>,
 }
 
 /// A registration as routes take it; `None` when it says nothing.
@@ -74,26 +75,46 @@ impl Followed {
         for site in gone {
             routes.with(|rib| rib.remove_site(&site));
             self.sites.remove(&site);
-            self.files.remove(&site);
+            // A file that went with its site is read again when the site comes back.
+            self.settled &= self.files.remove(&site).is_none();
             moved = true;
         }
-        for site in sites {
-            // A text that is no prefix was refused on its way into the record.
-            let prefixes: Vec<IpNet> =
-                site.prefixes.iter().filter_map(|text| text.parse().ok()).collect();
-            let held = self.sites.get(&site.id);
-            if held.is_some_and(|(isp, held)| *isp == site.isp && *held == prefixes) {
+        let record = |site| (site, own_prefixes(site));
+        let changed: Vec<(&Site, Vec<IpNet>)> = sites.iter().map(record).collect();
+        let is_new = |(site, prefixes): &(&Site, Vec<IpNet>)| !self.has_in_force(site, prefixes);
+        let changed: Vec<_> = changed.into_iter().filter(is_new).collect();
+        // All that is over goes first: prefixes may have passed from one site to another.
+        for (site, prefixes) in &changed {
+            let Some(Some((isp, held))) = self.sites.get_mut(&site.id).map(Option::take) else {
                 continue;
+            };
+            let stays = |prefix: &IpNet| isp == site.isp && prefixes.contains(prefix);
+            let kept: Vec<IpNet> = held.iter().copied().filter(stays).collect();
+            if kept.len() < held.len() {
+                let put = routes.with(|rib| rib.put_site(&site.id, &site.isp, &kept, now));
+                failed.extend(put.err().map(RouteDeskError::from));
             }
+        }
+        for (site, prefixes) in changed {
             match routes.with(|rib| rib.put_site(&site.id, &site.isp, &prefixes, now)) {
                 Ok(()) => {
-                    self.sites.insert(site.id.clone(), (site.isp.clone(), prefixes));
+                    self.sites.insert(site.id.clone(), Some((site.isp.clone(), prefixes)));
                     moved = true;
                 }
-                Err(error) => failed.push(error.into()),
+                Err(error) => {
+                    // Known, so that it can go; not in force, so that it is tried again, also when
+                    // the record turns back to what it was.
+                    self.sites.insert(site.id.clone(), None);
+                    failed.push(error.into());
+                }
             }
         }
         (failed, moved)
+    }
+
+    fn has_in_force(&self, site: &Site, prefixes: &[IpNet]) -> bool {
+        let held = self.sites.get(&site.id).and_then(Option::as_ref);
+        held.is_some_and(|(isp, held)| *isp == site.isp && held == prefixes)
     }
 
     /// Puts these registrations in force and forgets all others. Blocks.
@@ -206,6 +227,12 @@ impl Followed {
     }
 }
 
-fn import_name(site: &SiteId) -> String {
+/// A text that is no prefix was refused on its way into the record.
+fn own_prefixes(site: &Site) -> Vec<IpNet> {
+    site.prefixes.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// What a site's file is called among feeds.
+pub(super) fn import_name(site: &SiteId) -> String {
     format!("import {site}")
 }

@@ -19,7 +19,7 @@ impl RouteDesk {
     pub async fn take_over(
         &self,
         dir: &Path,
-        sites: Vec<Site>,
+        sites: impl Fn() -> Vec<Site>,
         now: UnixMillis,
     ) -> Vec<RouteDeskError> {
         let mut failed = Vec::new();
@@ -33,10 +33,11 @@ impl RouteDesk {
         };
         for (id, path) in files {
             // A site that is not registered yet may be at the next start.
-            let Some(site) = sites.iter().find(|site| site.id == id) else { continue };
+            let known = sites();
+            let Some(site) = known.iter().find(|site| site.id == id) else { continue };
             let by = AskedBy { who: "a file of the state directory", at: now };
             let taken = match std::fs::read(&path).map_err(disk(&path)) {
-                Ok(file) => self.import(site, file, sites.clone(), by).await.map(|_| ()),
+                Ok(file) => self.import(site, file, &sites, by).await.map(|_| ()),
                 Err(error) => Err(error),
             };
             failed.extend(taken.and_then(|()| set_aside(&path)).err());
@@ -47,7 +48,7 @@ impl RouteDesk {
     async fn take_networks(
         &self,
         path: &Path,
-        sites: &[Site],
+        sites: &impl Fn() -> Vec<Site>,
         now: UnixMillis,
     ) -> Vec<RouteDeskError> {
         let read = std::fs::read(path).map_err(disk(path)).and_then(|text| {
@@ -65,7 +66,7 @@ impl RouteDesk {
                 continue;
             }
             let by = AskedBy { who: "networks.json of an earlier version", at: now };
-            failed.extend(self.register(&networks, sites.to_vec(), by).await.err());
+            failed.extend(self.register(&networks, sites, by).await.err());
         }
         if failed.is_empty() {
             failed.extend(set_aside(path).err());

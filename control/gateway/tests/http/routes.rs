@@ -4,6 +4,7 @@ use control_client::Credential;
 use control_gateway::{RouteDesk, RouteDeskError};
 use control_store::ledger::AskedBy;
 use control_types::ErrorWord;
+use control_types::fleet::Site;
 use control_types::routes::{IspNetworks, RouteChangeKind, RoutesReport};
 
 use crate::lab::{Lab, now};
@@ -13,7 +14,7 @@ async fn lab() -> Lab {
     lab.site("lisbon", "tejo", &["11.1.0.0/16"]).await;
     lab.site("porto", "tejo", &[]).await;
     lab.site("braga", "douro", &["12.0.0.0/8"]).await;
-    let failed = lab.services.routes.follow(lab.services.steering.sites(), now()).await;
+    let failed = lab.services.routes.follow(|| lab.services.steering.sites(), now()).await;
     assert!(failed.is_empty(), "{failed:?}");
     lab
 }
@@ -93,7 +94,7 @@ async fn registrations_and_files_survive_a_restart() {
     let site = "porto".parse().unwrap();
     operator.import_routes(&site, b"11.9.0.0/16\n".to_vec()).await.unwrap();
     lab.restart().await;
-    let failed = lab.services.routes.follow(lab.services.steering.sites(), now()).await;
+    let failed = lab.services.routes.follow(|| lab.services.steering.sites(), now()).await;
     assert!(failed.is_empty(), "{failed:?}");
     assert_eq!(lab.operator().registered_networks().await.unwrap(), [own]);
     // A text file names no AS, and the ISP registered one: an AS is asked of routers' words only.
@@ -113,12 +114,12 @@ async fn another_process_follows_and_is_refused_what_the_first_one_gave_away() {
     let operator = lab.operator();
     let sites = || lab.services.steering.sites();
     let other = lab.other_route_desk().await;
-    assert!(other.follow(sites(), now()).await.is_empty());
+    assert!(other.follow(sites, now()).await.is_empty());
     operator.register_networks(&networks("tejo", &[], &["11.0.0.0/8"])).await.unwrap();
     let porto = "porto".parse().unwrap();
     operator.import_routes(&porto, b"11.9.0.0/16\n".to_vec()).await.unwrap();
     assert!(!desk_sees(&other, "11.9.0.1"));
-    assert!(other.follow(sites(), now()).await.is_empty());
+    assert!(other.follow(sites, now()).await.is_empty());
     assert!(desk_sees(&other, "11.9.0.1"));
 
     // The other process has not looked since; the ledger makes it look before it gives away twice.
@@ -128,7 +129,7 @@ async fn another_process_follows_and_is_refused_what_the_first_one_gave_away() {
         .unwrap();
     let by = AskedBy { who: "somebody", at: now() };
     let claim = networks("douro", &[], &["13.4.0.0/16"]);
-    let refused = other.register(&claim, sites(), by).await.unwrap_err();
+    let refused = other.register(&claim, sites, by).await.unwrap_err();
     assert!(matches!(refused, RouteDeskError::Refused(_)), "{refused}");
     assert!(refused.to_string().contains("registered to tejo"), "{refused}");
 
@@ -137,7 +138,7 @@ async fn another_process_follows_and_is_refused_what_the_first_one_gave_away() {
     let given = networks("douro", &[], &["13.0.0.0/8"]);
     operator.register_networks(&given).await.unwrap();
     operator.forget_routes(&porto).await.unwrap();
-    assert!(other.follow(sites(), now()).await.is_empty());
+    assert!(other.follow(sites, now()).await.is_empty());
     assert!(!desk_sees(&other, "11.9.0.1"));
     assert_eq!(
         other.registrations().await.unwrap(),
@@ -173,7 +174,7 @@ async fn files_of_an_earlier_version_are_taken_over_once() {
     std::fs::write(dir.join("braga.routes"), b"no routes\n").unwrap();
     std::fs::write(dir.join("nowhere.routes"), b"11.8.0.0/16\n").unwrap();
     let sites = || lab.services.steering.sites();
-    let failed = desk.take_over(dir, sites(), now()).await;
+    let failed = desk.take_over(dir, sites, now()).await;
     assert!(matches!(failed[..], [RouteDeskError::Unreadable(_)]), "{failed:?}");
     assert!(desk_sees(desk, "11.9.0.1"));
     assert_eq!(desk.registrations().await.unwrap(), kept);
@@ -186,7 +187,7 @@ async fn files_of_an_earlier_version_are_taken_over_once() {
         (["networks.json.in-ledger", "porto.routes.in-ledger"], ["braga.routes", "nowhere.routes"]);
     assert_eq!(left, [stays[0], aside[0], stays[1], aside[1]]);
     let generation = desk.changes().await.unwrap()[0].generation;
-    let again = desk.take_over(dir, sites(), now()).await;
+    let again = desk.take_over(dir, sites, now()).await;
     assert!(matches!(again[..], [RouteDeskError::Unreadable(_)]), "{again:?}");
     assert_eq!(desk.changes().await.unwrap()[0].generation, generation, "nothing is taken twice");
 }
@@ -203,6 +204,64 @@ async fn a_site_that_changes_hands_is_judged_at_once() {
     lab.site("porto", "douro", &[]).await;
     assert!(covers(&lab, "11.9.0.1").await.is_empty());
     assert_eq!(covers(&lab, "12.9.0.1").await, ["12.9.0.0/16 porto", "12.0.0.0/8 braga"]);
+}
+
+/// The lab's sites with one record told anew.
+fn told_anew(lab: &Lab, id: &str, isp: &str, prefixes: &[&str]) -> Vec<Site> {
+    let mut sites = lab.services.steering.sites();
+    let site = sites.iter_mut().find(|site| site.id.as_str() == id).unwrap();
+    site.isp = isp.parse().unwrap();
+    site.prefixes = prefixes.iter().map(|text| (*text).to_owned()).collect();
+    sites
+}
+
+#[tokio::test]
+async fn a_file_that_takes_long_costs_no_site_that_was_registered_meanwhile() {
+    let lab = lab().await;
+    let desk = lab.other_route_desk().await;
+    let sites = || lab.services.steering.sites();
+    let (porto, by) = (sites().remove(2), AskedBy { who: "somebody", at: now() });
+    assert_eq!(porto.id.as_str(), "porto");
+    // Begun with the sites as they are, and not read to its end before there is another one.
+    let importing = desk.import(&porto, b"11.1.9.0/24\n".to_vec(), sites, by);
+    lab.site("faro", "algarve", &["13.0.0.0/8"]).await;
+    assert!(desk.follow(sites, now()).await.is_empty());
+    importing.await.unwrap();
+    assert!(desk_sees(&desk, "13.0.0.1"), "its routes stay");
+}
+
+#[tokio::test]
+async fn prefixes_pass_between_sites_while_a_process_is_not_looking() {
+    let lab = lab().await;
+    let desk = lab.other_route_desk().await;
+    assert!(desk.follow(|| lab.services.steering.sites(), now()).await.is_empty());
+    let mut sites = told_anew(&lab, "lisbon", "tejo", &["12.0.0.0/8"]);
+    sites[0].prefixes = vec!["11.1.0.0/16".to_owned()];
+    assert_eq!(sites[0].id.as_str(), "braga");
+    let failed = desk.follow(|| sites.clone(), now()).await;
+    assert!(failed.is_empty(), "{failed:?}");
+    let site_at = |address: &str| {
+        let table = desk.routes().table();
+        let site = table.lookup(address.parse().unwrap()).longest().unwrap().choices[0].site;
+        table.names().site(site).unwrap().to_string()
+    };
+    assert_eq!((&*site_at("11.1.0.1"), &*site_at("12.0.0.1")), ("braga", "lisbon"));
+}
+
+#[tokio::test]
+async fn a_record_that_could_not_be_in_force_leaves_no_trace_when_it_turns_back() {
+    let lab = lab().await;
+    let desk = lab.other_route_desk().await;
+    let before = told_anew(&lab, "porto", "tejo", &["14.0.0.0/8"]);
+    assert!(desk.follow(|| before.clone(), now()).await.is_empty());
+    let wrong = told_anew(&lab, "porto", "douro", &["11.1.5.0/24"]);
+    for _ in 0..2 {
+        let failed = desk.follow(|| wrong.clone(), now()).await;
+        assert!(matches!(failed[..], [RouteDeskError::Refused(_)]), "{failed:?}");
+    }
+    assert!(!desk_sees(&desk, "14.0.0.1"));
+    assert!(desk.follow(|| before.clone(), now()).await.is_empty());
+    assert!(desk_sees(&desk, "14.0.0.1"));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ pub(super) async fn run(services: Services) {
 
 /// What cannot be in force is told once, not every second.
 async fn follow(services: &Services, told: &mut Vec<String>) {
-    let failed = services.routes.follow(services.steering.sites(), now()).await;
+    let failed = services.routes.follow(|| services.steering.sites(), now()).await;
     let failed: Vec<String> = failed.iter().map(ToString::to_string).collect();
     for error in failed.iter().filter(|error| !told.contains(error)) {
         tracing::warn!(%error, "not everything said of routes is in force");

@@ -12,6 +12,7 @@ pub mod limits;
 mod listen;
 mod logs;
 mod rotation;
+mod seats;
 mod serve;
 mod tls;
 mod trouble;

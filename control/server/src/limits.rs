@@ -4,6 +4,14 @@
 /// Time a TLS handshake may take, milliseconds.
 pub const HANDSHAKE_MS_MAX: u64 = 5_000;
 
+/// TLS handshakes at once on one port: some tenths of a second of one core, so that each that has
+/// begun ends within its time on a busy machine too.
+pub const HANDSHAKES_MAX: usize = 512;
+
+/// How long a connection waits for its turn at a handshake, milliseconds; those who connect give
+/// up earlier, so a turn is seldom for nobody.
+pub const HANDSHAKE_TURN_MS_MAX: u64 = 10_000;
+
 /// Time from the end of one request (or from connecting) to the end of the next head, milliseconds;
 /// longer than our own clients keep an idle connection.
 pub const HEAD_MS_MAX: u64 = 30_000;
@@ -11,12 +19,16 @@ pub const HEAD_MS_MAX: u64 = 30_000;
 /// Largest request head, bytes; hyper answers 431 beyond it.
 pub const HEAD_BYTES_MAX: usize = 32 << 10;
 
-/// Connections open at once; more wait in the kernel's backlog.
+/// Connections open at once. When one more comes, the one that has rested longest is closed; while
+/// all have requests under way it waits in the kernel's backlog.
 pub const CONNECTIONS_MAX: usize = 16_384;
 
 /// The same on the appliances' port: a server and an agent of each of 25,000 boxes, and room for
 /// those that connect anew before their old connections are known to be dead.
 pub const APPLIANCE_CONNECTIONS_MAX: usize = 65_536;
+
+/// Files and sockets open beside the connections of both ports: stores, logs, routers' sessions.
+pub const FILES_BESIDE_MAX: usize = 4_096;
 
 /// Streams of one HTTP/2 connection.
 pub const STREAMS_MAX: u32 = 128;
@@ -88,4 +100,5 @@ pub const RATES_EVERY_MS: u64 = 60_000;
 /// Shortest wait after a reconciler failed, milliseconds; it doubles up to its own pace.
 pub const RETRY_MS_MIN: u64 = 1_000;
 
+const _: () = assert!(FILES_BESIDE_MAX > 2 * BMP_SESSIONS_MAX && HANDSHAKES_MAX < CONNECTIONS_MAX);
 const _: () = assert!(RETRY_MS_MIN < REFRESH_EVERY_MS && HANDSHAKE_MS_MAX <= HEAD_MS_MAX);

@@ -1,8 +1,10 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 on them, over TLS or not.
 //! Knows no route; what a request asks for is the router's.
 //!
-//! A connection: seat → accept → handshake within its bound → requests → close. At SIGTERM no more
-//! are accepted, those under way are told to finish and given `DRAIN_MS_MAX`.
+//! A connection: accept → seat → first bytes → turn → handshake within its bound → requests → close.
+//! Handshakes take turns: of a whole fleet that comes at once each is dealt with in time or waits,
+//! where all at the same time would all be too late, again and again. At SIGTERM no more are
+//! accepted, those under way are told to finish and given `DRAIN_MS_MAX`.
 
 use std::future::Future;
 use std::io;
@@ -23,13 +25,17 @@ use rustls_pki_types::UnixTime;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 use crate::limits::{
-    ACCEPT_PAUSE_MS, APPLIANCE_CONNECTIONS_MAX, CONNECTIONS_MAX, DRAIN_MS_MAX, HANDSHAKE_MS_MAX,
-    HEAD_BYTES_MAX, HEAD_MS_MAX, STREAMS_MAX,
+    ACCEPT_PAUSE_MS, APPLIANCE_CONNECTIONS_MAX, CONNECTIONS_MAX, DRAIN_MS_MAX, FILES_BESIDE_MAX,
+    HANDSHAKE_MS_MAX, HANDSHAKE_TURN_MS_MAX, HANDSHAKES_MAX, HEAD_BYTES_MAX, HEAD_MS_MAX,
+    STREAMS_MAX,
 };
+use crate::seats::{Seat, Seats, raise_open_files};
 use crate::tls::Door;
 use crate::trouble::Trouble;
 
@@ -59,6 +65,16 @@ impl Speech {
             Self::Appliances(_) => APPLIANCE_CONNECTIONS_MAX,
         }
     }
+
+    /// Its part of the files that may be open: a port that is full makes room by itself, a process
+    /// without a descriptor can do nothing any more.
+    fn seats(&self) -> usize {
+        let all = CONNECTIONS_MAX + APPLIANCE_CONNECTIONS_MAX;
+        let open = raise_open_files((all + FILES_BESIDE_MAX) as u64);
+        let open = usize::try_from(open).unwrap_or(usize::MAX).saturating_sub(FILES_BESIDE_MAX);
+        let most = self.connections_max();
+        most.min(open.min(all).saturating_mul(most) / all).max(1)
+    }
 }
 
 /// What every connection needs.
@@ -67,6 +83,8 @@ struct Host {
     router: Router,
     speech: Speech,
     builder: Builder<TokioExecutor>,
+    /// Handshakes at once.
+    turns: Arc<Semaphore>,
 }
 
 /// Serves until `stop` is ready, then drains.
@@ -76,8 +94,9 @@ pub(crate) async fn run(
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
-    let seats = Arc::new(Semaphore::new(speech.connections_max()));
-    let host = Host { router, speech, builder: builder() };
+    let seats = Seats::new(speech.seats());
+    let turns = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let host = Host { router, speech, builder: builder(), turns };
     let drain = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -96,8 +115,11 @@ pub(crate) async fn run(
         };
         let (host, watcher) = (host.clone(), drain.watcher());
         tokio::spawn(async move {
-            connection(host, watcher, stream, peer).await;
-            drop(seat);
+            tokio::select! {
+                () = connection(host, watcher, stream, peer, &seat) => {}
+                // Nothing is under way on it; its caller connects anew when it has to say something.
+                () = seat.is_to_leave() => {}
+            }
         });
     }
     drop(listener);
@@ -111,11 +133,10 @@ pub(crate) async fn run(
 
 async fn accept(
     listener: &TcpListener,
-    seats: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let seat = seats.clone().acquire_owned().await.map_err(io::Error::other)?;
+    seats: &Arc<Seats>,
+) -> io::Result<(TcpStream, SocketAddr, Arc<Seat>)> {
     let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, seat))
+    Ok((stream, peer, seats.take().await))
 }
 
 fn builder() -> Builder<TokioExecutor> {
@@ -134,27 +155,45 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-async fn connection(host: Host, watcher: Watcher, stream: TcpStream, peer: SocketAddr) {
+async fn connection(
+    host: Host,
+    watcher: Watcher,
+    stream: TcpStream,
+    peer: SocketAddr,
+    seat: &Arc<Seat>,
+) {
     // Answers are small: waiting to fill a packet only adds latency.
     let _ = stream.set_nodelay(true);
+    let seat = Arc::clone(seat);
     let (acceptor, made) = match host.speech.clone() {
-        Speech::Plain => return speak(host, watcher, stream, (peer, None)).await,
+        Speech::Plain => return speak(host, watcher, stream, (peer, None), seat).await,
         Speech::Tls(acceptor) => (acceptor, None),
         Speech::Appliances(door) => {
             let made = door.now();
             (made.acceptor.clone(), Some(made))
         }
     };
-    let bound = Duration::from_millis(HANDSHAKE_MS_MAX);
-    match tokio::time::timeout(bound, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
+    match handshake(&host.turns, &acceptor, stream).await {
+        Ok(stream) => {
             let shown = stream.get_ref().1.peer_certificates();
             let proof = made.map(|made| made.judge.judge(shown, UnixTime::now()));
-            speak(host, watcher, stream, (peer, proof)).await;
+            speak(host, watcher, stream, (peer, proof), seat).await;
         }
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS with this peer"),
-        Err(_) => tracing::debug!(%peer, "no TLS handshake in time"),
+        Err(error) => tracing::debug!(%peer, %error, "no TLS with this peer"),
     }
+}
+
+/// Who says nothing takes nobody's turn, and who has a turn has it for `HANDSHAKE_MS_MAX` at most.
+async fn handshake(
+    turns: &Semaphore,
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+) -> io::Result<TlsStream<TcpStream>> {
+    let within = |ms: u64| Duration::from_millis(ms);
+    timeout(within(HANDSHAKE_MS_MAX), stream.readable()).await??;
+    let turn = timeout(within(HANDSHAKE_TURN_MS_MAX), turns.acquire()).await?;
+    let _turn = turn.map_err(io::Error::other)?;
+    timeout(within(HANDSHAKE_MS_MAX), acceptor.accept(stream)).await?
 }
 
 async fn speak(
@@ -162,14 +201,21 @@ async fn speak(
     watcher: Watcher,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     (peer, proof): (SocketAddr, Option<Proof>),
+    seat: Arc<Seat>,
 ) {
     let router = host.router;
+    seat.rest();
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         if let Some(proof) = proof {
             request.extensions_mut().insert(proof);
         }
-        router.clone().oneshot(request.map(Body::new))
+        let (busy, answer) = (seat.begin(), router.clone().oneshot(request.map(Body::new)));
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            answer
+        }
     });
     let serving = host.builder.serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(serving.into_owned()).await {

@@ -318,7 +318,9 @@ impl ControlClient {
         if error.is_timeout() && !error.is_connect() {
             return ClientError::TimedOut { url, after_ms: self.call_ms_max };
         }
-        ClientError::Unreachable { url, reason: deepest(error) }
+        // Of an answer that began, its end may be missing: that is another matter.
+        let broke = error.is_request() && !error.is_connect();
+        ClientError::Unreachable { url, reason: deepest(error), broke }
     }
 
     fn refusal(

@@ -67,6 +67,10 @@ pub enum ClientError {
         url: String,
         /// The deepest cause, for example `Connection refused`.
         reason: String,
+        /// The connection was there and ended before a byte of an answer came: the server closes
+        /// one that rested at the moment it is used again, or is gone. What was asked may or may
+        /// not have happened.
+        broke: bool,
     },
     /// Control was reached and did not finish in time. Worth trying again later; a change may or
     /// may not have happened.
@@ -117,6 +121,14 @@ impl ClientError {
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::TimedOut { .. })
             || self.word() == Some(ErrorWord::Unavailable)
+    }
+}
+
+impl ClientError {
+    /// True when a connection broke without an answer: who may ask twice, asks at once again.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Unreachable { broke: true, .. })
     }
 }
 

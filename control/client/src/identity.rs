@@ -78,6 +78,7 @@ pub async fn fleet_authority(base_url: &str, key: &str) -> Result<String, Client
     let failed = |error: reqwest::Error| ClientError::Unreachable {
         url: format!("GET {url}"),
         reason: deepest(&error),
+        broke: false,
     };
     // Believed by its digest below, and nothing is told to it before.
     let client = builder().tls_danger_accept_invalid_certs(true).tls_certs_only([]);

@@ -68,7 +68,7 @@ async fn an_absent_control_is_named_with_the_cure() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = format!("http://{free}");
     let error = nobody(&url).plans().await.unwrap_err();
-    assert!(error.is_away());
+    assert!(error.is_away() && !error.is_broken());
     let text = error.to_string();
     assert!(text.contains(&url) && text.contains("control serve"), "{text}");
 }
@@ -82,7 +82,12 @@ async fn a_broken_get_goes_twice_and_a_broken_post_once() {
     let (url, heard) = answers(vec![String::new(), answer("200 OK", "{}")]).await;
     let error = nobody(&url).sign_in(&sign_in()).await.err().unwrap();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.is_broken(), "who may ask twice is told that he may: {error}");
     assert_eq!(heard.lock().unwrap().len(), 1);
+    // An answer that began is no such case, and neither is a control that is not there.
+    let (url, _) = answers(vec!["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_owned()]).await;
+    let error = nobody(&url).sign_in(&sign_in()).await.err().unwrap();
+    assert!(error.is_away() && !error.is_broken(), "{error}");
 }
 
 #[tokio::test]

@@ -10,10 +10,7 @@ mod ladder;
 use control_types::catalog::TitleRecord;
 use control_types::play::RankedAppliance;
 
-pub(crate) use clones::{
-    Dialect, FRESH, Has, PATHWAYS, SINCE, appliance_of, clones, fresh_of, fresh_pathway,
-    pathways_of, steering_url_of,
-};
+pub(crate) use clones::{Dialect, Has, clones, steering_url_of};
 pub(crate) use dash::presentation;
 pub(crate) use hls::multivariant;
 pub(crate) use ladder::offered_objects;

@@ -25,9 +25,7 @@ use crate::errors::Refusal;
 use crate::gateway::{Gateway, ServedBy};
 use crate::guards;
 use crate::library::optional;
-use crate::manifests::{
-    SINCE, Stage, multivariant, offered_objects, presentation, steering_url_of,
-};
+use crate::manifests::{Stage, multivariant, offered_objects, presentation, steering_url_of};
 use crate::renewal::{over_at, ticket_at};
 use crate::telemetry::pressed;
 use crate::who::Member;
@@ -191,7 +189,7 @@ async fn answer(
     let steering_url = match asked {
         None => base.of_play(&play.play, "steering"),
         // An appliance knows no play: what the player has is in the URL or nowhere.
-        Some(url) => steering_url_of(&url, &ranked),
+        Some(url) => steering_url_of(&url, &ranked, None),
     };
     PlayAnswer {
         play: play.play,
@@ -322,26 +320,33 @@ async fn manifest(
     let ticket = ticket_at(gateway, &play, since)?.ticket;
     let asked = asked_at(&places, &play.title, &ticket);
     let ranked = signed(places, &play.title, &ticket);
-    let steering_url = match asked {
-        Some(url) => steering_url_of(&url, &ranked),
-        None => {
-            let url = steering_url_of(&base.of_play(id, "steering"), &ranked);
-            format!("{url}&{SINCE}={}", since.as_seconds())
-        }
-    };
+    let asked = asked.unwrap_or_else(|| base.of_play(id, "steering"));
+    let steering_url = steering_url_of(&asked, &ranked, Some(since));
     let (record, ranked, steering_url) = (&title.record, &ranked[..], &steering_url[..]);
     Ok(write(&Stage { record, ranked, height_max, steering_url }))
 }
 
-/// Appliances of a play under way, with its ticket in their URLs.
-pub(crate) fn ranked_now(
+/// A play under way as it would be pressed now.
+pub(crate) struct Anew {
+    /// Appliances, with the ticket in their URLs.
+    pub ranked: Vec<RankedAppliance>,
+    /// Signed just now.
+    pub ticket: String,
+    /// Where a player asks for steering, with the ticket in it, if that is at an appliance.
+    pub asked: Option<String>,
+}
+
+/// Appliances of a play under way, with a ticket of its own in their URLs.
+pub(crate) fn anew(
     gateway: &Gateway,
     address: MemberAddress,
     under_way: &UnderWay,
-) -> Result<Vec<RankedAppliance>, Refusal> {
+) -> Result<Anew, Refusal> {
     let UnderWay { play, title, height_max } = under_way;
     let places = whence(gateway, address, title, *height_max, &play.play)?;
-    Ok(signed(places, &play.title, &ticket_at(gateway, play, gateway.now())?.ticket))
+    let ticket = ticket_at(gateway, play, gateway.now())?.ticket;
+    let asked = asked_at(&places, &play.title, &ticket);
+    Ok(Anew { ranked: signed(places, &play.title, &ticket), ticket, asked })
 }
 
 /// A manifest holds a ticket and a moment's ranking: nobody may keep it.

@@ -12,10 +12,14 @@
 //! A player that can set no header (HLS as a device plays it by itself) is renewed by its steering:
 //! when three sixteenths of its ticket are left and nobody fetched another one for the play, the
 //! answer clones every pathway under another name, with a fresh ticket in the clone's URLs, and
-//! puts the clones first. The player goes over as it would to another appliance. That is HLS alone:
-//! a clone in DASH is another host, and keeps the path with the old ticket in it. And it is for
-//! players that control steers: an appliance, which can sign nothing, steers within the ticket that
-//! it was asked with.
+//! puts the clones first. The player goes over as it would to another appliance. A clone in DASH is
+//! another host and keeps the path with the old ticket in it; there the fresh one comes as a query
+//! parameter of the clone, in every answer, because dash.js knows the clones of the last one only.
+//! Shaka Player knows no such parameters, so nothing is offered to it in DASH.
+//!
+//! An appliance can sign nothing. One that steers sends a player whose ticket is about to end here
+//! for one question (the bundle says where here is), and the answer that brings the fresh ticket
+//! sends it back to an appliance, with that ticket in the URL.
 //!
 //! A fresh ticket opens what the play's first one opened, says so for the same play, and is refused
 //! when the play was taken back, when its account is not paid for, and once the play is as old as
@@ -82,10 +86,9 @@ pub(crate) async fn header_of(
 pub(crate) async fn due(gateway: &Gateway, play: &PlayRow, since: UnixMillis) -> u64 {
     let (now, life_ms) = (gateway.now(), gateway.settings().ticket_ms);
     let count = now.millis_since(since) / (life_ms / 16 * 13).max(1);
-    let renews_itself = || gateway.renewing().find(&play.play).is_some();
     // The ticket that the last one before the end brought is good until the end.
     let is_last = || since.plus_millis(life_ms) >= over_at(gateway, play);
-    if count == 0 || is_last() || renews_itself() {
+    if count == 0 || is_last() || renews_itself(gateway, play) {
         return 0;
     }
     let verdict = guards::verdict(gateway, &play.account, 0).await;
@@ -94,6 +97,11 @@ pub(crate) async fn due(gateway: &Gateway, play: &PlayRow, since: UnixMillis) ->
     } else {
         0
     }
+}
+
+/// Whether its player fetched a fresh ticket lately.
+pub(crate) fn renews_itself(gateway: &Gateway, play: &PlayRow) -> bool {
+    gateway.renewing().find(&play.play).is_some()
 }
 
 async fn renewed(gateway: &Gateway, play: &PlayRow) -> Result<PlayTicket, Refusal> {

@@ -6,6 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::IntoResponse;
 use control_steering::Question;
+use control_types::pathway::{Fresh, Remembered, appliance_of, fresh_pathway, pathways_of};
 use control_types::play::{PathwayClone, RankedAppliance, SteeringManifest};
 use control_types::{ApplianceId, ErrorWord, PlayId, UnixMillis};
 use serde::Deserialize;
@@ -14,13 +15,10 @@ use utoipa_axum::routes;
 
 use crate::edge::{MemberAddress, PublicUrl};
 use crate::errors::Refusal;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ServedBy};
 use crate::library::optional;
-use crate::manifests::{
-    Dialect, FRESH, Has, PATHWAYS, SINCE, Stage, appliance_of, clones, fresh_of, fresh_pathway,
-    offered_objects, pathways_of,
-};
-use crate::play::{UnderWay, open_to_players, ranked_now, session_of, under_way};
+use crate::manifests::{Dialect, Has, Stage, clones, offered_objects};
+use crate::play::{Anew, UnderWay, anew, open_to_players, session_of, under_way};
 use crate::renewal;
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {
@@ -46,6 +44,12 @@ impl Asked {
     /// Where the player streams from; DASH players write it in quotes.
     fn current(&self) -> Option<ApplianceId> {
         appliance_of(self.dash.as_ref().or(self.hls.as_ref())?)
+    }
+
+    /// Whether a clone can bring it a ticket: not where DASH names a pathway without quotes, which
+    /// is Shaka Player.
+    fn takes_tickets(&self) -> bool {
+        self.dash.as_ref().is_none_or(|pathway| pathway.starts_with('"'))
     }
 
     fn dialect(&self) -> Dialect {
@@ -103,7 +107,8 @@ async fn steering(
 
 /// Adds what the player has no pathway of: appliances that its manifest did not name, and, when its
 /// ticket is about to end, every appliance with a fresh one. What it has then travels in its next
-/// question.
+/// question. Where appliances steer, that question is an appliance's as soon as the ticket in its
+/// URL is as young as the one that the player streams with: by that it knows when to send here.
 async fn offer_clones(
     gateway: &Gateway,
     address: MemberAddress,
@@ -111,35 +116,46 @@ async fn offer_clones(
     (asked, pathways): (&Asked, &[ApplianceId]),
     manifest: &mut SteeringManifest,
 ) -> Result<(), Refusal> {
-    let known: Vec<&str> = pathways.iter().map(ApplianceId::as_str).collect();
-    manifest.reload_uri = format!("{}?{PATHWAYS}={}", manifest.reload_uri, known.join(","));
+    let mut known = Remembered { pathways: pathways.to_vec(), ..Remembered::default() };
     let mut renewal = 0;
-    if let (Some(since), Dialect::Hls) = (asked.since, asked.dialect()) {
-        manifest.reload_uri.push_str(&format!("&{SINCE}={since}"));
+    if let Some(since) = asked.since.filter(|_| asked.takes_tickets()) {
+        known.since = Some(since);
         let since = UnixMillis(since.saturating_mul(1_000));
         renewal = renewal::due(gateway, &play.play, since).await;
     }
-    let is_known = |id: &String| known.contains(&id.as_str());
-    if renewal == 0 && manifest.pathway_priority.iter().all(is_known) {
+    let is_known = |id: &String| pathways.iter().any(|one| one.as_str() == id);
+    let renews_itself = renewal == 0
+        && gateway.settings().steering_served_by == ServedBy::Appliances
+        && renewal::renews_itself(gateway, &play.play);
+    if renewal == 0 && !renews_itself && manifest.pathway_priority.iter().all(is_known) {
+        manifest.reload_uri += &known.query();
         return Ok(());
     }
-    let ranked = ranked_now(gateway, address, play)?;
-    let given = match asked.fresh.as_deref().and_then(fresh_of) {
+    let Anew { ranked, ticket, asked: elsewhere } = anew(gateway, address, play)?;
+    let before = asked.fresh.as_deref().and_then(Fresh::of);
+    let before = before.filter(|fresh| fresh.renewal == renewal && renewal > 0);
+    let is_new = renewal > 0 && before.is_none();
+    let given = match before {
         _ if renewal == 0 => pathways.to_vec(),
-        Some((of, given)) if of == renewal => given,
+        // Told in every answer: dash.js knows the clones of the last one only.
+        Some(fresh) if asked.dialect() == Dialect::Hls => fresh.given,
         _ => Vec::new(),
     };
-    let has = Has { pathways, renewal, given: &given };
+    let has = Has { pathways, renewal, given: &given, ticket: (renewal > 0).then_some(&*ticket) };
     manifest.pathway_clones = clones_of(play, &ranked, &has, asked.dialect());
     if renewal > 0 {
-        let ids: Vec<&str> = ranked.iter().map(|one| one.appliance.as_str()).collect();
-        manifest.reload_uri.push_str(&format!("&{FRESH}={renewal}:{}", ids.join(",")));
+        let given: Vec<ApplianceId> = ranked.into_iter().map(|one| one.appliance).collect();
         let old = std::mem::take(&mut manifest.pathway_priority);
-        let fresh = old.iter().filter(|id| ids.contains(&id.as_str()));
+        let fresh = old.iter().filter(|id| given.iter().any(|one| one.as_str() == *id));
         manifest.pathway_priority = fresh.map(|id| fresh_pathway(id, renewal)).collect();
         // For players that know no clones of this kind: as good as their tickets are.
         manifest.pathway_priority.extend(old.into_iter().filter(is_known));
+        known.fresh = Some(Fresh { renewal, given });
     }
+    if let Some(url) = elsewhere.filter(|_| is_new || renews_itself) {
+        manifest.reload_uri = url;
+    }
+    manifest.reload_uri += &known.query();
     Ok(())
 }
 

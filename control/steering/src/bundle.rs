@@ -34,7 +34,7 @@ pub use self::made::Made;
 use self::networks::Networks;
 use crate::decide::Ranked;
 use crate::desks::desk_for;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, State};
 use crate::library::WantedSet;
 use crate::policy::Policy;
 use crate::rank::share_of;
@@ -64,6 +64,8 @@ pub struct Terms<'a> {
     pub keys: &'a TicketKeys,
     /// By which rules.
     pub policy: &'a Policy,
+    /// Where players reach control; absent: it does not know.
+    pub control_url: Option<&'a str>,
     /// Loads to tell instead of the fleet's, by its numbers, thousandths.
     pub loads: &'a Loads,
 }
@@ -106,6 +108,8 @@ impl Survey {
                 isp: terms.isp.clone(),
                 made_at: UnixMillis(0),
                 ttl_s: terms.ttl_s,
+                control_url: terms.control_url.map(str::to_owned),
+                drain_spread_ms: terms.policy.drain_spread_ms,
                 appliances: appliances(fleet, &numbers, terms),
                 areas: Vec::new(),
                 classes: Vec::new(),
@@ -241,6 +245,7 @@ fn appliances(fleet: &Fleet, numbers: &[u32], terms: &Terms<'_>) -> Vec<BundleAp
             draining: state.health == Health::Draining
                 || state.drains_since.0 != 0
                 || report.draining,
+            drains_since: drains_since(state),
             shunned: state.is_shunned,
             load_per_mille: terms.loads.get(number).copied().unwrap_or(brief.load_per_mille),
             share: share_of(one.capacity_mbps, weight),
@@ -248,6 +253,12 @@ fn appliances(fleet: &Fleet, numbers: &[u32], terms: &Terms<'_>) -> Vec<BundleAp
         })
     });
     lines.collect()
+}
+
+/// Since when sessions leave it one by one; absent: they leave at once, or not at all.
+fn drains_since(state: &State) -> Option<UnixMillis> {
+    let is_asked = state.health == Health::Draining && state.drains_since.0 != 0;
+    is_asked.then_some(state.drains_since)
 }
 
 #[cfg(test)]

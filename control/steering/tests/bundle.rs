@@ -27,8 +27,14 @@ use reference::build::{TITLES, asked, fleet, objects_of, random_question, random
 fn draft(fleet: &Fleet, isp: &str) -> Draft {
     let (isp, keys, policy): (IspId, _, _) =
         (isp.parse().unwrap(), TicketKeys::default(), Policy::default());
-    let terms =
-        Terms { isp: &isp, ttl_s: 10, keys: &keys, policy: &policy, loads: &Loads::default() };
+    let terms = Terms {
+        control_url: None,
+        isp: &isp,
+        ttl_s: 10,
+        keys: &keys,
+        policy: &policy,
+        loads: &Loads::default(),
+    };
     Survey::of(fleet).draft(fleet, &terms)
 }
 

@@ -57,7 +57,14 @@ fn fleet(loads: &[u64; 6]) -> Fleet {
 
 fn bundle(fleet: &Fleet, titles: &[TitleId], policy: &Policy) -> SteeringBundle {
     let (isp, keys) = ("isp".parse().unwrap(), TicketKeys::default());
-    let terms = Terms { isp: &isp, ttl_s: 10, keys: &keys, policy, loads: &Loads::default() };
+    let terms = Terms {
+        control_url: None,
+        isp: &isp,
+        ttl_s: 10,
+        keys: &keys,
+        policy,
+        loads: &Loads::default(),
+    };
     let mut bundle = Survey::of(fleet).draft(fleet, &terms).bundle;
     // All of them hold all of it; the lab's library has no titles to say so.
     let full = URL_SAFE_NO_PAD.encode([0xff]);

@@ -93,6 +93,14 @@ pub struct SteeringBundle {
     pub made_at: UnixMillis,
     /// Seconds between a player's questions.
     pub ttl_s: u32,
+    /// `scheme://host[:port]` that players reach control at: who is there to give fresh tickets.
+    /// Absent: control does not know it, and nobody is sent there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_url: Option<String>,
+    /// Over this time a drain that was asked for moves sessions, milliseconds; 0: all at their next
+    /// question.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub drain_spread_ms: u64,
     /// Everybody named below, by position.
     pub appliances: Vec<BundleAppliance>,
     /// Ranked lists that prefixes share, by position: groups of equals, best first, each group the
@@ -135,6 +143,10 @@ pub struct BundleAppliance {
     pub health: Health,
     /// It takes nothing new.
     pub draining: bool,
+    /// Since when it drains because it was asked to: the sessions that stream from it leave one by
+    /// one. Absent: it does not, or all leave at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drains_since: Option<UnixMillis>,
     /// Players complain of it: it stands behind all of whom they do not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shunned: bool,
@@ -151,6 +163,10 @@ pub struct BundleAppliance {
 
 fn one_share() -> f64 {
     1.0
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Which of the bundle's appliances hold a title: one bit each, the first appliance the lowest bit

@@ -13,6 +13,7 @@ pub mod fill;
 pub mod fleet;
 pub mod ids;
 pub mod limits;
+pub mod pathway;
 pub mod play;
 pub mod presence;
 pub mod registration;

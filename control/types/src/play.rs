@@ -120,6 +120,10 @@ pub struct UriReplacement {
     /// `host[:port]`.
     #[serde(rename = "HOST", default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Query parameters that every URI of the clone has: in DASH, where a clone keeps its base's
+    /// path, they bring a fresh ticket.
+    #[serde(rename = "PARAMS", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
     /// Media playlists of variants, by STABLE-VARIANT-ID.
     #[serde(rename = "PER-VARIANT-URIS", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub per_variant_uris: BTreeMap<String, String>,

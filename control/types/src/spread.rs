@@ -4,6 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// So far a load must fall below a step before the step is left, thousandths of capacity.
+pub const LOAD_BACK_PER_MILLE: u32 = 50;
+
 /// How loads are judged, thousandths of capacity: one rule for control and for appliances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -44,6 +47,15 @@ impl LoadRule {
     pub fn step(&self, load_per_mille: u32) -> u8 {
         let steps = [self.busy_per_mille, self.high_per_mille, self.full_per_mille];
         steps.into_iter().map(|from| u8::from(load_per_mille >= from)).sum()
+    }
+
+    /// The step of a load that comes after step `was`: up as soon as a threshold is reached, down
+    /// when the load is `LOAD_BACK_PER_MILLE` below it. Who hovers around one does not flip.
+    #[must_use]
+    pub fn step_after(&self, was: u8, load_per_mille: u32) -> u8 {
+        let reached = self.step(load_per_mille);
+        let left = self.step(load_per_mille.saturating_add(LOAD_BACK_PER_MILLE));
+        was.clamp(reached, left.max(reached))
     }
 
     /// Whether a box that is first by hash keeps a session that `drawn` ([`draw`]) stands for,
@@ -122,6 +134,13 @@ mod tests {
         assert_eq!(kept(u32::MAX, 0.0), 0);
         let steps = [0, 699, 700, 850, 949, 950, 5_000].map(|load| rule.step(load));
         assert_eq!(steps, [0, 0, 1, 2, 2, 3, 3]);
+        let mut step = 0;
+        let loads = [690, 700, 690, 651, 650, 649, 960, 901, 899, 700, 100];
+        let steps = loads.map(|load| {
+            step = rule.step_after(step, load);
+            step
+        });
+        assert_eq!(steps, [0, 1, 1, 1, 1, 0, 3, 3, 2, 1, 0], "up at once, down with a distance");
     }
 
     #[test]

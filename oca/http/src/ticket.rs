@@ -4,7 +4,8 @@
 //! A URL carries the ticket that it was written with, and goes on carrying it when that has ended;
 //! a header or a cookie can carry a newer one. So what comes beside the URL is handed over as the
 //! renewed ticket, to be tried first. In the URL the path is nearer than the query; beside it the
-//! header, which the player set for this request, is nearer than the cookie.
+//! header, which the player set for this request, is nearer than the cookie. Where the path has a
+//! ticket, one in the query was put there later, by steering: it comes beside it, too.
 
 use crate::head::{Head, HeadError};
 
@@ -33,8 +34,8 @@ pub enum Carrier {
 pub struct Carried<'a> {
     /// The ticket's text and how it came; `None` when there is none.
     pub ticket: Option<(&'a str, Carrier)>,
-    /// The one that came beside it, in the header or a cookie, when the URL has one too. It may be
-    /// somebody's left-over: the URL's own is as good as ever when this one is not.
+    /// The one that came beside it, in the header, a cookie, or the query of a path that has one.
+    /// It may be somebody's left-over: the URL's own is as good as ever when this one is not.
     pub renewed: Option<(&'a str, Carrier)>,
     /// The path with `/t/{ticket}` removed: what the ticket's rules are matched against.
     pub path: &'a str,
@@ -45,11 +46,9 @@ pub struct Carried<'a> {
 /// # Errors
 /// [`HeadError::TwoTickets`] when the query has two.
 pub fn split_ticket<'a>(head: &Head<'a>) -> Result<Carried<'a>, HeadError> {
-    let beside = match (head.ticket, find_in_cookie(head.cookie)) {
-        (Some(ticket), _) => Some((ticket, Carrier::Header)),
-        (None, Some(ticket)) => Some((ticket, Carrier::Cookie)),
-        (None, None) => None,
-    };
+    let header = head.ticket.map(|ticket| (ticket, Carrier::Header));
+    let cookie = || find_in_cookie(head.cookie).map(|ticket| (ticket, Carrier::Cookie));
+    let query = find_in_query(head.query)?.map(|ticket| (ticket, Carrier::Query));
     let (in_url, path) = match head.path.strip_prefix(PATH_PREFIX) {
         Some(rest) => {
             let slash = rest.find('/').unwrap_or(rest.len());
@@ -57,11 +56,12 @@ pub fn split_ticket<'a>(head: &Head<'a>) -> Result<Carried<'a>, HeadError> {
             let path = if path.is_empty() { "/" } else { path };
             ((!ticket.is_empty()).then_some((ticket, Carrier::Path)), path)
         }
-        None => (find_in_query(head.query)?.map(|ticket| (ticket, Carrier::Query)), head.path),
+        None => (None, head.path),
     };
-    Ok(match in_url {
-        Some(_) => Carried { ticket: in_url, renewed: beside, path },
-        None => Carried { ticket: beside, renewed: None, path },
+    Ok(match (in_url, query) {
+        (Some(_), _) => Carried { ticket: in_url, renewed: header.or(query).or_else(cookie), path },
+        (None, Some(_)) => Carried { ticket: query, renewed: header.or_else(cookie), path },
+        (None, None) => Carried { ticket: header.or_else(cookie), renewed: None, path },
     })
 }
 

@@ -74,6 +74,7 @@ pub struct LabArgs {
     pub tls: Option<Vec<PathBuf>>,
     /// Protocols offered under TLS, the best first: `h2,http/1.1` puts HTTP/2 first.
     #[arg(long, value_delimiter = ',', default_value = "http/1.1,h2")]
+    #[arg(value_parser = ["h2", "http/1.1"])]
     pub alpn: Vec<String>,
     /// Threads, one ring each.
     #[arg(long, default_value_t = 1)]

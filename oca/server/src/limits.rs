@@ -42,12 +42,12 @@ pub const PACED_SEND_BYTES_MAX: usize = 64 * 1024;
 
 /// Fastest pace at which a wait of a few milliseconds is not noticed, bits a second: what a socket
 /// holds lasts for several of them.
-pub const CALM_BPS_MAX: u64 = 20_000_000;
+pub const CALM_BPS_MAX: u64 = 15_000_000;
 
 /// For how long a worker lets completions gather while every connection is calm (its player has
 /// said that it has enough to play from), milliseconds: the most that this adds to the first byte
 /// of such a player's next answer. A new connection ends it.
-pub const CALM_GATHER_MS: u64 = 24;
+pub const CALM_GATHER_MS: u64 = 32;
 
 /// The same while connections are open whose players have said nothing of the kind: the most that
 /// this adds to the first byte of their next answer.
@@ -55,6 +55,14 @@ pub const IDLE_GATHER_MS: u64 = 4;
 
 /// The same while somebody waits for a turn on a device: what is open to few goes round fast.
 pub const DEVICE_GATHER_MS: u64 = 1;
+
+/// Pieces of long bodies that a worker hands over in one turn while somebody may ask for something
+/// new, a chunk each: nobody's first byte waits behind more of others' later ones than this.
+pub const LONG_PIECES_PER_TURN: usize = 2;
+
+/// Somebody may ask for something new while at least one in so many connections is idle; else all
+/// are being answered, and turns are made as long as there is work.
+pub const IDLE_SHARE: usize = 16;
 
 /// Connections that are not calm for each that is, at most: with more of them completions do not
 /// gather.
@@ -164,8 +172,17 @@ pub const DEVICE_OPENS_MAX: usize = 4;
 /// Chunks that one read of a rotating disk takes, when a reader goes forward: 1 MiB.
 pub const RUN_CHUNKS_MAX: usize = 4;
 
-/// Connections that may wait for their turn on one device, each worker; past this, 503.
-pub const DEVICE_WAITERS_MAX: usize = 1024;
+/// Connections that may wait for their turn on one device, each worker: all of them. A new answer
+/// waits only if its turn is likely to come within the time to its first byte, and is 503 at once
+/// otherwise; a body under way is not given up for want of a place.
+pub const DEVICE_WAITERS_MAX: usize = CONNECTIONS_MAX;
+
+/// Time from one answer of a busy flash device to the next, microseconds: what one in order takes
+/// for a chunk. Whoever waits for a slower one is answered 503 when his time is over.
+pub const SSD_SPACING_US: u64 = 250;
+
+/// The same of a rotating device: what finding a place takes.
+pub const HDD_SPACING_US: u64 = 8_000;
 
 /// A flash device that answers nothing for this long is taken out of rotation, milliseconds.
 pub const SSD_SILENT_MS: u64 = 400;
@@ -199,8 +216,9 @@ pub const HEAT_HALF_LIFE_S: u64 = 86_400;
 /// however slowly clients read.
 pub const IN_FLIGHT_SHARE: usize = 2;
 
-/// Connections that may wait for a buffer; past this, a new request is answered 503.
-pub const STARVED_MAX: usize = 2048;
+/// Connections that may wait for a buffer; past this, a new request is answered 503. All are told
+/// within a second, and those whose time to the first byte is over are answered 503 as well.
+pub const STARVED_MAX: usize = 16_384;
 
 /// Chunk buffers that a worker keeps for sends of many TLS records to sockets that take them fast;
 /// a sixteenth of its chunk buffers at most, and none of a small hot set's.
@@ -259,6 +277,14 @@ pub const FIRST_BYTE_MS_MAX: u64 = 10_000;
 /// A client that takes less than this while bytes wait for it holds memory for nothing, bits a
 /// second: below any rendition that anybody watches.
 pub const SLOW_READER_BPS: u64 = 32_000;
+
+/// The slowest pace that what a player says of itself may lead to, bits a second: less would keep a
+/// place and a socket for as long as it likes.
+pub const CLAIMED_BPS_MIN: u64 = 256_000;
+
+/// And at least so many times what a client has to take: who is sent to at the pace that it asked
+/// for is then slow by itself.
+pub const CLAIMED_TIMES_SLOW: u64 = 4;
 
 /// How long a client has to take less than that, milliseconds.
 pub const SLOW_READER_MS: u64 = 30_000;
@@ -319,6 +345,13 @@ pub const DRAIN_MS: u64 = 10_000;
 
 /// Longest time between a player's questions that a bundle may ask for, seconds.
 pub const STEERING_TTL_S_MAX: u32 = 3_600;
+
+/// Seconds after which a player that is sent to control for a fresh ticket asks there: a ticket may
+/// end soon.
+pub const CONTROL_TTL_S: u32 = 1;
+
+/// Longest time over which a drain that was asked for moves sessions, milliseconds.
+pub const DRAIN_SPREAD_MS_MAX: u64 = 300_000;
 
 /// Longest steering answer, bytes; with its head it fits one send buffer.
 pub const STEERING_BYTES_MAX: usize = 16 * 1024;
@@ -387,6 +420,8 @@ const _: () = assert!(
 const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS * 10 < SSD_SILENT_MS);
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
 const _: () = assert!(IO_THREADS_MAX[0] as usize > 2 * SSD_OPERATIONS_MAX);
+const _: () = assert!(CLAIMED_BPS_MIN >= CLAIMED_TIMES_SLOW * SLOW_READER_BPS);
+const _: () = assert!(STARVED_MAX <= CONNECTIONS_MAX && LONG_PIECES_PER_TURN > 0);
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
 const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);
@@ -435,5 +470,13 @@ impl MemorySum {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.chunks + self.sends + self.receives + self.seals + self.tickets + self.logs
+    }
+}
+
+impl std::fmt::Display for MemorySum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { chunks, sends, receives, seals, tickets, logs } = self;
+        write!(f, "chunks {chunks}, sends {sends}, receives {receives}, ")?;
+        write!(f, "seals {seals}, tickets {tickets}, logs {logs}")
     }
 }

@@ -6,13 +6,14 @@ mod cli;
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
-use oca::config::{Config, TlsFiles};
+use oca::config::{Config, ControlProof, TlsFiles};
 use oca::handover::{Origin, Predecessor};
 use oca::identity;
 use oca::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, MemorySum, WORKERS_MAX};
@@ -135,9 +136,39 @@ fn check_config(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
         config.volumes.len(),
         config.workers
     );
-    println!("memory, at most  {} bytes: {memory:?}", memory.total());
+    println!("memory, at most  {} bytes: {memory}", memory.total());
     print!("{}", oca_sys::probe());
+    for remark in remarks(path, &config) {
+        println!("mind: {remark}");
+    }
     Ok(())
+}
+
+/// What is no mistake and wants a hand: a box that is not registered yet, keys that are open.
+fn remarks(path: &std::path::Path, config: &Config) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let tls_key = config.tls.as_ref().map(|tls| ("tls.key", &tls.files.key));
+    let mut keys: Vec<_> = tls_key.into_iter().collect();
+    match config.control.as_ref().map(|control| &control.proof) {
+        Some(ControlProof::Identity(file)) if !file.exists() => remarks.push(format!(
+            "this box is not registered: {} is not there. `ocactl appliance key-for {}` prints \
+             a key, `oca register --config {}` takes it",
+            file.display(),
+            config.appliance,
+            path.display()
+        )),
+        Some(ControlProof::Identity(file)) => keys.push(("control.identity", file)),
+        Some(ControlProof::Key { file, .. }) => keys.push(("control.key_file", file)),
+        None => {}
+    }
+    for (name, file) in keys {
+        let mode = std::fs::metadata(file).map(|file| file.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o007 != 0) {
+            let shown = file.display();
+            remarks.push(format!("{name} {shown} is open to everybody: `chmod o= {shown}`"));
+        }
+    }
+    remarks
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -231,8 +231,18 @@ fn gate_and_office(config: &Config) -> Result<(Gate, Option<Arc<Office>>), Start
 /// # Errors
 /// Whatever it misses, with the cure.
 pub fn lab(plan: &LabPlan, origin: Origin) -> Result<Running, StartError> {
+    let lab = Lab::new(&plan.roots)?;
+    tracing::info!(files = lab.count(), "found");
+    if let Some((files, example)) = lab.unnamed() {
+        tracing::warn!(
+            files,
+            example,
+            "not served: a URL would have to escape their names, and requests here have one \
+             spelling; rename them with letters, digits, '-', '_' and '.'"
+        );
+    }
     let plan = Plan {
-        library: Library::Lab(Lab::new(&plan.roots)?),
+        library: Library::Lab(lab),
         gate: Gate::open(),
         tail: None,
         fleet: None,
@@ -310,7 +320,7 @@ fn start(plan: Plan, origin: Origin) -> Result<Running, StartError> {
     let sink = |number| sink(log.as_ref(), sample, number);
     let Crew { handles, threads, ended_in, ended } = start_crew(sizes, &doors, &shared, sink)?;
     let ring = handles.first().map_or_else(String::new, |handle| handle.engine.clone());
-    tracing::info!(total_bytes = memory.total(), ?memory, ring, %engines, "memory, at most");
+    tracing::info!(total_bytes = memory.total(), %memory, ring, %engines, "memory, at most");
     eprint!("{}", limits::in_words(&limits));
     let (reopen_log, log_thread) = log.map(|log| (log.reopen, log.thread)).unzip();
     let (workers_done, workers_done_out) = tokio::sync::watch::channel(false);

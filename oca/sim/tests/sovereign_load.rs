@@ -88,6 +88,8 @@ impl Site {
             hints: hints.collect(),
             own: Own { load_per_mille, ..Own::default() },
             loads_count: false,
+            control_is_there: false,
+            steps: Vec::new(),
         };
         let title = &self.titles[session.title];
         let question = Question {
@@ -97,6 +99,7 @@ impl Site {
             session: mix(session.id),
             current: (!is_new).then_some(session.at as u32),
             vouched: &[],
+            now: UnixMillis(0),
         };
         decide(&outlook, &question)[0] as usize
     }
@@ -150,6 +153,7 @@ fn bundle(titles: &[TitleId]) -> SteeringBundle {
         domain: at as u32,
         health: Health::Healthy,
         draining: false,
+        drains_since: None,
         shunned: false,
         load_per_mille: 0,
         share: f64::from(CAPACITY_MBPS),
@@ -165,6 +169,8 @@ fn bundle(titles: &[TitleId]) -> SteeringBundle {
         isp: "isp".parse().expect("an id"),
         made_at: UnixMillis(1),
         ttl_s: 10,
+        control_url: None,
+        drain_spread_ms: 0,
         appliances: appliances.collect(),
         areas: vec![vec![(0..BOXES as u32).collect()]],
         classes: Vec::new(),

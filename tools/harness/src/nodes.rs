@@ -47,7 +47,7 @@ impl ControlNode {
         std::fs::create_dir_all(folder)?;
         let operator_key = folder.join("operator.key");
         let mut config = format!(
-            "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:PORT\"\n[operator]\nkey_file = {:?}\n\
+            "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:PORT\"\nPUBLIC\n[operator]\nkey_file = {:?}\n\
              [fleet]\nsilent_ms = {SILENT_MS}\ndrain_spread_ms = 5000\ncpu_in_load = false\n\
              [plays]\nsteering_ttl_s = 5\nreport_ms = 2000\n[appliances]\n\
              listen = \"127.0.0.1:BOXES\"\nrequire_certificate = true\ncertificate_minutes = {}\n",
@@ -123,7 +123,13 @@ impl ControlNode {
 fn run_control(binary: &Path, folder: &Path, port: &str, boxes: &str) -> Result<Program, Trouble> {
     let template = std::fs::read_to_string(folder.join("control.template"))?;
     let config = folder.join("control.toml");
-    std::fs::write(&config, template.replace("PORT", port).replace("BOXES", boxes))?;
+    // Where members reach it is known from its second start on: its first takes any port.
+    let public = match port {
+        "0" => String::new(),
+        port => format!("public_url = \"http://127.0.0.1:{port}\""),
+    };
+    let text = template.replace("PORT", port).replace("BOXES", boxes).replace("PUBLIC", &public);
+    std::fs::write(&config, text)?;
     let mut command = Command::new(binary);
     command.args(["serve", "--config"]).arg(&config);
     Program::start("control", &mut command, &folder.join("control.log"))

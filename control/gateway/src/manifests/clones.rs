@@ -1,24 +1,12 @@
 //! Pathway clones: how a player under way comes to stream from an appliance that its manifest did
 //! not name. Pure: ranks nothing; the order of pathways is the caller's.
 
-use control_types::ApplianceId;
-use control_types::limits::RANKED_MAX;
+use control_types::pathway::{Remembered, TICKET, fresh_pathway};
 use control_types::play::{PathwayClone, RankedAppliance, UriReplacement};
+use control_types::{ApplianceId, UnixMillis};
 
 use super::Stage;
 use super::ladder::{audio_groups, videos};
-
-/// Query parameter of a steering URL: when the ticket in the manifest's URLs was signed, Unix
-/// seconds.
-pub(crate) const SINCE: &str = "since";
-
-/// Query parameter of a steering URL: which renewal of the ticket the player has pathways of, and
-/// of which appliances: `2:edge-a1,edge-a2`.
-pub(crate) const FRESH: &str = "fresh";
-
-/// Query parameter of a steering URL: the pathways of the manifest that the URL was written into.
-/// It travels with the player, so that nobody has to remember what the manifest of a play said.
-pub(crate) const PATHWAYS: &str = "pathways";
 
 /// Which player asks, as its own query parameter says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,39 +15,15 @@ pub(crate) enum Dialect {
     Dash,
 }
 
-/// `url` with the pathways of a manifest that offers `ranked`.
-pub(crate) fn steering_url_of(url: &str, ranked: &[RankedAppliance]) -> String {
-    let ids: Vec<&str> = ranked.iter().map(|one| one.appliance.as_str()).collect();
-    // Ids are slugs: nothing in them needs an escape.
-    format!("{url}?{PATHWAYS}={}", ids.join(","))
-}
-
-/// The pathway of an appliance whose URLs carry the `renewal`th ticket after the manifest's:
-/// another one than that of the ticket before, because a player takes a pathway's URLs once. A dot
-/// is in no id of an appliance.
-pub(crate) fn fresh_pathway(appliance: &str, renewal: u64) -> String {
-    match renewal {
-        0 => appliance.to_owned(),
-        renewal => format!("{appliance}.r{renewal}"),
-    }
-}
-
-/// The appliance of a pathway, whatever ticket it carries.
-pub(crate) fn appliance_of(pathway: &str) -> Option<ApplianceId> {
-    let pathway = pathway.trim_matches('"');
-    pathway.split_once('.').map_or(pathway, |(appliance, _)| appliance).parse().ok()
-}
-
-/// Which renewal, and which appliances the player has pathways of with it.
-pub(crate) fn fresh_of(text: &str) -> Option<(u64, Vec<ApplianceId>)> {
-    let (renewal, ids) = text.split_once(':')?;
-    Some((renewal.parse().ok()?, pathways_of(ids)))
-}
-
-/// The pathways that `text` names, at most as many as a manifest can have. What is no id is left
-/// out: a player that sends it loses a clone and nothing else.
-pub(crate) fn pathways_of(text: &str) -> Vec<ApplianceId> {
-    text.split(',').take(RANKED_MAX).filter_map(|id| id.parse().ok()).collect()
+/// `url` with the pathways of a manifest that offers `ranked`, whose ticket was signed at `since`.
+pub(crate) fn steering_url_of(
+    url: &str,
+    ranked: &[RankedAppliance],
+    since: Option<UnixMillis>,
+) -> String {
+    let pathways = ranked.iter().map(|one| one.appliance.clone()).collect();
+    let since = since.map(UnixMillis::as_seconds);
+    url.to_owned() + &Remembered { pathways, since, fresh: None }.query()
 }
 
 /// What a player has already.
@@ -70,6 +34,8 @@ pub(crate) struct Has<'a> {
     pub renewal: u64,
     /// Appliances that it has pathways of with that ticket.
     pub given: &'a [ApplianceId],
+    /// The ticket of that renewal, for clones that keep their base's path.
+    pub ticket: Option<&'a str>,
 }
 
 /// Clones for every appliance of the stage that the player has no pathway of.
@@ -86,9 +52,15 @@ pub(crate) fn clones(stage: &Stage<'_>, has: &Has<'_>, dialect: Dialect) -> Vec<
                 host: authority(&ranked.base_url).map(|host| without_port(&host).to_owned()),
                 ..whole_uris(stage, &ranked.base_url)
             },
-            Dialect::Dash => {
-                UriReplacement { host: authority(&ranked.base_url), ..UriReplacement::default() }
-            }
+            Dialect::Dash => UriReplacement {
+                host: authority(&ranked.base_url),
+                params: has
+                    .ticket
+                    .map(|text| (TICKET.to_owned(), text.to_owned()))
+                    .into_iter()
+                    .collect(),
+                ..UriReplacement::default()
+            },
         },
     };
     stage.ranked.iter().filter(is_new).map(clone).collect()
@@ -127,6 +99,8 @@ fn without_port(authority: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use control_types::pathway::{appliance_of, pathways_of};
+
     use super::super::multivariant;
     use super::super::tests::{ranked, record};
     use super::*;
@@ -138,34 +112,27 @@ mod tests {
 
     /// A player that has the manifest's pathways and its ticket.
     fn named(pathways: &[ApplianceId]) -> Has<'_> {
-        Has { pathways, renewal: 0, given: pathways }
+        Has { pathways, renewal: 0, given: pathways, ticket: None }
     }
 
     #[test]
     fn a_fresh_ticket_comes_with_pathways_of_its_own() {
         stage_of(|stage| {
             let all = pathways_of("edge-a1,edge-b1");
-            let has = Has { pathways: &all, renewal: 2, given: &all[..1] };
+            let has = Has { pathways: &all, renewal: 2, given: &all[..1], ticket: None };
             let made = clones(stage, &has, Dialect::Hls);
             assert_eq!(made.len(), 1);
             assert_eq!((made[0].base_id.as_str(), made[0].id.as_str()), ("edge-a1", "edge-b1.r2"));
             assert_eq!(appliance_of(&made[0].id), Some(all[1].clone()));
         });
-        assert_eq!(appliance_of("\"edge-a1\""), appliance_of("edge-a1.r17"));
-        assert_eq!(fresh_pathway("edge-a1", 0), "edge-a1");
-        let (renewal, given) = fresh_of("3:edge-a1,../x").unwrap();
-        assert_eq!((renewal, given.len()), (3, 1));
-        assert!(fresh_of("edge-a1").is_none() && fresh_of("x:edge-a1").is_none());
     }
 
     #[test]
     fn the_pathways_of_a_manifest_travel_in_its_steering_url() {
-        let url = steering_url_of("https://c.example/s", &ranked());
+        let url = steering_url_of("https://c.example/s", &ranked(), None);
         assert_eq!(url, "https://c.example/s?pathways=edge-a1,edge-b1");
-        let ids = pathways_of("edge-a1,edge-b1");
-        assert_eq!(ids, ranked().iter().map(|r| r.appliance.clone()).collect::<Vec<_>>());
-        assert_eq!(pathways_of("../x,edge-a1,,%00").len(), 1);
-        assert_eq!(pathways_of(&"a1,".repeat(1000)).len(), RANKED_MAX);
+        let url = steering_url_of("https://c.example/s", &ranked(), Some(UnixMillis(7_900)));
+        assert_eq!(url, "https://c.example/s?pathways=edge-a1,edge-b1&since=7");
     }
 
     /// Goal: a clone plays what a pathway of the manifest would have: every URI of the new pathway
@@ -201,6 +168,12 @@ mod tests {
             let made = clones(stage, &named(&["edge-a1".parse().unwrap()]), Dialect::Dash);
             assert_eq!(made[0].uri_replacement.host.as_deref(), Some("edge-b1.example"));
             assert!(made[0].uri_replacement.per_variant_uris.is_empty());
+            assert!(made[0].uri_replacement.params.is_empty());
+            let all = pathways_of("edge-a1,edge-b1");
+            let has = Has { pathways: &all, renewal: 1, given: &[], ticket: Some("fresh") };
+            let made = clones(stage, &has, Dialect::Dash);
+            assert_eq!((made.len(), made[0].id.as_str()), (2, "edge-a1.r1"));
+            assert_eq!(made[1].uri_replacement.params["CAT"], "fresh");
         });
         assert_eq!(authority("https://[::1]:9443/t/x/").as_deref(), Some("[::1]:9443"));
         for (given, host) in [("[::1]:9443", "[::1]"), ("[::1]", "[::1]"), ("a.b:1", "a.b")] {

@@ -1,6 +1,7 @@
 //! Goal: a play that is longer than its ticket goes on, and one that may not go on does not.
 //! Method: plays whose press lies hours back, so that nobody has to wait for a ticket to end.
 
+use control_gateway::ServedBy;
 use control_store::PlayRow;
 use control_store::ledger::Standing;
 use control_token::{Claims, RenewedBy, Verifier};
@@ -8,14 +9,17 @@ use control_types::accounts::Session;
 use control_types::play::SteeringManifest;
 use control_types::{ErrorWord, PlayId, ProfileId, UnixMillis};
 
-use crate::lab::{Lab, now, title};
+use crate::lab::{Lab, Plan, now, report, title};
 
 const HOUR_MS: u64 = 3_600_000;
 const HEADER: &str = "cta-common-access-token";
 
 /// A lab whose tickets live an hour, and a member who pressed play `ago_ms` ago.
 async fn pressed(ago_ms: u64) -> (Lab, Session, PlayId) {
-    let lab = Lab::start().await;
+    pressed_at(Lab::start().await, ago_ms).await
+}
+
+async fn pressed_at(lab: Lab, ago_ms: u64) -> (Lab, Session, PlayId) {
     let night = title("night", "Night", 10);
     lab.operator().put_title(&night).await.unwrap();
     lab.fleet(&[&night]).await;
@@ -164,8 +168,19 @@ async fn a_player_that_sets_no_header_is_given_pathways_with_a_fresh_ticket() {
     let second = steered(&lab, play, "&fresh=1:edge-a1,edge-a2,origin", 5_900).await;
     assert!(second.pathway_clones.iter().any(|clone| clone.id == "edge-a1.r2"));
 
-    // A clone in DASH keeps its path, so it can bring no ticket.
-    let dash = steered(&lab, play, "&_DASH_pathway=\"edge-a1\"", 3_000).await;
+    // A clone in DASH keeps its path: the ticket comes beside it, in every answer. Shaka Player
+    // knows no such clones.
+    for fresh in ["", "&fresh=1:edge-a1,edge-a2,origin"] {
+        let query = format!("{fresh}&_DASH_pathway=\"edge-a1\"");
+        let dash = steered(&lab, play, &query, 3_000).await;
+        assert_eq!((dash.pathway_clones.len(), dash.pathway_priority.len()), (3, 6));
+        assert_eq!(dash.pathway_priority[0], "edge-a1.r1");
+        for clone in &dash.pathway_clones {
+            let said = claims(&lab, &clone.uri_replacement.params["CAT"]).await;
+            assert!(said.expires_at.0 + 2_000 > now().0 + HOUR_MS, "a whole life of its own");
+        }
+    }
+    let dash = steered(&lab, play, "&_DASH_pathway=edge-a1", 3_000).await;
     assert!(dash.pathway_clones.is_empty() && dash.pathway_priority.len() == 3);
     // Nor is one brought to a player that fetches its own, or to a play that may not go on.
     let profile = session.account.profiles[0].id;
@@ -175,6 +190,54 @@ async fn a_player_that_sets_no_header_is_given_pathways_with_a_fresh_ticket() {
     let (billing, account) = (&lab.services.billing, &session.account.id);
     billing.set_standing(account, Standing::Lapsed, now()).await.unwrap();
     assert!(steered(&lab, play, hls, 3_000).await.pathway_clones.is_empty());
+}
+
+/// Goal: an appliance sends who needs a fresh ticket here; here sends it back with one, and to
+/// where it is, with the ticket that its pathways have, as soon as it has such pathways.
+#[tokio::test]
+async fn where_appliances_steer_whoever_came_for_a_ticket_is_sent_back_with_it() {
+    let plan = Plan { steering_served_by: ServedBy::Appliances, ..Plan::default() };
+    let (lab, session, play) = pressed_at(Lab::start_with(plan).await, 2 * HOUR_MS).await;
+    let hls = "&_HLS_pathway=edge-a1";
+    let own = format!("{}/v1/plays/{play}/steering", lab.url);
+    let due = steered(&lab, play, hls, 3_000).await;
+    assert!(due.reload_uri.starts_with(&own), "nobody has a bundle: {}", due.reload_uri);
+    assert_eq!(due.pathway_clones.len(), 3);
+    for id in ["edge-a1", "edge-a2"] {
+        let mut said = report(id, &[&title("night", "Night", 10)]);
+        said.more.steering_serial = Some(7);
+        lab.services.steering.report(said, now()).unwrap();
+    }
+    let early = steered(&lab, play, hls, 2_900).await;
+    assert!(early.reload_uri.starts_with(&own), "its pathways have another ticket");
+    let again = steered(&lab, play, &format!("{hls}&fresh=1:edge-a1,edge-a2,origin"), 3_000).await;
+    assert!(again.reload_uri.starts_with(&own), "that one is not known here any more");
+    for query in [hls, "&_DASH_pathway=\"edge-a1\""] {
+        let due = steered(&lab, play, query, 3_000).await;
+        let (desk, known) = due.reload_uri.split_once("/v/night/steering?").unwrap();
+        let (host, ticket) = desk.split_once("/t/").unwrap();
+        assert!(host.starts_with("https://edge-a"), "{host}");
+        assert!(known.starts_with("pathways=edge-a1,edge-a2,origin&since="), "{known}");
+        let given = known.split_once("&fresh=1:").unwrap().1;
+        assert_eq!(given.split(',').count(), 3, "{given}");
+        let clone = &due.pathway_clones[0].uri_replacement;
+        let uri = clone.per_variant_uris.values().next();
+        let inside = uri.and_then(|uri| uri.split("/t/").nth(1)?.split('/').next());
+        let beside = clone.params.get("CAT").map(String::as_str);
+        assert_eq!(inside.or(beside), Some(ticket), "the same that it streams with");
+    }
+    // Who fetches its own is sent back as well, and comes again when this one is about to end.
+    lab.nobody().renew_ticket(play).await.unwrap();
+    let own_way = steered(&lab, play, hls, 3_000).await;
+    assert!(own_way.pathway_clones.is_empty() && own_way.reload_uri.contains("/v/night/steering?"));
+    assert!(!own_way.reload_uri.contains("fresh="), "{}", own_way.reload_uri);
+    // Who may not go on stays with what it has.
+    let profile = session.account.profiles[0].id;
+    let other = begin(&lab, &session, profile, 2 * HOUR_MS).await;
+    let (billing, account) = (&lab.services.billing, &session.account.id);
+    billing.set_standing(account, Standing::Lapsed, now()).await.unwrap();
+    let unpaid = steered(&lab, other, hls, 3_000).await;
+    assert!(unpaid.pathway_clones.is_empty() && unpaid.reload_uri.starts_with(&lab.url));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ahash::{AHashMap, AHashSet, RandomState};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::digest;
 use control_token::BundleKeys;
 use control_types::bundle::{BundleListed, SteeringBundle};
@@ -67,6 +67,7 @@ pub type Bundles = BTreeMap<IspId, Arc<Made>>;
 pub struct BundleDesk {
     keys: ArcSwap<BundleKeys>,
     settings: BundleSettings,
+    control_url: ArcSwapOption<String>,
     made: ArcSwap<Bundles>,
     asked: Mutex<AHashMap<IspId, UnixMillis>>,
     /// Whoever makes bundles holds it; nobody who answers a request does.
@@ -132,6 +133,7 @@ impl BundleDesk {
         Ok(Self {
             keys: ArcSwap::from_pointee(keys.into()),
             settings,
+            control_url: ArcSwapOption::empty(),
             made: ArcSwap::default(),
             asked: Mutex::default(),
             maker: Mutex::new(Maker {
@@ -149,6 +151,11 @@ impl BundleDesk {
     #[must_use]
     pub fn settings(&self) -> &BundleSettings {
         &self.settings
+    }
+
+    /// Players reach control at `scheme://host[:port]`: what bundles made from here on say.
+    pub fn reach_control_at(&self, url: String) {
+        self.control_url.store(Some(Arc::new(url)));
     }
 
     /// Signs by these keys from here on. Where they say something new, every bundle is made again,
@@ -250,11 +257,13 @@ impl BundleDesk {
         let network = survey.networks.of_isp(isp).digest;
         let glance = making.look(&fleet, isp, network, keys);
         let loads = glance.loads();
+        let control_url = self.control_url.load_full();
         let terms = Terms {
             isp,
             ttl_s: self.settings.ttl_s,
             keys,
             policy: &steering.settings.policy,
+            control_url: control_url.as_deref().map(String::as_str),
             loads: &loads,
         };
         let draft = survey.draft(&fleet, &terms);

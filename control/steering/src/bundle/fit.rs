@@ -112,6 +112,8 @@ mod tests {
             isp: "isp".parse().unwrap(),
             made_at: UnixMillis(0),
             ttl_s: 10,
+            control_url: None,
+            drain_spread_ms: 0,
             appliances: Vec::new(),
             areas: Vec::new(),
             classes: Vec::new(),

@@ -40,8 +40,12 @@ fn what_comes_beside_the_url_is_the_renewed_one() {
     let both = format!("CTA-Common-Access-Token: header\r\n{cookie}");
     for target in ["/t/path/v", "/v?CAT=query", "/t/path/v?CAT=query"] {
         check(target, &both, Some(("header", Carrier::Header)));
-        check(target, cookie, Some(("cookie", Carrier::Cookie)));
-        check(target, "", None);
+        let beside = match target {
+            "/t/path/v?CAT=query" => Some(("query", Carrier::Query)),
+            _ => None,
+        };
+        check(target, cookie, beside.or(Some(("cookie", Carrier::Cookie))));
+        check(target, "", beside);
     }
     check("/v", &both, None);
 }

@@ -157,7 +157,7 @@ impl Reporter {
     async fn report(&mut self, client: &ControlClient) {
         let report = self.compose();
         let told: Vec<_> = report.quarantined.clone();
-        match client.report(&report).await {
+        match self.send(client, report).await {
             Ok(answer) => {
                 self.admin.reports.fetch_add(1, Ordering::Relaxed);
                 self.say(String::new());
@@ -175,6 +175,24 @@ impl Reporter {
                 self.say(error.to_string());
             }
         }
+    }
+
+    /// Once more when the connection broke before any answer: control closes one that rested, or
+    /// that it never got to, at the very moment we use it, and must not miss a report for it. It
+    /// may have heard the first, so the second is one further; what the first changed of the
+    /// content it then has already, and says so.
+    async fn send(
+        &mut self,
+        client: &ControlClient,
+        mut report: ApplianceReport,
+    ) -> Result<ReportAnswer, ClientError> {
+        let first = client.report(&report).await;
+        if !first.as_ref().is_err_and(ClientError::is_broken) {
+            return first;
+        }
+        self.sequence += 1;
+        report.sequence = self.sequence;
+        client.report(&report).await
     }
 
     fn say(&mut self, said: String) {

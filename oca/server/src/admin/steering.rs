@@ -93,8 +93,11 @@ impl Admin {
         let sent = counters().map(|one| one.media_bytes.get()).sum();
         let bps = self.meter.bps(sent, Instant::now());
         let places = (connections, self.connections_max);
+        let asked = was_asked || (is_unheard && office.was_draining());
+        let only_asked = asked && !self.is_leaving();
         office.lay(Own {
-            draining: self.is_leaving() || was_asked || (is_unheard && office.was_draining()),
+            draining: self.is_leaving() || asked,
+            asked_at: only_asked.then(|| office.asked_at(wall())),
             sick: (0..self.volumes()).any(|volume| self.is_volume_sick(volume)),
             full: connections * 100 >= self.connections_max * FULL_PERCENT,
             load_per_mille: load::per_mille(bps, office.capacity_mbps(), places),

@@ -1,17 +1,21 @@
-//! Step 5 of a request for what is not here: it is sent on to an appliance that has it, or refused.
-//! Never asks anybody: what the bundle and the configuration say is what there is.
+//! Step 5 of a request for what is not here, or is here and cannot be read: it is sent on to an
+//! appliance that has it, or refused. Never asks anybody: what the bundle and the configuration say
+//! is what there is.
 //!
 //! The next URL is the same path and query with the ticket that was found good in its path,
 //! whatever brought it here: headers of this request may not travel, and cookies do not. `hop` in
 //! the query counts how often a request was sent on; at [`HOPS_MAX`] a miss is a miss.
 
+use std::net::SocketAddr;
+
 use control_types::TitleId;
 use oca_http::Outcome;
 use oca_http::answer::LOCATION_BYTES_MAX;
+use oca_sys::Kernel;
 
-use super::authorize::Allowed;
+use super::authorize::{self, Allowed};
 use super::locate::refused;
-use super::read::{Refusal, Route, Short};
+use super::read::{self, Refusal, Route, Short};
 use crate::limits::HOPS_MAX;
 use crate::sovereign;
 use crate::worker::Station;
@@ -27,6 +31,25 @@ pub fn answer<K>(allowed: Allowed<'_>, station: &Station<K>, outcome: Outcome) -
     let answer = Short::Elsewhere(location.into());
     let Allowed { request, ticket, .. } = allowed;
     Box::new(Refusal { note: request.note, answer, ticket })
+}
+
+/// The same for what was found and cannot be read, before a byte of its answer went out. `head` is
+/// the request's: it is judged anew, as the first judgement's words are not kept with a turn.
+pub fn or_refused<K: Kernel>(
+    head: &[u8],
+    peer: SocketAddr,
+    station: &mut Station<K>,
+    outcome: Outcome,
+) -> Short {
+    let refused = Short::Refused { outcome, total: None };
+    let lost = [Outcome::DiskFailed, Outcome::ChunkBad, Outcome::UnknownObject];
+    if !lost.contains(&outcome) {
+        return refused;
+    }
+    let Ok(Some(request)) = read::request(head, station) else { return refused };
+    // A ticket that ended meanwhile opens nothing elsewhere either.
+    let Ok(allowed) = authorize::check(request, peer, station) else { return refused };
+    location(&allowed, station).map_or(refused, |url| Short::Elsewhere(url.into()))
 }
 
 fn location<K>(allowed: &Allowed<'_>, station: &Station<K>) -> Option<String> {

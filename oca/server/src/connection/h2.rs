@@ -31,7 +31,7 @@ use oca_sys::{Kernel, Nanos};
 use super::read::{self, Refusal};
 use super::send::{chunk_index, outcome_of, refused};
 use super::stream::{Stream, clear_bytes_that_fit};
-use super::{Connection, Flow, Load, More, State, finish, keys, turn};
+use super::{Connection, Flow, Load, More, State, elsewhere, finish, keys, turn};
 use crate::library::Library;
 use crate::limits::LISTED_STREAMS_MAX;
 use crate::outcome::{CloseReason, Ending};
@@ -264,8 +264,8 @@ impl Multiplex {
         self.idle_since = station.now();
         let answer = match turned {
             Ok(mut turn) => {
-                let pacing = &station.shared.rules.pacing;
-                let lane = Lane::take(&mut turn, &head, pacing, station.now());
+                let rules = &station.shared.rules;
+                let lane = Lane::take(&mut turn, &head, rules, station.now());
                 (Answer::Fetching(Box::new(turn)), lane)
             }
             Err(refusal) => (Answer::Sending(Box::new(refused(*refusal))), None),
@@ -287,10 +287,15 @@ impl Multiplex {
             if !queue.lets(member, station, &found, index) {
                 continue;
             }
-            match station.chunk(&found, index, connection.seat) {
+            let began = turn.extent.note.began;
+            match station.first_chunk(&found, index, connection.seat, began) {
                 Wish::Ready(_) => member.start(station.now()),
                 Wish::Later => member.waits(station.now()),
-                Wish::Never(fault) => member.refuse(outcome_of(fault), station.now()),
+                Wish::Never(fault) => {
+                    let (head, outcome) = (member.head(), outcome_of(fault));
+                    let answer = elsewhere::or_refused(head, connection.peer, station, outcome);
+                    member.answer_with(answer, station.now());
+                }
                 Wish::OverBudget => member.refuse(Outcome::OverBudget, station.now()),
             }
             queue.asked(member);

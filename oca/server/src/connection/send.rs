@@ -22,7 +22,7 @@ use super::admit::Turn;
 use super::finish::{self, Record};
 use super::read::{Refusal, Short};
 use super::stream::Stream;
-use super::{Connection, Flow, Holds, More, State};
+use super::{Connection, Flow, Holds, More, State, elsewhere};
 use crate::counters::class_row;
 use crate::hot_set::Chunk;
 use crate::library::Found;
@@ -134,6 +134,12 @@ impl Sending {
         self.body.as_ref().is_some_and(|body| large(body) && body.pace.is_none())
     }
 
+    /// Whether a turn more does not matter to it: there is much of it, and its first bytes are out,
+    /// or had to be waited for.
+    pub fn is_long(&self) -> bool {
+        self.is_large() && !(self.opens_with_head() && self.record.is_hot)
+    }
+
     /// Whether bytes follow the ones taken so far at once.
     fn more(&self) -> More {
         if self.is_done() || self.paused_until().is_some() { More::Last } else { More::Follows }
@@ -212,7 +218,8 @@ fn first_chunk<K: Kernel>(
     if is_plain && file::is_resident(station, connection, &extent.found, range) {
         return None;
     }
-    Some(station.chunk(&extent.found, chunk_index(extent.start), connection.seat))
+    let (index, began) = (chunk_index(extent.start), extent.note.began);
+    Some(station.first_chunk(&extent.found, index, connection.seat, began))
 }
 
 fn begin_sending<K: Kernel>(
@@ -342,7 +349,7 @@ fn refuse_turn<K: Kernel>(
     outcome: Outcome,
 ) -> Flow {
     let extent = turn.extent;
-    let answer = Short::Refused { outcome, total: None };
+    let answer = elsewhere::or_refused(&connection.plain, connection.peer, station, outcome);
     refuse(connection, station, Refusal { note: extent.note, answer, ticket: extent.ticket });
     Flow::Again
 }

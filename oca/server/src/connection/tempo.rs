@@ -9,8 +9,8 @@ use super::Connection;
 use super::admit::Turn;
 use super::read::Note;
 use crate::cmcd::Player;
-use crate::limits::SMALL_BODY_BYTES_MAX;
-use crate::pacing::{media_bps, pace_bps, wanted_bps, wire_bytes_per_second};
+use crate::limits::{Bounds, SMALL_BODY_BYTES_MAX};
+use crate::pacing::{media_bps, pace_bps, wire_bytes_per_second};
 use crate::tickets::Session;
 use crate::worker::Station;
 
@@ -78,6 +78,12 @@ impl Tempo {
         self.told.is_some() || self.share.is_some()
     }
 
+    /// Whether the kernel was told so little that a client which takes all of it may look slow. No
+    /// player can bring that about, only the cap of a ticket.
+    pub fn is_slow(&self, bounds: &Bounds) -> bool {
+        self.told_bps().is_some_and(|told| told < bounds.slow_reader_bps.saturating_mul(2))
+    }
+
     /// What the kernel was told, bits a second, for people.
     pub fn told_bps(&self) -> Option<u64> {
         self.told.map(|bytes| bytes.saturating_mul(8))
@@ -115,7 +121,7 @@ pub fn begin<K: Kernel>(connection: &mut Connection, station: &mut Station<K>, t
     }
     let player = player(&extent.note, &connection.plain);
     let tempo = &mut connection.tempo;
-    tempo.wanted_bps = wanted_bps(&player, &station.shared.rules.pacing);
+    tempo.wanted_bps = station.shared.rules.wanted_bps(&player);
     tempo.share = Share::of(turn);
     let pace_bps = tempo.pace_bps();
     turn.rate_bps_max = match tell(connection, station, pace_bps) {

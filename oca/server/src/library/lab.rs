@@ -33,6 +33,9 @@ struct Files {
     /// By URL path, `/` first.
     found: HashMap<String, Found>,
     paths: HashMap<ObjectId, PathBuf>,
+    /// How many have a name that no request can spell, and one of them.
+    unnamed: usize,
+    unnamed_example: PathBuf,
 }
 
 /// Why a directory cannot be served.
@@ -133,6 +136,13 @@ impl Lab {
         self.files.load().found.len()
     }
 
+    /// How many files have names that no request can spell, and one of them; none if all can.
+    #[must_use]
+    pub fn unnamed(&self) -> Option<(usize, String)> {
+        let files = self.files.load();
+        (files.unnamed > 0).then(|| (files.unnamed, files.unnamed_example.display().to_string()))
+    }
+
     /// Where a file found earlier is.
     #[must_use]
     pub fn path(&self, object: &ObjectId) -> Option<PathBuf> {
@@ -148,7 +158,12 @@ impl Files {
         path: PathBuf,
         metadata: &fs::Metadata,
     ) {
-        let Some(below) = path.strip_prefix(root).ok().and_then(Path::to_str) else { return };
+        let below = path.strip_prefix(root).ok().and_then(Path::to_str).unwrap_or_default();
+        if !is_spelt_plainly(below) {
+            self.unnamed += 1;
+            self.unnamed_example = path;
+            return;
+        }
         let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let url = format!("/{below}");
         let mut hasher = blake3::Hasher::new();
@@ -181,6 +196,12 @@ fn settled_second(modified: Option<Duration>) -> Option<u64> {
     let seconds = modified?.as_secs();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     (seconds + SETTLED_AFTER_S <= now).then_some(seconds)
+}
+
+/// Whether a request can name the path as it is: what RFC 3986 allows there without an escape.
+fn is_spelt_plainly(path: &str) -> bool {
+    !path.is_empty()
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b))
 }
 
 fn media_type(path: &Path) -> &'static str {
@@ -224,6 +245,21 @@ mod tests {
         fs::write(dir.path().join("sub/a-b.mp4"), b"longer").unwrap();
         lab.rescan().unwrap();
         assert_ne!(lab.find("/sub/a-b.mp4").unwrap().object, found.object, "a new version");
+    }
+
+    #[test]
+    fn names_that_no_request_can_spell_are_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("plain_(1).mp4"), b"a").unwrap();
+        let served = |dir: &Path| Lab::new(&[(dir.into(), DiskClass::Ssd)]).unwrap();
+        assert_eq!(served(dir.path()).unnamed(), None);
+        for name in ["two words.mp4", "ümläut.mp4", "50%.mp4", "why?.mp4"] {
+            fs::write(dir.path().join(name), b"b").unwrap();
+        }
+        let lab = served(dir.path());
+        assert_eq!((lab.count(), lab.unnamed().unwrap().0), (1, 4));
+        let example = lab.unnamed().unwrap().1;
+        assert!(example.starts_with(&*dir.path().canonicalize().unwrap().to_string_lossy()));
     }
 
     #[test]

@@ -8,20 +8,28 @@
 //! nothing of the title is asked before a tier or an origin is. Where there is no other edge this
 //! box is asked again, also when it drains: it may be back before any other is there. The URL is
 //! absolute, which every player takes.
+//!
+//! Nobody here can sign. A player whose ticket is about to end is sent to control for one question,
+//! while control is there: it brings pathways with a fresh ticket and sends the player back to an
+//! appliance, with that ticket in the URL. Where control is, the bundle says, and which play it is,
+//! the ticket: nothing that a player writes names a host. The pathways that it was given are told
+//! on with their names. In DASH they are told anew each time, with the ticket of this question:
+//! dash.js knows the clones of the last answer only.
 
 use std::net::IpAddr;
 
 use control_types::fleet::Role;
+use control_types::pathway::{TICKET, fresh_pathway};
 use control_types::play::{PathwayClone, SteeringManifest, UriReplacement};
 use control_types::spread::{hash_name, mix};
-use control_types::{ApplianceId, TitleId, UnixMillis};
+use control_types::{ApplianceId, PlayId, TitleId, UnixMillis};
 
 use super::ask::{Ask, Dialect};
 use super::decide::{Question, decide, edges, is_there};
 use super::desk::Outlook;
 use super::neighbours::Sighting;
 use super::table::{Candidate, Table};
-use crate::limits::STEERING_BYTES_MAX;
+use crate::limits::{CONTROL_TTL_S, STEERING_BYTES_MAX};
 
 /// Who asks, and with what.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +44,10 @@ pub struct Reply<'a> {
     pub ticket: Option<&'a str>,
     /// When control signed it, which is when it named the pathways.
     pub issued_at: Option<UnixMillis>,
+    /// It is about to end, and another may be had.
+    pub is_ending: bool,
+    /// The wall clock's time.
+    pub now: UnixMillis,
 }
 
 /// The answer as JSON; `None` where there is nobody to name: the player keeps its last list.
@@ -50,7 +62,11 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
     let table = &*outlook.table;
     let position = |id: &ApplianceId| table.position(id);
     let is_later = reply.issued_at.is_some_and(|at| at > table.made_at);
-    let named = ask.pathways.iter().flatten().filter(|_| is_later);
+    let named = match &ask.fresh {
+        Some(fresh) => Some(&fresh.given),
+        None => ask.pathways.as_ref(),
+    };
+    let named = named.into_iter().flatten().filter(|_| is_later);
     let vouched: Vec<u32> = named.filter_map(position).collect();
     let question = Question {
         address: reply.address,
@@ -59,10 +75,9 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
         session: session_of(reply.subject),
         current: ask.current.as_ref().and_then(position),
         vouched: &vouched,
+        now: reply.now,
     };
     let order = decide(outlook, &question);
-    let base = ask.pathways.iter().flatten().find_map(position);
-    let base = base.and_then(|at| table.candidates.get(at as usize));
     let mut manifest = SteeringManifest {
         version: 1,
         ttl: table.ttl_s,
@@ -70,20 +85,101 @@ fn manifest(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<SteeringM
         pathway_priority: Vec::with_capacity(order.len()),
         pathway_clones: Vec::new(),
     };
+    let known = Known::of(table, reply, ask);
     for one in order.iter().filter_map(|at| table.candidates.get(*at as usize)) {
-        let is_known = ask.pathways.as_ref().is_none_or(|known| known.contains(&one.id));
-        if !is_known {
-            let Some(clone) = clone_of(one, base, ask.dialect) else { continue };
-            manifest.pathway_clones.push(clone);
-        }
-        manifest.pathway_priority.push(one.id.to_string());
+        let Some((id, clone)) = known.pathway(one) else { continue };
+        manifest.pathway_priority.push(id);
+        manifest.pathway_clones.extend(clone);
+    }
+    if known.renewal > 0 {
+        // For a player that made none of the clones: as good as its ticket is.
+        let ids = order.iter().filter_map(|at| table.candidates.get(*at as usize));
+        let old = ids.filter(|one| known.is_of_manifest(one)).map(|one| one.id.to_string());
+        manifest.pathway_priority.extend(old);
     }
     manifest.pathway_priority.extend(spare(outlook, ask, &manifest.pathway_priority));
     if manifest.pathway_priority.is_empty() {
         return None;
     }
-    manifest.reload_uri = reload_uri(outlook, &order, reply, ask)?;
+    match control(outlook, reply, ask) {
+        Some(url) => (manifest.reload_uri, manifest.ttl) = (url, CONTROL_TTL_S.min(table.ttl_s)),
+        None => manifest.reload_uri = reload_uri(outlook, &order, reply, ask)?,
+    }
     Some(manifest)
+}
+
+/// Control's own steering URL of the play, for a player that needs a fresh ticket and can be given
+/// one by clones.
+fn control(outlook: &Outlook, reply: &Reply<'_>, ask: &Ask) -> Option<String> {
+    let url = outlook.table.control_url.as_deref()?;
+    let play: PlayId = reply.subject.parse().ok()?;
+    let takes_tickets = ask.pathways.is_some() && ask.since.is_some();
+    let takes_tickets = takes_tickets && ask.dialect != Dialect::DashByName;
+    let is_due = reply.is_ending && outlook.control_is_there && takes_tickets;
+    is_due.then(|| format!("{url}/v1/plays/{play}/steering{}", ask.again()))
+}
+
+/// What the player has pathways of, and what others are made from.
+struct Known<'a> {
+    ask: &'a Ask,
+    /// The ticket that clones in DASH carry.
+    ticket: Option<&'a str>,
+    /// Which ticket after the manifest's its pathways have: 0 the manifest's own.
+    renewal: u64,
+    /// Appliances that it has pathways of with that ticket; `None`: it does not say.
+    given: Option<&'a [ApplianceId]>,
+    base: Option<&'a Candidate>,
+}
+
+impl<'a> Known<'a> {
+    fn of(table: &'a Table, reply: &Reply<'a>, ask: &'a Ask) -> Self {
+        let fresh = ask.fresh.as_ref().filter(|_| ask.dialect != Dialect::DashByName);
+        let of_manifest = ask.pathways.as_deref();
+        let given = match fresh {
+            Some(fresh) => Some(&fresh.given[..]),
+            None => of_manifest,
+        };
+        // In DASH a clone is made of what stands in the manifest, in HLS of any pathway.
+        let bases = if ask.dialect == Dialect::Dash { of_manifest } else { given };
+        let base = bases.into_iter().flatten().find_map(|id| table.position(id));
+        Self {
+            ask,
+            ticket: reply.ticket.filter(|_| fresh.is_some()),
+            renewal: fresh.map_or(0, |fresh| fresh.renewal),
+            given,
+            base: base.and_then(|at| table.candidates.get(at as usize)),
+        }
+    }
+
+    fn is_of_manifest(&self, one: &Candidate) -> bool {
+        self.ask.pathways.iter().flatten().any(|id| *id == one.id)
+    }
+
+    /// The pathway to stream from `one` by, and the clone that makes it where the player has none;
+    /// `None` where it could not make it.
+    fn pathway(&self, one: &Candidate) -> Option<(String, Option<PathwayClone>)> {
+        let id = fresh_pathway(one.id.as_str(), self.renewal);
+        let is_told_anew = self.renewal > 0 && self.ask.dialect == Dialect::Dash;
+        let is_known = self.given.is_none_or(|given| given.contains(&one.id));
+        if is_known && !is_told_anew {
+            return Some((id, None));
+        }
+        let base = self.base.filter(|base| base.scheme == one.scheme)?;
+        let host = clone_host(one, base, self.ask.dialect)?;
+        let renewal = if is_told_anew { 0 } else { self.renewal };
+        let params = self.ticket.filter(|_| is_told_anew);
+        let params = params.map(|ticket| (TICKET.to_owned(), ticket.to_owned()));
+        let clone = PathwayClone {
+            base_id: fresh_pathway(base.id.as_str(), renewal),
+            id: id.clone(),
+            uri_replacement: UriReplacement {
+                host: Some(host.to_owned()),
+                params: params.into_iter().collect(),
+                ..UriReplacement::default()
+            },
+        };
+        Some((id, Some(clone)))
+    }
 }
 
 /// Pathways that the player has by itself, where it was given clones only: a player that makes none
@@ -106,25 +202,15 @@ fn session_of(subject: &str) -> u64 {
     mix(play.map_or_else(|| hash_name(subject), |(high, low)| high ^ low))
 }
 
-/// How `one` is made out of `base`; `None` where a player could not.
+/// The host that makes `one` out of `base`; `None` where a player could not.
 ///
 /// A host replaces a host. To dash.js that is host and port; an HLS player, and Shaka Player in
 /// DASH, keep the port they have. Nobody replaces a scheme.
-fn clone_of(one: &Candidate, base: Option<&Candidate>, dialect: Dialect) -> Option<PathwayClone> {
-    let base = base.filter(|base| base.scheme == one.scheme)?;
-    let host = match dialect {
-        Dialect::Dash => one.authority(),
-        Dialect::Hls | Dialect::DashByName if base.port == one.port => one.host.as_str(),
-        Dialect::Hls | Dialect::DashByName => return None,
-    };
-    Some(PathwayClone {
-        base_id: base.id.to_string(),
-        id: one.id.to_string(),
-        uri_replacement: UriReplacement {
-            host: Some(host.to_owned()),
-            ..UriReplacement::default()
-        },
-    })
+fn clone_host<'a>(one: &'a Candidate, base: &Candidate, dialect: Dialect) -> Option<&'a str> {
+    match dialect {
+        Dialect::Dash => Some(one.authority()),
+        Dialect::Hls | Dialect::DashByName => (base.port == one.port).then_some(one.host.as_str()),
+    }
 }
 
 /// Whom to ask next time: never a tier or an origin while an edge can be named, because those have

@@ -3,10 +3,10 @@
 //! forgives.
 
 use control_types::ApplianceId;
-use control_types::limits::RANKED_MAX;
+use control_types::pathway::{
+    FRESH, Fresh, PATHWAYS, Remembered, SINCE, appliance_of, pathways_of,
+};
 
-/// Query parameter that control wrote into the steering URL: the pathways of the manifest.
-const PATHWAYS: &str = "pathways";
 /// Query parameters that players append: the pathway they stream from.
 const HLS: &str = "_HLS_pathway";
 const DASH: &str = "_DASH_pathway";
@@ -30,6 +30,10 @@ pub enum Dialect {
 pub struct Ask {
     /// Of the player's manifest, at most `RANKED_MAX`; absent: it does not say.
     pub pathways: Option<Vec<ApplianceId>>,
+    /// When the ticket of its manifest was signed, Unix seconds, as control wrote it.
+    pub since: Option<u64>,
+    /// What of later tickets it was given.
+    pub fresh: Option<Fresh>,
     /// Where it streams from.
     pub current: Option<ApplianceId>,
     /// Which clones it understands.
@@ -45,14 +49,18 @@ impl Ask {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 PATHWAYS if ask.pathways.is_none() => {
-                    ask.pathways = Some(ids(value).take(RANKED_MAX).collect());
+                    ask.pathways = Some(pathways_of(&plain(value).replace('"', "")));
+                }
+                SINCE if ask.since.is_none() => ask.since = value.parse().ok(),
+                FRESH if ask.fresh.is_none() => {
+                    ask.fresh = Fresh::of(&plain(value)).filter(|fresh| fresh.renewal > 0);
                 }
                 DASH => {
                     let is_quoted = value.starts_with('"') || value.starts_with("%22");
                     ask.dialect = if is_quoted { Dialect::Dash } else { Dialect::DashByName };
-                    ask.current = ids(value).next();
+                    ask.current = current(value);
                 }
-                HLS if ask.dialect == Dialect::Hls => ask.current = ids(value).next(),
+                HLS if ask.dialect == Dialect::Hls => ask.current = current(value),
                 _ => {}
             }
         }
@@ -62,25 +70,26 @@ impl Ask {
     /// The query that the next question comes with.
     #[must_use]
     pub fn again(&self) -> String {
-        let Some(pathways) = &self.pathways else { return String::new() };
-        let ids: Vec<&str> = pathways.iter().map(ApplianceId::as_str).collect();
-        format!("?{PATHWAYS}={}", ids.join(","))
+        let Some(pathways) = self.pathways.clone() else { return String::new() };
+        Remembered { pathways, since: self.since, fresh: self.fresh.clone() }.query()
     }
 }
 
-/// Ids separated by commas, in quotes or not: players write both, and escape some of it.
-fn ids(value: &str) -> impl Iterator<Item = ApplianceId> {
-    let plain = value.replace("%2C", ",").replace("%2c", ",").replace("%22", "\"");
-    let ids: Vec<ApplianceId> = plain
-        .split(',')
-        .take(RANKED_MAX)
-        .filter_map(|id| id.trim_matches('"').parse().ok())
-        .collect();
-    ids.into_iter()
+/// Players escape some of what was written plain.
+fn plain(value: &str) -> String {
+    let escapes = [("%2C", ","), ("%2c", ","), ("%3A", ":"), ("%3a", ":"), ("%22", "\"")];
+    escapes.iter().fold(value.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
+}
+
+/// The first of what may be a list, in quotes or not: players write both.
+fn current(value: &str) -> Option<ApplianceId> {
+    plain(value).split(',').next().and_then(appliance_of)
 }
 
 #[cfg(test)]
 mod tests {
+    use control_types::limits::RANKED_MAX;
+
     use super::*;
 
     #[test]
@@ -95,6 +104,20 @@ mod tests {
         assert_eq!((ask.current.unwrap().as_str(), ask.dialect), ("edge-a1", Dialect::DashByName));
         assert_eq!(Ask::of(None), Ask::default());
         assert_eq!(Ask::of(Some("_DASH_pathway=%22a%22,%22b%22")).current.unwrap().as_str(), "a");
+    }
+
+    #[test]
+    fn what_control_wrote_down_goes_on_to_the_next_question() {
+        let ask = Ask::of(Some(
+            "pathways=edge-a1%2Cedge-b1&since=7&fresh=2%3Aedge-a1%2Cedge-b1\
+             &_HLS_pathway=edge-b1.r2",
+        ));
+        let again = "?pathways=edge-a1,edge-b1&since=7&fresh=2:edge-a1,edge-b1";
+        assert_eq!(ask.again(), again);
+        assert_eq!(Ask::of(Some(&again[1..])).again(), again);
+        assert_eq!(ask.current.unwrap().as_str(), "edge-b1");
+        let bad = "pathways=edge-a1&since=-1&fresh=0:edge-a1&fresh=1&renew=https://evil.example";
+        assert_eq!(Ask::of(Some(bad)).again(), "?pathways=edge-a1");
     }
 
     #[test]

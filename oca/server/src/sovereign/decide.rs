@@ -9,7 +9,7 @@
 //! title's members meet where it is warm. For the first place only: among equals one that carries
 //! more than its share lets sessions go on to the next by that hash; a session stays where it
 //! streams from while that is as good as the best; a full box lets go of as many as it has too
-//! many. No two boxes that fail together stand first and second while another has the whole title.
+//! many, and one that was asked to drain of one after the other. No two boxes that fail together stand first and second while another has the whole title.
 //! The list is cut to `RANKED_MAX`, its last place kept for an origin.
 //!
 //! Loads are what neighbours said a second ago, what the bundle says while control makes new ones,
@@ -18,10 +18,10 @@
 
 use std::net::IpAddr;
 
-use control_types::TitleId;
 use control_types::fleet::{Health, Role};
 use control_types::limits::RANKED_MAX;
 use control_types::spread::{LoadRule, draw, mix, rendezvous, unit};
+use control_types::{TitleId, UnixMillis};
 
 use super::desk::Outlook;
 use super::hint::Hint;
@@ -44,6 +44,8 @@ pub struct Question<'a> {
     /// Whom control offered to this very session after it made the bundle: they have the title,
     /// whatever the bundle says. Content is told to a player at once and to boxes in its time.
     pub vouched: &'a [u32],
+    /// The wall clock's time.
+    pub now: UnixMillis,
 }
 
 /// What stands against a box, least first.
@@ -99,6 +101,8 @@ struct Standing {
     /// Absent where nobody knows.
     load_per_mille: Option<u32>,
     capacity_mbps: u32,
+    /// It drains, and this session may stay a little.
+    may_stay: bool,
 }
 
 impl Standing {
@@ -167,11 +171,16 @@ fn standing(
         true => Holding::Full,
         false => holding(holders, place.at, one.role),
     };
-    let load_per_mille = load(outlook, one, place.at);
-    let step = outlook.table.load_rule.step(load_per_mille.unwrap_or(0));
+    let load_per_mille = load(outlook, place.at);
+    let step = outlook.steps.get(place.at as usize).copied();
+    let step = step.unwrap_or_else(|| outlook.table.load_rule.step(load_per_mille.unwrap_or(0)));
+    let stands = if is_own { own_trouble(outlook) } else { trouble(outlook, one, place.at) };
+    let may_stay = stands == Trouble::Draining
+        && question.current == Some(place.at)
+        && may_stay(outlook, question, place.at);
     let key = Key {
         is_absent: holding == Holding::Nothing,
-        trouble: if is_own { own_trouble(outlook) } else { trouble(outlook, one, place.at) },
+        trouble: if may_stay { Trouble::None } else { stands },
         is_shunned: outlook.loads_count && one.shunned,
         is_origin: one.role == Role::Origin,
         is_partial: holding != Holding::Full,
@@ -186,11 +195,27 @@ fn standing(
     let spread = u64::MAX - score.to_bits();
     let (at, hash, domain) = (place.at, one.hash, one.domain);
     let capacity_mbps = one.capacity_mbps;
-    Some(Standing { at, key, spread, hash, domain, load_per_mille, capacity_mbps })
+    Some(Standing { at, key, spread, hash, domain, load_per_mille, capacity_mbps, may_stay })
+}
+
+/// Whether the session leaves a box that was asked to drain later: they leave one by one, in an
+/// order of their own, which is control's. Nobody stays for a drain of tomorrow: a clock is wrong.
+fn may_stay(outlook: &Outlook, question: &Question<'_>, at: u32) -> bool {
+    let table = &*outlook.table;
+    let told = table.candidates.get(at as usize).and_then(|one| one.drains_since);
+    let since = match table.own == Some(at) {
+        true => outlook.own.asked_at.and(told).or(outlook.own.asked_at),
+        false => told.filter(|_| outlook.sightings.get(at as usize) != Some(&Sighting::Out)),
+    };
+    let Some(since) = since else { return false };
+    let spread_ms = table.drain_spread_ms;
+    since.millis_since(question.now) <= spread_ms
+        && question.now.millis_since(since) < question.session % spread_ms.max(1)
 }
 
 /// What is known of a box's load.
-fn load(outlook: &Outlook, one: &Candidate, at: u32) -> Option<u32> {
+pub(super) fn load(outlook: &Outlook, at: u32) -> Option<u32> {
+    let one = outlook.table.candidates.get(at as usize)?;
     if outlook.table.own == Some(at) {
         return Some(outlook.own.load_per_mille);
     }
@@ -255,6 +280,10 @@ fn stay(list: &mut [Standing], rule: &LoadRule, question: &Question<'_>) {
     let Some(current) = question.current else { return };
     let Some(at) = list.iter().position(|one| one.at == current) else { return };
     let (own, best) = (list[at], list[0]);
+    if own.may_stay {
+        list[..=at].rotate_right(1);
+        return;
+    }
     let too_much = own.load().saturating_sub(rule.full_per_mille);
     let coin = unit(mix(question.session ^ own.hash));
     if coin * f64::from(own.load().max(1)) < f64::from(too_much) * 2.0 {

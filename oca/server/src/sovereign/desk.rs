@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use control_types::UnixMillis;
 
 use super::hint::Hint;
 use super::neighbours::Sighting;
@@ -14,6 +15,8 @@ use super::table::Table;
 pub struct Own {
     /// It takes nothing new.
     pub draining: bool,
+    /// Since when, if only because control asked: sessions leave it one by one.
+    pub asked_at: Option<UnixMillis>,
     /// A disk is in trouble.
     pub sick: bool,
     /// It has no room.
@@ -23,11 +26,12 @@ pub struct Own {
 }
 
 impl Own {
-    /// What others are told who look.
+    /// What others are told who look. Of a drain that control asked for they hear from control,
+    /// with the time at which it began.
     #[must_use]
     pub fn hint(&self) -> Hint {
         match self {
-            Self { draining: true, .. } | Self { sick: true, .. } => Hint::Leave,
+            Self { draining: true, asked_at: None, .. } | Self { sick: true, .. } => Hint::Leave,
             Self { full: true, load_per_mille, .. } => Hint::load((*load_per_mille).max(1_000)),
             Self { load_per_mille, .. } => Hint::load(*load_per_mille),
         }
@@ -47,6 +51,11 @@ pub struct Outlook {
     pub own: Own,
     /// The loads in the table are of now.
     pub loads_count: bool,
+    /// Control answered lately.
+    pub control_is_there: bool,
+    /// Steps of loads (`LoadRule::step_after`), by position in the table; shorter where nothing is
+    /// remembered: then the load alone says it.
+    pub steps: Vec<u8>,
 }
 
 /// Where the outlook lies.

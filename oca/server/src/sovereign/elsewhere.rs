@@ -11,9 +11,9 @@
 
 use std::net::IpAddr;
 
-use control_types::TitleId;
 use control_types::fleet::Role;
 use control_types::spread::hash_name;
+use control_types::{TitleId, UnixMillis};
 
 use super::decide::{Question, decide};
 use super::desk::Outlook;
@@ -31,7 +31,10 @@ pub fn holder<'a>(
     let table = &*outlook.table;
     let title_hash = hash_name(title.as_str());
     let session = title_hash;
-    let question = Question { address, title, title_hash, session, current: None, vouched: &[] };
+    // Nobody streams from here by it: no drain is spread for it, whatever the time.
+    let now = UnixMillis(0);
+    let (current, vouched) = (None, &[][..]);
+    let question = Question { address, title, title_hash, session, current, vouched, now };
     let holders = table.holders(title);
     let own_role = table.own.and_then(|at| table.candidates.get(at as usize)).map(|one| one.role);
     let own_role = own_role.unwrap_or(Role::Edge);

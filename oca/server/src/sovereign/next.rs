@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use control_types::TitleId;
 use control_types::spread::hash_name;
+use control_types::{TitleId, UnixMillis};
 
 use super::decide::{Question, decide};
 use super::desk::Outlook;
@@ -19,7 +19,10 @@ pub fn next(outlook: &Outlook, address: IpAddr, title: &TitleId) -> Vec<String> 
     let table = &*outlook.table;
     let title_hash = hash_name(title.as_str());
     let session = title_hash;
-    let question = Question { address, title, title_hash, session, current: None, vouched: &[] };
+    // Nobody streams from here by it: no drain is spread for it, whatever the time.
+    let now = UnixMillis(0);
+    let (current, vouched) = (None, &[][..]);
+    let question = Question { address, title, title_hash, session, current, vouched, now };
     let others = decide(outlook, &question).into_iter().filter(|at| table.own != Some(*at));
     let others = others.filter_map(|at| table.candidates.get(at as usize));
     others.take(NEXT_MAX).map(|one| one.media_url.clone()).collect()

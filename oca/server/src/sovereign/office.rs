@@ -2,6 +2,7 @@
 //! came from and when, and lays a fresh outlook on the desk. Asks nobody itself: fetching and
 //! looking are the admin thread's, their results come in here.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,6 +13,7 @@ use control_types::bundle::{BundleChange, SignedBundle};
 use control_types::{ApplianceId, UnixMillis};
 
 use super::bundle::{Believed, Pin, open};
+use super::decide::load;
 use super::desk::{Desk, Outlook, Own};
 use super::neighbours::{Look, Watch};
 use super::refused::Refused;
@@ -32,6 +34,23 @@ pub struct Office {
     kept: Mutex<Kept>,
 }
 
+impl Kept {
+    /// Steps of everybody's load, with what they were before: one that hovers around a threshold
+    /// does not flip at every look.
+    fn step(&mut self, outlook: &mut Outlook) {
+        let table = Arc::clone(&outlook.table);
+        let mut steps = Vec::with_capacity(table.candidates.len());
+        for (at, one) in (0u32..).zip(&table.candidates) {
+            let was = self.steps.get(&one.id).copied().unwrap_or(0);
+            let load = load(outlook, at).unwrap_or(0);
+            steps.push(table.load_rule.step_after(was, load));
+        }
+        let loaded = table.candidates.iter().zip(&steps).filter(|(_, step)| **step > 0);
+        self.steps = loaded.map(|(one, step)| (one.id.clone(), *step)).collect();
+        outlook.steps = steps;
+    }
+}
+
 #[derive(Debug, Default)]
 struct Kept {
     /// Absent when its file cannot be read: then nobody is believed.
@@ -41,6 +60,8 @@ struct Kept {
     is_confirmed: bool,
     watch: Watch,
     own: Own,
+    /// Of loads as last laid out, of those who are loaded at all.
+    steps: BTreeMap<ApplianceId, u8>,
     asked_at: Option<Instant>,
     is_asking: bool,
     /// When control answered this process last.
@@ -299,14 +320,24 @@ impl Office {
         let mut kept = self.kept();
         kept.own = own;
         let Some(table) = &kept.table else { return };
-        self.desk.lay(Outlook {
+        let mut outlook = Outlook {
             table: Arc::clone(table),
             sightings: kept.watch.sightings(table, is_alone),
             hints: kept.watch.hints(table, is_alone),
             own,
             // Control makes another bundle when loads change, as long as it is there.
             loads_count: !self.is_silent(&kept, Duration::from_millis(BUNDLE_LOADS_MS)),
-        });
+            control_is_there: !is_alone,
+            steps: Vec::new(),
+        };
+        kept.step(&mut outlook);
+        self.desk.lay(outlook);
+    }
+
+    /// Since when control asks this box to drain, now that it does: told by it, or noted here.
+    #[must_use]
+    pub fn asked_at(&self, now: UnixMillis) -> UnixMillis {
+        self.kept().own.asked_at.unwrap_or(now)
     }
 
     /// For people and metrics.
@@ -404,5 +435,22 @@ mod tests {
         let _ = again.heard(UnixMillis(7), long_ago);
         assert!(again.is_alone(), "five seconds are fifty reports");
         assert!(!office.is_alone() && counts(&office), "and no report of another pace");
+    }
+
+    /// Goal: a load that hovers around a threshold is one step, as control has it.
+    #[test]
+    fn a_load_that_hovers_around_a_step_does_not_flip() {
+        let dir = tempfile::tempdir().unwrap();
+        let office = Office::load(dir.path(), &own(), None, Duration::from_secs(3_600));
+        let sealed =
+            BundleSigner::generate().unwrap().seal(serde_json::to_string(&bundle()).unwrap());
+        office.take(&sealed, Instant::now()).unwrap();
+        let step = |load_per_mille| {
+            office.lay(Own { load_per_mille, ..Own::default() });
+            let outlook = office.desk().outlook().unwrap();
+            outlook.steps[outlook.table.own.unwrap() as usize]
+        };
+        let steps = [690, 710, 690, 720, 660, 640, 690, 960, 910, 890].map(step);
+        assert_eq!(steps, [0, 1, 1, 1, 1, 0, 0, 3, 3, 2]);
     }
 }

@@ -17,7 +17,7 @@ use ipnet::IpNet;
 
 use super::prefixes::Prefixes;
 use super::refused::Refused;
-use crate::limits::STEERING_TTL_S_MAX;
+use crate::limits::{DRAIN_SPREAD_MS_MAX, STEERING_TTL_S_MAX};
 
 /// The version of bundles that we read.
 pub const VERSION: u32 = 1;
@@ -52,6 +52,8 @@ pub struct Candidate {
     pub health: Health,
     /// It takes nothing new.
     pub draining: bool,
+    /// Since when it was asked to: sessions leave it one by one.
+    pub drains_since: Option<UnixMillis>,
     /// Players complain of it.
     pub shunned: bool,
     /// Load of its capacity then, thousandths.
@@ -114,6 +116,10 @@ pub struct Table {
     pub made_at: UnixMillis,
     /// Seconds between a player's questions.
     pub ttl_s: u32,
+    /// `scheme://host[:port]` that players reach control at.
+    pub control_url: Option<String>,
+    /// A drain that was asked for moves sessions over this time, milliseconds.
+    pub drain_spread_ms: u64,
     /// Everybody named.
     pub candidates: Vec<Candidate>,
     /// Position of this box, if the bundle names it.
@@ -173,6 +179,9 @@ impl Table {
             isp: bundle.isp,
             made_at: bundle.made_at,
             ttl_s: bundle.ttl_s,
+            // One that is no URL is no reason to steer by yesterday's bundle: nobody is sent there.
+            control_url: bundle.control_url.filter(|url| parts(url).is_some()),
+            drain_spread_ms: bundle.drain_spread_ms.min(DRAIN_SPREAD_MS_MAX),
             own: positions.get(own).copied(),
             positions,
             candidates,
@@ -257,6 +266,7 @@ fn candidate(box_: BundleAppliance) -> Result<Candidate, Refused> {
         domain: box_.domain,
         health: box_.health,
         draining: box_.draining,
+        drains_since: box_.drains_since,
         shunned: box_.shunned,
         load_per_mille: box_.load_per_mille,
         share: box_.share.clamp(SHARE_MIN, SHARE_MAX),

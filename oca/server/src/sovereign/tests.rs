@@ -4,6 +4,7 @@ mod elsewhere;
 mod keys;
 mod load;
 mod players;
+mod renewal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub fn bundle() -> SteeringBundle {
         domain: at as u32,
         health: Health::Healthy,
         draining: false,
+        drains_since: None,
         shunned: false,
         load_per_mille: 0,
         share: 1.0,
@@ -51,6 +53,8 @@ pub fn bundle() -> SteeringBundle {
         isp: "isp-one".parse().unwrap(),
         made_at: UnixMillis(1),
         ttl_s: 10,
+        control_url: None,
+        drain_spread_ms: 0,
         appliances: appliances.collect(),
         areas: vec![near, far],
         classes: Vec::new(),
@@ -74,14 +78,23 @@ pub fn outlook_of(bundle: SteeringBundle) -> Outlook {
         hints: Vec::new(),
         own: Own::default(),
         loads_count: true,
+        control_is_there: false,
+        steps: Vec::new(),
     }
 }
 
 fn asked(outlook: &Outlook, address: &str, title: &str, query: &str) -> Option<SteeringManifest> {
     let title = title.parse().unwrap();
     let address = address.parse().unwrap();
-    let reply =
-        Reply { address, title: &title, subject: "play", ticket: Some("TICKET"), issued_at: None };
+    let reply = Reply {
+        address,
+        title: &title,
+        subject: "play",
+        ticket: Some("TICKET"),
+        issued_at: None,
+        is_ending: false,
+        now: UnixMillis(0),
+    };
     let text = answer(outlook, &reply, &Ask::of(Some(query)))?;
     Some(serde_json::from_slice(&text).unwrap())
 }
@@ -154,7 +167,15 @@ fn whom_control_named_after_the_bundle_has_the_title() {
     let (title, address) = ("unheard-of".parse().unwrap(), "10.0.0.1".parse().unwrap());
     let list = |at: u64, query: &str| {
         let issued_at = Some(UnixMillis(at));
-        let reply = Reply { address, title: &title, subject: "play", ticket: None, issued_at };
+        let reply = Reply {
+            address,
+            title: &title,
+            subject: "play",
+            ticket: None,
+            issued_at,
+            is_ending: false,
+            now: UnixMillis(0),
+        };
         let text = answer(&outlook, &reply, &Ask::of(Some(query))).unwrap();
         let told: SteeringManifest = serde_json::from_slice(&text).unwrap();
         told.pathway_priority
@@ -408,4 +429,52 @@ fn whoever_sees_nobody_is_cut_off_itself_and_believes_the_bundle() {
     assert!(!watch.is_cut_off());
     assert_eq!(watch.sightings(&table, true)[1], Sighting::Out);
     assert_eq!(watch.sightings(&table, true)[5], Sighting::Alive);
+}
+
+#[test]
+fn a_drain_that_was_asked_for_moves_sessions_one_by_one() {
+    const SPREAD_MS: u64 = 30_000;
+    let since = UnixMillis(1_800_000_000_000);
+    let with = |is_told: bool, own: Own| {
+        let mut bundle = bundle();
+        bundle.drain_spread_ms = SPREAD_MS;
+        for one in bundle.appliances.iter_mut().filter(|_| is_told).take(2) {
+            (one.draining, one.drains_since) = (true, Some(since));
+        }
+        Outlook { own, ..outlook_of(bundle) }
+    };
+    let stay = |outlook: &Outlook, at: &str, now: UnixMillis| {
+        let title = "night".parse().unwrap();
+        let stays = |number: &u32| {
+            let subject = format!("play-{number}");
+            let address = "10.0.0.1".parse().unwrap();
+            let (ticket, issued_at, is_ending) = (None, None, false);
+            let subject = &subject[..];
+            let reply =
+                Reply { address, title: &title, subject, ticket, issued_at, is_ending, now };
+            let ask = Ask::of(Some(&format!("_HLS_pathway={at}")));
+            let text = answer(outlook, &reply, &ask).unwrap();
+            let told: SteeringManifest = serde_json::from_slice(&text).unwrap();
+            told.pathway_priority[0] == at
+        };
+        (0..300).filter(stays).count()
+    };
+    let after = |millis| since.plus_millis(millis);
+    let asked = Own { draining: true, asked_at: Some(since), ..Own::default() };
+    let here = with(false, asked);
+    for (outlook, at) in [(&with(true, asked), "edge-a1"), (&here, "edge-a1"), (&here, "edge-a1")] {
+        assert_eq!(stay(outlook, at, since), 300, "nobody has to go at once");
+        let half = stay(outlook, at, after(SPREAD_MS / 2));
+        assert!((100..200).contains(&half), "{half} of 300 after half of the time");
+        assert_eq!(stay(outlook, at, after(SPREAD_MS)), 0);
+        assert_eq!(stay(outlook, "edge-b1", since), 0, "nobody comes");
+        assert_eq!(stay(outlook, at, UnixMillis(5)), 0, "a clock was set back");
+    }
+    let there = with(true, Own::default());
+    assert!((100..200).contains(&stay(&there, "edge-a2", after(SPREAD_MS / 2))));
+    let out = Outlook { sightings: vec![Sighting::Alive, Sighting::Out], ..there };
+    assert_eq!(stay(&out, "edge-a2", since), 0, "it is dead as well");
+    let leaving = with(true, Own { draining: true, ..Own::default() });
+    assert_eq!(stay(&leaving, "edge-a1", since), 0, "it ends");
+    assert_eq!((asked.hint(), leaving.own.hint()), (Hint::Load(0), Hint::Leave));
 }

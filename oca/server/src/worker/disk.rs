@@ -29,7 +29,7 @@ use crate::devices::Devices;
 use crate::files::FileLookup;
 use crate::hot_set::{Chunk, ChunkKey, Lookup};
 use crate::library::Found;
-use crate::limits::{DEVICE_READS_SHARE, RUN_CHUNKS_MAX};
+use crate::limits::{DEVICE_READS_SHARE, HDD_SPACING_US, RUN_CHUNKS_MAX, SSD_SPACING_US};
 
 pub use lanes::{Bounds, Lanes};
 pub use probe::Probes;
@@ -59,12 +59,13 @@ impl From<Result<(), OverBudget>> for Wish {
 pub(super) fn bounds(devices: &Devices, chunk_buffers: usize) -> Vec<Bounds> {
     let share = chunk_buffers / DEVICE_READS_SHARE / devices.list().len().max(1);
     let bounds = |device: &crate::devices::Device| {
-        let chunks_each = match device.class {
-            DiskClass::Ssd => 1,
-            DiskClass::Hdd => RUN_CHUNKS_MAX,
+        let (chunks_each, spacing_us) = match device.class {
+            DiskClass::Ssd => (1, SSD_SPACING_US),
+            DiskClass::Hdd => (RUN_CHUNKS_MAX, HDD_SPACING_US),
         };
         Bounds {
             silent_ms: device.silent_ms,
+            spacing_us,
             operations_max: device.operations_max,
             buffers_max: share.clamp(1, device.operations_max * chunks_each),
         }
@@ -107,6 +108,16 @@ impl<K: Kernel> Station<K> {
             }
             None => self.starve(seat).into(),
         }
+    }
+
+    /// The chunk that an answer begins in, whose request came at `began`: whoever is not likely to
+    /// have it in time is told so at once.
+    pub fn first_chunk(&mut self, wanted: &Found, index: u32, seat: Seat, began: Nanos) -> Wish {
+        let within_ms = self.shared.rules.bounds.first_byte_ms;
+        self.needed_by = Some(began.plus_millis(within_ms));
+        let wish = self.chunk(wanted, index, seat);
+        self.needed_by = None;
+        wish
     }
 
     /// A reader begins with a chunk that it did not wait for: that keeps a chunk in memory.
@@ -166,7 +177,8 @@ impl<K: Kernel> Station<K> {
 
     fn wait_turn(&mut self, lane: usize, seat: Seat) -> Wish {
         self.counters.device_waits.add(1);
-        self.lanes.wait(lane, seat).into()
+        let wait_ns_max = self.needed_by.map(|by| by.since(self.now()));
+        self.lanes.wait(lane, seat, wait_ns_max).into()
     }
 
     /// A device answered.

@@ -22,8 +22,8 @@ use crate::heat::HeatTable;
 use crate::hot_set::HotSet;
 use crate::library::Library;
 use crate::limits::{
-    FILES_MAX, IN_FLIGHT_SHARE, LARGE_SENDS_CHUNKS_MIN, LARGE_SENDS_MAX, RECEIVE_BYTES,
-    SEAL_BYTES_MAX, SPARE_HEADS_MAX, STARVED_MAX, TICKETS_MAX,
+    CONNECTIONS_MAX, FILES_MAX, IN_FLIGHT_SHARE, LARGE_SENDS_CHUNKS_MIN, LARGE_SENDS_MAX,
+    RECEIVE_BYTES, SEAL_BYTES_MAX, SPARE_HEADS_MAX, STARVED_MAX, TICKETS_MAX,
 };
 use crate::peers::Peers;
 use crate::rules::Rules;
@@ -136,6 +136,12 @@ pub struct Station<K> {
     pub chunks_in_flight_max: usize,
     pub(super) ready: VecDeque<(Seat, Option<Fault>)>,
     pub(super) starved: VecDeque<Seat>,
+    /// Who goes on with a long body in one of the next turns, in the order they came.
+    pub(super) queue: VecDeque<Seat>,
+    /// When what is asked for now has to be there; absent for the rest of a body.
+    pub(super) needed_by: Option<Nanos>,
+    /// Pieces of long bodies that may still go out in this turn.
+    pub(super) pieces_left: usize,
     /// Room for request heads that idle connections gave back.
     spare_bytes: Vec<Vec<u8>>,
     /// Operations that found the kernel's queue full; they go first next time.
@@ -192,7 +198,10 @@ impl<K: Kernel> Station<K> {
             chunks_in_flight: 0,
             chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),
-            starved: VecDeque::with_capacity(STARVED_MAX),
+            starved: VecDeque::with_capacity(256),
+            queue: VecDeque::with_capacity(256),
+            needed_by: None,
+            pieces_left: usize::MAX,
             spare_bytes: Vec::with_capacity(SPARE_HEADS_MAX),
             held: VecDeque::with_capacity(256),
             date: (0, HttpDate::from_unix_seconds(0)),
@@ -280,14 +289,33 @@ impl<K: Kernel> Station<K> {
     /// Puts `seat` in the queue of those that wait for a buffer.
     ///
     /// # Errors
-    /// The queue is full: the seat must give up.
+    /// The queue is full: the seat must give up. It holds more of those that are in the middle of a
+    /// body.
     pub fn starve(&mut self, seat: Seat) -> Result<(), OverBudget> {
-        if self.starved.len() >= STARVED_MAX {
+        let most = if self.needed_by.is_some() { STARVED_MAX } else { CONNECTIONS_MAX };
+        if self.starved.len() >= most {
             return Err(OverBudget);
         }
         self.counters.starved.add(1);
         self.starved.push_back(seat);
         Ok(())
+    }
+
+    /// Whether `seat`, which would go on with a long body, may do so in this turn. If not, it is
+    /// told in one of the next, after those that came before it: everybody goes on by a piece and
+    /// waits for all the others'. A seat is in this queue once.
+    pub fn may_go_on(&mut self, seat: Seat) -> bool {
+        if self.queue.is_empty() && self.pieces_left > 0 {
+            return true;
+        }
+        self.counters.pieces_put_off.add(1);
+        self.queue.push_back(seat);
+        false
+    }
+
+    /// A piece of a long body goes out.
+    pub fn count_piece(&mut self) {
+        self.pieces_left = self.pieces_left.saturating_sub(1);
     }
 
     /// Seats that wait for a buffer.

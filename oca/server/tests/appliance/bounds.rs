@@ -76,6 +76,32 @@ fn a_trickling_reader_is_closed_and_a_steady_one_is_served() {
     assert!(reader.join().unwrap().ends_with(&bytes[bytes.len() - 1000..]), "the other is whole");
 }
 
+/// Goal: nobody escapes that rule by saying that it wants next to nothing. Method: a trickling
+/// reader whose player claims to be content with 1 kb/s.
+#[test]
+fn a_claim_does_not_excuse_a_trickling_reader() {
+    let limits = "slow_reader_bps = 400000\nslow_reader_ms = 2000\n";
+    let setup = Setup::new().section("limits", limits);
+    let object = setup.publish(0, "night", &payload(30 << 20, 62));
+    let path = format!("/t/{}/v/night/{object}", setup.play("night"));
+    let appliance = setup.start();
+    let mut stream = TcpStream::connect(appliance.media).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let claim = "CMCD-Status: rtp=1\r\n";
+    stream.write_all(request("GET", &path, claim).as_bytes()).unwrap();
+    let mut piece = [0; 500];
+    let began = std::time::Instant::now();
+    while let Ok(1..) = stream.read(&mut piece) {
+        std::thread::sleep(Duration::from_millis(50));
+        if appliance.metric("nightfill_oca_closed_total", "slow_reader") > 0.0 {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE * 2, "nobody minds a trickle");
+    }
+    appliance.counts("closed_total", "slow_reader", 1.0);
+    assert!(appliance.metric("nightfill_oca_paces_set_total", "") >= 1.0, "it was paced");
+}
+
 #[test]
 fn limits_are_said_at_boot_and_on_request() {
     let appliance = Setup::new().section("limits", "idle_ms = 4321\n").start();

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +20,8 @@ pub struct FakeControl {
     pub bundle: Arc<Mutex<Option<SignedBundle>>>,
     /// It says no word to anybody while this is set.
     pub is_away: Arc<AtomicBool>,
+    /// So many reports are heard, and their connections closed without a word.
+    pub breaks: Arc<AtomicUsize>,
     reports: Receiver<(ApplianceReport, String)>,
 }
 
@@ -39,14 +41,20 @@ impl FakeControl {
         let (tell, reports) = channel();
         let bundle = Arc::new(Mutex::new(None));
         let is_away = Arc::new(AtomicBool::new(false));
-        let shared = (Arc::clone(&answer), Arc::clone(&bundle), Arc::clone(&is_away));
+        let breaks = Arc::new(AtomicUsize::new(0));
+        let shared = Shared {
+            answer: Arc::clone(&answer),
+            bundle: Arc::clone(&bundle),
+            is_away: Arc::clone(&is_away),
+            breaks: Arc::clone(&breaks),
+        };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (tell, (answer, bundle, is_away)) = (tell.clone(), shared.clone());
-                std::thread::spawn(move || serve(stream, &tell, &answer, &bundle, &is_away));
+                let (tell, shared) = (tell.clone(), shared.clone());
+                std::thread::spawn(move || serve(stream, &tell, &shared));
             }
         });
-        Self { at, answer, bundle, is_away, reports }
+        Self { at, answer, bundle, is_away, breaks, reports }
     }
 
     /// The next report that `is_it`.
@@ -61,13 +69,16 @@ impl FakeControl {
     }
 }
 
-fn serve(
-    stream: std::net::TcpStream,
-    tell: &Sender<(ApplianceReport, String)>,
-    answer: &Mutex<ReportAnswer>,
-    bundle: &Mutex<Option<SignedBundle>>,
-    is_away: &AtomicBool,
-) {
+#[derive(Clone)]
+struct Shared {
+    answer: Arc<Mutex<ReportAnswer>>,
+    bundle: Arc<Mutex<Option<SignedBundle>>>,
+    is_away: Arc<AtomicBool>,
+    breaks: Arc<AtomicUsize>,
+}
+
+fn serve(stream: std::net::TcpStream, tell: &Sender<(ApplianceReport, String)>, shared: &Shared) {
+    let Shared { answer, bundle, is_away, breaks } = shared;
     let mut out = stream.try_clone().unwrap();
     let mut input = BufReader::new(stream);
     loop {
@@ -97,6 +108,10 @@ fn serve(
         }
         let body = if is_report {
             let _ = tell.send((serde_json::from_slice(&body).unwrap(), key));
+            let one_less = |left: usize| left.checked_sub(1);
+            if breaks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok() {
+                return;
+            }
             serde_json::to_string(&*answer.lock().unwrap()).unwrap()
         } else {
             serde_json::to_string(&*bundle.lock().unwrap()).unwrap()
@@ -179,4 +194,24 @@ fn without_control_the_stored_keys_open_and_other_keys_do_not() {
     let claims = control_token::Claims::fill(now, crate::kit::hour_after(now));
     let forged = stranger.sign(&claims).unwrap();
     assert_eq!(appliance.get(&format!("/t/{forged}/o/{object}")).status, 403);
+}
+
+#[test]
+fn a_report_whose_connection_breaks_goes_again_at_once_as_the_next_one() {
+    let control = FakeControl::start();
+    let appliance = setup(control.at).start();
+    control.report("the first report", |_| true);
+    let taken = || appliance.metric("nightfill_oca_reports_total", "");
+    crate::kit::eventually("a report is answered", || taken() >= 1.0);
+    control.breaks.store(1, Ordering::Relaxed);
+    crate::kit::eventually("one breaks", || control.breaks.load(Ordering::Relaxed) == 0);
+    let after = taken() + 3.0;
+    crate::kit::eventually("reports go on", || taken() >= after);
+    assert_eq!(appliance.metric("nightfill_oca_reports_failed_total", ""), 0.0);
+    let mut before = control.report("a report", |_| true);
+    for _ in 0..3 {
+        let next = control.report("a report", |_| true);
+        assert_eq!((next.run, next.sequence), (before.run, before.sequence + 1), "none twice");
+        before = next;
+    }
 }

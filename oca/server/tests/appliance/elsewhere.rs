@@ -1,7 +1,13 @@
 //! What a box lacks is asked for elsewhere: the redirect on the wire, what it carries, and its end.
 //! Who is named when there is a bundle is tested beside the bundle.
 
-use crate::kit::{Setup, payload};
+use std::sync::Arc;
+
+use rustls::version::TLS13;
+
+use crate::encrypted::certificate;
+use crate::kit::{Setup, object_file, payload};
+use crate::multiplexed;
 use crate::wire::Reply;
 
 const NEXT: &str = "https://b.example:8443";
@@ -62,6 +68,62 @@ fn what_is_not_here_is_sent_on_with_its_ticket_and_its_query() {
     let long = format!("{ours}?CMCD={}", "a".repeat(2_000));
     assert_eq!(location(&connection.get(&long, "")), wanted(NEXT, "hop=1"));
     rig.appliance.counts("answers_total", "outcome=\"elsewhere\"", 9.0);
+}
+
+/// Goal: what is here and cannot be read is as good as what is not here, from the first request that
+/// meets the disk's error on. Method: reading a directory fails as a bad disk does, and a file that
+/// is shorter than its seal says holds no chunk that is right.
+#[test]
+fn what_a_failed_disk_holds_is_sent_on_until_it_was_sent_on_often_enough() {
+    let next = format!("next = [\"{NEXT}\", \"https://c.example\"]\n");
+    let setup = Setup::new().section("peers", &next);
+    let [unread, gone, bad] =
+        [21, 22, 23].map(|seed| setup.publish(0, "night", &payload(5_000, seed)));
+    let [at_unread, at_gone, at_bad] =
+        [unread, gone, bad].map(|object| object_file(&setup.volumes[0], &object));
+    std::fs::remove_file(&at_unread).unwrap();
+    std::fs::create_dir(&at_unread).unwrap();
+    std::fs::remove_file(&at_gone).unwrap();
+    let mut bytes = std::fs::read(&at_bad).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&at_bad, bytes).unwrap();
+    let ticket = setup.play("night");
+    let appliance = setup.start();
+    let mut connection = appliance.connect();
+    for object in [unread, gone, bad] {
+        let path = format!("/t/{ticket}/v/night/{object}");
+        for headers in ["", "Range: bytes=0-99\r\n"] {
+            let reply = connection.get(&format!("{path}?x=y"), headers);
+            assert_eq!(location(&reply), format!("{NEXT}{path}?hop=1&x=y"), "{object}");
+        }
+        let reply = connection.get(&format!("{path}?hop=1"), "");
+        assert_eq!(location(&reply), format!("https://c.example{path}?hop=2"));
+    }
+    let reply = connection.get(&format!("/t/{ticket}/v/night/{unread}?hop=2"), "");
+    assert_eq!((reply.status, reply.text()), (503, "disk_failed"));
+    assert!(reply.header("retry-after").is_some() && reply.header("location").is_none());
+    assert_eq!(reply.header("x-nightfill-next"), Some(&*format!("{NEXT}, https://c.example")));
+    appliance.counts("answers_total", "outcome=\"elsewhere\"", 9.0);
+}
+
+#[test]
+fn a_stream_for_what_a_failed_disk_holds_is_sent_on_too() {
+    let tls = "cert = \"edge.pem\"\nkey = \"edge.key\"\nalpn = [\"h2\", \"http/1.1\"]\n";
+    let next = format!("next = [\"{NEXT}\"]\n");
+    let setup = Setup::new().section("tls", tls).section("peers", &next);
+    let mut client = (*certificate(setup.dir.path(), &TLS13)).clone();
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    let object = setup.publish(0, "night", &payload(5_000, 24));
+    let file = object_file(&setup.volumes[0], &object);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let url = format!("https://localhost/t/{}/v/night/{object}", setup.play("night"));
+    let appliance = setup.start();
+    let (media, client) = (appliance.media, Arc::new(client));
+    assert_eq!(multiplexed::get(media, &client, &url), (307, Vec::new()));
+    let (status, word) = multiplexed::get(media, &client, &format!("{url}?hop=1"));
+    assert_eq!((status, word.as_slice()), (503, &b"disk_failed\n"[..]));
+    appliance.counts("answers_total", "outcome=\"elsewhere\"", 1.0);
 }
 
 #[test]

@@ -62,12 +62,15 @@ fn check_one(bytes: &[u8], rng: &mut Rng) -> String {
         sightings: (0..rng.below(6)).map(|_| *rng.pick(&sighting)).collect(),
         own: Own {
             draining: rng.below(4) == 0,
+            asked_at: (rng.below(4) == 0).then_some(UnixMillis(rng.below(usize::MAX) as u64)),
             sick: rng.below(4) == 0,
             full: rng.below(4) == 0,
             load_per_mille: rng.below(3_000) as u32,
         },
         hints: (0..rng.below(6)).map(|_| *rng.pick(&hints)).collect(),
         loads_count: rng.below(2) == 0,
+        control_is_there: false,
+        steps: Vec::new(),
         table,
     };
     let query = *rng.pick(&["", "pathways=edge-a1&_DASH_pathway=edge-a2", "_HLS_pathway=origin-1"]);
@@ -84,6 +87,8 @@ fn told(outlook: &Outlook, query: &str, rng: &mut Rng) -> String {
         subject: "play",
         ticket: Some("TICKET"),
         issued_at: Some(UnixMillis(rng.below(usize::MAX) as u64)),
+        is_ending: rng.below(2) == 0,
+        now: UnixMillis(rng.below(usize::MAX) as u64),
     };
     let Some(text) = answer(outlook, &reply, &Ask::of(Some(query))) else {
         return "nobody".to_owned();
@@ -123,6 +128,8 @@ fn check_question(bytes: &[u8], rng: &mut Rng) -> String {
         hints: Vec::new(),
         own: Own::default(),
         loads_count: true,
+        control_is_there: false,
+        steps: Vec::new(),
     };
     format!("{} {}", told(&outlook, &query, rng), ask.current.is_some())
 }

@@ -31,6 +31,7 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
         domain,
         health: Health::Healthy,
         draining: false,
+        drains_since: None,
         shunned: false,
         load_per_mille: 0,
         share: 1.0,
@@ -43,6 +44,8 @@ pub fn bundle(serial: u64, neighbour: &str) -> SteeringBundle {
         isp: "isp-one".parse().unwrap(),
         made_at: wall(),
         ttl_s: 7,
+        control_url: None,
+        drain_spread_ms: 0,
         appliances: vec![
             one("edge-a1", "site-a", Role::Edge, "http://127.0.0.1:1", 0),
             one("edge-a2", "site-a", Role::Edge, neighbour, 1),

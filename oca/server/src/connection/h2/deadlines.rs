@@ -34,8 +34,7 @@ pub fn too_slow<K: Kernel>(connection: &mut Connection, station: &mut Station<K>
 impl Multiplex {
     /// Whether the peer holds all of the connection up: its socket takes nothing, or its window.
     pub fn is_held_up(&self, connection: &Connection, bounds: &Bounds) -> bool {
-        let told = connection.tempo.told_bps();
-        let by_us = told.is_some_and(|told| told < bounds.slow_reader_bps.saturating_mul(2));
+        let by_us = connection.tempo.is_slow(bounds);
         let by_window = || {
             let waits = |member: &super::Member| member.blocked() == Blocked::Window;
             self.session.is_shut() && self.members.iter().any(waits)

@@ -15,12 +15,11 @@
 use oca_sys::{Kernel, Nanos};
 
 use super::member::Member;
-use crate::config::PacingConfig;
 use crate::connection::Connection;
 use crate::connection::admit::Turn;
 use crate::connection::tempo::{self, Share, Told};
 use crate::limits::{SMALL_BODY_BYTES_MAX, STREAM_BURST_MS};
-use crate::pacing::wanted_bps;
+use crate::rules::Rules;
 use crate::worker::Station;
 use oca_http::h2::FRAME_BYTES_MAX;
 
@@ -39,16 +38,11 @@ pub struct Lane {
 
 impl Lane {
     /// Takes the pace of an answer out of `turn`; `None` where it does not matter.
-    pub fn take(
-        turn: &mut Turn,
-        head: &[u8],
-        pacing: &PacingConfig,
-        now: Nanos,
-    ) -> Option<Box<Self>> {
+    pub fn take(turn: &mut Turn, head: &[u8], rules: &Rules, now: Nanos) -> Option<Box<Self>> {
         let bytes = turn.extent.end.saturating_sub(turn.extent.start);
         let counts = turn.has_body() && bytes > SMALL_BODY_BYTES_MAX;
         let lane = counts.then(|| Self {
-            wanted_bps: wanted_bps(&tempo::player(&turn.extent.note, head), pacing),
+            wanted_bps: rules.wanted_bps(&tempo::player(&turn.extent.note, head)),
             share: Share::of(turn),
             bps: None,
             // As much as a bucket holds, whatever that will be.

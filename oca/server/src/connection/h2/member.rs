@@ -142,6 +142,11 @@ impl Member {
         }
     }
 
+    /// The head of its request.
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
     /// Whether it asked for a chunk and was told to wait.
     pub fn is_waiting(&self) -> bool {
         self.waits
@@ -196,10 +201,14 @@ impl Member {
 
     /// The first chunk will not come.
     pub fn refuse(&mut self, outcome: Outcome, now: Nanos) {
+        self.answer_with(Short::Refused { outcome, total: None }, now);
+    }
+
+    /// It is answered so instead.
+    pub fn answer_with(&mut self, answer: Short, now: Nanos) {
         self.waits = false;
         self.progress_at = now;
         if let Answer::Fetching(turn) = std::mem::replace(&mut self.answer, Answer::Gone) {
-            let answer = Short::Refused { outcome, total: None };
             let refusal = Refusal { note: turn.extent.note, answer, ticket: turn.extent.ticket };
             self.answer = Answer::Sending(Box::new(refused(refusal)));
         }

@@ -42,6 +42,8 @@ fn outlook(case: &Case, own: &str) -> Outlook {
         sightings: Vec::new(),
         own: Own { load_per_mille: load(own), ..Own::default() },
         loads_count: false,
+        control_is_there: false,
+        steps: Vec::new(),
         table,
     }
 }
@@ -49,8 +51,15 @@ fn outlook(case: &Case, own: &str) -> Outlook {
 fn list(outlook: &Outlook, question: &Question) -> Vec<String> {
     let title = question.title.parse().unwrap();
     let address = "10.0.0.1".parse().unwrap();
-    let reply =
-        Reply { address, title: &title, subject: &question.play, ticket: None, issued_at: None };
+    let reply = Reply {
+        address,
+        title: &title,
+        subject: &question.play,
+        ticket: None,
+        issued_at: None,
+        is_ending: false,
+        now: UnixMillis(0),
+    };
     let query = question.current.as_ref().map(|current| format!("_HLS_pathway={current}"));
     let text = answer(outlook, &reply, &Ask::of(query.as_deref())).unwrap();
     let told: control_types::play::SteeringManifest = serde_json::from_slice(&text).unwrap();
@@ -98,6 +107,8 @@ fn a_hint_pushes_load_off_its_sender_and_draws_none_from_where_there_is_room() {
             hints: hints.to_vec(),
             own: Own::default(),
             loads_count: false,
+            control_is_there: false,
+            steps: Vec::new(),
         };
         let first = |number| {
             let told = asked(&outlook, "10.0.0.1", &format!("title-{number}"), "").unwrap();

@@ -27,6 +27,8 @@ use crate::limits::{DEVICE_OPENS_MAX, DEVICE_WAITERS_MAX, LATE_FACTOR};
 pub struct Bounds {
     /// Silence that is too long, milliseconds.
     pub silent_ms: u64,
+    /// Time from one answer to the next while it is busy, microseconds: of a device in order.
+    pub spacing_us: u64,
     /// Operations under way.
     pub operations_max: usize,
     /// Chunk buffers in them.
@@ -164,13 +166,20 @@ impl Lanes {
         self.under_way.get_mut(&token)
     }
 
-    /// `seat` waits for a turn.
+    /// `seat` waits for a turn, for as long as it takes or for `wait_ns_max`.
     ///
     /// # Errors
-    /// Too many do.
-    pub fn wait(&mut self, lane: usize, seat: Seat) -> Result<(), OverBudget> {
+    /// Too many do: its turn would come too late.
+    pub fn wait(
+        &mut self,
+        lane: usize,
+        seat: Seat,
+        wait_ns_max: Option<u64>,
+    ) -> Result<(), OverBudget> {
         let lane = &mut self.lanes[lane];
-        if lane.waiting.len() >= DEVICE_WAITERS_MAX {
+        let turns = lane.waiting.len() as u64 + 1;
+        let is_late = wait_ns_max.is_some_and(|most| turns * lane.bounds.spacing_us * 1000 > most);
+        if is_late || lane.waiting.len() >= DEVICE_WAITERS_MAX {
             return Err(OverBudget);
         }
         lane.waiting.push_back(seat);
@@ -274,7 +283,8 @@ mod tests {
     use super::*;
 
     const MS: u64 = 1_000_000;
-    const BOUNDS: Bounds = Bounds { silent_ms: 400, operations_max: 3, buffers_max: 8 };
+    const BOUNDS: Bounds =
+        Bounds { silent_ms: 400, spacing_us: 1000, operations_max: 3, buffers_max: 8 };
 
     fn lanes() -> Lanes {
         Lanes::new(&[BOUNDS, BOUNDS])
@@ -321,7 +331,7 @@ mod tests {
         (0..3).for_each(|number| begin(&mut lanes, 0, number, 0));
         assert!(!lanes.has_turn(0) && lanes.has_turn(1) && lanes.is_calm(1));
         let seat = |slot| Seat { slot, generation: 1 };
-        (0..4).for_each(|slot| lanes.wait(0, seat(slot)).unwrap());
+        (0..4).for_each(|slot| lanes.wait(0, seat(slot), None).unwrap());
         let mut told = Vec::new();
         lanes.wake(&mut |seat| told.push(seat.slot));
         assert!(told.is_empty() && !lanes.is_idle_with_waiters());
@@ -331,6 +341,30 @@ mod tests {
         assert_eq!(told, [0], "one turn, one seat");
         lanes.wake_all(0, &mut |seat| told.push(seat.slot));
         assert_eq!((told, lanes.waiting), (vec![0, 1, 2, 3], 0));
+    }
+
+    /// Goal: whoever can be answered in time waits, however many they are; the next hears at once
+    /// that it is too late; a body under way waits in any case. Method: a device that gives an
+    /// answer each millisecond.
+    #[test]
+    fn who_can_be_answered_in_time_waits_and_nobody_else() {
+        let mut lanes = lanes();
+        (0..3).for_each(|number| begin(&mut lanes, 0, number, 0));
+        let seat = |slot| Seat { slot, generation: 1 };
+        let wait = |lanes: &mut Lanes| lanes.wait(0, seat(0), Some(2_000 * MS));
+        for number in 0..2_000 {
+            assert_eq!(wait(&mut lanes), Ok(()), "{number}");
+        }
+        assert_eq!(wait(&mut lanes), Err(OverBudget), "two seconds later than it asked");
+        assert_eq!(lanes.wait(0, seat(0), None), Ok(()), "in the middle of a body");
+        let mut told = 0;
+        lanes.end(Token(0), Nanos(MS));
+        lanes.wake(&mut |_| told += 1);
+        assert_eq!(told, 1);
+        assert_eq!(wait(&mut lanes), Err(OverBudget), "as many are before it as before");
+        lanes.end(Token(1), Nanos(2 * MS));
+        lanes.wake(&mut |_| told += 1);
+        assert_eq!((wait(&mut lanes), wait(&mut lanes)), (Ok(()), Err(OverBudget)));
     }
 
     #[test]

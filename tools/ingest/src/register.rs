@@ -62,6 +62,15 @@ pub fn register(
     })
 }
 
+/// Whether key and CA file can be used, asked before hours of encoding. Asks nobody else: control
+/// may be away until it is needed.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_files(control: &Control) -> Result<(), IngestError> {
+    client(control).map(drop)
+}
+
 fn client(control: &Control) -> Result<ControlClient, IngestError> {
     let read = |path: &Path| std::fs::read(path).map_err(IngestError::io(path, "read"));
     let key = String::from_utf8_lossy(&read(&control.key_file)?).trim().to_owned();

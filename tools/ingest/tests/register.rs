@@ -166,3 +166,15 @@ fn a_killed_ingest_leaves_no_half_a_title_and_the_next_run_makes_a_whole_one() {
     let report = check(&volume, Depth::Payload).unwrap();
     assert!(report.bad.is_empty() && report.objects >= 4, "{report:?}");
 }
+
+#[test]
+fn a_key_file_that_cannot_be_used_is_told_before_anything_is_encoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, _asked) = control(204);
+    let mut command = command(dir.path(), &url);
+    std::fs::write(dir.path().join("operator.key"), "\n").unwrap();
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("key is empty"), "{said}");
+    assert!(!said.contains("encode") && !dir.path().join("work").exists(), "{said}");
+}

@@ -57,3 +57,33 @@ fn the_agent_takes_its_example() -> Result<(), Trouble> {
 fn the_director_takes_its_example() -> Result<(), Trouble> {
     taken("fill-director", &["check-config"], "director.toml")
 }
+
+/// `{a,b}` once in a word, as a shell expands it.
+fn expanded(word: &str) -> Vec<String> {
+    let parts = word.split_once('{').and_then(|(before, rest)| {
+        rest.split_once('}').map(|(choices, after)| (before, choices, after))
+    });
+    let Some((before, choices, after)) = parts else { return vec![word.to_owned()] };
+    choices.split(',').map(|choice| format!("{before}{choice}{after}")).collect()
+}
+
+#[test]
+fn what_the_first_steps_install_is_there() -> Result<(), Trouble> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let steps = std::fs::read_to_string(root.join("systemd/README.md"))?;
+    let words =
+        steps.lines().filter(|line| line.starts_with("    ")).flat_map(str::split_whitespace);
+    let named: Vec<String> =
+        words.filter(|word| word.starts_with("systemd/")).flat_map(expanded).collect();
+    for name in named.iter().filter(|name| !name.contains('*')) {
+        assert!(root.join(name).is_file(), "systemd/README.md installs {name}, which is not there");
+    }
+    for entry in std::fs::read_dir(root.join("systemd"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let installed = named.contains(&format!("systemd/{name}"))
+            || (name.ends_with(".socket") && named.contains(&"systemd/*.socket".to_owned()))
+            || name == "etc";
+        assert!(installed, "no first step of systemd/README.md installs {name}");
+    }
+    Ok(())
+}

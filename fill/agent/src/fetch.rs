@@ -196,6 +196,8 @@ impl Wires {
 
     /// Gives a connection back whose answer was read to its end.
     pub(crate) fn done(&mut self, answer: Answer) {
+        // Sources come and go with the plans; a lane lives for months.
+        self.idle.retain(|_, sender| !sender.is_closed());
         self.idle.insert(answer.url, answer.sender);
     }
 

@@ -148,3 +148,60 @@ async fn settle(night: &Night, object: &ObjectId, after: After) {
 pub(crate) fn stops(gate: &Gate, repair: bool) -> bool {
     !repair && !gate.is_open()
 }
+
+#[cfg(test)]
+mod tests {
+    use control_types::fill::SourceKind;
+    use control_types::fleet::DiskClass;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::limits::ROOM_AGAIN_MS;
+
+    fn night(folder: &std::path::Path) -> Night {
+        let (volume, key) = (folder.join("ssd"), folder.join("key"));
+        std::fs::create_dir(&volume).unwrap();
+        std::fs::write(&key, "key").unwrap();
+        let text = format!(
+            "appliance = \"a\"\nstate_dir = {:?}\n[[volume]]\npath = {volume:?}\nclass = \"ssd\"\n\
+             [control]\nurl = \"http://127.0.0.1:9\"\nkey_file = {key:?}\n",
+            folder.join("state")
+        );
+        std::fs::write(folder.join("agent.toml"), text).unwrap();
+        Night::open(Config::read(&folder.join("agent.toml")).unwrap(), None).unwrap()
+    }
+
+    /// Goal: an object whose disk goes between its last chunk and its publishing is begun again,
+    /// and not left to nobody until the agent is restarted. Method: the board says publish, and the
+    /// vault has nothing, as after a look that found the disk gone.
+    #[test]
+    fn what_was_let_go_before_it_was_published_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = night(folder.path());
+            let source = Source {
+                kind: SourceKind::Origin,
+                appliance: "origin".parse().unwrap(),
+                media_url: String::new(),
+                pending: false,
+            };
+            let pull = Pull {
+                object: ObjectId([7; 32]),
+                bytes: 1 << 20,
+                title: "t".parse().unwrap(),
+                class: DiskClass::Ssd,
+                sources: vec![source],
+                why: String::new(),
+            };
+            night.board.borrow_mut().set(&[], std::slice::from_ref(&pull), |_| false);
+            let next = |now| night.board.borrow_mut().next(now, true, 1, 2);
+            assert!(matches!(next(0), Some(Job::Start { .. })));
+            let after = night.board.borrow_mut().began(&pull.object, Vec::new(), 0);
+            assert_eq!(after, After::Publish);
+            settle(&night, &pull.object, after).await;
+            assert_eq!(night.board.borrow().tally().failed, 1);
+            let later = night.clock.ticks() + ROOM_AGAIN_MS;
+            assert!(matches!(next(later), Some(Job::Start { .. })));
+        });
+    }
+}

@@ -89,6 +89,8 @@ pub(crate) struct Night {
     pub(crate) refusing: Cell<Option<Refused>>,
     /// The window's bytes are used up.
     spent: Cell<bool>,
+    /// The open window cannot be noted: fill rests.
+    unnoted: Cell<bool>,
     stop: watch::Sender<bool>,
     /// Work changed hands: lanes look again.
     pub(crate) changed: Notify,
@@ -202,6 +204,7 @@ impl Night {
             lanes_busy: Cell::new(0),
             refusing: Cell::new(None),
             spent: Cell::new(false),
+            unnoted: Cell::new(false),
             stop: watch::Sender::new(false),
             changed: Notify::new(),
             lately: RefCell::default(),

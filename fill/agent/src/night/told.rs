@@ -50,6 +50,10 @@ impl Night {
         let mut troubles = self.vault.borrow().troubles();
         let refused = self.refusing.get();
         troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
+        if self.unnoted.get() {
+            let folder = self.config.state_dir.display();
+            troubles.push(format!("the open window cannot be noted in {folder}: fill rests"));
+        }
         troubles.extend(self.clock.doubt().map(|doubt| doubt.why()));
         troubles.extend(self.clock.wall_set_ms().map(|set_ms| {
             let set_s = set_ms / 1_000;

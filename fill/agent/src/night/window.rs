@@ -22,12 +22,17 @@ impl Night {
         if let Some(window) = &gate.window
             && let Err(error) = self.ledger.borrow_mut().enter(window)
         {
-            // The one before may be over, or wider: without a note of this one, fill rests.
-            tracing::error!(error = error.in_full(), "cannot note the window");
+            // The one before may be over, or wider: without a note of this one, fill rests. Tried
+            // at each tick, said when it begins.
+            if !self.unnoted.replace(true) {
+                tracing::error!(error = error.in_full(), "cannot note the window: fill rests");
+            }
             gate = Gate::default();
             if *self.gate.borrow() == gate {
                 return;
             }
+        } else {
+            self.unnoted.set(false);
         }
         if let Some(window) = &gate.window {
             tracing::info!(%window, bps_max = ?gate.bps_max, "window open");

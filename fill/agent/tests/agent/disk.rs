@@ -170,7 +170,7 @@ fn every_mistake_in_the_configuration_is_told_at_once() {
     );
     assert_eq!(code, Some(1));
     assert!(said.contains("2 mistakes") && said.contains("speed"), "{said}");
-    assert!(said.contains("volume.size"), "{said}");
+    assert!(said.contains("volume[0].size"), "{said}");
     let (code, said) = check(
         "appliance = \"a\"\nstate_dir = \"s\"\n[[volume]]\npath = \"/nowhere\"\nclass = \"ssd\"\n\
          [control]\nurl = \"ftp://c\"\nkey_file = \"/no/key\"\n[limits]\nconnections = 0\n",

@@ -7,6 +7,7 @@
 
 mod bench;
 mod chaos;
+mod clocks;
 mod disk;
 mod faults;
 mod orders;

@@ -61,8 +61,8 @@ pub(crate) struct Shelf {
 }
 
 impl Vault {
-    /// Takes the writer's lock of every volume; all are on the disk `on`, or on the kernel's. A disk
-    /// that cannot be read is lost, not fatal.
+    /// Takes the writer's lock of every volume; all are on the disk `on`, or on the kernel's. A
+    /// disk that cannot be read is lost, not fatal.
     ///
     /// # Errors
     /// A volume that another process writes, or no disk at all.

@@ -5,11 +5,12 @@
 //! with no file left that nobody answers for.
 //!
 //! Method: the agent runs in this process against a real control and a real source, all its volumes
-//! on the made-up disk that the store is tested with; a fault waits at each operation in turn, until
-//! a run ends before it. What an agent does at once on several threads is done in no fixed order, so
-//! a number of an operation is not the same operation each time; a failure names it all the same.
-//! `NIGHTFILL_SEED` is the seed of everything (1 otherwise), `NIGHTFILL_ROUNDS` the number of runs
-//! with a fault somewhere, and `NIGHTFILL_ALL_FAULTS=1` tries all faults at each operation.
+//! on the made-up disk that the store is tested with; a fault waits at each operation in turn,
+//! until a run ends before it. What an agent does at once on several threads is done in no fixed
+//! order, so a number of an operation is not the same operation each time; a failure names it all
+//! the same. `NIGHTFILL_SEED` is the seed of everything (1 otherwise), `NIGHTFILL_ROUNDS` the
+//! number of runs with a fault somewhere, and `NIGHTFILL_ALL_FAULTS=1` tries all faults at each
+//! operation.
 
 // A panic is the report.
 #![allow(clippy::unwrap_used)]

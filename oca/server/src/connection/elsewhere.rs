@@ -43,7 +43,10 @@ pub fn or_refused<K: Kernel>(
 ) -> Short {
     let refused = Short::Refused { outcome, total: None };
     let lost = [Outcome::DiskFailed, Outcome::ChunkBad, Outcome::UnknownObject];
-    if !lost.contains(&outcome) {
+    let shared = &station.shared;
+    // A box that stands alone judges nothing twice.
+    let is_alone = shared.steering.outlook().is_none() && shared.peers.at(0).is_none();
+    if is_alone || !lost.contains(&outcome) {
         return refused;
     }
     let Ok(Some(request)) = read::request(head, station) else { return refused };

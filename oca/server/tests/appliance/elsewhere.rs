@@ -70,9 +70,9 @@ fn what_is_not_here_is_sent_on_with_its_ticket_and_its_query() {
     rig.appliance.counts("answers_total", "outcome=\"elsewhere\"", 9.0);
 }
 
-/// Goal: what is here and cannot be read is as good as what is not here, from the first request that
-/// meets the disk's error on. Method: reading a directory fails as a bad disk does, and a file that
-/// is shorter than its seal says holds no chunk that is right.
+/// Goal: what is here and cannot be read is as good as what is not here, from the first request
+/// that meets the disk's error on. Method: reading a directory fails as a bad disk does, one file is
+/// taken away, and a bit of another is turned.
 #[test]
 fn what_a_failed_disk_holds_is_sent_on_until_it_was_sent_on_often_enough() {
     let next = format!("next = [\"{NEXT}\", \"https://c.example\"]\n");

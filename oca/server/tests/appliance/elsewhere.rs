@@ -71,8 +71,8 @@ fn what_is_not_here_is_sent_on_with_its_ticket_and_its_query() {
 }
 
 /// Goal: what is here and cannot be read is as good as what is not here, from the first request
-/// that meets the disk's error on. Method: reading a directory fails as a bad disk does, one file is
-/// taken away, and a bit of another is turned.
+/// that meets the disk's error on. Method: reading a directory fails as a bad disk does, one file
+/// is taken away, and a bit of another is turned.
 #[test]
 fn what_a_failed_disk_holds_is_sent_on_until_it_was_sent_on_often_enough() {
     let next = format!("next = [\"{NEXT}\", \"https://c.example\"]\n");

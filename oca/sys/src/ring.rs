@@ -15,6 +15,7 @@ mod complete;
 mod lend;
 mod pace;
 mod pending;
+mod pipes;
 mod queued;
 mod read_many;
 mod send_behind;
@@ -84,7 +85,7 @@ pub struct RingKernel {
     /// Receive buffers that the kernel picks from.
     lent: Lent,
     /// For sends from files on paced sockets.
-    pipes: splice::Pipes,
+    pipes: pipes::Pipes,
     /// Set when the chunk pool is registered with the ring.
     fixed_reads: FixedReads,
     report: RingReport,
@@ -125,7 +126,9 @@ struct Socket {
     /// Bytes that may wait unsent, by its pace.
     unsent_max: usize,
     /// What its last send from a file left in a pipe.
-    kept: Option<splice::Kept>,
+    kept: Option<pipes::Kept>,
+    /// How much it is offered at once, where the ring moves the pages.
+    offers: splice::Offers,
 }
 
 /// An open file.
@@ -183,7 +186,7 @@ impl RingKernel {
             chunk_pool,
             send_pool,
             lent,
-            pipes: splice::Pipes::default(),
+            pipes: pipes::Pipes::default(),
             fixed_reads,
             says_so: setup != "plain",
             gathers,

@@ -18,6 +18,7 @@ use io_uring::{cqueue, opcode, types};
 
 use super::pace::UNPACED;
 use super::pending::Work;
+use super::splice::Offers;
 use super::{RingKernel, Socket, UNATTENDED};
 use crate::kernel::{Accepted, Event, ListenerId, Nanos, SocketId, Token};
 
@@ -213,6 +214,7 @@ impl RingKernel {
             odd_first: is_local && paces,
             unsent_max: UNPACED,
             kept: None,
+            offers: Offers::default(),
         };
         if let Ok(id) = self.sockets.insert(socket) {
             let socket = SocketId(id);

@@ -71,6 +71,7 @@ impl RingKernel {
             }
             Work::SendBehind(send) => self.complete_send_behind(token, send, result),
             Work::SendFile(send) => self.room_for_file(token, *send, result),
+            Work::EmptyPipe { pipe, bytes } => self.complete_empty_pipe(pipe, bytes, result),
             Work::Hurry { listener } => self.complete_hurry(listener),
             Work::SendRecord(send) => self.room_for_record(token, *send, result),
             Work::Shutdown { socket } => {
@@ -118,7 +119,7 @@ impl RingKernel {
         let Some(key) = free.and_then(|socket| socket.closing) else { return };
         if let Some(socket) = self.sockets.remove(id.0) {
             socket.bound_loans();
-            self.pipes.forget(socket.kept);
+            self.forget_kept(socket.kept);
             self.close(OwnedFd::from(socket.stream), key);
         }
     }

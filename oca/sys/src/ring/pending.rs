@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::pace::Pacing;
+use super::pipes::Pipe;
 use super::read_many::ManyUnread;
 use super::send_behind::BehindSend;
 use super::send_file::FileSend;
@@ -39,6 +40,8 @@ pub(super) enum Work {
     Hurry { listener: usize },
     /// The kernel moves the file's bytes by itself.
     Splice(Box<Chain>),
+    /// The kernel throws away the `bytes` that are in `pipe`.
+    EmptyPipe { pipe: Pipe, bytes: usize },
     /// The kernel reads `path`; a send waits for the file.
     OpenCached { path: CString, send: Box<FileSend> },
     /// As `SendFile`, for a record that is not content.

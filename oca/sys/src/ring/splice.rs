@@ -12,30 +12,30 @@
 //! system call that it saves. Sends that nobody waits for share the threads' wake-ups, and the
 //! pages are handed over as they are, where a plain send would copy each byte.
 //!
-//! Where the socket took less than the pipe has, the pipe stays with the socket: the next send of
-//! the same file from there on begins with it. Pages in a pipe are held, so they are still those
-//! that were asked for.
+//! A chain is as long as what such a socket took before: what does not find room is in the pipe.
+//! It stays there with the socket, and the next send of the same file from there on begins with it.
+//! Pages in a pipe are held, so they are still those that were asked for. Pipes are few, and a paced
+//! socket has room again after a second: where many keep one, the others' are emptied (see `pipes`)
+//! and what was in them is asked for again.
 
-use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use io_uring::{opcode, squeue, types};
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::pipe2;
 
 use super::pending::{Operation, Work};
+use super::pipes::{Kept, PIPE_BYTES, Pipe};
 use super::send_file::FileSend;
 use super::{RingKernel, UNATTENDED};
 use crate::kernel::{FileId, Piece, Token};
 
-/// Pipes of one ring, in chains or kept by sockets.
-const PIPES_MAX: usize = 128;
-/// Room of a pipe, bytes: a segment of some seconds. Below what an unprivileged user may have.
-const PIPE_BYTES: usize = 512 << 10;
 /// Most bytes of a chain: a piece may begin and end within a page, which then counts whole.
 const CHAIN_BYTES_MAX: usize = PIPE_BYTES - 2 * 4096;
+/// Least that is offered to a socket, bytes: what has room for less tells of it late.
+const OFFER_BYTES_MIN: usize = 16 << 10;
+/// Offers that a socket takes whole before it is offered more: what it leaves costs a pipe a while.
+const TAKEN_BEFORE_MORE: u8 = 4;
 /// The kernel's threads for chains, each ring: they copy nothing and wait for nobody.
 const THREADS_MAX: u32 = 4;
 
@@ -44,70 +44,46 @@ const HEAD: u64 = 1 << 32;
 const FILL: u64 = 2 << 32;
 const DRAIN: u64 = 3 << 32;
 
-/// The two ends of a pipe.
-#[derive(Debug)]
-pub(super) struct Pipe {
-    reader: OwnedFd,
-    writer: OwnedFd,
+/// How much a socket is offered at once, bytes, as it took it before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offers {
+    /// At the start of an answer, when the socket is empty as a rule.
+    first: usize,
+    /// In the middle of one, when it has just told of room.
+    next: usize,
+    /// Offers in a row that were taken whole.
+    taken: u8,
 }
 
-/// Bytes of a file that are in a pipe and did not find room in a socket.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pipe: Pipe,
-    file: FileId,
-    piece: Piece,
-}
-
-/// The pipes of a ring.
-#[derive(Debug, Default)]
-pub(super) struct Pipes {
-    free: Vec<Pipe>,
-    /// Free, in a chain, or kept.
-    made: usize,
-    /// In a chain.
-    busy: usize,
-    /// The machine gave none, or none of that size: it is not asked again.
-    refused: bool,
-    /// Sends that found no pipe while others are about to give theirs back: one a socket at most.
-    waiting: VecDeque<(Token, FileSend)>,
-}
-
-impl Pipes {
-    fn take(&mut self) -> Option<Pipe> {
-        if let Some(pipe) = self.free.pop() {
-            return Some(pipe);
-        }
-        if self.refused || self.made >= PIPES_MAX {
-            return None;
-        }
-        match make() {
-            Ok(pipe) => {
-                self.made += 1;
-                Some(pipe)
-            }
-            Err(_) => {
-                self.refused = true;
-                None
-            }
-        }
-    }
-
-    /// A pipe that goes with what is in it.
-    pub(super) fn forget(&mut self, kept: Option<Kept>) {
-        if kept.is_some() {
-            self.made -= 1;
-        }
+impl Default for Offers {
+    fn default() -> Self {
+        Self { first: CHAIN_BYTES_MAX, next: CHAIN_BYTES_MAX, taken: 0 }
     }
 }
 
-fn make() -> io::Result<Pipe> {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-    let bytes = i32::try_from(PIPE_BYTES).expect("512 KiB");
-    let got = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(bytes))?;
-    match usize::try_from(got) {
-        Ok(got) if got >= PIPE_BYTES => Ok(Pipe { reader, writer }),
-        _ => Err(io::ErrorKind::OutOfMemory.into()),
+impl Offers {
+    fn of(&mut self, send: &FileSend) -> &mut usize {
+        if has_head(send) { &mut self.first } else { &mut self.next }
+    }
+
+    /// `offered` bytes were, and `took` of them found room. Answers whether there is likely no room
+    /// for more: all of them did, and they were what it took before.
+    fn learn(&mut self, send: &FileSend, offered: usize, took: usize) -> bool {
+        let taken = self.taken;
+        let offer = self.of(send);
+        if took < offered {
+            *offer = took.max(OFFER_BYTES_MIN);
+            self.taken = 0;
+            return true;
+        }
+        if offered < *offer || *offer == CHAIN_BYTES_MAX {
+            return false;
+        }
+        if taken + 1 == TAKEN_BEFORE_MORE {
+            *offer = (*offer + *offer / 8).min(CHAIN_BYTES_MAX);
+        }
+        self.taken = (taken + 1) % TAKEN_BEFORE_MORE;
+        true
     }
 }
 
@@ -151,10 +127,11 @@ impl RingKernel {
             Some(Kept { pipe, file, piece })
                 if file == send.file && piece.at == send.piece.at && !has_head(&send) =>
             {
+                self.pipes.take_kept();
                 let filled = i32::try_from(piece.bytes).unwrap_or(i32::MAX);
                 return self.chain(token, send, pipe, piece.bytes, Some(filled));
             }
-            kept => self.pipes.forget(kept),
+            kept => self.forget_kept(kept),
         }
         let bytes = self.bytes_there(&send);
         if bytes == 0 {
@@ -162,16 +139,18 @@ impl RingKernel {
         }
         match self.pipes.take() {
             Some(pipe) => self.chain(token, send, pipe, bytes, None),
-            None if self.pipes.busy > 0 => self.pipes.waiting.push_back((token, send)),
+            None if self.pipes.may_come() => self.pipes.waiting.push_back((token, send)),
             None => self.try_send_file(token, send),
         }
     }
 
-    /// How many bytes of the piece a chain may take: those of a trusted file all, others those that
-    /// are in the page cache.
+    /// How many bytes of the piece a chain may take, by what the socket took before: those of a
+    /// trusted file all, others those that are in the page cache.
     fn bytes_there(&mut self, send: &FileSend) -> usize {
         let now = self.now;
-        let piece = Piece { bytes: send.piece.bytes.min(CHAIN_BYTES_MAX), ..send.piece };
+        let socket = self.sockets.get_mut(send.socket.0);
+        let offer = socket.map_or(CHAIN_BYTES_MAX, |socket| *socket.offers.of(send));
+        let piece = Piece { bytes: send.piece.bytes.min(offer), ..send.piece };
         match self.files.get_mut(send.file.0) {
             Some(file) if file.trusted => piece.bytes,
             Some(file) => file.resident(piece, now).unwrap_or(0),
@@ -188,7 +167,6 @@ impl RingKernel {
         bytes: usize,
         filled: Option<i32>,
     ) {
-        self.pipes.busy += 1;
         let fills = filled.is_none();
         let left = 1 + u8::from(fills) + u8::from(has_head(&send));
         let (cancelled, wanted) = (-libc::ECANCELED, bytes.min(send.piece.bytes));
@@ -209,9 +187,8 @@ impl RingKernel {
             && unsafe { self.ring.submission().push_multiple(&entries) }.is_ok();
         // A chain must not be cut in two by a full queue.
         if !pushed && let Some(Work::Splice(chain)) = self.pending.remove(key).map(|it| it.work) {
-            self.pipes.busy -= 1;
             // What is in the pipe was not said to have gone.
-            self.pipes.made -= 1;
+            self.pipes.lose(chain.pipe);
             self.try_send_file(token, chain.send);
         }
     }
@@ -262,37 +239,50 @@ impl RingKernel {
             return;
         }
         if let Some(Operation { token, work: Work::Splice(chain) }) = self.pending.remove(key) {
-            self.pipes.busy -= 1;
             self.end_splice(token, *chain);
-            self.splice_waiting();
         }
     }
 
-    /// Those that wait for a pipe, as far as there are any.
-    fn splice_waiting(&mut self) {
-        while self.pipes.busy == 0 || !self.pipes.free.is_empty() {
+    /// Those that wait for a pipe, as far as there are any: before each wait, when the chains that
+    /// ended have given theirs back.
+    pub(super) fn splice_waiting(&mut self) {
+        let waiting = self.pipes.waiting.len();
+        for _ in 0..waiting {
+            if !self.pipes.prepare() {
+                return;
+            }
             let Some((token, send)) = self.pipes.waiting.pop_front() else { return };
             self.room_for_file(token, send, 0);
         }
     }
 
     fn end_splice(&mut self, token: Token, chain: Chain) {
-        let Chain { send, pipe, head, filled, drained, .. } = chain;
+        let Chain { send, pipe, wanted, head, filled, drained, .. } = chain;
         let count = |result: i32| usize::try_from(result).unwrap_or(0);
         let went = count(head) + count(drained);
         let in_pipe = count(filled).saturating_sub(count(drained));
+        // Anything else says nothing about room.
+        let is_told = filled > 0 && (drained >= 0 || drained == -libc::EAGAIN);
         let socket = self.sockets.get_mut(send.socket.0).filter(|it| it.closing.is_none());
-        let is_full = in_pipe > 0 && (drained >= 0 || drained == -libc::EAGAIN);
-        match socket {
-            _ if in_pipe == 0 => self.pipes.free.push(pipe),
-            Some(socket) if !self.ending => {
+        let mut keeps = None;
+        if let Some(socket) = socket {
+            if is_told {
                 // What follows waits until the socket has room again.
-                socket.full = is_full;
+                socket.full = socket.offers.learn(&send, wanted, count(drained));
+            }
+            // Asked for again, a file that was short would be short again: that is kept always.
+            let may_keep = self.pipes.may_keep() || drained == -libc::ECANCELED;
+            keeps = Some(socket).filter(|_| may_keep && !self.ending);
+        }
+        match keeps {
+            _ if in_pipe == 0 => self.pipes.give_back(pipe),
+            Some(socket) => {
                 let at = send.piece.at + count(drained) as u64;
                 let piece = Piece { at, bytes: in_pipe };
                 socket.kept = Some(Kept { pipe, file: send.file, piece });
+                self.pipes.keep();
             }
-            _ => self.pipes.made -= 1,
+            None => self.empty_pipe(pipe, in_pipe),
         }
         if went > 0 {
             self.tallies.file_sends += 1;
@@ -369,4 +359,38 @@ impl RingKernel {
 
 fn has_head(send: &FileSend) -> bool {
     send.head.as_ref().is_some_and(|head| !head.range.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::SocketId;
+
+    fn send(bytes: usize) -> FileSend {
+        let piece = Piece { at: 0, bytes };
+        FileSend { socket: SocketId(0), head: None, file: FileId(0), piece, more: false }
+    }
+
+    #[test]
+    fn a_socket_is_offered_what_it_took_and_now_and_then_a_little_more() {
+        let (mut offers, send) = (Offers::default(), send(1 << 20));
+        assert!(!offers.learn(&send, CHAIN_BYTES_MAX, CHAIN_BYTES_MAX), "nothing is known of it");
+        assert!(offers.learn(&send, CHAIN_BYTES_MAX, 160_000), "it is full");
+        assert_eq!(*offers.of(&send), 160_000);
+        assert!(!offers.learn(&send, 40_000, 40_000), "the end of an answer says nothing");
+        assert_eq!(*offers.of(&send), 160_000);
+        for _ in 0..TAKEN_BEFORE_MORE {
+            assert_eq!(*offers.of(&send), 160_000);
+            assert!(offers.learn(&send, 160_000, 160_000), "it is full again, most likely");
+        }
+        assert_eq!(*offers.of(&send), 180_000);
+        assert!(offers.learn(&send, 180_000, 0));
+        assert_eq!(*offers.of(&send), OFFER_BYTES_MIN, "never nothing");
+        assert_eq!(offers.first, CHAIN_BYTES_MAX, "that of an answer's start is another");
+        for _ in 0..400 {
+            let offered = *offers.of(&send);
+            offers.learn(&send, offered, offered);
+        }
+        assert_eq!(*offers.of(&send), CHAIN_BYTES_MAX, "a socket that grew is found out");
+    }
 }

@@ -33,6 +33,7 @@ impl RingKernel {
         self.read_clocks();
         self.tallies.turns += 1;
         let earliest = self.rest_accepts(until);
+        self.splice_waiting();
         self.lend_free();
         while !self.push_later() {
             // More of our own than one queue holds: hand it over in pieces, without waiting.

@@ -7,6 +7,7 @@ mod lend;
 mod lent_to_networks;
 mod page_cache;
 mod patience;
+mod pipes;
 mod rig;
 mod send_lent;
 mod sockets;

@@ -9,7 +9,11 @@
 //!   trace by. The rest is luck, and the planner's own (headroom, stability).
 //! * points over LRU: what the clairvoyant bound is above it.
 //! * bytes from RAM and SSD: the clairvoyant bound of as many bytes as both have, over that of all
-//!   disks. Memory may change within the day, and can be a little better.
+//!   disks: `best(SSD + RAM) ÷ best(SSD + HDD)`, where `best(b)` is the mean over days of the
+//!   fractional knapsack of `b` bytes filled with that day's most asked files, densest first.
+//!   Memory may change within the day, and can be a little better.
+//! * SSD over storage that serves 90 %: the least `s` for which `best(s + RAM) ÷ best(all)` is 0.9.
+//!   Beside it what an operator would have to buy: flash filled by our forecast, memory apart.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -126,6 +130,20 @@ impl Nights<'_> {
         reports
     }
 
+    /// Why the plan missed what it missed, shares of the bytes asked.
+    fn misses(rows: &mut Rows, name: &str, ours: &PolicyReport) {
+        let misses = ours.misses;
+        for (why, share) in [
+            ("planned, not come yet", misses.awaited),
+            ("dropped within the week", misses.dropped),
+            ("another rung there", misses.rung),
+            ("expected not to pay", misses.unforeseen),
+            ("no room", misses.crowded),
+        ] {
+            rows.add(&format!("{name}: missed, {why}"), Reach::Shown, share);
+        }
+    }
+
     /// One site with a tenth of the catalog, under every policy.
     pub fn compare(&mut self, name: &str, peak_bps: f64) -> Vec<Row> {
         let mut rows = Rows::default();
@@ -191,6 +209,7 @@ impl Nights<'_> {
             border(&files),
         );
         rows.add(&what("points over LFU of pieces"), Reach::Shown, points(&ours, &lfu));
+        Self::misses(rows, name, &ours);
         let mut set = set;
         set.unit = Unit::Titles;
         let [titles] =
@@ -248,7 +267,12 @@ impl Nights<'_> {
             let middle = (low + high) / 2.0;
             if bound(middle) >= 0.9 { high = middle } else { low = middle }
         }
-        rows.add(&what("SSD over storage at which that bound is 0.9"), Reach::Shown, high);
+        rows.add_bounded(
+            &what("SSD over storage that serves 90 %"),
+            Reach::Shown,
+            ours.flash_for_nine_tenths,
+            high,
+        );
         rows.add(&what("HDD reads/s each, p99 of slots"), reads_due, ours.hdd_reads_p99);
         let mut set = setting(site("metro", &made.trace, 1, 0.1), 0.0);
         set.memory = MemoryKeeps::Rotating;
@@ -311,6 +335,9 @@ impl Nights<'_> {
             );
             let points = 100.0 * (ours.offload - lru.offload);
             rows.add(&what("points over LRU of 5-minute pieces"), Reach::Shown, points);
+            let border = ours.border_bytes as f64 / lru.border_bytes as f64;
+            rows.add(&what("border bytes over LRU of pieces"), Reach::Shown, border);
+            Self::misses(&mut rows, name, &ours);
             rows.add_bounded(
                 &what("offload over the clairvoyant bound"),
                 Reach::Shown,

@@ -24,6 +24,10 @@ const STALE_MS: u64 = 86_400_000;
 const SAMPLES_MAX: usize = 20_000;
 /// A profile that ends sooner than this is made again, milliseconds.
 const RENEW_MS: u64 = 12 * 3_600_000;
+/// Slots from now on in which a profile must say what the last samples say.
+const FRESH_SLOTS: u64 = 3;
+/// How much two rates may differ and still be the same, of the higher.
+const CHANGED_SHARE: f64 = 0.1;
 
 /// One border whose bill is to be spared; an `[[ingress]]` table of the configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -65,13 +69,24 @@ pub(crate) fn cap(plan: &mut NightPlan, state: &FillState, borders: &[Ingress], 
     }
 }
 
-/// Whether a plan in force has rates where `fresh` has them, and for long enough.
+/// Whether a plan in force has rates where `fresh` has them, for long enough, and nearly the same
+/// as long as they come from the last samples.
 pub(crate) fn is_current(current: &NightPlan, fresh: &NightPlan, now: UnixMillis) -> bool {
     fresh.appliances.iter().filter(|part| part.rate.is_some()).all(|part| {
         let known = current.appliances.iter().find(|known| known.appliance == part.appliance);
         let rate = known.and_then(|known| known.rate.as_ref());
-        rate.and_then(|rate| rate.steps.last())
-            .is_some_and(|last| last.starts_at > now.plus_millis(RENEW_MS))
+        let lasts = rate
+            .and_then(|rate| rate.steps.last())
+            .is_some_and(|last| last.starts_at > now.plus_millis(RENEW_MS));
+        let bps_at = |rate: Option<&RateProfile>, at: UnixMillis| {
+            rate.and_then(|rate| rate.rate_bps_max(at)).unwrap_or(u64::MAX) as f64
+        };
+        let is_near = |slot: u64| {
+            let at = now.plus_millis(slot * SLOT_MS);
+            let (known, fresh) = (bps_at(rate, at), bps_at(part.rate.as_ref(), at));
+            (known - fresh).abs() <= CHANGED_SHARE * known.max(fresh)
+        };
+        lasts && (0..FRESH_SLOTS).all(is_near)
     })
 }
 

@@ -13,9 +13,13 @@
 //! in which every slot still to come carries the least it is believed to carry; adding traffic
 //! never lowers a percentile, so `L ≤ B` as long as that belief holds, and always holds when the
 //! belief is nothing at all. The room of a slot is `L` less the most it is believed to carry
-//! itself, and at most half of `L`. Beliefs ([`beliefs`]) come from the days before, widened: the
-//! most from the same time of day, the least from a day as poor as any of them. Only how much a
-//! day carries how often counts for `L`, not when.
+//! itself. Beliefs ([`beliefs`]) come from the days before, widened: the most from the same time of
+//! day, the least from a day as poor as any of them, and poorer every day where the border empties.
+//! Only how much a day carries how often counts for `L`, not when. For half an hour after the last
+//! sample the most is what that said and the steepest rise of the week; where no sample is so
+//! young, fill takes half of `L` at most.
+//!
+//! Samples are without fill: fill that took a belief for true must not keep it up.
 
 use control_types::UnixMillis;
 use control_types::fill::{RateProfile, RateStep};
@@ -30,16 +34,26 @@ pub const SLOTS_PER_DAY: usize = 288;
 const BELIEF_DAYS: usize = 7;
 /// Slots before and after the same time of day that it looks at too: bursts come at no fixed time.
 const BELIEF_SLOTS: usize = 12;
+/// Slots after the last measured one that are believed by it: half an hour.
+const FRESH_SLOTS: usize = 6;
+/// Measured slots whose highest is what a border carries now.
+const NOW_SLOTS: usize = 3;
 /// Least believed: this share of a day as poor as any of that week, see [`poorest_day`]. The lowest
 /// of each slot's own samples would be safer by slot and far too low as a whole: at a small border
 /// bursts come at no fixed time, and a day has as many of them as the day before.
-const BELIEF_LOW: f64 = 0.8;
+const BELIEF_LOW: f64 = 0.6;
 /// Most believed: this many times the highest of them.
 const BELIEF_HIGH: f64 = 1.25;
 
+/// The same, of the steepest rise of the week.
+const RISE_HIGH: f64 = 2.0;
+/// A border that was measured for less than two weeks is believed to lose a twentieth a day: boxes
+/// that begin to fill take that much off it.
+const YOUNG_FADE: f64 = 0.95;
+
 /// Share of the level that is filled up to: beliefs come from a week, and a week is short.
-const LEVEL_SHARE: f64 = 0.9;
-/// Most of that which fill takes, however little a slot is believed to carry. At a small border a
+const LEVEL_SHARE: f64 = 0.8;
+/// Most of that which fill takes where nothing was measured lately. At a small border a
 /// dozen members make an hour of the night busier than any of the week before; half of the level
 /// is left to them. In a replay of small ISPs a bill rose without this, and none did with it.
 const FILL_SHARE: f64 = 0.5;
@@ -51,12 +65,14 @@ pub struct Belief {
     pub low_bps: u64,
     /// At most; `u64::MAX` when nothing is known, and then nothing is filled.
     pub high_bps: u64,
+    /// Whether that is from what was measured a moment ago.
+    pub is_fresh: bool,
 }
 
 /// One billing month of a border.
 #[derive(Clone, Copy, Debug)]
 pub struct Month<'a> {
-    /// 5-minute averages of the slots that are over, bits per second.
+    /// 5-minute averages of the slots that are over, without fill, bits per second.
     pub measured: &'a [u64],
     /// Those still to come, in order, to the end of the month.
     pub ahead: &'a [Belief],
@@ -99,7 +115,10 @@ impl Month<'_> {
     pub fn room_bps(&self) -> Vec<u64> {
         let level = (self.level_bps() as f64 * LEVEL_SHARE) as u64;
         let most = (level as f64 * FILL_SHARE) as u64;
-        let room = |belief: &Belief| level.saturating_sub(belief.high_bps).min(most);
+        let room = |belief: &Belief| {
+            let room = level.saturating_sub(belief.high_bps);
+            if belief.is_fresh { room } else { room.min(most) }
+        };
         self.ahead.iter().map(room).collect()
     }
 }
@@ -121,14 +140,59 @@ pub fn beliefs(history: &[u64], slots: usize) -> Vec<Belief> {
     let day: Vec<Belief> = (0..SLOTS_PER_DAY.min(slots))
         .map(|slot| {
             let Some(high) = around(slot).max() else {
-                return Belief { low_bps: 0, high_bps: u64::MAX };
+                return Belief { low_bps: 0, high_bps: u64::MAX, is_fresh: false };
             };
             let high_bps = (high as f64 * BELIEF_HIGH) as u64;
             let low_bps = (poor.get(slot).copied().unwrap_or(0) as f64 * BELIEF_LOW) as u64;
-            Belief { low_bps: low_bps.min(high_bps), high_bps }
+            Belief { low_bps: low_bps.min(high_bps), high_bps, is_fresh: false }
         })
         .collect();
-    (0..slots).map(|slot| day[slot % SLOTS_PER_DAY]).collect()
+    let mut ahead: Vec<Belief> = (0..slots).map(|slot| day[slot % SLOTS_PER_DAY]).collect();
+    let fade = fade_a_day(history);
+    for (at, belief) in ahead.iter_mut().enumerate() {
+        let days = (at / SLOTS_PER_DAY + 1) as f64;
+        belief.low_bps = (belief.low_bps as f64 * fade.powf(days)) as u64;
+    }
+    freshen(&mut ahead, history);
+    ahead
+}
+
+/// Believes of the first slots ahead what was carried just now and the steepest rise of the week
+/// over as many slots, at that time of day.
+fn freshen(ahead: &mut [Belief], history: &[u64]) {
+    let level = |end: usize| history[end.saturating_sub(NOW_SLOTS)..end].iter().copied().max();
+    let Some(now) = level(history.len()) else { return };
+    if history.len() < BELIEF_DAYS * SLOTS_PER_DAY {
+        return;
+    }
+    for (at, belief) in ahead.iter_mut().take(FRESH_SLOTS).enumerate() {
+        let rises = (1..=BELIEF_DAYS).flat_map(|day| {
+            let end = history.len() - day * SLOTS_PER_DAY;
+            (end.saturating_sub(BELIEF_SLOTS)..=end + BELIEF_SLOTS)
+                .filter_map(move |end| Some(history.get(end + at)?.saturating_sub(level(end)?)))
+        });
+        let rise = (rises.max().unwrap_or(0) as f64 * RISE_HIGH) as u64;
+        let live = now.saturating_add(rise);
+        *belief = Belief {
+            low_bps: belief.low_bps.min(live),
+            high_bps: live.min(belief.high_bps.max(now)),
+            is_fresh: true,
+        };
+    }
+}
+
+/// How many times as much as the day before a border is believed to carry when it is busy, at most
+/// 1: the more is filled, the less there is to carry, and a bill follows. From the busiest
+/// twentieth of the last week and of the one before it.
+fn fade_a_day(history: &[u64]) -> f64 {
+    let week = BELIEF_DAYS * SLOTS_PER_DAY;
+    let mut weeks = history.rchunks_exact(week);
+    let (Some(this), Some(last)) = (weeks.next(), weeks.next()) else {
+        return YOUNG_FADE;
+    };
+    let busy = |week: &[u64]| billed_bps(week, 0.95).max(1) as f64;
+    let share = busy(this) / busy(last);
+    share.clamp(0.5, 1.0).powf(1.0 / BELIEF_DAYS as f64)
 }
 
 /// A day as poor as any of the week before `history` ended: its busiest slot carries as much as the
@@ -201,7 +265,9 @@ pub fn profile_ahead(
     let (first, next) = month_of(now);
     let slots = |from: UnixMillis, to: UnixMillis| (to.millis_since(from) / SLOT_MS) as usize;
     let (of_month, left) = (slots(first, ends_at), slots(ends_at, next));
-    let measured = &carried[carried.len().saturating_sub(of_month)..];
+    // What was carried in spite of a gap, and what of it was not fill: whichever is less.
+    let less: Vec<u64> = history.iter().zip(carried).map(|(one, two)| *one.min(two)).collect();
+    let measured = &less[less.len().saturating_sub(of_month)..];
     // Slots of the month that nobody measured carried something: nothing is the safe reading.
     let mut month = vec![0; of_month - measured.len()];
     month.extend_from_slice(measured);

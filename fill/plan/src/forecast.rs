@@ -43,8 +43,11 @@ pub use week::Week;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tuning {
-    /// Weight of the newest day in a smoothed value, 0 to 1.
+    /// Most weight of the newest day in a smoothed value, 0 to 1; see `drift`.
     pub newest: f64,
+    /// How far a title's demand wanders from one day to the next, as a share of it: what is seen
+    /// often enough to tell that from luck is followed, the rest is averaged over weeks.
+    pub drift: f64,
     /// Weight of the newest change in a trend, 0 to 1.
     pub turn: f64,
     /// How much of a trend is left a day later, 0 to 1.
@@ -69,6 +72,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             newest: 0.2,
+            drift: 0.05,
             turn: 0.1,
             damp: 0.8,
             trend_max: 0.2,

@@ -40,8 +40,45 @@ fn quiet_hours_of_a_daily_rhythm_have_room_and_evenings_have_none() {
     assert_eq!(month.level_bps(), 10_000_000);
     let room = month.room_bps();
     assert_eq!(room[240], 0);
-    // Half of nine tenths: a burst that nobody believed in still finds room.
-    assert_eq!(room[24], 4_500_000);
+    // Half of eight tenths: a burst that nobody believed in still finds room.
+    assert_eq!(room[24], 4_000_000);
+    // Just after a sample it is known that there is no burst.
+    assert_eq!(room[1], 7_000_000);
+}
+
+#[test]
+fn a_burst_that_was_just_measured_leaves_no_room_for_half_an_hour() {
+    let day = |slot: usize| if (200..288).contains(&slot) { 10_000_000 } else { 1_000_000 };
+    let mut history: Vec<u64> =
+        (0..10 * SLOTS_PER_DAY + 60).map(|slot| day(slot % SLOTS_PER_DAY)).collect();
+    let slots = 19 * SLOTS_PER_DAY;
+    let room = |history: &[u64]| {
+        Month { measured: history, ahead: &beliefs(history, slots), percentile: 0.95 }.room_bps()
+    };
+    assert_eq!(room(&history)[0], 7_000_000);
+    *history.last_mut().unwrap() = 9_000_000;
+    let after = room(&history);
+    assert!(after[..6].iter().all(|room| *room == 0), "{:?}", &after[..7]);
+    assert!(after[30] > 0);
+}
+
+#[test]
+fn a_border_that_empties_is_believed_to_empty_further() {
+    let level = |fade: f64| {
+        let day = |slot: usize| {
+            let busy = if (200..288).contains(&(slot % SLOTS_PER_DAY)) { 10e6 } else { 1e6 };
+            (busy * fade.powf((slot / SLOTS_PER_DAY) as f64)) as u64
+        };
+        let history: Vec<u64> = (0..28 * SLOTS_PER_DAY).map(day).collect();
+        let ahead = beliefs(&history, 28 * SLOTS_PER_DAY);
+        let real: Vec<u64> = (28 * SLOTS_PER_DAY..56 * SLOTS_PER_DAY).map(day).collect();
+        let level = Month { measured: &[], ahead: &ahead, percentile: 0.95 }.level_bps();
+        (level, billed_bps(&real, 0.95))
+    };
+    for fade in [1.0, 0.98, 0.95] {
+        let (believed, real) = level(fade);
+        assert!(believed <= real && believed > real / 2, "{fade}: {believed} of {real}");
+    }
 }
 
 #[test]
@@ -70,6 +107,7 @@ fn months() -> impl Strategy<Value = (Vec<u64>, Vec<Belief>, Vec<u64>, f64)> {
         let belief = |(low_bps, more, _): &(u64, u64, f64)| Belief {
             low_bps: *low_bps,
             high_bps: low_bps + more,
+            is_fresh: false,
         };
         let real = |(low, more, at): &(u64, u64, f64)| low + (*more as f64 * at) as u64;
         let (beliefs, truth) = (ahead.iter().map(belief).collect(), ahead.iter().map(real));

@@ -33,6 +33,6 @@ pub use character::Character;
 pub use error::SimulateError;
 pub use generate::{Generator, Known, Region, generate, generate_known};
 pub use replay::{Policy, Progress, simulate, simulate_known};
-pub use report::{PolicyReport, SiteReport, TierShares};
+pub use report::{MissShares, PolicyReport, SiteReport, TierShares};
 pub use setting::{BoxSetting, MemoryKeeps, Setting, SiteSetting, Unit, WindowSetting};
 pub use trace::{Object, Play, Title, Trace};

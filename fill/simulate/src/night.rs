@@ -3,6 +3,8 @@
 //! percentile alone. Uses nothing that a director would not know, but for `Foresight`.
 
 mod errands;
+mod flash;
+mod misses;
 
 use std::collections::HashMap;
 
@@ -14,12 +16,17 @@ use crate::boxes::{Served, Site};
 use crate::chance::Chance;
 use crate::demand::{Read, SLOTS_PER_DAY};
 use crate::replay::{Border, Stage};
+use crate::report::MissShares;
 use crate::stock::{Choice, Stock};
 
 use errands::{Begun, Errand, kind, make_room};
+use flash::Flash;
+use misses::Misses;
 
 /// Length of a billing month, days.
 const MONTH_DAYS: usize = 28;
+/// Slots after which the rates of a night are made anew from what the border carried meanwhile.
+const LOOK_SLOTS: usize = 3;
 
 /// Tomorrow's bytes as they will be, by fill day, site and object.
 pub(crate) struct Foresight(pub(crate) Vec<Vec<Vec<f32>>>);
@@ -59,10 +66,12 @@ pub(crate) struct Night<'a> {
     prunes: Vec<Vec<[Vec<u32>; 2]>>,
     /// Bytes that came of errands not finished, by site, box and object.
     begun: HashMap<(usize, usize, u32), Begun>,
-    /// Bits per second that fill may add in each slot of this night, by ISP.
+    /// Bits per second that fill may add in each slot from the last look at the border on, by ISP.
     room: Vec<Vec<u64>>,
     chance: Chance,
     filled: Filled,
+    misses: Misses,
+    flash: Flash,
     measured: bool,
 }
 
@@ -95,12 +104,24 @@ impl<'a> Night<'a> {
             room: vec![Vec::new(); stage.isps],
             chance: Chance::new(stage.setting.seed, 3),
             filled: Filled::default(),
+            misses: Misses::new(trace, stage.sites.len()),
+            flash: Flash::default(),
             measured: false,
         }
     }
 
+    /// See [`crate::report::PolicyReport::flash_for_nine_tenths`].
+    pub(crate) fn flash_for_nine_tenths(&self) -> f64 {
+        self.flash.share()
+    }
+
     pub(crate) fn filled(&self) -> Filled {
         self.filled
+    }
+
+    /// Why what was missed was, as shares of the bytes asked.
+    pub(crate) fn misses(&self, asked: u64) -> MissShares {
+        self.misses.shares(asked)
     }
 
     /// Plans when the window opens and fills while it is open; answers border bytes by ISP.
@@ -116,7 +137,7 @@ impl<'a> Night<'a> {
         let length = window.length_minutes as usize / 5;
         let is_first_morning = slot < self.stage.start_slot;
         if since == 0 {
-            self.open(slot, borders);
+            self.open(slot);
         }
         if since == length / 2 && !is_first_morning {
             self.outages();
@@ -124,10 +145,19 @@ impl<'a> Night<'a> {
         if since >= length || is_first_morning {
             return vec![0; self.stage.isps];
         }
+        if since.is_multiple_of(LOOK_SLOTS) {
+            self.room = borders.iter().map(|border| self.room_of(slot, border)).collect();
+        }
+        let since = since % LOOK_SLOTS;
         (0..self.stage.isps).map(|isp| self.fill(isp, since)).collect()
     }
 
-    fn open(&mut self, slot: usize, borders: &[Border]) {
+    fn open(&mut self, slot: usize) {
+        if self.measured {
+            for (at, site) in self.sites.iter().enumerate() {
+                self.flash.day(site, &self.today[at], &self.expected[at], &self.stock);
+            }
+        }
         self.forecast.observe(&self.today);
         self.today.iter_mut().for_each(|site| site.fill(0.0));
         let tomorrow = self.stage.fill_day(slot);
@@ -140,6 +170,8 @@ impl<'a> Night<'a> {
                 None => self.forecast.tomorrow(site),
             };
         }
+        let sites = &self.sites;
+        self.misses.begin_day(tomorrow, |site, object| sites[site].holds(object));
         self.errands.iter_mut().for_each(Vec::clear);
         for site in 0..self.sites.len() {
             self.plan(site);
@@ -157,7 +189,6 @@ impl<'a> Night<'a> {
             }
             stays
         });
-        self.room = borders.iter().map(|border| self.room_of(slot, border)).collect();
     }
 
     /// What the billed percentile leaves to fill from `slot` on, bits per second.
@@ -168,11 +199,14 @@ impl<'a> Night<'a> {
         }
         let month = MONTH_DAYS * SLOTS_PER_DAY;
         let begin = slot / month * month;
-        let carried = border.misses.iter().zip(&border.fill).map(|(miss, fill)| miss + fill);
-        let measured: Vec<u64> = carried.skip(begin).collect();
-        let ahead = beliefs(&border.misses, begin + month - slot);
+        // The last sample is on its way from the border.
+        let known = slot.saturating_sub(1).max(begin);
+        let history = &border.misses[..known];
+        let ahead = beliefs(history, begin + month - known);
         let percentile = self.stage.setting.percentile;
-        let mut room = Month { measured: &measured, ahead: &ahead, percentile }.room_bps();
+        let month = Month { measured: &history[begin..], ahead: &ahead, percentile };
+        let mut room = month.room_bps();
+        room.drain(..slot - known);
         room.resize(slots.max(room.len()), 0);
         room
     }
@@ -189,11 +223,13 @@ impl<'a> Night<'a> {
         let (seats, cabinets) = self.seats(at, &choice);
         let shelves = place(&choice.library, &choice.candidates, &seats, knobs);
         self.prunes[at] = vec![Default::default(); self.sites[at].cabinets.len()];
+        self.misses.begin_plan(at);
         let isp = self.stage.isp_of[at];
         for ((seat, shelf), cabinet) in seats.iter().zip(&shelves).zip(cabinets) {
             let mut wanted = vec![false; self.stock.len()];
             for spot in shelf {
                 wanted[spot.object as usize] = true;
+                self.misses.want(at, spot.object);
                 if seat.held.class(spot.object).is_none() {
                     let size = self.stock.size(spot.object);
                     let begun = self.begun.get(&(at, cabinet, spot.object)).copied();
@@ -295,8 +331,18 @@ impl<'a> Night<'a> {
             return Answer { here, isp: 0 };
         }
         let isp = self.stage.isp_of[read.site];
-        let isp = if self.is_inside(isp, read.object) { read.bytes } else { 0 };
-        Answer { here: Served::default(), isp }
+        if self.is_inside(isp, read.object) {
+            return Answer { here: Served::default(), isp: read.bytes };
+        }
+        if self.measured {
+            let expected = f64::from(self.expected[read.site][read.object as usize]);
+            let size = self.stock.size(read.object) as f64;
+            let pays = expected >= self.stage.setting.knobs.hurdle() * size;
+            let site = &self.sites[read.site];
+            let holds = |object| site.holds(object);
+            self.misses.miss(read.site, read.object, read.bytes, pays, holds);
+        }
+        Answer::default()
     }
 
     pub(crate) fn end_slot(&mut self) -> f64 {

@@ -312,6 +312,8 @@ impl<'a> Stage<'a> {
         let filled = night.filled();
         report.fill_wasted_bytes = filled.wasted;
         report.fill_local_bytes = filled.local;
+        report.flash_for_nine_tenths = night.flash_for_nine_tenths();
+        report.misses = night.misses(report.asked_bytes);
         let unique = report.fill_border_bytes.saturating_sub(filled.wasted).max(1);
         report.fill_border_per_unique = report.fill_border_bytes as f64 / unique as f64;
         report

@@ -30,6 +30,12 @@ pub struct PolicyReport {
     pub border_bytes: u64,
     /// Where served bytes came from.
     pub tiers: TierShares,
+    /// Share of its storage that a site would need as flash for nine tenths of what it served to
+    /// come from there, were flash filled by what was expected of the day, memory apart: the mean
+    /// of sites and days, weighed by bytes served. Of a policy that plans nights.
+    pub flash_for_nine_tenths: f64,
+    /// Why the others were not there; of a policy that plans nights.
+    pub misses: MissShares,
     /// Reads of 1 MiB a second of one rotating disk: the 99th percentile of 5-minute slots of the
     /// busiest box, and the worst slot.
     pub hdd_reads_p99: f64,
@@ -58,6 +64,21 @@ pub struct TierShares {
     pub hdd: f64,
     /// From another site of the ISP.
     pub isp: f64,
+}
+
+/// Missed bytes by cause, shares of the bytes asked; together what offload lacks to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MissShares {
+    /// Planned, and not come yet: the window was too short or too narrow.
+    pub awaited: f64,
+    /// There in the week before, and gone for another.
+    pub dropped: f64,
+    /// Another rung of the title was there.
+    pub rung: f64,
+    /// Expected to bring less than a fetch must.
+    pub unforeseen: f64,
+    /// Expected to pay, and others more.
+    pub crowded: f64,
 }
 
 /// One site.

@@ -107,11 +107,11 @@ impl Forecast {
                 let of = |one: &(u32, u8, u64)| plays(one.0, one.2, day, &self.tuning);
                 let sum: f64 = title.objects.iter().map(of).sum();
                 let due = self.weeks[at].factor(weekday, factors[site], &self.tuning);
-                book.levels[at].observe_part(sum / lift, due, &self.tuning);
+                book.levels[at].observe_part(sum / lift, due, lift, &self.tuning);
                 all += sum;
             }
             let due = self.weeks[at].factor(weekday, self.week.factor(weekday), &self.tuning);
-            self.levels[at].observe_part(all / lift, due, &self.tuning);
+            self.levels[at].observe_part(all / lift, due, lift, &self.tuning);
             self.weeks[at].observe(weekday, all / lift);
             let all = all / due;
             self.launches.observe_pair(age, f64::from(self.yesterday[at]), all);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use control_types::UnixMillis;
 use control_types::bundle::SteeringBundle;
 use serde::Deserialize;
 

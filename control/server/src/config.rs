@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use control_gateway::RateSettings;
 use control_gateway::limits::TICKET_LIFE_MS_MAX;
+use control_types::config_lines::with_lines;
 use ipnet::IpNet;
 
 pub use self::appliances::AppliancesConfig;
@@ -94,7 +95,13 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Trouble> {
         let text = std::fs::read_to_string(path)
             .map_err(|source| Trouble::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text).map_err(|mistakes| Trouble::Config { path: path.to_owned(), mistakes })
+        let refused = |mistakes| Trouble::Config {
+            path: path.to_owned(),
+            mistakes: with_lines(&text, mistakes),
+        };
+        let config = Self::parse(&text).map_err(refused)?;
+        let absent = config.absent_files();
+        if absent.is_empty() { Ok(config) } else { Err(refused(absent)) }
     }
 
     /// Checks a text; the error is every mistake, one line each.
@@ -150,6 +157,25 @@ impl Config {
             }
             _ => Err(mistakes),
         }
+    }
+
+    /// Files that others bring and that are not there; those that control makes are not among them.
+    fn absent_files(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let (cert, key) = self.tls.as_ref().map(|(cert, key)| (cert, key)).unzip();
+        for (name, path) in [("tls.cert", cert), ("tls.key", key)] {
+            if let Some(Err(error)) = path.map(std::fs::File::open) {
+                let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
+                mistakes.push(format!("{name}: give a file this user may read: {shown} ({error})"));
+            }
+        }
+        if let Some(dir) = self.web_dir.as_ref().filter(|dir| !dir.is_dir()) {
+            let shown = dir.display();
+            mistakes.push(format!(
+                "web.dir: {shown} is no directory; copy control/web/dist there, or leave [web] out"
+            ));
+        }
+        mistakes
     }
 
     /// How long ticket keys live: tickets of fill outlive those of plays.
@@ -330,6 +356,24 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} is missing in:\n{all}");
         }
+    }
+
+    #[test]
+    fn files_that_are_not_there_and_misspelt_keys_are_told_with_their_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.toml");
+        let said = |more: &str| {
+            std::fs::write(&path, format!("{LEAST}{more}")).unwrap();
+            Config::read(&path).map(drop).map_err(|trouble| trouble.to_string())
+        };
+        let absent = said("[tls]\ncert = \"/no/c\"\nkey = \"/no/k\"\n[web]\ndir = \"/no/w\"\n");
+        let absent = absent.unwrap_err();
+        for part in ["line 7: tls.cert", "/no/c", "line 8: tls.key", "line 10: web.dir", "/no/w"] {
+            assert!(absent.contains(part), "{part} is missing in:\n{absent}");
+        }
+        let misspelt = said("[fleet]\nsilent_sm = 5\n").unwrap_err();
+        assert!(misspelt.contains("line 7: fleet.silent_sm"), "{misspelt}");
+        assert_eq!(said(""), Ok(()));
     }
 
     #[test]

@@ -14,9 +14,9 @@
 //!
 //! A chain is as long as what such a socket took before: what does not find room is in the pipe.
 //! It stays there with the socket, and the next send of the same file from there on begins with it.
-//! Pages in a pipe are held, so they are still those that were asked for. Pipes are few, and a paced
-//! socket has room again after a second: where many keep one, the others' are emptied (see `pipes`)
-//! and what was in them is asked for again.
+//! Pages in a pipe are held, so they are still those that were asked for. Pipes are few, and a
+//! paced socket has room again after a second: where many keep one, the others' are emptied (see
+//! `pipes`) and what was in them is asked for again.
 
 use std::ffi::CString;
 use std::io;

@@ -93,17 +93,6 @@ enum State {
     Closing,
 }
 
-/// Where a connection with a long body stands among those that go on with theirs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Not in the queue. To `Queued`.
-    Free,
-    /// In it, once. To `Called`.
-    Queued,
-    /// Its turn has come. To `Free`.
-    Called,
-}
-
 /// One accepted socket and everything that belongs to it.
 pub struct Connection {
     seat: Seat,
@@ -126,8 +115,6 @@ pub struct Connection {
     spare: Option<Rc<Buffer>>,
     /// What the network has of ours.
     lent: LentByConnection,
-    /// Among those that go on with long bodies.
-    place: Place,
     /// The peer sent its last byte.
     peer_done: bool,
     /// FIN is on its way.
@@ -223,10 +210,6 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         return Flow::Wait;
     }
     station.access = send::access(connection.choice);
-    let is_long = can_wait_a_turn(connection);
-    if is_long && waits_a_turn(connection, station) {
-        return Flow::Wait;
-    }
     let flow = match &mut connection.state {
         State::Keys => keys::step(connection, station),
         State::Reading => advance_reading(connection, station),
@@ -236,9 +219,6 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         State::Parting => finish::part(connection, station),
         State::Closing => Flow::Wait,
     };
-    if is_long && connection.flight.is_some() {
-        station.count_piece();
-    }
     if is_held_up(connection, &station.shared.rules.bounds) {
         connection.drain_rate.begin(station.now());
     } else {
@@ -248,34 +228,6 @@ pub fn advance<K: Kernel>(connection: &mut Connection, station: &mut Station<K>)
         connection.tempo.rest();
     }
     flow
-}
-
-/// Whether others' first bytes go before what this connection would do next. Who is paced sends
-/// little at a time, and shares looks with others for that.
-fn can_wait_a_turn(connection: &Connection) -> bool {
-    match &connection.state {
-        State::Sending(sending) => sending.is_long() && !connection.tempo.is_paced(),
-        _ => false,
-    }
-}
-
-/// The turn that a long body waited for has come.
-pub fn go_on(connection: &mut Connection) -> Flow {
-    if connection.place == Place::Queued {
-        connection.place = Place::Called;
-    }
-    Flow::Again
-}
-
-/// Whether this connection has to wait for a turn that it may go on with a long body in.
-fn waits_a_turn<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> bool {
-    let may_go_on = match connection.place {
-        Place::Free => station.may_go_on(connection.seat),
-        Place::Queued => false,
-        Place::Called => true,
-    };
-    connection.place = if may_go_on { Place::Free } else { Place::Queued };
-    !may_go_on
 }
 
 /// Whether bytes wait for the client, and it is not us who holds them back.

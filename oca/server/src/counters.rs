@@ -172,9 +172,6 @@ pub struct Counters {
     pub first_byte_from: [Times; 3],
     /// Times a connection had to wait for a buffer.
     pub starved: Counter,
-    /// Pieces of long bodies that went out a turn or more later, so that somebody's first was not
-    /// late.
-    pub pieces_put_off: Counter,
     /// Tickets verified, and found already verified.
     pub tickets_verified: Counter,
     /// See `tickets_verified`.
@@ -228,7 +225,6 @@ impl Default for Counters {
             first_byte: Times::default(),
             first_byte_from: Default::default(),
             starved: Counter::default(),
-            pieces_put_off: Counter::default(),
             tickets_verified: Counter::default(),
             tickets_remembered: Counter::default(),
             tickets_excused: Counter::default(),

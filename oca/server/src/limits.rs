@@ -56,14 +56,6 @@ pub const IDLE_GATHER_MS: u64 = 4;
 /// The same while somebody waits for a turn on a device: what is open to few goes round fast.
 pub const DEVICE_GATHER_MS: u64 = 1;
 
-/// Pieces of long bodies that a worker hands over in one turn while somebody may ask for something
-/// new, a chunk each: nobody's first byte waits behind more of others' later ones than this.
-pub const LONG_PIECES_PER_TURN: usize = 2;
-
-/// Somebody may ask for something new while at least one in so many connections is idle; else all
-/// are being answered, and turns are made as long as there is work.
-pub const IDLE_SHARE: usize = 16;
-
 /// Connections that are not calm for each that is, at most: with more of them completions do not
 /// gather.
 pub const IDLE_PER_CALM_MAX: usize = 8;
@@ -421,7 +413,7 @@ const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS * 10 < S
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
 const _: () = assert!(IO_THREADS_MAX[0] as usize > 2 * SSD_OPERATIONS_MAX);
 const _: () = assert!(CLAIMED_BPS_MIN >= CLAIMED_TIMES_SLOW * SLOW_READER_BPS);
-const _: () = assert!(STARVED_MAX <= CONNECTIONS_MAX && LONG_PIECES_PER_TURN > 0);
+const _: () = assert!(STARVED_MAX <= CONNECTIONS_MAX);
 const _: () = assert!(RUN_CHUNKS_MAX as u64 * CHUNK_BYTES >= 1 << 20);
 const _: () = assert!(DEVICE_OPENS_MAX <= HDD_OPERATIONS_MAX);
 const _: () = assert!(FILES_MAX < 1 << 24 && TICKETS_MAX < 1 << 24);

@@ -77,11 +77,6 @@ fn families(workers: &[Arc<Counters>], standing: &Standing) -> Vec<MetricFamily>
         gauge("open_files", "Object files open now.", sum(|c| &c.files)),
         counter("bad_chunks_total", "Chunks that were not the object's.", sum(|c| &c.chunks_bad)),
         counter("starved_total", "Waits for a buffer.", sum(|c| &c.starved)),
-        counter(
-            "pieces_put_off_total",
-            "Pieces of long bodies left to a later turn.",
-            sum(|c| &c.pieces_put_off),
-        ),
         counter("device_waits_total", "Waits for a turn on a disk.", sum(|c| &c.device_waits)),
         counter("reads_late_total", "Reads given up alone.", sum(|c| &c.reads_late)),
         counter("tickets_verified_total", "Signatures checked.", sum(|c| &c.tickets_verified)),

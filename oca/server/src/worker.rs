@@ -26,7 +26,7 @@ pub use tokens::{Seat, TokenKind};
 use crate::access_log::LogSink;
 use crate::connection::{self, Connection, Flow, Mood};
 use crate::counters::Counters;
-use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DEVICE_GATHER_MS, LONG_PIECES_PER_TURN};
+use crate::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, DEVICE_GATHER_MS};
 use crate::outcome::CloseReason;
 use deadlines::Deadlines;
 use patience::Crowd;
@@ -140,8 +140,6 @@ impl<K: Kernel> Worker<K> {
                 self.station.kernel.wait_patiently(Some(until), gather_ms * 1_000_000);
             }
         }
-        let is_short = self.crowd.may_ask();
-        self.station.pieces_left = if is_short { LONG_PIECES_PER_TURN } else { usize::MAX };
         while let Some(completion) = self.station.kernel.pop() {
             self.take(completion);
             self.step_ready();
@@ -150,7 +148,6 @@ impl<K: Kernel> Worker<K> {
         self.station.step_storage();
         self.step_starved();
         self.step_ready();
-        self.step_queue();
         self.tick();
         self.station.submit_held();
         self.station.counters.turns.add(1);
@@ -165,8 +162,7 @@ impl<K: Kernel> Worker<K> {
     /// For how long completions may gather before they are looked at.
     fn gather_ms(&self) -> u64 {
         let station = &self.station;
-        let has_more = !station.starved.is_empty() || !station.queue.is_empty();
-        if station.draining || has_more || station.has_held() {
+        if station.draining || !station.starved.is_empty() || station.has_held() {
             return 0;
         }
         let gather_ms = self.crowd.gather_ms();
@@ -178,9 +174,6 @@ impl<K: Kernel> Worker<K> {
     fn turn_until(&self) -> Nanos {
         let now = self.station.now();
         let mut until = now.plus_millis(TICK_MS);
-        if !self.station.queue.is_empty() {
-            return now;
-        }
         if !self.station.starved.is_empty() {
             until = until.min(now.plus_millis(STARVED_WAIT_MS));
         }
@@ -322,16 +315,6 @@ impl<K: Kernel> Worker<K> {
                 self.step(seat, |connection, _| connection::told(connection));
             }
         }
-    }
-
-    /// Those whose turn it is to go on with a long body.
-    fn step_queue(&mut self) {
-        while self.station.pieces_left > 0
-            && let Some(seat) = self.station.queue.pop_front()
-        {
-            self.step(seat, |connection, _| connection::go_on(connection));
-        }
-        self.step_ready();
     }
 
     /// Once in a while: the log goes out even when little is logged.

@@ -7,7 +7,7 @@ use super::send::LentByConnection;
 use super::stream::Stream;
 use super::taken::Taken;
 use super::tempo::Tempo;
-use super::{Connection, Place, State};
+use super::{Connection, State};
 use crate::clients::ClientPlace;
 use crate::engine::Newcomer;
 use crate::protocol::Protocol;
@@ -51,7 +51,6 @@ pub fn accept<K: Kernel>(
         flight: None,
         spare: None,
         lent: LentByConnection::from(own),
-        place: Place::Free,
         peer_done: false,
         shut: false,
         progress_at: station.now(),

@@ -134,12 +134,6 @@ impl Sending {
         self.body.as_ref().is_some_and(|body| large(body) && body.pace.is_none())
     }
 
-    /// Whether a turn more does not matter to it: there is much of it, and its first bytes are out,
-    /// or had to be waited for.
-    pub fn is_long(&self) -> bool {
-        self.is_large() && !(self.opens_with_head() && self.record.is_hot)
-    }
-
     /// Whether bytes follow the ones taken so far at once.
     fn more(&self) -> More {
         if self.is_done() || self.paused_until().is_some() { More::Last } else { More::Follows }

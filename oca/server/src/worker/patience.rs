@@ -5,7 +5,7 @@
 //! taken while nobody is in a hurry, and kept short while somebody may ask for something new.
 
 use crate::connection::Mood;
-use crate::limits::{CALM_GATHER_MS, IDLE_GATHER_MS, IDLE_PER_CALM_MAX, IDLE_SHARE};
+use crate::limits::{CALM_GATHER_MS, IDLE_GATHER_MS, IDLE_PER_CALM_MAX};
 
 /// How many connections are in which mood.
 #[derive(Debug, Default)]
@@ -37,12 +37,6 @@ impl Crowd {
         }
     }
 
-    /// Whether a request that nobody knows of yet is likely: then turns are kept short.
-    #[must_use]
-    pub fn may_ask(&self) -> bool {
-        self.idle * IDLE_SHARE >= self.hasty.max(1)
-    }
-
     /// For how long completions may gather, milliseconds.
     #[must_use]
     pub fn gather_ms(&self) -> u64 {
@@ -59,22 +53,6 @@ impl Crowd {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn turns_are_short_while_somebody_may_ask() {
-        let mut crowd = Crowd::default();
-        assert!(!crowd.may_ask(), "nobody is there");
-        let mut idle = None;
-        crowd.change(&mut idle, Some(Mood::Idle));
-        assert!(crowd.may_ask());
-        let mut busy = vec![None; IDLE_SHARE + 1];
-        for (number, mood) in busy.iter_mut().enumerate() {
-            crowd.change(mood, Some(Mood::Hasty));
-            assert_eq!(crowd.may_ask(), number < IDLE_SHARE, "beside {}", number + 1);
-        }
-        crowd.change(&mut idle, None);
-        assert!(!crowd.may_ask());
-    }
 
     #[test]
     fn only_a_calm_crowd_is_patient_and_it_counts_everybody_once() {

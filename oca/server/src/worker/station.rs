@@ -136,12 +136,8 @@ pub struct Station<K> {
     pub chunks_in_flight_max: usize,
     pub(super) ready: VecDeque<(Seat, Option<Fault>)>,
     pub(super) starved: VecDeque<Seat>,
-    /// Who goes on with a long body in one of the next turns, in the order they came.
-    pub(super) queue: VecDeque<Seat>,
     /// When what is asked for now has to be there; absent for the rest of a body.
     pub(super) needed_by: Option<Nanos>,
-    /// Pieces of long bodies that may still go out in this turn.
-    pub(super) pieces_left: usize,
     /// Room for request heads that idle connections gave back.
     spare_bytes: Vec<Vec<u8>>,
     /// Operations that found the kernel's queue full; they go first next time.
@@ -199,9 +195,7 @@ impl<K: Kernel> Station<K> {
             chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),
             starved: VecDeque::with_capacity(256),
-            queue: VecDeque::with_capacity(256),
             needed_by: None,
-            pieces_left: usize::MAX,
             spare_bytes: Vec::with_capacity(SPARE_HEADS_MAX),
             held: VecDeque::with_capacity(256),
             date: (0, HttpDate::from_unix_seconds(0)),
@@ -299,23 +293,6 @@ impl<K: Kernel> Station<K> {
         self.counters.starved.add(1);
         self.starved.push_back(seat);
         Ok(())
-    }
-
-    /// Whether `seat`, which would go on with a long body, may do so in this turn. If not, it is
-    /// told in one of the next, after those that came before it: everybody goes on by a piece and
-    /// waits for all the others'. A seat is in this queue once.
-    pub fn may_go_on(&mut self, seat: Seat) -> bool {
-        if self.queue.is_empty() && self.pieces_left > 0 {
-            return true;
-        }
-        self.counters.pieces_put_off.add(1);
-        self.queue.push_back(seat);
-        false
-    }
-
-    /// A piece of a long body goes out.
-    pub fn count_piece(&mut self) {
-        self.pieces_left = self.pieces_left.saturating_sub(1);
     }
 
     /// Seats that wait for a buffer.

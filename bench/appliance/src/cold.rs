@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::answer::{Ask, Desk};
 use crate::cases::Cover;
 use crate::keep::Stamp;
-use crate::line::{Line, Seen, Segments};
+use crate::line::{Line, Seen, Segments, wall};
 use crate::peers::{Server, Stage};
 use crate::slow_disk::{Pen, READS_PER_SECOND, SlowDisk};
 
@@ -38,6 +38,8 @@ const THINK: Duration = Duration::from_millis(10);
 struct Tail {
     p50: f64,
     p99: f64,
+    /// The same until the load looked, which the load's own work delays.
+    looked_p99: f64,
     cold_bytes: u64,
 }
 
@@ -51,6 +53,8 @@ pub fn run(stage: &Stage, pairs: usize, seconds: f64) -> Result<Value, Trouble> 
     let fast = stage.folder.join("fast");
     write(&fast, "hot", HOT_OBJECTS)?;
     write(&disk.path, "cold", COLD_OBJECTS)?;
+    // What is not written yet stays in memory whatever is dropped.
+    nix::unistd::sync();
     fs::write("/proc/sys/vm/drop_caches", "1")?;
     let mut told = Vec::new();
     let mut rounds: Vec<Vec<[Tail; 2]>> = vec![Vec::new(), Vec::new()];
@@ -79,6 +83,8 @@ pub fn run(stage: &Stage, pairs: usize, seconds: f64) -> Result<Value, Trouble> 
         told.push(json!({
             "server": name, "p50_us_alone": of(&|round| round[0].p50),
             "p99_us_alone": calm, "p99_us_beside_cold": busy, "cold_mb_per_s": cold,
+            "looked_p99_us_alone": of(&|round| round[0].looked_p99),
+            "looked_p99_us_beside_cold": of(&|round| round[1].looked_p99),
             "grows": grows, "goal": GOAL, "reached": grows <= GOAL,
         }));
     }
@@ -123,7 +129,8 @@ fn write(folder: &Path, kind: &str, count: usize) -> Result<(), Trouble> {
 struct Member {
     line: Line,
     hot: bool,
-    asked: Instant,
+    /// By the wall clock, since 1970: what the kernel notes arrivals by.
+    asked: Duration,
     heard: bool,
 }
 
@@ -135,9 +142,12 @@ fn measure(server: &Server, seconds: f64, cold: usize) -> Result<Tail, Trouble> 
         let hot = index < HOT_LINES;
         let segments = if hot { Segments::Ethernet } else { Segments::Loopback };
         let line = Line::open(server, index, segments)?;
+        if hot {
+            line.note_arrivals()?;
+        }
         let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
         poll.add(line.socket(), event).map_err(std::io::Error::from)?;
-        members.push(Member { line, hot, asked: Instant::now(), heard: true });
+        members.push(Member { line, hot, asked: wall(), heard: true });
     }
     for member in &mut members {
         member.ask(&mut random)?;
@@ -146,7 +156,7 @@ fn measure(server: &Server, seconds: f64, cold: usize) -> Result<Tail, Trouble> 
     // The first second makes the hot objects hot; it is not counted.
     let (from, until) = (Duration::from_secs(1), Duration::from_secs_f64(seconds + 1.0));
     let mut thinking: VecDeque<(Instant, usize)> = VecDeque::new();
-    let (mut waits, mut cold_bytes) = (Vec::new(), 0);
+    let (mut waits, mut looks, mut cold_bytes) = (Vec::new(), Vec::new(), 0);
     let mut events = [EpollEvent::empty(); 256];
     let mut desk = Desk::over(Path::new(""), 0)?;
     while started.elapsed() < until {
@@ -163,14 +173,19 @@ fn measure(server: &Server, seconds: f64, cold: usize) -> Result<Tail, Trouble> 
         for event in &events[..count] {
             let index = usize::try_from(event.data()).unwrap_or_default();
             let member = &mut members[index];
-            let (bytes, seen) = member.line.look(&mut desk)?;
             let counted = started.elapsed() > from;
-            if bytes > 0 && !member.heard {
+            if member.hot
+                && !member.heard
+                && let Some(arrived) = member.line.arrival()?
+            {
                 member.heard = true;
-                if member.hot && counted {
-                    waits.push(member.asked.elapsed().as_secs_f64() * 1e6);
+                if counted {
+                    let micros = |at: Duration| at.saturating_sub(member.asked).as_secs_f64() * 1e6;
+                    waits.push(micros(arrived));
+                    looks.push(micros(wall()));
                 }
             }
+            let (bytes, seen) = member.line.look(&mut desk)?;
             cold_bytes += if member.hot || !counted { 0 } else { bytes };
             if seen == Seen::Whole {
                 if member.hot {
@@ -181,17 +196,22 @@ fn measure(server: &Server, seconds: f64, cold: usize) -> Result<Tail, Trouble> 
             }
         }
     }
-    waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits.get((waits.len() as f64 * share) as usize).copied();
-    let (Some(p50), Some(p99)) = (at(0.5), at(0.99)) else {
+    let (Some(p50), Some(p99), Some(looked_p99)) =
+        (at_share(&mut waits, 0.5), at_share(&mut waits, 0.99), at_share(&mut looks, 0.99))
+    else {
         return Err(Trouble("no hot answer began within the time".to_owned()));
     };
-    Ok(Tail { p50, p99, cold_bytes })
+    Ok(Tail { p50, p99, looked_p99, cold_bytes })
+}
+
+fn at_share(samples: &mut [f64], share: f64) -> Option<f64> {
+    samples.sort_by(f64::total_cmp);
+    samples.get((samples.len() as f64 * share) as usize).copied()
 }
 
 impl Member {
     fn ask(&mut self, random: &mut fastrand::Rng) -> Result<(), Trouble> {
-        (self.asked, self.heard) = (Instant::now(), false);
+        (self.asked, self.heard) = (wall(), false);
         let (name, from, length) = if self.hot {
             let places = OBJECT_BYTES / HOT_RANGE_BYTES;
             let from = random.u64(..places) * HOT_RANGE_BYTES;

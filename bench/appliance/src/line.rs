@@ -2,19 +2,21 @@
 //! bodies are thrown away in the kernel without being copied, except those that are compared with
 //! their source. How TLS is told apart without opening it is for `records`.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSliceMut, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nightfill_harness::Trouble;
+use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::TcpMaxSeg;
+use nix::sys::socket::sockopt::{ReceiveTimestampns, TcpMaxSeg};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect, recv, setsockopt,
-    socket,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn, bind, connect,
+    recv, recvmsg, setsockopt, socket,
 };
+use nix::sys::time::TimeSpec;
 use rustls::ClientConnection;
 
 use crate::answer::{ABSENT, Answer, Ask, Desk, whole_head};
@@ -92,6 +94,38 @@ impl Line {
         Ok(())
     }
 
+    /// Lets the kernel note when bytes arrive, for `arrival`.
+    ///
+    /// # Errors
+    /// When it will not.
+    pub fn note_arrivals(&self) -> Result<(), Trouble> {
+        setsockopt(&self.socket, ReceiveTimestampns, &true).map_err(std::io::Error::from)?;
+        Ok(())
+    }
+
+    /// When the first byte that nobody has taken yet arrived here, by the kernel's wall clock;
+    /// `None` when there is none. A load that is busy with others looks later than that, which is
+    /// no server's doing. The kernel begins to note a moment after it was told to: until then a
+    /// byte arrives when it is looked at.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub fn arrival(&self) -> Result<Option<Duration>, Trouble> {
+        let (mut byte, mut notes) = ([0], cmsg_space!(TimeSpec));
+        let mut room = [IoSliceMut::new(&mut byte)];
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        let socket = self.socket.as_raw_fd();
+        let got = match recvmsg::<()>(socket, &mut room, Some(&mut notes), flags) {
+            Err(Errno::EAGAIN) => return Ok(None),
+            other => other.map_err(std::io::Error::from)?,
+        };
+        let noted = got.cmsgs().map_err(std::io::Error::from)?.find_map(|note| match note {
+            ControlMessageOwned::ScmTimestampns(at) => Some(Duration::from(at)),
+            _ => None,
+        });
+        Ok(Some(noted.unwrap_or_else(wall)))
+    }
+
     /// Takes what has arrived. Gives the body bytes taken and how it stands.
     ///
     /// # Errors
@@ -155,6 +189,11 @@ fn look_plain(
         body += count;
     }
     Ok((body, if answer.is_whole() { Seen::Whole } else { Seen::More }))
+}
+
+/// The wall clock, since 1970: what arrivals are noted by.
+pub fn wall() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Bytes that are there, or none for now.

@@ -5,12 +5,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nightfill_harness::Trouble;
 use nightfill_harness::process::output;
 
 /// Reads per second that the slow disk gives: what one hard disk does at random.
 pub const READS_PER_SECOND: u64 = 120;
+/// How often, and how many times, a disk in use is tried to be unmounted.
+const UMOUNT_EVERY: Duration = Duration::from_millis(100);
+const UMOUNT_TRIES: usize = 50;
 /// Bytes of the image behind the loop device.
 const IMAGE_BYTES: u64 = 3 << 30;
 
@@ -51,7 +55,15 @@ impl SlowDisk {
 
 impl Drop for SlowDisk {
     fn drop(&mut self) {
-        let _ = output("umount", Command::new("umount").arg(&self.path));
+        // A server that is gone may still have reads under way, which hold the disk.
+        let gone = || output("umount", Command::new("umount").arg(&self.path)).is_ok();
+        let _ = (0..UMOUNT_TRIES).any(|_| {
+            let is_gone = gone();
+            if !is_gone {
+                std::thread::sleep(UMOUNT_EVERY);
+            }
+            is_gone
+        });
         let _ = output("losetup", Command::new("losetup").args(["-d", &self.device]));
     }
 }

@@ -9,7 +9,8 @@
 //! title's members meet where it is warm. For the first place only: among equals one that carries
 //! more than its share lets sessions go on to the next by that hash; a session stays where it
 //! streams from while that is as good as the best; a full box lets go of as many as it has too
-//! many, and one that was asked to drain of one after the other. No two boxes that fail together stand first and second while another has the whole title.
+//! many, and one that was asked to drain of one after the other. No two boxes that fail together
+//! stand first and second while another has the whole title.
 //! The list is cut to `RANKED_MAX`, its last place kept for an origin.
 //!
 //! Loads are what neighbours said a second ago, what the bundle says while control makes new ones,

@@ -48,7 +48,8 @@ impl ControlNode {
         let operator_key = folder.join("operator.key");
         let mut config = format!(
             "state_dir = {:?}\n[listen]\naddr = \"127.0.0.1:PORT\"\nPUBLIC\n[operator]\n\
-             key_file = {:?}\n[fleet]\nsilent_ms = {SILENT_MS}\ndrain_spread_ms = 5000\ncpu_in_load = false\n\
+             key_file = {:?}\n[fleet]\nsilent_ms = {SILENT_MS}\ndrain_spread_ms = 5000\n\
+             cpu_in_load = false\n\
              [plays]\nsteering_ttl_s = 5\nreport_ms = 2000\n[appliances]\n\
              listen = \"127.0.0.1:BOXES\"\nrequire_certificate = true\ncertificate_minutes = {}\n",
             folder.join("state"),

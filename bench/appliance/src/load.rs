@@ -55,8 +55,10 @@ pub struct Done {
     pub load_busy: f64,
     /// See `server_waits`.
     pub load_waits: f64,
-    /// System calls of the server for each GB, when they were counted.
+    /// System calls of the server for each GB, when they were counted: over what `cpu` is of.
     pub calls_per_gb: Option<f64>,
+    /// The same from the first request on: with connections that have asked for nothing yet.
+    pub calls_per_gb_from_start: Option<f64>,
     /// Resident memory of the server at the end.
     pub resident: Option<u64>,
 }
@@ -140,7 +142,9 @@ impl<'a> Crowd<'a> {
     /// # Errors
     /// When an answer is not what was asked for.
     pub fn run(&mut self, seconds: f64, count_calls: bool) -> Result<Done, Trouble> {
-        let calls = if count_calls { SyscallCount::start(self.server.pid()) } else { None };
+        let counter = || count_calls.then(|| SyscallCount::of(self.server.pid())).flatten();
+        let (all, timed) = (counter(), counter());
+        let all = all.and_then(SyscallCount::begin);
         let mut counts = (0, 0);
         let compared = self.asks.compared();
         self.silent = self.lines.len();
@@ -151,15 +155,20 @@ impl<'a> Crowd<'a> {
         });
         let warm = first.at + WARM + spread;
         self.until(warm, spread, first.at, &mut counts)?;
+        let timed = timed.and_then(SyscallCount::begin);
         let from = self.mark(counts)?;
         self.until(from.at + Duration::from_secs_f64(seconds), spread, first.at, &mut counts)?;
         let to = self.mark(counts)?;
+        let timed = timed.and_then(SyscallCount::finish);
         let (mut begin, mut end) = (from, to);
         if self.case.pace_bps.is_none() {
             self.drain(&mut counts)?;
             (begin, end) = (first, self.mark(counts)?);
         }
-        let calls = calls.and_then(SyscallCount::finish);
+        let all = all.and_then(SyscallCount::finish);
+        let per_gb = |calls: Option<u64>, bytes| calls.map(|it| it as f64 / (bytes as f64 / 1e9));
+        let from_start = per_gb(all, counts.1);
+        let paced = self.case.pace_bps.is_some();
         let wall = (to.at - from.at).as_secs_f64();
         Ok(Done {
             requests: end.requests - begin.requests,
@@ -172,7 +181,8 @@ impl<'a> Crowd<'a> {
             server_waits: (to.waited - from.waited) / wall,
             load_busy: (to.own_cpu - from.own_cpu) / wall,
             load_waits: (to.own_waited - from.own_waited) / wall,
-            calls_per_gb: calls.map(|calls| calls as f64 / (counts.1 as f64 / 1e9)),
+            calls_per_gb: if paced { per_gb(timed, to.bytes - from.bytes) } else { from_start },
+            calls_per_gb_from_start: from_start,
             resident: resident_bytes(self.server.pid()),
         })
     }

@@ -1,10 +1,15 @@
 //! What the machine is, and what a process of it has cost so far. Reads only.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nightfill_harness::Trouble;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::Mode;
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -13,6 +18,8 @@ use serde_json::{Value, json};
 pub const SERVER_CORE: usize = 0;
 /// Files this process and each of its servers may have open; a connection is one on either side.
 const OPEN_FILES: u64 = 131_072;
+/// How long `perf` may take to hear an order, milliseconds.
+const PERF_HEARS_WITHIN: u16 = 3000;
 
 /// CPU seconds, user and system, that all threads of `pid` have used.
 ///
@@ -56,32 +63,66 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some((kib("VmRSS:")? + kib("HugetlbPages:").unwrap_or(0)) << 10)
 }
 
-/// A count of system calls under way; `perf` does the counting.
-pub struct SyscallCount(std::process::Child);
+/// Counts the system calls of a process between two moments; `perf` does the counting.
+pub struct SyscallCount {
+    perf: std::process::Child,
+    /// It is told to begin and to stop by the one, and says by the other that it has.
+    orders: File,
+    answers: File,
+    _folder: tempfile::TempDir,
+}
 
 impl SyscallCount {
-    /// Starts to count the calls of `pid`. None where `perf` or the kernel's tracepoints are not to
-    /// be had; the figure is then left out rather than guessed.
+    /// Makes ready to count the calls of `pid`. None where `perf` or the kernel's tracepoints are
+    /// not to be had; the figure is then left out rather than guessed.
     #[must_use]
-    pub fn start(pid: u32) -> Option<Self> {
+    pub fn of(pid: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().ok()?;
+        let pipe = |name: &str| {
+            let path = folder.path().join(name);
+            nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).ok()?;
+            // Open for both, so that neither waits for `perf` to open it too.
+            let file = File::options().read(true).write(true).open(&path).ok()?;
+            Some((path, file))
+        };
+        let ((orders_at, orders), (answers_at, answers)) = (pipe("orders")?, pipe("answers")?);
         let mut perf = Command::new("perf");
-        perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &pid.to_string()]);
+        perf.args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-D", "-1", "--control"]);
+        perf.arg(format!("fifo:{},{}", orders_at.display(), answers_at.display()));
+        perf.args(["-p", &pid.to_string()]);
         perf.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let started = perf.spawn().ok()?;
-        // It says nothing when it has begun.
-        std::thread::sleep(Duration::from_millis(200));
-        Some(Self(started))
+        let perf = perf.spawn().ok()?;
+        Some(Self { perf, orders, answers, _folder: folder })
+    }
+
+    /// Counts from here.
+    #[must_use]
+    pub fn begin(mut self) -> Option<Self> {
+        self.order(b"enable\n")?;
+        Some(self)
     }
 
     /// How many there were until now.
     #[must_use]
-    pub fn finish(self) -> Option<u64> {
-        let perf = Pid::from_raw(i32::try_from(self.0.id()).ok()?);
+    pub fn finish(mut self) -> Option<u64> {
+        self.order(b"disable\n")?;
+        let perf = Pid::from_raw(i32::try_from(self.perf.id()).ok()?);
         nix::sys::signal::kill(perf, nix::sys::signal::Signal::SIGINT).ok()?;
-        let output = self.0.wait_with_output().ok()?;
+        let output = self.perf.wait_with_output().ok()?;
         let text = String::from_utf8(output.stderr).ok()?;
         let line = text.lines().find(|line| line.contains("raw_syscalls"))?;
         line.split(',').next()?.parse().ok()
+    }
+
+    /// Answers when it was done; none when `perf` is not there to do it.
+    fn order(&mut self, order: &[u8]) -> Option<()> {
+        self.orders.write_all(order).ok()?;
+        let mut ears = [PollFd::new(self.answers.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut ears, PERF_HEARS_WITHIN).ok()? == 0 {
+            return None;
+        }
+        let mut answer = [0; 16];
+        self.answers.read(&mut answer).ok().filter(|bytes| *bytes > 0).map(drop)
     }
 }
 

@@ -178,7 +178,9 @@ impl Row {
 
     fn server_json(&self, server: usize) -> Value {
         let of = |figure: fn(&Done) -> f64| round(self.median_of(server, figure));
-        let calls = self.counted.get(server).and_then(|done| done.calls_per_gb);
+        let counted = self.counted.get(server);
+        let calls = counted.and_then(|done| done.calls_per_gb);
+        let from_start = counted.and_then(|done| done.calls_per_gb_from_start);
         json!({
             "server": self.name(server),
             "cpu_seconds": round(self.median_of(server, |done| self.cost(done))),
@@ -190,6 +192,7 @@ impl Row {
             "load_waits": of(|done| done.load_waits),
             "bound": self.bound(server),
             "syscalls_per_gb": calls.map(round),
+            "syscalls_per_gb_from_start": from_start.map(round),
             "resident_bytes": self.rounds[server].last().and_then(|done| done.resident),
         })
     }

@@ -93,7 +93,14 @@ pub fn bundles(size: &Size, seed: u64) -> Result<Value, String> {
     let mut made: Vec<Made> = Vec::with_capacity(size.isps);
     for number in 0..size.isps {
         let isp = isp(number, size.isps);
-        let terms = Terms { control_url: None, isp: &isp, ttl_s: 10, keys: &keys, policy: &policy, loads: &loads };
+        let terms = Terms {
+            control_url: None,
+            isp: &isp,
+            ttl_s: 10,
+            keys: &keys,
+            policy: &policy,
+            loads: &loads,
+        };
         let on_cpu = machine::on_cpu_nanos();
         let draft = survey.draft(fleet, &terms);
         // Twice, as the desk does: once to compare it with the last.

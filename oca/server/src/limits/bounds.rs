@@ -112,7 +112,7 @@ pub fn table(sizes: TableSizes, bounds: &Bounds) -> Vec<Limit> {
         (
             "slow_reader_bps",
             bounds.slow_reader_bps,
-            "bit/s, 0: no limit; where a ticket caps lower, exempt",
+            "bit/s, 0: no limit; lower caps exempt",
             "closed: slow_reader",
         ),
         (

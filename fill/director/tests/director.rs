@@ -4,6 +4,8 @@
 // A panic is the report.
 #![allow(clippy::unwrap_used)]
 
+mod kit;
+
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 
@@ -11,10 +13,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use control_types::fill::{FillAppliance, FillState, NightPlan, PlaceableObject};
-use control_types::fleet::{DiskClass, HeldObject, Role, VolumeReport};
+use control_types::fill::{FillState, NightPlan, PlaceableObject};
+use control_types::fleet::{DiskClass, HeldObject, Role};
 use control_types::ids::ObjectId;
 use control_types::{ErrorBody, ErrorWord, UnixMillis};
+
+use kit::box_of;
 
 struct Control {
     state: Mutex<FillState>,
@@ -40,27 +44,6 @@ async fn state(State(control): Shared) -> Json<FillState> {
     Json(control.state.lock().unwrap().clone())
 }
 
-fn box_of(name: &str, role: Role, holds: &[ObjectId]) -> FillAppliance {
-    let class = DiskClass::Ssd;
-    let held = |object: &ObjectId| HeldObject { object: *object, bytes: 1 << 20, class };
-    FillAppliance {
-        appliance: name.parse().unwrap(),
-        site: name.split('-').next().unwrap().parse().unwrap(),
-        isp: if role == Role::Origin { "operator" } else { "isp" }.parse().unwrap(),
-        role,
-        healthy: true,
-        media_url: format!("https://{name}"),
-        volumes: vec![VolumeReport {
-            path: "/ssd".to_owned(),
-            class,
-            capacity_bytes: 1 << 30,
-            used_bytes: 0,
-            healthy: true,
-        }],
-        holds: holds.iter().map(held).collect(),
-    }
-}
-
 async fn control(objects: &[ObjectId]) -> (Arc<Control>, String) {
     let placeable = |object: &ObjectId| PlaceableObject {
         object: *object,
@@ -74,9 +57,9 @@ async fn control(objects: &[ObjectId]) -> (Arc<Control>, String) {
         now: UnixMillis(1),
         objects: objects.iter().map(placeable).collect(),
         appliances: vec![
-            box_of("home-1", Role::Origin, objects),
-            box_of("a-1", Role::Edge, &[]),
-            box_of("a-2", Role::Edge, &[]),
+            box_of("home-1", Role::Origin, 1 << 30, (objects, 1 << 20)),
+            box_of("a-1", Role::Edge, 1 << 30, (&[], 0)),
+            box_of("a-2", Role::Edge, 1 << 30, (&[], 0)),
         ],
         windows: Vec::new(),
         history: Vec::new(),

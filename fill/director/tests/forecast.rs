@@ -5,14 +5,16 @@
 // A panic is the report.
 #![allow(clippy::unwrap_used)]
 
+mod kit;
+
 use control_types::UnixMillis;
-use control_types::fill::{
-    FillAppliance, FillState, NightPlan, PlaceableObject, TitleHistory, WatchedDay,
-};
-use control_types::fleet::{DiskClass, HeldObject, Role, VolumeReport};
+use control_types::fill::{FillState, NightPlan, PlaceableObject, TitleHistory, WatchedDay};
+use control_types::fleet::{DiskClass, HeldObject, Role};
 use control_types::ids::ObjectId;
 use fill_director::Memory;
 use fill_plan::Knobs;
+
+use kit::box_of;
 
 const HOUR_MS: u64 = 3_600_000;
 /// 2026-01-02, a Friday, in days since 1970-01-01.
@@ -27,27 +29,6 @@ fn at(day: u32, hour: u64) -> UnixMillis {
 
 fn object_of(number: usize) -> ObjectId {
     ObjectId([number as u8 + 1; 32])
-}
-
-fn box_of(name: &str, role: Role, capacity_bytes: u64, holds: &[ObjectId]) -> FillAppliance {
-    let class = DiskClass::Ssd;
-    let held = |object: &ObjectId| HeldObject { object: *object, bytes: TITLE_BYTES, class };
-    FillAppliance {
-        appliance: name.parse().unwrap(),
-        site: name.split('-').next().unwrap().parse().unwrap(),
-        isp: if role == Role::Origin { "operator" } else { "isp" }.parse().unwrap(),
-        role,
-        healthy: true,
-        media_url: format!("https://{name}"),
-        volumes: vec![VolumeReport {
-            path: "/ssd".to_owned(),
-            class,
-            capacity_bytes,
-            used_bytes: 0,
-            healthy: true,
-        }],
-        holds: holds.iter().map(held).collect(),
-    }
 }
 
 /// One title: its name, its first day, and (day, site, plays) of what was watched.
@@ -69,8 +50,9 @@ fn state(titles: &[Told<'_>], edges: &[&str], capacity_bytes: u64) -> FillState 
         published_at: at(*first_day, 0),
         watched: watched.iter().map(|day| watched_day(*day)).collect(),
     };
-    let origin = box_of("home-1", Role::Origin, 1 << 40, &objects);
-    let edges = edges.iter().map(|name| box_of(name, Role::Edge, capacity_bytes, &[]));
+    let origin = box_of("home-1", Role::Origin, 1 << 40, (&objects, TITLE_BYTES));
+    let edges =
+        edges.iter().map(|name| box_of(name, Role::Edge, capacity_bytes, (&[], TITLE_BYTES)));
     FillState {
         now: UnixMillis(1),
         objects: titles.iter().enumerate().map(placeable).collect(),

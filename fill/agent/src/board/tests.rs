@@ -114,7 +114,7 @@ fn what_a_disk_failed_begins_anew_when_another_disk_may_take_it_and_not_half_a_m
     let mut board = board(&pulls);
     let object = pulls[0].object;
     assert!(matches!(board.next(0, true, 2, 4), Some(Job::Start { .. })));
-    assert_eq!(board.began(&object, vec![0..2], 2 << 18), After::Go);
+    assert_eq!(board.began(&object, vec![0..1, 1..2], 2 << 18), After::Go);
     assert!(board.next(0, true, 2, 4).is_some() && board.next(0, true, 2, 4).is_some());
     // Both of its lanes meet the disk's error.
     board.disk_failed(&object, "EIO".to_owned(), 200);

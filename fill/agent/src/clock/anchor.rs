@@ -192,9 +192,11 @@ mod tests {
             for wall_ms in ends {
                 for boot_id in ["this", "next"] {
                     let now = Reading { boot_ms, wall_ms };
-                    assert!(Belief::of(&most, boot_id, now).control_ms <= u64::MAX);
-                    let least = Anchor { wall_ms: 0, control_ms: 0, signed_ms: 0, ..most.clone() };
-                    assert!(Belief::of(&least, boot_id, now).control_ms <= u64::MAX);
+                    let of = |anchor| Belief::of(anchor, boot_id, now).control_ms;
+                    assert_eq!(of(&most), u64::MAX);
+                    let least = Anchor { wall_ms: 0, control_ms: 0, ..most.clone() };
+                    let wanted = if boot_id == "this" { boot_ms } else { u64::MAX };
+                    assert_eq!(of(&least), wanted, "{now:?}");
                 }
             }
         }

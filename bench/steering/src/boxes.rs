@@ -8,10 +8,14 @@
 //! boxes coming back within a minute, for as long as those with a certificate last; then all of
 //! these at once. Processor time is control's own: what the boxes take beside it does not count,
 //! and a loaded machine does not lengthen it.
+//!
+//! A connection that ends before a byte of an answer came is what `oca` meets too, and like it a box
+//! asks once more on a new one: such are counted as `again`, and only what fails then as `failed`.
 
+use std::io::ErrorKind;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use control_gateway::FleetCa;
@@ -58,13 +62,31 @@ pub struct Options<'a> {
 struct Caller {
     record: ApplianceRecord,
     tls: Arc<ClientConfig>,
+    /// Number of its last report.
+    sequence: AtomicU64,
+}
+
+/// Why a report was not taken.
+enum Missed {
+    /// The connection ended before a byte of an answer came.
+    Broke(String),
+    Other(String),
 }
 
 /// What boxes met.
 #[derive(Default)]
 struct Met {
     answered: AtomicU64,
+    again: AtomicU64,
     failed: AtomicU64,
+    first_failure: Mutex<Option<String>>,
+}
+
+impl Met {
+    fn note_failed(&self, why: String) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.first_failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    }
 }
 
 /// The part's figures.
@@ -140,21 +162,24 @@ impl Run {
             let due = began + Duration::from_secs_f64(number as f64 / per_second);
             tasks.spawn(async move {
                 tokio::time::sleep_until(due).await;
-                let asked = tokio::time::timeout(WAIT, async {
-                    let mut stream = connect(addr, &callers[number]).await?;
-                    ask(&mut stream, &callers[number]).await?;
-                    Ok::<_, String>(stream)
-                });
-                let asked = asked.await.unwrap_or_else(|_| Err("no answer".to_owned()));
+                let caller = &callers[number];
+                let asked = async {
+                    let stream = connect(addr, caller).await?;
+                    ask_twice(addr, stream, caller).await
+                };
+                let asked = tokio::time::timeout(WAIT, asked).await;
+                let asked = asked.unwrap_or_else(|_| Err("no answer".to_owned()));
                 // Kept open until all are there: so it is in life.
                 (asked, due.elapsed())
             });
         }
         let (mut kept, mut late, mut failed, mut why) = (Vec::new(), Vec::new(), 0u64, None);
+        let mut again = 0u64;
         while let Some(done) = tasks.join_next().await {
             match done.map_err(|error| error.to_string())? {
-                (Ok(stream), took) => {
+                (Ok((stream, is_second)), took) => {
                     kept.push(stream);
+                    again += u64::from(is_second);
                     late.push(took.as_secs_f64() * 1e3);
                 }
                 (Err(error), _) => {
@@ -167,7 +192,8 @@ impl Run {
         late.sort_by(f64::total_cmp);
         let at = |share: f64| late.get((late.len() as f64 * share) as usize).copied();
         Ok(json!({
-            "connections": self.callers.len(), "failed": failed, "first_failure": why,
+            "connections": self.callers.len(),
+            "again": again, "failed": failed, "first_failure": why,
             "took_s": began.elapsed().as_secs_f64(),
             "cpu_seconds": cpu_s,
             "cpu_us_a_connection_and_report": cpu_s * 1e6 / self.callers.len() as f64,
@@ -189,22 +215,31 @@ impl Run {
             let offset = every.mul_f64(number as f64 / self.callers.len() as f64);
             tasks.spawn(async move {
                 let mut due = begins + every + offset;
-                let mut stream = connect(addr, &callers[number]).await?;
+                let caller = &callers[number];
+                let mut stream = connect(addr, caller).await;
                 loop {
                     tokio::time::sleep_until(due).await;
                     due += every;
-                    let asked = ask(&mut stream, &callers[number]);
-                    match tokio::time::timeout(WAIT, asked).await {
-                        Ok(Ok(())) => met.answered.fetch_add(1, Ordering::Relaxed),
-                        _ => {
-                            met.failed.fetch_add(1, Ordering::Relaxed);
-                            stream = connect(addr, &callers[number]).await?;
-                            0
+                    let asked = async {
+                        let stream = match stream {
+                            Ok(stream) => stream,
+                            Err(_) => connect(addr, caller).await?,
+                        };
+                        ask_twice(addr, stream, caller).await
+                    };
+                    let asked = tokio::time::timeout(WAIT, asked).await;
+                    stream = match asked.unwrap_or_else(|_| Err("no answer".to_owned())) {
+                        Ok((stream, is_second)) => {
+                            met.answered.fetch_add(1, Ordering::Relaxed);
+                            met.again.fetch_add(u64::from(is_second), Ordering::Relaxed);
+                            Ok(stream)
+                        }
+                        Err(why) => {
+                            met.note_failed(why.clone());
+                            Err(why)
                         }
                     };
                 }
-                #[allow(unreachable_code)]
-                Ok::<(), String>(())
             });
         }
         // Connections first; what they cost is the storm's.
@@ -218,7 +253,9 @@ impl Run {
         Ok(json!({
             "seconds": seconds, "reports": reports, "per_second": reports as f64 / seconds,
             "wanted_per_second": options.appliances as f64 / (ROUND_MS as f64 / 1e3),
+            "again": self.met.again.load(Ordering::Relaxed),
             "failed": self.met.failed.load(Ordering::Relaxed),
+            "first_failure": *self.met.first_failure.lock().unwrap_or_else(PoisonError::into_inner),
             "cpu_us_a_report": cpu_s * 1e6 / reports as f64,
             "cores": cpu_s / seconds,
         }))
@@ -236,20 +273,47 @@ async fn connect(
     connector.connect(name, stream).await.map_err(|error| error.to_string())
 }
 
-async fn ask(stream: &mut TlsStream<TcpStream>, caller: &Caller) -> Result<(), String> {
-    // Numbered by the clock: later than every report before it, whatever connection that came by.
-    let body = report(&caller.record, now().0, 4_000_000_000);
-    let body = serde_json::to_string(&body).map_err(|error| error.to_string())?;
+/// Asks, and once more on a new connection when the first broke; whether that was so.
+async fn ask_twice(
+    addr: std::net::SocketAddr,
+    mut stream: TlsStream<TcpStream>,
+    caller: &Caller,
+) -> Result<(TlsStream<TcpStream>, bool), String> {
+    match ask(&mut stream, caller).await {
+        Ok(()) => return Ok((stream, false)),
+        Err(Missed::Other(why)) => return Err(why),
+        Err(Missed::Broke(_)) => {}
+    }
+    let mut stream = connect(addr, caller).await?;
+    match ask(&mut stream, caller).await {
+        Ok(()) => Ok((stream, true)),
+        Err(Missed::Broke(why) | Missed::Other(why)) => Err(why),
+    }
+}
+
+async fn ask(stream: &mut TlsStream<TcpStream>, caller: &Caller) -> Result<(), Missed> {
+    // Numbered by the clock: later than every report before it, whatever connection that came by,
+    // and though two of a box that is late go out in one millisecond.
+    let number = now().0.max(caller.sequence.load(Ordering::Relaxed) + 1);
+    caller.sequence.store(number, Ordering::Relaxed);
+    let other = |error: &dyn std::fmt::Display| Missed::Other(error.to_string());
+    let body = report(&caller.record, number, 4_000_000_000);
+    let body = serde_json::to_string(&body).map_err(|error| other(&error))?;
     let text = format!(
         "POST /v1/appliance/report HTTP/1.1\r\nhost: 127.0.0.1\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
-    stream.write_all(text.as_bytes()).await.map_err(|error| error.to_string())?;
-    let answer = read(stream).await.map_err(|error| error.to_string())?;
+    let broke = |error: std::io::Error| Missed::Broke(error.to_string());
+    stream.write_all(text.as_bytes()).await.map_err(broke)?;
+    let answer = read(stream).await.map_err(|error| match error.kind() {
+        ErrorKind::Other | ErrorKind::InvalidData => other(&error),
+        // One write of control's brings a whole answer: what ended came before it.
+        _ => broke(error),
+    })?;
     match answer.status {
         200 => Ok(()),
-        status => Err(format!("{status}: {}", String::from_utf8_lossy(&answer.body))),
+        status => Err(other(&format!("{status}: {}", String::from_utf8_lossy(&answer.body)))),
     }
 }
 
@@ -321,7 +385,8 @@ async fn caller(ports: &Ports, authority: &FleetCa, number: usize) -> Result<Cal
     };
     let kept = ports.ledger.register_certificate(&used.id, &certificate, false).await;
     kept.map_err(|error| text(&error))?;
-    Ok(Caller { record, tls: Arc::new(tls(authority, &issued.pem, &key)?) })
+    let tls = Arc::new(tls(authority, &issued.pem, &key)?);
+    Ok(Caller { record, tls, sequence: AtomicU64::new(0) })
 }
 
 fn tls(authority: &FleetCa, certificate: &str, key: &KeyPair) -> Result<ClientConfig, String> {

@@ -110,7 +110,9 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Answ
     let mut bytes = Vec::with_capacity(4_096);
     loop {
         if stream.read_buf(&mut bytes).await? == 0 {
-            return Err(garbled("control hung up"));
+            // Not a word of an answer is another matter than half of one.
+            let none = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "no answer at all");
+            return Err(if bytes.is_empty() { none } else { garbled("control hung up") });
         }
         let Some(head) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
         let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();

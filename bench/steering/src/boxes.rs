@@ -9,8 +9,9 @@
 //! these at once. Processor time is control's own: what the boxes take beside it does not count,
 //! and a loaded machine does not lengthen it.
 //!
-//! A connection that ends before a byte of an answer came is what `oca` meets too, and like it a box
-//! asks once more on a new one: such are counted as `again`, and only what fails then as `failed`.
+//! A connection that ends before a byte of an answer came is what `oca` meets too, and like it a
+//! box asks once more on a new one: such are counted as `again`, and only what fails then as
+//! `failed`.
 
 use std::io::ErrorKind;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! Accepts connections and speaks HTTP/1.1 and HTTP/2 on them, over TLS or not.
 //! Knows no route; what a request asks for is the router's.
 //!
-//! A connection: accept → seat → first bytes → turn → handshake within its bound → requests → close.
+//! A connection: accept → seat → first bytes → turn → handshake within its bound → requests →
+//! close.
 //! Handshakes take turns: of a whole fleet that comes at once each is dealt with in time or waits,
 //! where all at the same time would all be too late, again and again. At SIGTERM no more are
 //! accepted, those under way are told to finish and given `DRAIN_MS_MAX`.
@@ -117,7 +118,7 @@ pub(crate) async fn run(
         tokio::spawn(async move {
             tokio::select! {
                 () = connection(host, watcher, stream, peer, &seat) => {}
-                // Nothing is under way on it; its caller connects anew when it has to say something.
+                // Nothing is under way on it; its caller connects anew when it has to speak.
                 () = seat.is_to_leave() => {}
             }
         });

@@ -1,9 +1,9 @@
-//! Seats of one port: how many connections it holds, and which one goes when another comes to a full
-//! port: the one that has rested longest. Accepts nothing and speaks nothing.
+//! Seats of one port: how many connections it holds, and which one goes when another comes to a
+//! full port: the one that has rested longest. Accepts nothing and speaks nothing.
 //!
 //! A connection: seated → resting ⇄ busy (requests under way) → over. Only one that rests may be
-//! asked to leave, so nobody's answer is cut off before it begins; a caller whose resting connection
-//! ended connects anew, as after any restart. When all are busy, who comes waits in the kernel's
+//! asked to leave, so nobody's answer is cut off before it begins; a caller whose resting
+//! connection ended connects anew, as after any restart. When all are busy, who comes waits in the kernel's
 //! backlog until one ends.
 
 use std::collections::BTreeMap;

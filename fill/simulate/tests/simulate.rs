@@ -131,7 +131,8 @@ fn rungs_apart_serve_more_from_the_same_disks_than_whole_titles() {
             (set.unit, set.knobs.break_even, set.spare_percentile) = (unit, 0.0, false);
             replayed(&small(seed, &["here"]), &set, Policy::Nightfill).offload
         };
-        [3, 4].map(of_seed).iter().sum()
+        // Sixty titles are a matter of luck: many such catalogs are not.
+        (1..=12).map(of_seed).sum()
     };
     let (apart, whole) = (offload(Unit::Files), offload(Unit::Titles));
     assert!(apart > whole, "{apart} apart, {whole} whole");

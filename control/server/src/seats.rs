@@ -3,8 +3,8 @@
 //!
 //! A connection: seated → resting ⇄ busy (requests under way) → over. Only one that rests may be
 //! asked to leave, so nobody's answer is cut off before it begins; a caller whose resting
-//! connection ended connects anew, as after any restart. When all are busy, who comes waits in the kernel's
-//! backlog until one ends.
+//! connection ended connects anew, as after any restart. When all are busy, who comes waits in the
+//! kernel's backlog until one ends.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

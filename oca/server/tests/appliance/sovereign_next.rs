@@ -3,8 +3,9 @@
 use crate::kit::{eventually, flip, object_file, payload};
 use crate::sovereign::rig_of;
 
-/// Goal: who is refused for a bad copy is told where to go by the bundle, healthy neighbours first,
-/// and by the configuration before there is one.
+/// Goal: who is refused for a bad copy, having been sent on as often as may be, is told where to go
+/// by the bundle, healthy neighbours first, and by the configuration before there is one. Whoever
+/// comes first-hand is sent there at once.
 #[test]
 fn a_refusal_names_the_next_appliance_of_the_bundle() {
     let mut damaged = None;
@@ -18,15 +19,20 @@ fn a_refusal_names_the_next_appliance_of_the_bundle() {
         setup
     });
     let [first, second] = damaged.unwrap();
-    let ask = |object| rig.appliance.get(&format!("/t/{}/v/night/{object}", rig.ticket));
+    let ask =
+        |object, query| rig.appliance.get(&format!("/t/{}/v/night/{object}{query}", rig.ticket));
     // Control has told the keys when a ticket is good.
     eventually("the keys are in use", || rig.appliance.get(&rig.path()).status == 503);
-    let reply = ask(first);
+    let reply = ask(first, "?hop=2");
     let named = |reply: &crate::wire::Reply| reply.header("x-nightfill-next").map(str::to_owned);
     assert_eq!((reply.status, named(&reply)), (500, Some("https://by-hand.example".into())));
     rig.give_usual(3);
     eventually("the desk is laid", || rig.appliance.get(&rig.path()).status == 200);
-    let reply = ask(second);
+    let reply = ask(second, "?hop=2");
     let wanted = format!("{}, http://127.0.0.1:2", rig.neighbour.url);
     assert_eq!((reply.status, named(&reply)), (500, Some(wanted)));
+    let reply = ask(second, "");
+    let sent_to = reply.header("location").map(str::to_owned).unwrap_or_default();
+    assert_eq!(reply.status, 307);
+    assert!(sent_to.starts_with(&format!("{}/t/", rig.neighbour.url)), "{sent_to}");
 }

@@ -127,6 +127,8 @@ pub struct Streamer {
     used: usize,
     /// When that was given back last.
     opened_at: Moment,
+    /// It was once so long ago that the server may have thought that nobody would.
+    was_shut: bool,
     next_id: u32,
     settings_unheard: u32,
     pings: VecDeque<[u8; 8]>,
@@ -180,6 +182,7 @@ impl Streamer {
             window: i64::from(WINDOW_BYTES) + i64::from(windows.more),
             used: 0,
             opened_at: 0,
+            was_shut: false,
             next_id: 1,
             settings_unheard: 1,
             pings: VecDeque::new(),
@@ -284,6 +287,9 @@ impl Streamer {
             && let Some(byte) = at.checked_sub(self.sent).and_then(|at| bytes.get_mut(at))
         {
             *byte ^= 1 << side.random().u32(..8);
+        }
+        if self.sent == 0 {
+            self.opened_at = side.now();
         }
         self.sent += bytes.len();
         side.send(&bytes);

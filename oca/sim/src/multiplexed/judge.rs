@@ -163,6 +163,7 @@ impl Streamer {
         if self.used >= self.windows.step {
             let by = u32::try_from(std::mem::take(&mut self.used)).expect("of a window");
             self.window += i64::from(by);
+            self.was_shut |= now.saturating_sub(self.opened_at) > SHUT_FAIR;
             self.opened_at = now;
             self.outbox.extend(frame(WINDOW_UPDATE, 0, 0, &by.to_be_bytes()));
         }
@@ -186,7 +187,11 @@ impl Streamer {
     /// Whether the server may think that nobody opens a window. Its word may be long on its way to
     /// who reads in sips, behind all that the path holds.
     fn may_seem_shut(&self, opened_at: Moment, now: Moment) -> bool {
-        now.saturating_sub(opened_at) > SHUT_FAIR || self.pace.read_every > SECOND / 100
+        now.saturating_sub(opened_at) > SHUT_FAIR || self.reads_in_sips()
+    }
+
+    fn reads_in_sips(&self) -> bool {
+        self.pace.read_every > SECOND / 100
     }
 
     fn take_reset(&mut self, frame: &Frame, at: usize, now: Moment) {
@@ -206,6 +211,8 @@ impl Streamer {
     /// The server has ended the connection: did it owe anything?
     pub(super) fn judge_end(&mut self, end: ServerEnd) {
         match self.conduct {
+            // It was right to, and its word is lost behind what was never read.
+            Conduct::Polite if self.was_shut && self.reads_in_sips() => {}
             Conduct::Polite => {
                 if let Some(stream) = self.streams.first() {
                     self.complaint = Some(stream.unanswered("the connection ended"));

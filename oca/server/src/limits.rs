@@ -182,6 +182,13 @@ pub const SSD_SILENT_MS: u64 = 400;
 /// A rotating device that answers nothing for this long is taken out of rotation, milliseconds.
 pub const HDD_SILENT_MS: u64 = 450;
 
+/// Looks at which a device's answer must have been missing before the device is blamed: a worker
+/// that was away for longer than a device may be silent has looked once since.
+pub const OVERDUE_LOOKS: u64 = 4;
+
+/// Time from one of them to the next, milliseconds: enough for what was answered meanwhile to come.
+pub const OVERDUE_LOOK_MS: u64 = 25;
+
 /// A read of a device that answers others is given up after so many times its silence, and whoever
 /// waits for it is sent to another copy.
 pub const LATE_FACTOR: u64 = 4;
@@ -411,6 +418,7 @@ const _: () = assert!(
 );
 const _: () = assert!(IDLE_GATHER_MS < CALM_GATHER_MS && CALM_GATHER_MS * 10 < SSD_SILENT_MS);
 const _: () = assert!(HDD_SILENT_MS < 500 && SSD_SILENT_MS < 500, "out of rotation within 500 ms");
+const _: () = assert!(OVERDUE_LOOKS > 1 && OVERDUE_LOOKS * OVERDUE_LOOK_MS * 2 < SSD_SILENT_MS);
 const _: () = assert!(IO_THREADS_MAX[0] as usize > 2 * SSD_OPERATIONS_MAX);
 const _: () = assert!(CLAIMED_BPS_MIN >= CLAIMED_TIMES_SLOW * SLOW_READER_BPS);
 const _: () = assert!(STARVED_MAX <= CONNECTIONS_MAX);

@@ -9,6 +9,11 @@
 //! * lateness: one operation is `LATE_FACTOR` times as old, though others are answered. It is given
 //!   up alone, as a bad spot on a good disk.
 //!
+//! Neither is believed at the first look. A worker that was busy for half a second, or did not get
+//! its core, would else blame the device for an operation that it handed over a moment ago: so an
+//! answer must have been missing at `OVERDUE_LOOKS` looks, apart from one another, each behind all
+//! that had come in by then.
+//!
 //! An operation that is given up stays in its lane until the device answers: its buffer is still
 //! the kernel's.
 
@@ -20,7 +25,9 @@ use oca_sys::{Nanos, Token};
 use super::super::Seat;
 use super::super::station::OverBudget;
 use super::work::Work;
-use crate::limits::{DEVICE_OPENS_MAX, DEVICE_WAITERS_MAX, LATE_FACTOR};
+use crate::limits::{
+    DEVICE_OPENS_MAX, DEVICE_WAITERS_MAX, LATE_FACTOR, OVERDUE_LOOK_MS, OVERDUE_LOOKS,
+};
 
 /// Bounds of one lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +76,34 @@ struct Lane {
     order: VecDeque<(Nanos, Token)>,
     answered_at: Nanos,
     waiting: VecDeque<Seat>,
+    silence: Doubt,
+    lateness: Doubt,
+}
+
+/// What has been missing at how many looks.
+#[derive(Default)]
+struct Doubt {
+    /// From when on it has been missing: another moment is another doubt.
+    since: Nanos,
+    looks: u64,
+    next_at: Nanos,
+}
+
+impl Doubt {
+    /// One look at something that was due at `due_at`. When to look again; absent when it is
+    /// overdue beyond doubt. The looks end at `due_at` if none of them comes late.
+    fn look(&mut self, since: Nanos, due_at: Nanos, now: Nanos) -> Option<Nanos> {
+        if self.looks == 0 || self.since != since {
+            let before_ns = (OVERDUE_LOOKS - 1) * OVERDUE_LOOK_MS * 1_000_000;
+            *self = Self { since, looks: 0, next_at: Nanos(due_at.0.saturating_sub(before_ns)) };
+        }
+        if self.next_at > now {
+            return Some(self.next_at);
+        }
+        self.looks += 1;
+        self.next_at = now.plus_millis(OVERDUE_LOOK_MS);
+        (self.looks < OVERDUE_LOOKS || due_at > now).then_some(self.next_at)
+    }
 }
 
 /// All lanes of a worker.
@@ -93,6 +128,8 @@ impl Lanes {
             order: VecDeque::new(),
             answered_at: Nanos(0),
             waiting: VecDeque::new(),
+            silence: Doubt::default(),
+            lateness: Doubt::default(),
         };
         Self {
             lanes: bounds.iter().map(lane).collect(),
@@ -143,7 +180,8 @@ impl Lanes {
             entry.order.retain(|(_, token)| under_way.get(token).is_some_and(|op| !op.given_up));
         }
         entry.order.push_back((now, token));
-        let look_at = now.plus_millis(entry.bounds.silent_ms);
+        let looks_ms = (OVERDUE_LOOKS - 1) * OVERDUE_LOOK_MS;
+        let look_at = now.plus_millis(entry.bounds.silent_ms.saturating_sub(looks_ms));
         self.look_at = Some(self.look_at.map_or(look_at, |at| at.min(look_at)));
         let operation = Operation { lane, began: now, buffers, work, given_up: false };
         let before = self.under_way.insert(token, operation);
@@ -240,16 +278,17 @@ impl Lanes {
         let mut look_at: Option<Nanos> = None;
         for at in 0..self.lanes.len() {
             let Some((began, token)) = self.oldest(at) else { continue };
-            let lane = &self.lanes[at];
-            let silent_at = began.max(lane.answered_at).plus_millis(lane.bounds.silent_ms);
-            let late_at = began.plus_millis(lane.bounds.silent_ms * LATE_FACTOR);
-            if silent_at <= now {
+            let lane = &mut self.lanes[at];
+            let (silent_ms, heard_at) = (lane.bounds.silent_ms, began.max(lane.answered_at));
+            let silent_at = heard_at.plus_millis(silent_ms);
+            let Some(silence) = lane.silence.look(heard_at, silent_at, now) else {
                 return Some(Overdue::Silent(at));
-            }
-            if late_at <= now {
+            };
+            let late_at = began.plus_millis(silent_ms * LATE_FACTOR);
+            let Some(lateness) = lane.lateness.look(began, late_at, now) else {
                 return Some(Overdue::Late(token));
-            }
-            let next = silent_at.min(late_at);
+            };
+            let next = silence.min(lateness);
             look_at = Some(look_at.map_or(next, |at| at.min(next)));
         }
         self.look_at = look_at;
@@ -298,6 +337,17 @@ mod tests {
         lanes.overdue(Nanos(at_ms * MS))
     }
 
+    /// Looks whenever it is time to, from `from_ms` on: what is overdue first, and when.
+    fn watch(lanes: &mut Lanes, from_ms: u64) -> Option<(u64, Overdue)> {
+        let mut now = Nanos(from_ms * MS);
+        loop {
+            if let Some(overdue) = lanes.overdue(now) {
+                return Some((now.0 / MS, overdue));
+            }
+            now = now.max(lanes.look_at()?);
+        }
+    }
+
     #[test]
     fn a_device_that_answers_somebody_is_not_silent() {
         let mut lanes = lanes();
@@ -307,7 +357,7 @@ mod tests {
             assert!(lanes.end(Token(at_ms), Nanos((at_ms + 50) * MS)).is_some());
             assert_eq!(overdue(&mut lanes, at_ms + 90), None, "at {at_ms}");
         }
-        assert_eq!(overdue(&mut lanes, 1600), Some(Overdue::Late(Token(1))), "a bad spot");
+        assert_eq!(watch(&mut lanes, 1490), Some((1600, Overdue::Late(Token(1)))), "a bad spot");
         lanes.get_mut(Token(1)).unwrap().given_up = true;
         assert_eq!(overdue(&mut lanes, 9000), None, "it is expected no more");
     }
@@ -316,13 +366,44 @@ mod tests {
     fn silence_is_noticed_in_time_and_on_its_own_lane() {
         let mut lanes = lanes();
         begin(&mut lanes, 1, 7, 1000);
-        assert_eq!(lanes.look_at(), Some(Nanos(1400 * MS)));
-        assert_eq!(overdue(&mut lanes, 1399), None);
-        assert_eq!(overdue(&mut lanes, 1400), Some(Overdue::Silent(1)));
+        assert!(lanes.look_at().is_some_and(|at| at < Nanos(1400 * MS)));
+        assert_eq!(watch(&mut lanes, 1000), Some((1400, Overdue::Silent(1))));
         assert_eq!(lanes.expected(1), vec![Token(7)]);
         lanes.get_mut(Token(7)).unwrap().given_up = true;
         assert_eq!(overdue(&mut lanes, 1400), None);
         assert_eq!(lanes.look_at(), None);
+    }
+
+    /// Goal: a worker that was away does not blame the device for it. Method: the next look comes
+    /// seconds after the operation began, as after a turn with much to send, or without a core.
+    #[test]
+    fn a_worker_that_did_not_look_blames_nobody() {
+        for answers in [true, false] {
+            let mut lanes = lanes();
+            begin(&mut lanes, 0, 1, 1000);
+            assert_eq!(overdue(&mut lanes, 5000), None, "it was away");
+            assert_eq!(lanes.look_at(), Some(Nanos(5025 * MS)));
+            if answers {
+                assert!(lanes.end(Token(1), Nanos(5010 * MS)).is_some());
+                assert_eq!(watch(&mut lanes, 5010), None);
+            } else {
+                let at = Some((5075, Overdue::Silent(0)));
+                assert_eq!(watch(&mut lanes, 5025), at, "nothing came while it looked");
+            }
+        }
+    }
+
+    #[test]
+    fn an_operation_is_not_late_for_its_worker_either() {
+        let mut lanes = lanes();
+        begin(&mut lanes, 0, 1, 0);
+        begin(&mut lanes, 0, 2, 0);
+        // Away for two seconds; then one of the two is brought first.
+        assert!(lanes.end(Token(2), Nanos(2000 * MS)).is_some());
+        assert_eq!(overdue(&mut lanes, 2000), None);
+        assert_eq!(overdue(&mut lanes, 2025), None);
+        assert!(lanes.end(Token(1), Nanos(2030 * MS)).is_some());
+        assert_eq!(watch(&mut lanes, 2030), None);
     }
 
     #[test]

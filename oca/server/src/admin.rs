@@ -118,6 +118,8 @@ pub struct Admin {
     /// Who wants an upgrade.
     wishes: mpsc::Sender<upgrade::Wish>,
     upgrades_failed: AtomicU64,
+    /// Another program has, or is about to have, our listening sockets.
+    handing_over: AtomicBool,
     /// Set once: this process ends.
     leaving: watch::Sender<bool>,
     /// Control asked to take no new plays.
@@ -187,8 +189,10 @@ impl Admin {
     /// From here on connecting is refused at once, so that a player goes elsewhere instead of
     /// waiting in a backlog that nobody reads.
     fn close_doors(&self) {
-        if self.doors.borrowed {
-            // Whoever has them too decides what becomes of those who wait there.
+        if self.doors.borrowed || self.handing_over.load(Ordering::Relaxed) {
+            // Whoever has them too decides what becomes of those who wait there. A socket that is
+            // shut down is so for everybody: a program that was about to take over, when we were
+            // told to end, would serve behind a closed door.
             return;
         }
         for socket in &self.doors.sockets.media {
@@ -291,6 +295,7 @@ async fn run(parts: AdminParts, listener: TcpListener, signals: Signals) {
         notifier: Notifier::from_environment(),
         wishes,
         upgrades_failed: AtomicU64::new(0),
+        handing_over: AtomicBool::new(false),
         leaving,
         asked_to_drain: AtomicBool::new(false),
         volume_errors: Mutex::default(),

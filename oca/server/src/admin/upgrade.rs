@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::Signal;
@@ -32,6 +33,8 @@ pub(super) async fn run(admin: &Arc<Admin>, wishes: &mut mpsc::Receiver<Wish>, a
         // What is warm here is worth knowing there.
         super::heat::write(admin).await;
         let starter = Arc::clone(admin);
+        // Not taken back when we are told to end meanwhile: the other program may still come up.
+        admin.handing_over.store(true, Ordering::Relaxed);
         // Blocks until it is ready, on a thread of its own.
         let started = tokio::task::spawn_blocking(move || {
             starter.invocation.hand_over(&starter.doors.sockets)
@@ -45,7 +48,8 @@ pub(super) async fn run(admin: &Arc<Admin>, wishes: &mut mpsc::Receiver<Wish>, a
             Ok(pid) => tracing::info!(pid, "another program has taken over"),
             Err(why) => {
                 tracing::error!(why, "no upgrade: this program goes on");
-                admin.upgrades_failed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                admin.handing_over.store(false, Ordering::Relaxed);
+                admin.upgrades_failed.fetch_add(1, Ordering::Relaxed);
                 admin.notifier.not_reloaded(why);
             }
         }

@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use rustls::ClientConfig;
 use rustls::version::TLS13;
 
 use crate::encrypted::certificate;
-use crate::kit::{Appliance, Setup, eventually, payload, program, wall};
+use crate::kit::{Appliance, Setup, eventually, payload, program, start, wall};
 use crate::wire::{Connection, Reply};
 
 /// An appliance whose process changes: stops whichever runs at the end.
@@ -207,6 +208,44 @@ fn a_program_that_is_not_fit_changes_nothing_and_says_why() {
     let last = kept.get(&path, "");
     assert!(last.body == bytes && last.header("connection") == Some("close"));
     assert!(kept.is_ended());
+    assert!(lineage.appliance.get(&path).body == bytes);
+}
+
+/// Goal: who is told to end while another program is about to take over leaves it an open door.
+/// Method: the program is started through a link, which then leads to one that takes its time.
+#[test]
+fn an_end_in_the_middle_of_an_upgrade_leaves_the_door_open() {
+    let setup = Setup::new();
+    let bytes = payload(30_000, 84);
+    let object = setup.publish(0, "night", &bytes);
+    let path = format!("/t/{}/v/night/{object}", setup.play("night"));
+    let config = setup.write_config();
+    let (link, slow) = (setup.path("oca"), setup.path("slow"));
+    let (begun, go) = (setup.path("begun"), setup.path("go"));
+    let real = PathBuf::from(program().get_program());
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let log = std::fs::File::create(setup.path("oca.log")).unwrap();
+    let mut command = Command::new(&link);
+    command.args(["serve", "--config"]).arg(config).stderr(log).stdin(Stdio::null());
+    let (child, ready) = start(&mut command);
+    let address = |key: &str| ready[key].as_str().unwrap().parse().unwrap();
+    let (media, admin) = (address("listening"), address("admin"));
+    let note = setup.path("state/running.json");
+    let mut lineage = Lineage { appliance: Appliance { setup, media, admin, child }, note };
+    let first = lineage.pid();
+    let script = format!(
+        "#!/bin/sh\n: > {begun:?}\nwhile [ -e {begun:?} -a ! -e {go:?} ]; do sleep 0.02; done\n\
+         exec {real:?} \"$@\"\n"
+    );
+    std::fs::write(&slow, script).unwrap();
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o700)).unwrap();
+    std::fs::rename(&slow, &link).unwrap();
+    kill(Pid::from_raw(first), Signal::SIGUSR2).unwrap();
+    eventually("another program is started", || begun.exists());
+    lineage.appliance.terminate();
+    assert!(lineage.appliance.ended().success());
+    std::fs::write(&go, b"").unwrap();
+    eventually("it says that it runs", || ![0, first].contains(&lineage.pid()));
     assert!(lineage.appliance.get(&path).body == bytes);
 }
 

@@ -136,6 +136,10 @@ impl KeyKeeper {
 
 /// What tells one content of a file from another without reading it: time of change in
 /// nanoseconds, length, number of the file. All zero when there is none.
+///
+/// The time is that of the last change of anything about the file. The one that programs may set
+/// themselves stays as it was when only its owner or rights change, and when a copy keeps the date
+/// of its original: a key that could not be read would never be looked at again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamp {
     changed_s: i64,
@@ -149,8 +153,8 @@ pub(crate) fn stamp(path: &Path) -> Stamp {
     std::fs::metadata(path).map_or_else(
         |_| Stamp::default(),
         |file| Stamp {
-            changed_s: file.mtime(),
-            changed_ns: file.mtime_nsec(),
+            changed_s: file.ctime(),
+            changed_ns: file.ctime_nsec(),
             bytes: file.len(),
             inode: file.ino(),
         },

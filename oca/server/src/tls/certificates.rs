@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use rustls::client::verify_server_name;
@@ -23,6 +24,8 @@ pub struct Certificate {
     current: ArcSwap<CertifiedKey>,
     /// Of both files when they were last read.
     read_at: ArcSwap<[Stamp; 2]>,
+    /// What is in use is older than `read_at`: what was read then was not good.
+    is_behind: AtomicBool,
 }
 
 impl Certificate {
@@ -38,21 +41,30 @@ impl Certificate {
         let NamedFiles { names, files } = named;
         let stamps = stamps(&files);
         let current = ArcSwap::from_pointee(read(&files, &names)?);
-        Ok(Self { names, files, current, read_at: ArcSwap::from_pointee(stamps) })
+        let (read_at, is_behind) = (ArcSwap::from_pointee(stamps), AtomicBool::new(false));
+        Ok(Self { names, files, current, read_at, is_behind })
     }
 
-    /// Reads the files again if they changed. True when the certificate is a new one.
+    /// Reads the files again if they changed, or were not good when they were last read. True when
+    /// the certificate is a new one.
     ///
     /// # Errors
-    /// They are not a certificate and its key (yet): the old one stays in use, and the files are
-    /// looked at again when they change again.
+    /// They are not a certificate and its key (yet): the old one stays in use. It is said once for
+    /// each change; that this process had no descriptor free, say, is no news of the files.
     pub fn refresh(&self) -> Result<bool, TlsError> {
         let stamps = stamps(&self.files);
-        if **self.read_at.load() == stamps {
+        let is_new = **self.read_at.load() != stamps;
+        if !is_new && !self.is_behind.load(Ordering::Relaxed) {
             return Ok(false);
         }
         self.read_at.store(Arc::new(stamps));
-        self.current.store(Arc::new(read(&self.files, &self.names)?));
+        let read = read(&self.files, &self.names);
+        self.is_behind.store(read.is_err(), Ordering::Relaxed);
+        match read {
+            Ok(read) => self.current.store(Arc::new(read)),
+            Err(error) if is_new => return Err(error),
+            Err(_) => return Ok(false),
+        }
         Ok(true)
     }
 
@@ -166,6 +178,7 @@ fn stamps(files: &TlsFiles) -> [Stamp; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
     use super::*;
@@ -244,5 +257,33 @@ mod tests {
         assert_ne!(leaf(), old);
         std::fs::remove_file(&files.cert).unwrap();
         assert_eq!(certificates.refresh().1.len(), 1);
+    }
+
+    /// Goal: a new certificate is found whatever its date says. Method: other bytes of the same
+    /// length in the same file, whose date is set back to what it was, as `cp --preserve` does.
+    #[test]
+    fn a_new_file_with_an_old_date_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = make(dir.path(), "edge", &["edge.example"]);
+        let certificates = Certificates::load(files.clone(), Vec::new()).unwrap();
+        let date = std::fs::metadata(&files.cert).unwrap().modified().unwrap();
+        let good = std::fs::read(&files.cert).unwrap();
+        let put = |bytes: &[u8]| {
+            let changed = || {
+                let file = std::fs::metadata(&files.cert).unwrap();
+                (file.ctime(), file.ctime_nsec())
+            };
+            let before = changed();
+            // The clock of a file system ticks coarsely.
+            while changed() == before {
+                std::fs::write(&files.cert, bytes).unwrap();
+                let file = std::fs::File::options().write(true).open(&files.cert).unwrap();
+                file.set_modified(date).unwrap();
+            }
+        };
+        put(&vec![b'x'; good.len()]);
+        assert_eq!(certificates.refresh().1.len(), 1, "it is not one any more");
+        put(&good);
+        assert_eq!(certificates.refresh().0, 1);
     }
 }

@@ -19,6 +19,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -40,6 +41,8 @@ pub struct SessionKeys {
     /// Absent when the secret was made up.
     source: Option<PathBuf>,
     read_at: ArcSwap<Stamp>,
+    /// What is in use is older than `read_at`: what was read then was not good.
+    is_behind: AtomicBool,
     secrets: ArcSwap<Vec<Prk>>,
     ring: ArcSwap<KeyRing>,
     epoch_s: u64,
@@ -94,21 +97,30 @@ impl SessionKeys {
         let ring = ArcSwap::from_pointee(KeyRing::of(&secrets, clock() / epoch_s));
         let secrets = ArcSwap::from_pointee(secrets);
         let read_at = ArcSwap::from_pointee(Stamp::default());
-        Self { source: None, read_at, secrets, ring, epoch_s, clock }
+        let is_behind = AtomicBool::new(false);
+        Self { source: None, read_at, is_behind, secrets, ring, epoch_s, clock }
     }
 
-    /// Reads the file again if it changed. True when the secrets are new.
+    /// Reads the file again if it changed, or was not good when it was last read. True when the
+    /// secrets are new.
     ///
     /// # Errors
-    /// It holds no secret now: the old ones stay in use.
+    /// It holds no secret now: the old ones stay in use. It is said once for each change.
     pub fn refresh(&self) -> Result<bool, TlsError> {
         let Some(path) = &self.source else { return Ok(false) };
         let stamp = stamp(path);
-        if **self.read_at.load() == stamp {
+        let is_new = **self.read_at.load() != stamp;
+        if !is_new && !self.is_behind.load(Ordering::Relaxed) {
             return Ok(false);
         }
         self.read_at.store(Arc::new(stamp));
-        let secrets = read_secrets(path)?;
+        let read = read_secrets(path);
+        self.is_behind.store(read.is_err(), Ordering::Relaxed);
+        let secrets = match read {
+            Ok(secrets) => secrets,
+            Err(error) if is_new => return Err(error),
+            Err(_) => return Ok(false),
+        };
         self.ring.store(Arc::new(KeyRing::of(&secrets, (self.clock)() / self.epoch_s)));
         self.secrets.store(Arc::new(secrets));
         Ok(true)

@@ -13,6 +13,10 @@ pub const LIST_BYTES_MAX: usize = 64 * 1024;
 
 const ENTRY_OVERHEAD_BYTES: usize = 32;
 
+/// Room for a name or a value that is kept from one request to the next, bytes: a path with a
+/// ticket.
+const KEPT_BYTES: usize = 1024;
+
 /// Why a block cannot be read; the connection's tables are lost with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockError {
@@ -59,6 +63,17 @@ impl Decoder {
             field(name, value);
         }
         Ok(())
+    }
+
+    /// Gives back room that only an unusual field needed: it would be kept for as long as the
+    /// connection is.
+    pub fn rest(&mut self) {
+        for room in [&mut self.name, &mut self.value] {
+            if room.capacity() > KEPT_BYTES {
+                room.clear();
+                room.shrink_to(KEPT_BYTES);
+            }
+        }
     }
 
     /// One field, by any of the four ways to write it.
@@ -196,6 +211,20 @@ mod tests {
             assert_eq!(end, Err(BlockError::Malformed), "{block}");
         }
         assert_eq!(read(&mut Decoder::default(), &bytes("3fe11f82")), Ok(":method=GET|".into()));
+    }
+
+    #[test]
+    fn the_longest_field_is_not_kept_for_ever() {
+        let mut decoder = Decoder::default();
+        let mut block = vec![0x00, 0x7f, 0xa1, 0x1e];
+        block.extend_from_slice(&[b'n'; 4000]);
+        block.extend_from_slice(&[0x7f, 0xa1, 0x1e]);
+        block.extend_from_slice(&[b'x'; 4000]);
+        assert!(read(&mut decoder, &block).is_ok());
+        decoder.rest();
+        let kept = decoder.name.capacity() + decoder.value.capacity();
+        assert!(kept <= 2 * KEPT_BYTES, "{kept}");
+        assert!(read(&mut decoder, &block).is_ok(), "it may come again");
     }
 
     #[test]

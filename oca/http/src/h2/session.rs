@@ -53,6 +53,9 @@ pub const TINY_FRAME_BYTES: usize = 256;
 
 const WINDOW_BYTES: i64 = 65_535;
 
+/// Room for frames that wait which an idle connection keeps, bytes: for an answer's head.
+const CONTROL_BYTES_KEPT: usize = 2048;
+
 /// What a peer's bytes came to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
@@ -328,6 +331,14 @@ impl Session {
     /// Frames to be sent before anything else; whoever sends some of it takes that away.
     pub fn control(&mut self) -> &mut Vec<u8> {
         &mut self.control
+    }
+
+    /// Nothing is under way: gives back room that only a burst needed.
+    pub fn rest(&mut self) {
+        if self.control.is_empty() && self.control.capacity() > CONTROL_BYTES_KEPT {
+            self.control.shrink_to(CONTROL_BYTES_KEPT);
+        }
+        self.decoder.rest();
     }
 
     /// Streams under way.

@@ -65,6 +65,21 @@ fn who_asks_and_does_not_read_is_let_go() {
     assert_eq!((code, session.breach()), (Code::EnhanceYourCalm, Some(Breach::Unread)));
 }
 
+/// What waits to be read takes room; once it is read, an idle connection does not keep that.
+#[test]
+fn room_for_a_burst_is_given_back() {
+    let mut session = open();
+    for _ in 0..PINGS_MAX / 2 {
+        hear(&mut session, &frame(PING, 0, 0, b"12345678")).expect("well-formed");
+    }
+    let waiting = session.control().len();
+    session.rest();
+    assert_eq!(session.control().len(), waiting, "what waits is not given up");
+    session.control().clear();
+    session.rest();
+    assert!(session.control().capacity() <= waiting / 2, "{}", session.control().capacity());
+}
+
 /// A window opened by a byte at a time: each makes us send a frame of one byte.
 #[test]
 fn windows_in_crumbs_are_counted_as_what_brings_nothing_forward() {

@@ -32,6 +32,7 @@ use super::read::{self, Refusal};
 use super::send::{chunk_index, outcome_of, refused};
 use super::stream::{Stream, clear_bytes_that_fit};
 use super::{Connection, Flow, Load, More, State, elsewhere, finish, keys, turn};
+use crate::engine::Engine;
 use crate::library::Library;
 use crate::limits::LISTED_STREAMS_MAX;
 use crate::outcome::{CloseReason, Ending};
@@ -41,6 +42,9 @@ pub use deadlines::{overdue, too_slow};
 use lane::Lane;
 use member::{Answer, Member};
 use queue::Queue;
+
+/// Places for answers that an idle connection keeps.
+const MEMBERS_KEPT: usize = 4;
 
 /// The streams of one connection.
 pub struct Multiplex {
@@ -129,7 +133,7 @@ pub fn step<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     })
 }
 
-fn has_frame(plain: &[u8]) -> bool {
+fn has_frame(plain: &[u8], _seen: usize) -> bool {
     plain.len() >= FRAME_HEAD_BYTES + FRAME_BYTES_MAX
 }
 
@@ -173,6 +177,7 @@ impl Multiplex {
             Next::Wait if connection.flight.is_some() => connection.receive(station),
             Next::Wait if let Some(reason) = self.failed => return Next::Part(reason),
             Next::Wait if self.members.is_empty() => {
+                self.rest();
                 if let Some(reason) = self.ending.filter(|_| self.session.streams() == 0) {
                     return Next::Part(reason);
                 }
@@ -186,6 +191,14 @@ impl Multiplex {
         }
         // A record may still be undecrypted behind the bytes that were taken.
         if heard && connection.flight.is_none() { Next::Again } else { Next::Wait }
+    }
+
+    /// No answer is under way: room that only many at once needed is given back.
+    fn rest(&mut self) {
+        if self.members.capacity() > MEMBERS_KEPT {
+            self.members.shrink_to(MEMBERS_KEPT);
+        }
+        self.session.rest();
     }
 
     /// Answers no more requests than those under way, and ends with the last of them.
@@ -346,13 +359,13 @@ impl Multiplex {
     }
 
     /// The last send is gone: what it carried counts.
-    pub fn landed<K: Kernel>(&mut self, station: &Station<K>) {
+    pub fn landed<K: Kernel>(&mut self, station: &Station<K>, engine: Engine) {
         // Nothing was listened to meanwhile: the rest may be here.
         for since in [&mut self.begun_since, &mut self.half_since] {
             *since = since.map(|_| station.now());
         }
         for member in &mut self.members {
-            member.landed(station);
+            member.landed(station, engine);
         }
     }
 

@@ -88,14 +88,16 @@ fn settle<K: Kernel>(connection: &mut Connection, station: &Station<K>) {
     }
 }
 
-/// Decrypts what has arrived, until it is `enough`. `Again`: look at `plain`. `Wait`: something is
-/// under way.
+/// Decrypts what has arrived, until it is `enough`, which is told how much it has seen before.
+/// `Again`: look at `plain`. `Wait`: something is under way.
 pub fn decrypt<K: Kernel>(
     connection: &mut Connection,
     station: &mut Station<K>,
-    enough: fn(&[u8]) -> bool,
+    enough: fn(&[u8], usize) -> bool,
 ) -> Flow {
-    while connection.stream.has_incoming() && !enough(&connection.plain) {
+    let mut seen = 0;
+    while connection.stream.has_incoming() && !enough(&connection.plain, seen) {
+        seen = connection.plain.len();
         let Some(pumped) = pump(connection, station) else { return Flow::Wait };
         match pumped.progress {
             Progress::Decrypted => {}

@@ -146,7 +146,8 @@ pub fn request<'a, K: Kernel>(
         let note = Note { keep_alive: false, ..Note::blank(bytes.len(), began) };
         Refusal::new(note, error.into())
     };
-    let Some((head, head_bytes)) = Head::parse(bytes).map_err(malformed)? else { return Ok(None) };
+    let parsed = Head::parse_spelt(bytes, station.shared.library.spelling());
+    let Some((head, head_bytes)) = parsed.map_err(malformed)? else { return Ok(None) };
     let carried = split_ticket(&head).map_err(malformed)?;
     let mut note = Note {
         method: head.method,
@@ -240,10 +241,16 @@ fn cmcd_places(whole: &[u8], cmcd: &Cmcd<'_>, query: Option<&str>) -> [Range<usi
         .map(|text| text.map_or(0..0, |text| place(whole, text)))
 }
 
-/// Whether a complete head is among `plain`.
-pub fn has_head(plain: &[u8]) -> bool {
-    plain.windows(4).any(|four| four == b"\r\n\r\n")
+/// Whether a complete head ends in `plain` behind its first `seen` bytes, which have been looked at
+/// before: a head that comes in a thousand small records must not be read a thousand times.
+pub fn has_head(plain: &[u8], seen: usize) -> bool {
+    let from = seen.saturating_sub(HEAD_END.len() - 1);
+    let news = plain.get(from..).unwrap_or_default();
+    news.windows(HEAD_END.len()).any(|end| end == HEAD_END)
 }
+
+/// How a head ends.
+const HEAD_END: &[u8] = b"\r\n\r\n";
 
 /// No complete head yet: asks for more, unless nothing more will come.
 pub fn more<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
@@ -331,6 +338,17 @@ mod tests {
         check(format!("/v/{hex}"), None);
         check(format!("/v/night/{}", hex.to_uppercase()), None);
         check("/".to_owned(), None);
+    }
+
+    #[test]
+    fn an_end_is_found_however_the_head_is_cut_and_never_twice() {
+        let whole = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for seen in 0..whole.len() {
+            assert!(has_head(whole, seen), "{seen}");
+            assert!(!has_head(&whole[..whole.len() - 1], seen), "{seen}");
+        }
+        let more = [&whole[..], b"GET /b HTTP/1.1\r\n"].concat();
+        assert!(!has_head(&more, whole.len() + 3), "the one before was found before");
     }
 
     #[test]

@@ -506,7 +506,7 @@ fn sent_behind<K: Kernel>(
         return Flow::Wait;
     }
     if let State::Multiplexed(multiplex) = &mut connection.state {
-        multiplex.landed(station);
+        multiplex.landed(station, connection.choice.engine);
     }
     count_media(connection, station, flight.media);
     if flight.holds == Holds::Large || matches!(connection.state, State::Sending(_)) {

@@ -105,6 +105,7 @@ fn a_stream_that_is_not_read_does_not_hold_up_another() {
     });
     rig.appliance.counts("answers_total", "ending=\"complete\"", 4.0);
     rig.appliance.counts("media_bytes_total", "", (BYTES + 300) as f64);
+    rig.appliance.counts("engine_bytes_total", "", (BYTES + 300) as f64);
 }
 
 /// SIGTERM in the middle of an answer: it ends whole, the client is told, the program ends well.

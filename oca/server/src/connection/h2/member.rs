@@ -12,6 +12,7 @@ use crate::connection::admit::Turn;
 use crate::connection::drain_rate::DrainRate;
 use crate::connection::read::{Refusal, Short};
 use crate::connection::send::{Sending, begin, record_of, refused};
+use crate::engine::Engine;
 use crate::limits::Bounds;
 use crate::outcome::Ending;
 use crate::protocol::{StreamReset, Window};
@@ -222,13 +223,14 @@ impl Member {
     }
 
     /// The send under way is gone.
-    pub fn landed<K: Kernel>(&mut self, station: &Station<K>) {
+    pub fn landed<K: Kernel>(&mut self, station: &Station<K>, engine: Engine) {
         let Some(media) = self.flying.take() else { return };
         self.progress_at = station.now();
         if let Answer::Sending(sending) = &mut self.answer {
             sending.count_first_byte(station);
             sending.record.sent += media;
             station.counters.media_bytes.add(media);
+            station.counters.engine_bytes[engine.index()].add(media);
             if sending.record.note.is_fill {
                 station.counters.fill_bytes.add(media);
             }

@@ -294,9 +294,12 @@ fn write_directions(
         out.put("\r\n")?;
     }
     let fits = |next: &&str| (1..=NEXT_BYTES_MAX).contains(&next.len()) && is_visible(next);
-    if let Some(next) = next.filter(fits) {
+    let next = next.filter(fits);
+    if total.is_some() || retry_after_s.is_some() || next.is_some() {
         // A player in a page may read only what is exposed.
-        out.put("Access-Control-Expose-Headers: Retry-After, X-Nightfill-Next\r\n")?;
+        out.put("Access-Control-Expose-Headers: Content-Range, Retry-After, X-Nightfill-Next\r\n")?;
+    }
+    if let Some(next) = next {
         out.put("X-Nightfill-Next: ")?;
         out.put(next)?;
         out.put("\r\n")?;
@@ -416,6 +419,13 @@ mod tests {
         let lines =
             ["Retry-After: 2", "X-Nightfill-Next: https://b.example, https://c.example:8443"];
         check(&busy, "HTTP/1.1 503 Service Unavailable", &lines, "over_budget\n");
+        let alone = Answer::Refusal { outcome, total: None, retry_after_s: Some(2), next: None };
+        for directed in [answer, busy, alone] {
+            let exposed =
+                "Access-Control-Expose-Headers: Content-Range, Retry-After, X-Nightfill-Next";
+            let text = write(&directed, Method::Get, true);
+            assert!(text.contains(exposed), "a page cannot read {text}");
+        }
         let forged =
             Answer::Refusal { outcome, total: None, retry_after_s: None, next: Some("a\r\nb: c") };
         assert!(!write(&forged, Method::Get, true).contains("b: c"), "no header of others");

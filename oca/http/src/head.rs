@@ -11,12 +11,14 @@
 //! * HTTP/1.1 needs exactly one `Host`. An absolute target must name the same one.
 //! * A path is spelled one way: visible unreserved characters, no percent-encoding, no empty, `.`
 //!   or `..` segment. None of our names needs another spelling, and a ticket that allows one
-//!   spelling must not be talked into another.
+//!   spelling must not be talked into another. A server of plain files, which knows no tickets, may
+//!   ask for [`Spelling::Escaped`] instead; `escape` has its rules.
 //! * A header we use may come once. Headers we do not use are checked for syntax and ignored.
 
 use std::mem::MaybeUninit;
 use std::str;
 
+use crate::escape;
 use crate::fields::Fields;
 
 /// Longest head, bytes, from the first byte to the blank line inclusive.
@@ -98,7 +100,7 @@ head_errors! {
     TargetForm 400 "target_form"
     /// The target has a character that does not belong there.
     TargetCharacter 400 "target_character"
-    /// The path is percent-encoded.
+    /// The path is percent-encoded; or, where it may be, an escape encodes nothing that may be named.
     PathPercent 400 "path_percent"
     /// The path has an empty, `.` or `..` segment.
     PathSegment 400 "path_segment"
@@ -119,6 +121,16 @@ pub enum Method {
     Options,
     /// Any other token: answered 405.
     Other,
+}
+
+/// How a path may be spelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spelling {
+    /// One way only: a `%` is refused.
+    #[default]
+    Plain,
+    /// With percent-encoding, which stays in [`Head::path`]: [`crate::decode_path`] resolves it.
+    Escaped,
 }
 
 /// Common Media Client Data, version 1 and 2 header form, as sent. Only logs read it.
@@ -179,9 +191,20 @@ impl<'a> Head<'a> {
     /// # Errors
     /// The first thing wrong with it; after any error the connection has no known next request.
     pub fn parse(bytes: &'a [u8]) -> Result<Option<(Self, usize)>, HeadError> {
+        Self::parse_spelt(bytes, Spelling::Plain)
+    }
+
+    /// The same for a path in another spelling.
+    ///
+    /// # Errors
+    /// As [`Head::parse`].
+    pub fn parse_spelt(
+        bytes: &'a [u8],
+        spelling: Spelling,
+    ) -> Result<Option<(Self, usize)>, HeadError> {
         let Some(end) = find_end(bytes)? else { return Ok(None) };
         let whole = bytes.get(..end).ok_or(HeadError::HeadTooLong)?;
-        parse_whole(whole).map(|head| Some((head, end)))
+        parse_whole(whole, spelling).map(|head| Some((head, end)))
     }
 }
 
@@ -219,7 +242,7 @@ fn check_line(line: &[u8], first: bool) -> Result<(), HeadError> {
     if before_last.contains(&b'\r') { Err(HeadError::BareCarriageReturn) } else { Ok(()) }
 }
 
-fn parse_whole(whole: &[u8]) -> Result<Head<'_>, HeadError> {
+fn parse_whole(whole: &[u8], spelling: Spelling) -> Result<Head<'_>, HeadError> {
     let mut lines = [const { MaybeUninit::uninit() }; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(whole, &mut lines) {
@@ -248,7 +271,7 @@ fn parse_whole(whole: &[u8]) -> Result<Head<'_>, HeadError> {
     if version == 1 && fields.host.is_none() {
         return Err(HeadError::HostAbsent);
     }
-    let (path, query) = split_target(form, target, fields.host)?;
+    let (path, query) = split_target(form, target, fields.host, spelling)?;
     Ok(Head {
         method,
         path,
@@ -297,6 +320,7 @@ fn split_target<'a>(
     form: Form,
     target: &'a str,
     host: Option<&str>,
+    spelling: Spelling,
 ) -> Result<(&'a str, Option<&'a str>), HeadError> {
     if target.len() > TARGET_BYTES_MAX {
         return Err(HeadError::TargetTooLong);
@@ -314,7 +338,7 @@ fn split_target<'a>(
         None => (local, None),
     };
     let path = if path.is_empty() { "/" } else { path };
-    check_path(path)?;
+    check_path(path, spelling)?;
     query.map_or(Ok(()), check_query)?;
     Ok((path, query))
 }
@@ -336,13 +360,14 @@ fn strip_authority<'a>(target: &'a str, host: Option<&str>) -> Result<&'a str, H
     }
 }
 
-fn check_path(path: &str) -> Result<(), HeadError> {
+fn check_path(path: &str, spelling: Spelling) -> Result<(), HeadError> {
     for byte in path.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {}
             b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {}
             b':' | b'@' => {}
-            b'%' => return Err(HeadError::PathPercent),
+            b'%' if spelling == Spelling::Plain => return Err(HeadError::PathPercent),
+            b'%' => {}
             _ => return Err(HeadError::TargetCharacter),
         }
     }
@@ -354,6 +379,9 @@ fn check_path(path: &str) -> Result<(), HeadError> {
         let empty = segment.is_empty() && left.peek().is_some();
         if empty || segment == "." || segment == ".." {
             return Err(HeadError::PathSegment);
+        }
+        if spelling == Spelling::Escaped {
+            escape::check_segment(segment)?;
         }
     }
     Ok(())

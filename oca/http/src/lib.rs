@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod condition;
 pub mod date;
+mod escape;
 mod fields;
 pub mod h2;
 pub mod head;
@@ -18,7 +19,10 @@ pub mod ticket;
 pub use answer::{ANSWER_BYTES_MAX, Answer, Frame, MEDIA_TYPE_BYTES_MAX, Media, write_head};
 pub use condition::{Verdict, evaluate, is_conditional};
 pub use date::{HttpDate, parse_http_date};
-pub use head::{Cmcd, HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, Method, TARGET_BYTES_MAX};
+pub use escape::decode_path;
+pub use head::{
+    Cmcd, HEAD_BYTES_MAX, HEADERS_MAX, Head, HeadError, Method, Spelling, TARGET_BYTES_MAX,
+};
 pub use out::HeadRoom;
 pub use outcome::Outcome;
 pub use parts::{PART_BYTES_MAX, write_part_head};

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use control_types::ObjectId;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
+use oca_http::Spelling;
 use oca_store::{Index, Seal, Volume};
 
 use crate::devices::{Devices, Patience};
@@ -234,6 +235,15 @@ impl Sealed {
 }
 
 impl Library {
+    /// How the paths of requests may be spelled: our own names need one way, people's files do not.
+    #[must_use]
+    pub fn spelling(&self) -> Spelling {
+        match self {
+            Self::Sealed(_) => Spelling::Plain,
+            Self::Lab(_) => Spelling::Escaped,
+        }
+    }
+
     /// Where the file of `found` is; absent when it went away since. Allocates.
     #[must_use]
     pub fn path(&self, found: &Found) -> Option<PathBuf> {

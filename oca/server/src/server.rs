@@ -233,14 +233,6 @@ fn gate_and_office(config: &Config) -> Result<(Gate, Option<Arc<Office>>), Start
 pub fn lab(plan: &LabPlan, origin: Origin) -> Result<Running, StartError> {
     let lab = Lab::new(&plan.roots)?;
     tracing::info!(files = lab.count(), "found");
-    if let Some((files, example)) = lab.unnamed() {
-        tracing::warn!(
-            files,
-            example,
-            "not served: a URL would have to escape their names, and requests here have one \
-             spelling; rename them with letters, digits, '-', '_' and '.'"
-        );
-    }
     let plan = Plan {
         library: Library::Lab(lab),
         gate: Gate::open(),

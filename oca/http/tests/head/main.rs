@@ -2,6 +2,7 @@
 //! A corpus file's name starts with the word that refuses it, or `ok`, or `unfinished`.
 
 mod corpus;
+mod escapes;
 mod mutations;
 mod properties;
 mod rules;

@@ -37,7 +37,8 @@ pub fn find<K: Kernel>(allowed: Allowed<'_>, station: &Station<K>) -> Result<Ext
     if matches!(allowed.request.route, Route::Steering { .. }) {
         return Err(steering::answer(allowed, station));
     }
-    let found = match look(&station.shared.library, allowed.request.route, allowed.request.path) {
+    let Request { head, route, path, .. } = &allowed.request;
+    let found = match look(&station.shared.library, *route, [head.path, path]) {
         Ok(found) => found,
         Err(Missing::Unknown) => {
             return Err(elsewhere::answer(allowed, station, Outcome::UnknownObject));
@@ -89,9 +90,13 @@ pub fn refused(allowed: Allowed<'_>, outcome: Outcome) -> Box<Refusal> {
     Box::new(Refusal { note: request.note, answer, ticket })
 }
 
-fn look(library: &Library, route: Route<'_>, path: &str) -> Result<Found, Missing> {
+/// `paths` are the whole one and what a ticket in front leaves of it: a lab, which needs no ticket,
+/// may have a folder of the same name.
+fn look(library: &Library, route: Route<'_>, paths: [&str; 2]) -> Result<Found, Missing> {
     match (library, route) {
-        (Library::Lab(lab), _) => lab.find(path).ok_or(Missing::Unknown),
+        (Library::Lab(lab), _) => {
+            paths.iter().find_map(|path| lab.find(path)).ok_or(Missing::Unknown)
+        }
         (Library::Sealed(sealed), Route::Member { title, object }) => {
             sealed.find(&object, Some(title.as_bytes()))
         }

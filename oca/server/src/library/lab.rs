@@ -1,5 +1,9 @@
 //! Plain files below a directory or several, for trying the server without objects, tickets or a
-//! fleet. Never follows a link out of the directory and never looks at the disk while answering.
+//! fleet. Never follows a link out of the directory and never looks at the disk while answering: a
+//! request can only name what the last scan found.
+//!
+//! Names are any UTF-8 without control characters, and are asked for percent-encoded. What is left
+//! out (other names, folders that cannot be read) is said when it changes.
 
 use std::fs;
 use std::io;
@@ -10,7 +14,7 @@ use ahash::HashMap;
 use arc_swap::ArcSwap;
 use control_types::ObjectId;
 use control_types::fleet::DiskClass;
-
+use oca_http::decode_path;
 use oca_store::Volume;
 
 use super::{Found, View};
@@ -30,12 +34,28 @@ pub struct Lab {
 
 #[derive(Default)]
 struct Files {
-    /// By URL path, `/` first.
+    /// By URL path as decoded, `/` first.
     found: HashMap<String, Found>,
     paths: HashMap<ObjectId, PathBuf>,
-    /// How many have a name that no request can spell, and one of them.
-    unnamed: usize,
-    unnamed_example: PathBuf,
+    /// Files whose name is not UTF-8 or has a control character.
+    unnamed: LeftOut,
+    /// Folders that could not be listed to their end.
+    unreadable: LeftOut,
+}
+
+/// What a scan did not take, for a person to hear of.
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
+struct LeftOut {
+    count: usize,
+    /// The last one met, and what the system said of it; empty when there is none.
+    example: String,
+}
+
+impl LeftOut {
+    fn add(&mut self, example: String) {
+        self.count += 1;
+        self.example = example;
+    }
 }
 
 /// Why a directory cannot be served.
@@ -89,13 +109,14 @@ impl Lab {
     /// Lists the directory again, so that new files are served and changed ones have a new ETag.
     ///
     /// # Errors
-    /// As `new`; the last good list stays.
+    /// A root cannot be listed, or there are too many files; the last good list stays.
     pub fn rescan(&self) -> Result<(), LabError> {
         let mut files = Files::default();
         for volume in 0..self.roots.len() {
             self.scan(volume, &mut files)?;
         }
-        self.files.store(files.into());
+        let before = self.files.swap(files.into());
+        say_what_is_left_out(&before, &self.files.load());
         Ok(())
     }
 
@@ -103,11 +124,7 @@ impl Lab {
         let (root, class) = &self.roots[volume];
         let mut pending = vec![root.clone()];
         while let Some(directory) = pending.pop() {
-            let unreadable = |source| LabError::Unreadable { path: directory.clone(), source };
-            for entry in fs::read_dir(&directory).map_err(unreadable)? {
-                let entry = entry.map_err(unreadable)?;
-                // Links are skipped: `file_type` does not follow them.
-                let kind = entry.file_type().map_err(unreadable)?;
+            let listed = list(&directory, |entry, kind| {
                 if kind.is_dir() {
                     pending.push(entry.path());
                 } else if kind.is_file()
@@ -115,19 +132,29 @@ impl Lab {
                 {
                     files.add((root, volume, *class), entry.path(), &metadata);
                 }
-                if files.found.len() > LAB_FILES_MAX {
-                    return Err(LabError::TooMany { path: root.clone() });
+                files.found.len() <= LAB_FILES_MAX
+            });
+            if files.found.len() > LAB_FILES_MAX {
+                return Err(LabError::TooMany { path: root.clone() });
+            }
+            match listed {
+                Ok(()) => {}
+                Err(source) if directory == *root => {
+                    return Err(LabError::Unreadable { path: directory, source });
                 }
+                // Removed since its parent was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => files.unreadable.add(format!("{}: {error}", directory.display())),
             }
         }
         Ok(())
     }
 
-    /// The file that URL path `path` names. Request paths have one spelling, without escapes, so a
-    /// file whose name needs one cannot be asked for.
+    /// The file that URL path `path` names, percent-encoded or not. Decoded once: what is then not
+    /// in the list to the letter is not here.
     #[must_use]
     pub fn find(&self, path: &str) -> Option<Found> {
-        self.files.load().found.get(path).copied()
+        self.files.load().found.get(&*decode_path(path)?).copied()
     }
 
     /// Number of files.
@@ -136,17 +163,45 @@ impl Lab {
         self.files.load().found.len()
     }
 
-    /// How many files have names that no request can spell, and one of them; none if all can.
-    #[must_use]
-    pub fn unnamed(&self) -> Option<(usize, String)> {
-        let files = self.files.load();
-        (files.unnamed > 0).then(|| (files.unnamed, files.unnamed_example.display().to_string()))
-    }
-
     /// Where a file found earlier is.
     #[must_use]
     pub fn path(&self, object: &ObjectId) -> Option<PathBuf> {
         self.files.load().paths.get(object).cloned()
+    }
+}
+
+/// Shows each entry of `directory` to `see`, with its kind, until that has seen enough.
+fn list(
+    directory: &Path,
+    mut see: impl FnMut(&fs::DirEntry, fs::FileType) -> bool,
+) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        // Links are skipped: `file_type` does not follow them.
+        if !see(&entry, entry.file_type()?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Once for each change, not once a scan: a lab is listed again every few seconds.
+fn say_what_is_left_out(before: &Files, now: &Files) {
+    if now.unnamed.count > 0 && now.unnamed != before.unnamed {
+        let LeftOut { count: files, example } = &now.unnamed;
+        tracing::warn!(
+            files,
+            example,
+            "not served: their names are not UTF-8 or have control characters; rename them"
+        );
+    }
+    if now.unreadable.count > 0 && now.unreadable != before.unreadable {
+        let LeftOut { count: folders, example } = &now.unreadable;
+        tracing::warn!(
+            folders,
+            example,
+            "not served: these folders cannot be listed; give this user the right to read them"
+        );
     }
 }
 
@@ -159,9 +214,8 @@ impl Files {
         metadata: &fs::Metadata,
     ) {
         let below = path.strip_prefix(root).ok().and_then(Path::to_str).unwrap_or_default();
-        if !is_spelt_plainly(below) {
-            self.unnamed += 1;
-            self.unnamed_example = path;
+        if below.is_empty() || below.contains(char::is_control) {
+            self.unnamed.add(path.to_string_lossy().escape_debug().to_string());
             return;
         }
         let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
@@ -196,12 +250,6 @@ fn settled_second(modified: Option<Duration>) -> Option<u64> {
     let seconds = modified?.as_secs();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
     (seconds + SETTLED_AFTER_S <= now).then_some(seconds)
-}
-
-/// Whether a request can name the path as it is: what RFC 3986 allows there without an escape.
-fn is_spelt_plainly(path: &str) -> bool {
-    !path.is_empty()
-        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&b))
 }
 
 fn media_type(path: &Path) -> &'static str {
@@ -247,19 +295,65 @@ mod tests {
         assert_ne!(lab.find("/sub/a-b.mp4").unwrap().object, found.object, "a new version");
     }
 
+    fn served(dir: &Path) -> Lab {
+        Lab::new(&[(dir.into(), DiskClass::Ssd)]).unwrap()
+    }
+
     #[test]
-    fn names_that_no_request_can_spell_are_counted() {
+    fn any_utf8_name_is_found_by_its_escapes_decoded_once() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("plain_(1).mp4"), b"a").unwrap();
-        let served = |dir: &Path| Lab::new(&[(dir.into(), DiskClass::Ssd)]).unwrap();
-        assert_eq!(served(dir.path()).unnamed(), None);
-        for name in ["two words.mp4", "ümläut.mp4", "50%.mp4", "why?.mp4"] {
-            fs::write(dir.path().join(name), b"b").unwrap();
+        fs::create_dir(dir.path().join("zwei Wörter")).unwrap();
+        let names = ["plain_(1).mp4", "zwei Wörter/ümläut.mp4", "50%.mp4", "why?.mp4", "%41.mp4"];
+        for name in names {
+            fs::write(dir.path().join(name), name).unwrap();
         }
         let lab = served(dir.path());
-        assert_eq!((lab.count(), lab.unnamed().unwrap().0), (1, 4));
-        let example = lab.unnamed().unwrap().1;
-        assert!(example.starts_with(&*dir.path().canonicalize().unwrap().to_string_lossy()));
+        let check = |path: &str, name: Option<&str>| {
+            let found = lab.find(path).and_then(|found| lab.path(&found.object));
+            let canonical = dir.path().canonicalize().unwrap();
+            assert_eq!(found, name.map(|name| canonical.join(name)), "{path}");
+        };
+        check("/plain_(1).mp4", Some(names[0]));
+        check("/pl%61in_%281%29.mp4", Some(names[0]));
+        check("/zwei%20W%C3%B6rter/%c3%bcml%C3%A4ut.mp4", Some(names[1]));
+        check("/50%25.mp4", Some(names[2]));
+        check("/why%3F.mp4", Some(names[3]));
+        check("/%2541.mp4", Some(names[4]));
+        // `A.mp4` is not there: what was decoded is not decoded again.
+        check("/%41.mp4", None);
+        check("/zwei%20W%F6rter/%fcml%E4ut.mp4", None);
+        check("/zwei%20W%C3%B6rter", None);
+    }
+
+    #[test]
+    fn names_that_are_no_text_are_left_out_and_counted() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("good"), b"a").unwrap();
+        fs::write(dir.path().join("two\nlines"), b"b").unwrap();
+        fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"latin-\xfc")), b"c").unwrap();
+        let lab = served(dir.path());
+        let unnamed = lab.files.load().unnamed.clone();
+        assert_eq!((lab.count(), unnamed.count), (1, 2));
+        assert!(!unnamed.example.contains('\n'), "a log line stays one: {unnamed:?}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_listed_costs_only_itself() {
+        // Deeper than a path may be long: that stops root too, whom rights do not.
+        let dir = tempfile::tempdir().unwrap();
+        let name = "d".repeat(200);
+        let deep = |base: &str| (0..12).fold(dir.path().join(base), |path, _| path.join(&name));
+        fs::create_dir_all(deep("a")).unwrap();
+        fs::create_dir_all(deep("b")).unwrap();
+        fs::write(dir.path().join("a/good"), b"a").unwrap();
+        fs::rename(dir.path().join("b"), deep("a").join("b")).unwrap();
+        fs::write(dir.path().join("good"), b"b").unwrap();
+        let lab = served(dir.path());
+        assert_eq!((lab.count(), lab.files.load().unreadable.count), (2, 1));
+        assert!(lab.find("/a/good").is_some());
+        let absent = dir.path().join("absent");
+        assert!(matches!(Lab::new(&[(absent, DiskClass::Ssd)]), Err(LabError::Unreadable { .. })));
     }
 
     #[test]

@@ -241,12 +241,36 @@ fn has_open(appliance: &Appliance, object: &ObjectId) -> bool {
     links.any(|link| link.to_string_lossy().contains(&object.to_string()))
 }
 
+/// Paths of the lab below, and their answers: what a name may be spelled like, and what no spelling
+/// may reach.
+const ESCAPED: &[(&str, u16)] = &[
+    ("/sub/zwei%20W%C3%B6rter%20100%25.mp4", 200),
+    ("/sub/clip%2Emp4", 200),
+    ("/t/film/clip.mp4", 200),
+    // A ticket in front is taken off.
+    ("/t/none/sub/clip%2Emp4", 200),
+    ("/sub/zwei%20W%F6rter%20100%25.mp4", 404),
+    ("/sub/zwei%20W%C3%B6rter%20100%2525.mp4", 404),
+    ("/%2e%2e/etc/passwd", 400),
+    ("/sub/.%2e/sub/clip.mp4", 400),
+    ("/sub%2Fclip.mp4", 400),
+    ("/sub/clip.mp4%00", 400),
+    ("/sub/clip.mp4%0a", 400),
+    ("/sub/clip.mp4%2", 400),
+    ("/sub/clip.mp4%zz", 400),
+    ("/sub/clip.mp4%C2%85", 404),
+    ("/%252e%252e/etc/passwd", 404),
+];
+
 #[test]
 fn a_lab_serves_files_and_nothing_outside() {
     let dir = tempfile::tempdir().unwrap();
     let bytes = payload(700_000, 9);
     std::fs::create_dir(dir.path().join("sub")).unwrap();
     std::fs::write(dir.path().join("sub/clip.mp4"), &bytes).unwrap();
+    std::fs::write(dir.path().join("sub/zwei Wörter 100%.mp4"), &bytes).unwrap();
+    std::fs::create_dir_all(dir.path().join("t/film")).unwrap();
+    std::fs::write(dir.path().join("t/film/clip.mp4"), &bytes).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", dir.path().join("leak")).unwrap();
     let mut command = program();
     command.arg("lab").arg(dir.path()).args(["--listen", "127.0.0.1:0", "--json"]);
@@ -258,6 +282,10 @@ fn a_lab_serves_files_and_nothing_outside() {
     assert_eq!(connection.get("/sub/clip.mp4", "Range: bytes=1-2\r\n").body, bytes[1..3]);
     assert_eq!(connection.get("/leak", "").status, 404);
     assert_eq!(connection.get("/sub", "").status, 404);
+    for (path, status) in ESCAPED {
+        let reply = Connection::plain(to).get(path, "");
+        assert_eq!(reply.status, *status, "{path}: {}", reply.text());
+    }
     child.kill().unwrap();
     child.wait().unwrap();
 }

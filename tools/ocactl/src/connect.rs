@@ -1,6 +1,8 @@
 //! Where the control plane is and who is asking.
 //! Reads files and environment only when a verb needs them.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -52,15 +54,32 @@ impl Connection {
     fn client(&self, credential: Credential) -> Result<ControlClient, Failure> {
         let cure = "give --control URL or set NIGHTFILL_CONTROL, for example http://127.0.0.1:8080";
         let url = self.control.as_ref().ok_or_else(|| Failure(format!("no control: {cure}")))?;
-        let ca = self.ca.as_deref().map(read).transpose()?;
+        let ca = self.ca.as_deref().map(read).transpose().map_err(|failure| {
+            Failure(format!("{failure}: give --ca or NIGHTFILL_CA a PEM file, or neither"))
+        })?;
         Ok(ControlClient::new(url, credential, ca.as_deref())?)
     }
 }
 
-/// Reads a whole file.
+/// Longest file read whole, bytes: control takes bodies of 8 MiB, and no key or certificate comes
+/// near it. `/dev/zero` has no end.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Reads a whole file, or what a pipe brings.
 ///
 /// # Errors
-/// When it cannot be read; the text names it.
+/// When it cannot be read or is longer than [`FILE_BYTES_MAX`]; the text names it.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| Failure(format!("cannot read {}: {error}", path.display())))
+    let shown = path.display();
+    let cannot = |error| Failure(format!("cannot read {shown}: {error}"));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        let mebibytes = FILE_BYTES_MAX >> 20;
+        return Err(Failure(format!(
+            "{shown} is longer than {mebibytes} MiB: is it the right file?"
+        )));
+    }
+    Ok(bytes)
 }

@@ -9,7 +9,7 @@ mod quantities;
 mod shown;
 mod verbs;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -97,9 +97,14 @@ async fn main() -> ExitCode {
     match run(&line).await {
         Ok(shown) => {
             let text = if line.json { shown.json_text() } else { shown.text };
-            // A closed pipe (`ocactl … | head`) is not an error.
-            let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
-            ExitCode::from(shown.exit)
+            match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+                // A closed pipe (`ocactl … | head`) is not an error.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    eprintln!("ocactl: it is done, but the answer cannot be written: {error}");
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::from(shown.exit),
+            }
         }
         Err(failure) => {
             eprintln!("ocactl: {failure}");

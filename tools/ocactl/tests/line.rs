@@ -53,6 +53,55 @@ fn a_wrong_line_is_refused_with_the_cure() {
 }
 
 #[test]
+fn files_that_are_not_what_they_should_be_are_named_with_the_cure() {
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let path = |name: &str| folder.path().join(name).to_str().expect("ASCII").to_owned();
+    let (key, odd) = (path("key"), path("odd"));
+    std::fs::write(&key, "operators-key").expect("the folder can be written");
+    std::fs::write(&odd, "k").expect("the folder can be written");
+    let nobody = "http://127.0.0.1:1";
+    let with = |key: &str, rest: &[&str], words: &[&str]| {
+        check(&[&["--control", nobody, "--key-file", key], rest].concat(), 1, words);
+    };
+    // A file without an end is not read to it.
+    with("/dev/zero", &["site", "ls"], &["/dev/zero", "64 MiB", "--key-file"]);
+    with(&key, &["--ca", "/absent", "site", "ls"], &["/absent", "--ca"]);
+    with(&key, &["title", "put", &odd], &["odd", "title show"]);
+    with(&key, &["ticket", "inspect", "x", "--keys", &odd], &["odd", "/v1/keys/tickets"]);
+    with(&key, &["steer", "replay", "--log", &odd, "--policy", "/absent"], &["/absent"]);
+    with(&key, &["steer", "replay", "--log", &odd, "--policy", "/dev/null"], &["odd, line 1"]);
+    with(&key, &["steer", "replay", "--log", &odd, "--policy", &odd], &["policy", "odd"]);
+}
+
+#[test]
+fn a_log_that_control_does_not_give_leaves_the_one_that_is_there() {
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let path = |name: &str| folder.path().join(name).to_str().expect("ASCII").to_owned();
+    let (key, log) = (path("key"), path("asks"));
+    std::fs::write(&key, "operators-key").expect("the folder can be written");
+    std::fs::write(&log, "yesterday").expect("the folder can be written");
+    let run = |from: &str, until: &str, words: &[&str]| {
+        let at = ["--control", "http://127.0.0.1:1", "--key-file", &key, "steer", "log"];
+        check(&[&at[..], &["--from", from, "--until", until, "--out", &log]].concat(), 1, words);
+        let kept = std::fs::read_to_string(&log).expect("it is there");
+        let files = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!((kept.as_str(), files), ("yesterday", 2));
+    };
+    run("2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z", &["unreachable"]);
+    run("2026-11-23T00:00:00Z", "2026-11-22T00:00:00Z", &["2026-11-23", "--until"]);
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ocactl"));
+    let answer = command.args(["completions", "bash"]).stdout(full).output().expect("it is built");
+    let said = String::from_utf8_lossy(&answer.stderr);
+    assert_eq!(answer.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot be written"), "{said}");
+}
+
+#[test]
 fn nights_on_paper_say_what_files_they_read_and_which_line_is_wrong() {
     let format = [r#"{"trace":1}"#, r#"{"play":71234,"site":"lisbon""#, r#""warm_up_days":28"#];
     check(&["fill", "simulate", "--help"], 0, &format);

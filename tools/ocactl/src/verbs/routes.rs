@@ -11,6 +11,7 @@ use control_types::routes::{IspNetworks, RouteChangeKind, RouteFeed, RoutesRepor
 use control_types::{IspId, SiteId};
 use serde_json::json;
 
+use crate::connect;
 use crate::failure::Failure;
 use crate::quantities::show_moment;
 use crate::shown::Shown;
@@ -94,8 +95,7 @@ pub async fn run(verb: &Routes, control: &ControlClient) -> Result<Shown, Failur
         }
         Routes::Changes => changes(control).await,
         Routes::Import { file, site } => {
-            let bytes = std::fs::read(file)
-                .map_err(|error| Failure(format!("cannot read {}: {error}", file.display())))?;
+            let bytes = connect::read(file)?;
             let done = control.import_routes(site, bytes).await?;
             let text = format!(
                 "{} routes of {} peers, {} honoured at {site}",

@@ -2,7 +2,8 @@
 //! policy.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -15,6 +16,7 @@ use control_types::steering::{PolicyFile, ReplayAnswer, ReplayRequest, ReplayTal
 use control_types::{IspId, TitleId, UnixMillis};
 use serde_json::json;
 
+use crate::connect;
 use crate::failure::Failure;
 use crate::quantities::{moment, show_bytes, show_duration, show_moment};
 use crate::shown::Shown;
@@ -158,14 +160,55 @@ fn now() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// Writes beside `out` and takes its place at the end: what was there stays if control has no answer.
 async fn log(
     from: UnixMillis,
     until: UnixMillis,
     out: &Path,
     control: &ControlClient,
 ) -> Result<Shown, Failure> {
-    let failed = |error: std::io::Error| Failure(format!("{}: {error}", out.display()));
-    let mut file = std::io::BufWriter::new(std::fs::File::create(out).map_err(failed)?);
+    if from >= until {
+        let (from, until) = (show_moment(from), show_moment(until));
+        return Err(Failure(format!(
+            "no time lies between {from} and {until}: give a later --until"
+        )));
+    }
+    let failed =
+        |error: std::io::Error| Failure(format!("cannot write {}: {error}", out.display()));
+    let mut name =
+        out.file_name().ok_or_else(|| failed(ErrorKind::IsADirectory.into()))?.to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let beside = out.with_file_name(name);
+    let written = write_log(from, until, &beside, control, &failed).await;
+    let (records, asks, skipped) = match written {
+        Ok(counts) => counts,
+        Err(failure) => {
+            // Nothing worth keeping; what made it fail is the news.
+            let _ = std::fs::remove_file(&beside);
+            return Err(failure);
+        }
+    };
+    std::fs::rename(&beside, out).map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        failed(error)
+    })?;
+    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": out });
+    let text = format!(
+        "{asks} questions in {records} records are in {}; {skipped} were too many to be recorded",
+        out.display()
+    );
+    Ok(Shown::new(&value, text))
+}
+
+/// How many records and questions were written, and how many control could not record.
+async fn write_log(
+    from: UnixMillis,
+    until: UnixMillis,
+    to: &Path,
+    control: &ControlClient,
+    failed: &impl Fn(std::io::Error) -> Failure,
+) -> Result<(u64, u64, u64), Failure> {
+    let mut file = BufWriter::new(File::create(to).map_err(failed)?);
     let (mut next, mut records, mut asks, mut skipped) = (from, 0u64, 0u64, 0u64);
     loop {
         let part = control.steer_log(next, until).await?;
@@ -182,27 +225,24 @@ async fn log(
         }
     }
     file.flush().map_err(failed)?;
-    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": out });
-    let text = format!(
-        "{asks} questions in {records} records are in {}; {skipped} were too many to be recorded",
-        out.display()
-    );
-    Ok(Shown::new(&value, text))
+    Ok((records, asks, skipped))
 }
 
 async fn replay(log: &Path, policy: &Path, control: &ControlClient) -> Result<Shown, Failure> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path)
-            .map_err(|error| Failure(format!("{}: {error}", path.display())))
-    };
-    let refused = |error: toml::de::Error| Failure(format!("{}: {error}", policy.display()));
-    let policy: PolicyFile = toml::from_str(&read(policy)?).map_err(refused)?;
-    let text = read(log)?;
+    let policy = read_policy(policy)?;
+    let shown = log.display();
+    let unreadable = |error| Failure(format!("cannot read {shown}: {error}"));
+    let file = BufReader::new(File::open(log).map_err(unreadable)?);
     let mut answer = ReplayAnswer::default();
     let (mut records, mut bytes): (Vec<SteerRecord>, usize) = (Vec::new(), 0);
-    for (number, line) in text.lines().enumerate() {
-        let record = serde_json::from_str(line)
-            .map_err(|error| Failure(format!("{}, line {}: {error}", log.display(), number + 1)))?;
+    for (number, line) in file.lines().enumerate() {
+        let line = line.map_err(unreadable)?;
+        let record = serde_json::from_str(&line).map_err(|error| {
+            let number = number + 1;
+            Failure(format!(
+                "{shown}, line {number} is no record ({error}): give what `ocactl steer log` wrote"
+            ))
+        })?;
         records.push(record);
         bytes += line.len();
         if bytes >= REPLAY_BYTES {
@@ -215,6 +255,14 @@ async fn replay(log: &Path, policy: &Path, control: &ControlClient) -> Result<Sh
     // An empty log is replayed too: control then says what it thinks of the policy.
     answer.add(&control.replay(&ReplayRequest { policy, records }).await?);
     Ok(replayed(&answer))
+}
+
+fn read_policy(path: &Path) -> Result<PolicyFile, Failure> {
+    let refused = |why: String| Failure(format!("the policy {}: {why}", path.display()));
+    let bytes = connect::read(path)?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| refused(error.to_string()))?;
+    // The library's message has several lines, of which the first says where.
+    toml::from_str(text).map_err(|error| refused(error.to_string().trim_end().to_owned()))
 }
 
 fn replayed(answer: &ReplayAnswer) -> Shown {

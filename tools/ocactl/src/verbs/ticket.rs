@@ -1,7 +1,7 @@
 //! `ocactl ticket`: make a play or fill ticket, look into one, take one back.
 //! Holds no signing key; what a ticket says is shown even when it opens nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
@@ -83,11 +83,18 @@ pub async fn run(verb: &Ticket, at: &Connection) -> Result<Shown, Failure> {
             let keys: TicketKeys = match keys {
                 None => at.nobody()?.ticket_keys().await?,
                 Some(path) => serde_json::from_slice(&connect::read(path)?)
-                    .map_err(|error| Failure(format!("{}: {error}", path.display())))?,
+                    .map_err(|error| no_keys(path, &error))?,
             };
             inspect(ticket, &keys)
         }
     }
+}
+
+fn no_keys(path: &Path, error: &serde_json::Error) -> Failure {
+    let shown = path.display();
+    Failure(format!(
+        "{shown} holds no ticket keys ({error}): `curl CONTROL/v1/keys/tickets > {shown}` writes them"
+    ))
 }
 
 fn inspect(ticket: &str, keys: &TicketKeys) -> Result<Shown, Failure> {

@@ -54,8 +54,10 @@ pub async fn run(verb: &Title, control: &ControlClient) -> Result<Shown, Failure
         Title::Show { title } => show(title, control).await,
         Title::Put { file } => {
             let bytes = connect::read(file)?;
-            let record: TitleRecord = serde_json::from_slice(&bytes)
-                .map_err(|error| Failure(format!("{}: {error}", file.display())))?;
+            let record: TitleRecord = serde_json::from_slice(&bytes).map_err(|error| {
+                let cure = "`ocactl title show TITLE --json` prints one as it has to be";
+                Failure(format!("{} holds no title ({error}): {cure}", file.display()))
+            })?;
             control.put_title(&record).await?;
             Ok(Shown::new(&json!({ "title": record.id }), format!("{} is registered", record.id)))
         }

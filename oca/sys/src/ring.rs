@@ -121,8 +121,8 @@ struct Socket {
     full: bool,
     /// Sends that ended and whose memory the network still has.
     on_loan: u32,
-    /// What does not fill a packet goes in front; see `send_file`.
-    odd_first: bool,
+    /// Content of a packet, where each holds back the next; see `send_file`.
+    held_packet: Option<usize>,
     /// Bytes that may wait unsent, by its pace.
     unsent_max: usize,
     /// What its last send from a file left in a pipe.

@@ -18,6 +18,7 @@ use io_uring::{cqueue, opcode, types};
 
 use super::pace::UNPACED;
 use super::pending::Work;
+use super::send_file::LEAST_PACKET;
 use super::splice::Offers;
 use super::{RingKernel, Socket, UNATTENDED};
 use crate::kernel::{Accepted, Event, ListenerId, Nanos, SocketId, Token};
@@ -211,7 +212,7 @@ impl RingKernel {
             non_blocking,
             full: false,
             on_loan: 0,
-            odd_first: is_local && paces,
+            held_packet: (is_local && paces).then_some(LEAST_PACKET),
             unsent_max: UNPACED,
             kept: None,
             offers: Offers::default(),

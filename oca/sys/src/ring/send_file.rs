@@ -20,9 +20,12 @@
 //! the first should take on the wire: microseconds on the loopback, where a packet is 64 KiB, and
 //! yet a timer is set, fires and is served for them, which costs more than the sending. An answer
 //! of 64 KiB and a head is two packets, so it would have one. Sent the other way round, with what
-//! does not fill a packet in front, the second may go at once.
+//! does not fill a packet in front, the second may go at once. Of a long answer, a few full packets
+//! go at a time, in turns with other connections: until its next turn the hold is over by itself.
+//! Everything at once costs half as much again, and a timer for each packet.
 
 use std::io;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use io_uring::{opcode, types};
@@ -37,8 +40,14 @@ use crate::kernel::{Event, FileId, Head, Piece, SocketId, Token};
 /// turn. A whole segment, as a rule: its pages and its reader's cache are then used once, together.
 const BYTES_PER_CALL_MAX: usize = 4 << 20;
 
-/// Content of a packet on the loopback, at least: its MTU less the largest headers.
-const LOCAL_PACKET_BYTES: usize = 65_463;
+/// Bytes of content that a packet may have at most before the kernel cuts it into segments: 64 KiB
+/// less the largest headers.
+const PACKET_BYTES_MAX: usize = 65_536 - 1 - 320;
+/// What a packet holds as long as nobody has asked; shorter answers are not worth asking for.
+pub(super) const LEAST_PACKET: usize = 32 << 10;
+/// Packets in a turn of a long answer. With one, calls cost more than timers did; from four on,
+/// there are timers again.
+const TURN_PACKETS: usize = 3;
 /// Most bytes that go in front of full packets: their wait is over before the next call.
 const ODD_BYTES_MAX: usize = 8 * 1024;
 /// Packets from which on a timer more or less does not matter.
@@ -141,7 +150,16 @@ impl RingKernel {
         }
         socket.be_non_blocking()?;
         let piece = Piece { at: send.piece.at, bytes: resident };
-        let odd = if socket.odd_first { odd_bytes(went, piece) } else { 0 };
+        let Turn { bytes: offered, odd } = match &mut socket.held_packet {
+            Some(packet) => {
+                if went > 0 && resident >= LEAST_PACKET {
+                    *packet = packet_to(&socket.stream).unwrap_or(LEAST_PACKET);
+                }
+                turn(*packet, went, piece)
+            }
+            None => Turn { bytes: resident, odd: 0 },
+        };
+        let piece = Piece { bytes: offered, ..piece };
         let sent = match send_pieces(socket.stream.as_fd(), cached, piece, odd) {
             // The head went; what is wrong with the socket shows at the next try.
             Err(_) if went > 0 => 0,
@@ -151,7 +169,7 @@ impl RingKernel {
         if went + sent == 0 {
             return Ok(Tried::Full);
         }
-        Ok(Tried::Went { bytes: went + sent, full: sent < resident })
+        Ok(Tried::Went { bytes: went + sent, full: sent < offered })
     }
 
     pub(super) fn poll_for_room(&mut self, token: Token, send: FileSend) {
@@ -218,16 +236,42 @@ fn send_now(socket: BorrowedFd<'_>, bytes: &[u8], more: bool) -> io::Result<usiz
     would_block_is_none(sent)
 }
 
-/// How many bytes of `piece` go out in front, behind `head` bytes; 0: all go at once.
-fn odd_bytes(head: usize, piece: Piece) -> usize {
-    let (packets, odd) =
-        ((head + piece.bytes) / LOCAL_PACKET_BYTES, (head + piece.bytes) % LOCAL_PACKET_BYTES);
-    if head == 0 || packets == 0 || packets > ODD_PACKETS_MAX || odd > ODD_BYTES_MAX {
-        return 0;
+/// What a connection whose packets are held back sends at a time.
+#[derive(Debug, PartialEq, Eq)]
+struct Turn {
+    /// Bytes of the piece.
+    bytes: usize,
+    /// How many of them go in front, in a call of their own; 0: none.
+    odd: usize,
+}
+
+/// Content of a full packet to the peer: as many segments as fit, of which one may be larger than
+/// that. It grows with the peer's window in the first answers, so it is asked for at each.
+fn packet_to(stream: &TcpStream) -> Option<usize> {
+    use nix::sys::socket::{getsockopt, sockopt::TcpMaxSeg};
+    Some(packet_of(usize::try_from(getsockopt(stream, TcpMaxSeg).ok()?).ok()?))
+}
+
+fn packet_of(segment: usize) -> usize {
+    let segment = segment.max(1);
+    (PACKET_BYTES_MAX / segment).max(1) * segment
+}
+
+/// The turn of `piece`, behind `head` bytes, where a packet holds `packet` bytes.
+fn turn(packet: usize, head: usize, piece: Piece) -> Turn {
+    let whole = head + piece.bytes;
+    let (packets, odd) = (whole / packet, whole % packet);
+    if packets > ODD_PACKETS_MAX || (packets == ODD_PACKETS_MAX && odd > ODD_BYTES_MAX) {
+        let most = (TURN_PACKETS * packet).saturating_sub(head).max(packet);
+        return Turn { bytes: piece.bytes.min(most), odd: 0 };
+    }
+    if head == 0 || packets == 0 || odd > ODD_BYTES_MAX {
+        return Turn { bytes: piece.bytes, odd: 0 };
     }
     // To the end of a page, so that no page is in two packets.
     let least = piece.at.saturating_add(odd.saturating_sub(head).max(1) as u64);
-    usize::try_from(least.next_multiple_of(PAGE_BYTES) - piece.at).unwrap_or(0)
+    let odd = usize::try_from(least.next_multiple_of(PAGE_BYTES) - piece.at).unwrap_or(0);
+    Turn { bytes: piece.bytes, odd }
 }
 
 /// The first `odd` bytes, then the others; less when there is no room.
@@ -283,8 +327,13 @@ mod tests {
 
     use super::*;
 
+    /// Of the loopback.
+    const PACKET: usize = 65_483;
+
     fn odd(head: usize, at: u64, bytes: usize) -> usize {
-        odd_bytes(head, Piece { at, bytes })
+        let turn = turn(PACKET, head, Piece { at, bytes });
+        assert!(turn.odd == 0 || turn.bytes == bytes, "{turn:?}");
+        turn.odd
     }
 
     #[test]
@@ -300,6 +349,33 @@ mod tests {
             let odd = odd(700, 5000, bytes);
             assert!(odd < bytes && odd <= ODD_BYTES_MAX + PAGE_BYTES as usize, "{bytes}: {odd}");
         }
+    }
+
+    #[test]
+    fn a_long_answer_goes_in_turns_of_full_packets() {
+        let (mut at, mut left, mut head) = (0, 4 << 20, 400);
+        let mut turns = 0;
+        while left > 0 {
+            let turn = turn(PACKET, head, Piece { at, bytes: left });
+            assert!(turn.odd == 0 && turn.bytes > 0 && turn.bytes <= left, "{turn:?} of {left}");
+            let is_last = turn.bytes == left;
+            assert!(is_last || (head + turn.bytes) % PACKET == 0, "{turn:?}");
+            assert!(turn.bytes <= (ODD_PACKETS_MAX + 1) * PACKET, "{turn:?}");
+            (at, left, head) = (at + turn.bytes as u64, left - turn.bytes, 0);
+            turns += 1;
+        }
+        assert!((20..=22).contains(&turns), "{turns}");
+        let whole = Turn { bytes: 100_000, odd: 0 };
+        assert_eq!(turn(PACKET, 0, Piece { at: 0, bytes: 100_000 }), whole);
+        let long_head = turn(1448, 6000, Piece { at: 0, bytes: 1 << 20 });
+        assert_eq!(long_head, Turn { bytes: 1448, odd: 0 }, "something of the file goes, too");
+    }
+
+    #[test]
+    fn a_packet_is_whole_segments() {
+        assert_eq!(packet_of(65_483), 65_483, "the loopback's own");
+        assert_eq!(packet_of(1448), 45 * 1448, "as on a network");
+        assert_eq!(packet_of(0), PACKET_BYTES_MAX);
     }
 
     #[test]

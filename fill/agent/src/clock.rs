@@ -9,7 +9,6 @@
 mod anchor;
 
 use std::cell::Cell;
-use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use control_types::UnixMillis;
@@ -19,11 +18,14 @@ pub(crate) use anchor::{Anchor, Doubt, Reading};
 
 use crate::error::AgentError;
 use crate::limits::{ANCHOR_KEEP_MS, BOOT_ID_BYTES_MAX};
-use crate::state_file;
+use crate::state_dir::StateDir;
 use anchor::Belief;
 
 /// Where the kernel names this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Where control's time is in the state directory.
+const NAME: &str = "clock";
 
 /// Both clocks.
 pub(crate) struct Clock {
@@ -137,8 +139,8 @@ impl Clock {
         Some(Anchor { boot_id: self.boot_id.clone(), boot_ms, wall_ms, control_ms, signed_ms })
     }
 
-    /// Writes the anchor to `path` when it is time to.
-    pub(crate) fn keep(&self, path: &Path) {
+    /// Writes the anchor down when it is time to.
+    pub(crate) fn keep(&self, state: &StateDir) {
         let now = self.ticks();
         if self.kept_at.get().is_some_and(|at| now < at + ANCHOR_KEEP_MS) {
             return;
@@ -146,20 +148,15 @@ impl Clock {
         let Some(anchor) = self.anchor() else { return };
         // A disk that refuses is asked again at the next turn, not at each tick.
         self.kept_at.set(Some(now));
-        if let Err(error) = state_file::store(path, &anchor) {
+        if let Err(error) = state.store(NAME, &anchor) {
             tracing::warn!(error = error.in_full(), "control's time is not kept");
         }
     }
 }
 
-/// Where the anchor is in a state directory.
-pub(crate) fn anchor_path(state_dir: &Path) -> PathBuf {
-    state_dir.join("clock.json")
-}
-
 /// What an earlier run kept; a file that cannot be read is as good as none.
-pub(crate) fn kept(path: &Path) -> Option<Anchor> {
-    state_file::load(path, "control's time").unwrap_or_else(|error: AgentError| {
+pub(crate) fn kept(state: &StateDir) -> Option<Anchor> {
+    state.load(NAME, "control's time").unwrap_or_else(|error: AgentError| {
         tracing::warn!(error = error.in_full(), "control's time of the last run is not known");
         None
     })
@@ -283,22 +280,22 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_again_and_a_spoilt_file_is_as_good_as_none() {
         let dir = tempfile::tempdir().unwrap();
-        let path = anchor_path(dir.path());
+        let state = StateDir::open(dir.path(), None).unwrap();
         MACHINE.set(Reading { boot_ms: DAY, wall_ms: NOW });
         let clock = start("this", None);
-        clock.keep(&path);
-        assert_eq!(kept(&path), None);
+        clock.keep(&state);
+        assert_eq!(kept(&state), None);
         clock.learn(UnixMillis(NOW + 5), clock.ticks());
-        clock.keep(&path);
-        assert_eq!(kept(&path), clock.anchor());
+        clock.keep(&state);
+        assert_eq!(kept(&state), clock.anchor());
         // Not again at each tick, and at once when control says something else.
         MACHINE.set(Reading { boot_ms: DAY + 7, wall_ms: NOW });
-        clock.keep(&path);
-        assert_ne!(kept(&path), clock.anchor());
+        clock.keep(&state);
+        assert_ne!(kept(&state), clock.anchor());
         clock.learn(UnixMillis(NOW + HOUR), clock.ticks());
-        clock.keep(&path);
-        assert_eq!(kept(&path), clock.anchor());
-        std::fs::write(&path, b"{").unwrap();
-        assert_eq!(kept(&path), None);
+        clock.keep(&state);
+        assert_eq!(kept(&state), clock.anchor());
+        std::fs::write(dir.path().join("clock.json"), b"{").unwrap();
+        assert_eq!(kept(&state), None);
     }
 }

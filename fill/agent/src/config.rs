@@ -1,6 +1,7 @@
 //! `agent.toml`: read whole, checked whole, every mistake told in one go.
 //! Opens no volume and reaches nobody.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub stall_ms: u64,
     /// Public key that signs orders, base64url; none to pin the first one seen.
     pub orders_key: Option<String>,
+    /// Where the agent's own `/metrics` is; none for nowhere. Never to be open to members.
+    pub metrics_listen: Option<SocketAddr>,
     /// `oca`'s `/metrics` on this box; none to never yield to members.
     pub foreground_metrics: Option<String>,
     /// Rate to members above which fill yields, bits per second.
@@ -84,9 +87,17 @@ struct Raw {
     #[serde(default)]
     limits: RawLimits,
     #[serde(default)]
+    metrics: RawMetrics,
+    #[serde(default)]
     foreground: RawForeground,
     #[serde(default)]
     store: RawStore,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMetrics {
+    listen: Option<SocketAddr>,
 }
 
 #[derive(Deserialize)]
@@ -197,13 +208,23 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
         }
     };
     let sub = |name: &str| table.get(name).and_then(toml::Value::as_table);
-    let top =
-        ["appliance", "state_dir", "volume", "control", "sources", "limits", "foreground", "store"];
+    let top = [
+        "appliance",
+        "state_dir",
+        "volume",
+        "control",
+        "sources",
+        "limits",
+        "metrics",
+        "foreground",
+        "store",
+    ];
     known(Some(&table), "", &top);
     let control = ["url", "identity", "key_file", "ca", "poll_ms", "orders_key"];
     known(sub("control"), "control.", &control);
     known(sub("sources"), "sources.", &["ca"]);
     known(sub("limits"), "limits.", &["connections", "peer_wait_ms", "stall_ms"]);
+    known(sub("metrics"), "metrics.", &["listen"]);
     known(sub("foreground"), "foreground.", &["metrics", "busy_bps", "slow_read_ms"]);
     let store = ["heat_file", "moves", "scrub_bytes_per_s", "quarantine_days", "quarantine_bytes"];
     known(sub("store"), "store.", &store);
@@ -222,7 +243,8 @@ fn told(error: &toml::de::Error) -> String {
 }
 
 fn check(raw: Raw) -> Result<Config, Vec<String>> {
-    let Raw { appliance, state_dir, volume, control, sources, limits, foreground, store } = raw;
+    let Raw { appliance, state_dir, volume, control, sources, limits, metrics, foreground, store } =
+        raw;
     let RawControl { url, identity, key_file, ca, orders_key, poll_ms } = control;
     let RawLimits { connections, peer_wait_ms, stall_ms } = limits;
     let mut mistakes = Vec::new();
@@ -277,6 +299,7 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
         peer_wait_ms,
         stall_ms,
         orders_key,
+        metrics_listen: metrics.listen,
         foreground_metrics: foreground.metrics,
         foreground_busy_bps: foreground.busy_bps,
         foreground_slow_read_ms: foreground.slow_read_ms,

@@ -3,8 +3,10 @@
 
 use std::rc::Rc;
 
+use control_client::ClientError;
 use control_types::fill::{FillStateWord, Orders};
 
+use crate::config::ControlProof;
 use crate::limits::FILLING_POLL_MS;
 use crate::night::Night;
 use crate::orders::{Refused, Took};
@@ -40,8 +42,14 @@ async fn fetch_orders(night: &Night) {
     let signed = match night.control.orders().await {
         Ok(signed) => signed,
         Err(error) => {
-            if !night.away.replace(true) {
-                tracing::warn!(%error, "no orders from control: going on from the last ones");
+            let is_news = !night.away.replace(true);
+            if is_no(&error) {
+                turned_away(night, &error);
+            } else {
+                if is_news {
+                    tracing::warn!(%error, "no orders from control: going on from the last ones");
+                }
+                night.no_orders.take();
             }
             night.asked.set(true);
             return;
@@ -53,13 +61,23 @@ async fn fetch_orders(night: &Night) {
     let skew = |orders: &Orders| night.clock.learn(orders.now, asked_at);
     let took = night.standing.borrow_mut().take(signed, skew, night.clock.ticks());
     match took {
-        Err(error) => tracing::error!(error = error.in_full(), "orders not taken"),
+        Err(error) => {
+            // Said when it begins; the report says it for as long as it lasts.
+            let why = error.in_full();
+            if night.no_orders.replace(Some(why.clone())).is_none() {
+                tracing::error!(why, "orders not taken");
+            }
+            night.asked.set(true);
+            night.keep_gate();
+            return;
+        }
         Ok(Took::Same) => {}
         Ok(Took::Refused(refused)) => {
             // Said when it begins, counted in every report: a poll a second would fill the log.
             if night.refusing.replace(Some(refused)) != Some(refused) {
                 tracing::error!(why = refused.why(), "orders refused; the last good ones go on");
             }
+            night.no_orders.replace(Some(format!("refused: {}", refused.why())));
             night.asked.set(true);
             return;
         }
@@ -75,6 +93,38 @@ async fn fetch_orders(night: &Night) {
         }
     }
     night.refusing.set(None::<Refused>);
+    night.no_orders.take();
     night.keep_gate();
     night.asked.set(true);
+}
+
+/// Whether asking again would be answered the same until somebody acts. What stands before a
+/// control that is away answers in its place, and that is no refusal.
+fn is_no(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { status, .. } | ClientError::Garbled { status, .. } => {
+            *status < 500 && *status != 429
+        }
+        _ => !error.is_away(),
+    }
+}
+
+/// Control, or what stands in its place, answered and gives this box nothing.
+fn turned_away(night: &Night, error: &ClientError) {
+    let appliance = &night.config.appliance;
+    let why = match (error, &night.config.control_proof) {
+        (ClientError::Refused { status: 401 | 403, .. }, ControlProof::Key { .. }) => format!(
+            "{error}; give control.key_file the key of {appliance}, which \
+             `ocactl appliance put` told when the box was new"
+        ),
+        (ClientError::Refused { status: 401 | 403, .. }, ControlProof::Identity(path)) => format!(
+            "{error}; control does not believe {} for {appliance}: register the box anew with a \
+             key of `ocactl appliance key-for`",
+            path.display()
+        ),
+        _ => error.to_string(),
+    };
+    if night.no_orders.replace(Some(why.clone())).is_none() {
+        tracing::error!(why, "control gives no orders: going on from the last ones");
+    }
 }

@@ -40,6 +40,28 @@ pub enum AgentError {
         /// What did not fit.
         why: String,
     },
+    /// Another agent keeps its state there: both would spend the same window's bytes.
+    #[error(
+        "{path}: another fill-agent is using this state_dir; stop it, or give this one its own"
+    )]
+    StateLocked {
+        /// Which.
+        path: PathBuf,
+    },
+    /// `--once` only: control answered, and gave nothing to go by.
+    #[error("no orders for this appliance: {why}")]
+    NoOrders {
+        /// What control said or did, and the cure.
+        why: String,
+    },
+    /// The address for metrics cannot be had.
+    #[error("cannot listen on metrics.listen {at}; give a free port of this machine")]
+    Listen {
+        /// As configured.
+        at: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A volume cannot be used; another agent may be running on it.
     #[error(transparent)]
     Store(#[from] oca_store::StoreError),

@@ -1,5 +1,8 @@
 //! Asks one source for one thing over HTTPS: a seal, or a range of an object. Every way it can go
 //! wrong becomes a [`Fault`]. Decides nothing about which source, and never looks at the bytes.
+//!
+//! Connections are made when the caller says so and at no other time: their handshakes cross the
+//! wire too, and the caller keeps the caps.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -21,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::error::AgentError;
+use crate::handshakes::{Broken, Handshakes};
 use crate::ladder::Fault;
 use crate::limits::{CONNECT_MS_MAX, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MIN, SOURCE_BPS_MIN};
 use crate::meter::Wire;
@@ -34,6 +38,7 @@ pub(crate) struct Dialer {
     stall: Duration,
     /// Payload of a segment on the connections made so far: the smallest, as it costs most.
     segment_bytes: Cell<Option<u64>>,
+    handshakes: Handshakes,
 }
 
 impl Dialer {
@@ -62,12 +67,18 @@ impl Dialer {
             tls: TlsConnector::from(Arc::new(config)),
             stall: Duration::from_millis(stall_ms),
             segment_bytes: Cell::new(None),
+            handshakes: Handshakes::default(),
         })
     }
 
     /// What bytes cost on the wires in use.
     pub(crate) fn wire(&self) -> Wire {
         Wire { segment_bytes: self.segment_bytes.get().unwrap_or(SEGMENT_BYTES_DEFAULT) }
+    }
+
+    /// What handshakes came to.
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.handshakes
     }
 
     pub(crate) fn stall(&self) -> Duration {
@@ -80,11 +91,14 @@ impl Dialer {
     }
 
     async fn dial(&self, url: &str) -> Result<SendRequest<Empty<Bytes>>, Fault> {
+        let until = tokio::time::Instant::now() + Duration::from_millis(CONNECT_MS_MAX);
         let uri: Uri = url.parse().map_err(|_| Fault::Away)?;
         let host = uri.host().ok_or(Fault::Away)?.trim_matches(['[', ']']).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let tcp = TcpStream::connect((host.as_str(), port)).await.map_err(|_| Fault::Away)?;
+        let connect = TcpStream::connect((host.as_str(), port));
+        let connected = tokio::time::timeout_at(until, connect).await;
+        let tcp = connected.map_err(|_| Fault::Away)?.map_err(|_| Fault::Away)?;
         // Requests are small and waited for; without this a delayed ACK holds each of them up.
         let _ = tcp.set_nodelay(true);
         if let Ok(segment) =
@@ -95,11 +109,22 @@ impl Dialer {
         }
         if secure {
             let name = ServerName::try_from(host).map_err(|_| Fault::Away)?;
-            let stream = self.tls.connect(name, tcp).await.map_err(|error| {
-                tracing::warn!(url, %error, "TLS with a source failed");
-                Fault::Away
-            })?;
-            shake(stream).await
+            let shaking = self.handshakes.begin();
+            match tokio::time::timeout_at(until, self.tls.connect(name, tcp)).await {
+                Ok(Ok(stream)) => {
+                    shaking.done();
+                    shake(stream).await
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(url, %error, "TLS with a source failed");
+                    shaking.broke(Broken::of(&error));
+                    Err(Fault::Away)
+                }
+                Err(_) => {
+                    shaking.broke(Broken::TimedOut);
+                    Err(Fault::Away)
+                }
+            }
         } else {
             shake(tcp).await
         }
@@ -121,10 +146,21 @@ where
 pub(crate) struct Wires {
     dialer: std::rc::Rc<Dialer>,
     idle: HashMap<String, SendRequest<Empty<Bytes>>>,
-    /// The caps were asked for the next connection.
-    is_paid: bool,
-    /// Connections made without asking: each in the place of one that broke under a request.
-    owed: u64,
+}
+
+/// Why there is no answer.
+pub(crate) enum Missed {
+    /// There is no connection, or the kept one broke under the request, which is nobody's fault:
+    /// make one and ask again.
+    Stale,
+    /// The source failed.
+    Fault(Fault),
+}
+
+impl From<Fault> for Missed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
 }
 
 /// An answer with the right status and length; its bytes are still to come.
@@ -136,23 +172,18 @@ pub(crate) struct Answer {
 
 impl Wires {
     pub(crate) fn new(dialer: std::rc::Rc<Dialer>) -> Self {
-        Self { dialer, idle: HashMap::new(), is_paid: false, owed: 0 }
+        Self { dialer, idle: HashMap::new() }
     }
 
     pub(crate) fn dialer(&self) -> &Dialer {
         &self.dialer
     }
 
-    /// The caps allow the next connection.
-    pub(crate) fn pay(&mut self) {
-        self.is_paid = true;
-    }
-
-    /// Whether a connection was made that the caps have not counted; it counts as told.
-    pub(crate) fn take_owed(&mut self) -> bool {
-        let is_owed = self.owed > 0;
-        self.owed = self.owed.saturating_sub(1);
-        is_owed
+    /// Makes a connection to `url`, to be used by the next that is asked there.
+    pub(crate) async fn connect(&mut self, url: &str) -> Result<(), Fault> {
+        let sender = self.dialer.dial(url).await?;
+        self.idle.insert(url.to_owned(), sender);
+        Ok(())
     }
 
     /// Whether there is a connection to `url` to be used again.
@@ -166,21 +197,21 @@ impl Wires {
         url: &str,
         path: &str,
         bytes_max: u64,
-    ) -> Result<Vec<u8>, Fault> {
+    ) -> Result<Vec<u8>, Missed> {
         let within = self.dialer.patience(bytes_max);
         let read = async {
             let mut answer = self.ask(url, path, None).await?;
             let mut bytes = Vec::new();
             while let Some(piece) = answer.piece().await? {
                 if (bytes.len() + piece.len()) as u64 > bytes_max {
-                    return Err(Fault::Lied);
+                    return Err(Fault::Lied.into());
                 }
                 bytes.extend_from_slice(&piece);
             }
             self.done(answer);
             Ok(bytes)
         };
-        tokio::time::timeout(within, read).await.unwrap_or(Err(Fault::Slow))
+        tokio::time::timeout(within, read).await.unwrap_or(Err(Fault::Slow.into()))
     }
 
     /// Begins a range of `bytes` from `start`, both in payload bytes.
@@ -190,7 +221,7 @@ impl Wires {
         path: &str,
         start: u64,
         bytes: u64,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Answer, Missed> {
         self.ask(url, path, Some((start, bytes))).await
     }
 
@@ -206,20 +237,14 @@ impl Wires {
         url: &str,
         path: &str,
         range: Option<(u64, u64)>,
-    ) -> Result<Answer, Fault> {
-        // A kept connection may have been closed by the other side: that is nobody's fault, once.
-        if let Some(mut sender) = self.idle.remove(url)
-            && sender.ready().await.is_ok()
-            && let Ok(answer) = self.send(&mut sender, url, path, range).await?
-        {
-            return checked(answer, url, sender, range);
+    ) -> Result<Answer, Missed> {
+        let Some(mut sender) = self.idle.remove(url) else { return Err(Missed::Stale) };
+        if sender.ready().await.is_err() {
+            return Err(Missed::Stale);
         }
-        self.owed += u64::from(!std::mem::take(&mut self.is_paid));
-        let dial = self.dialer.dial(url);
-        let connect = Duration::from_millis(CONNECT_MS_MAX);
-        let mut sender = tokio::time::timeout(connect, dial).await.unwrap_or(Err(Fault::Away))?;
-        let answer = self.send(&mut sender, url, path, range).await?.map_err(|_| Fault::Away)?;
-        checked(answer, url, sender, range)
+        let sent = self.send(&mut sender, url, path, range).await?;
+        let answer = sent.map_err(|_| Missed::Stale)?;
+        Ok(checked(answer, url, sender, range)?)
     }
 
     /// The outer error is a stall, the inner one a broken connection.

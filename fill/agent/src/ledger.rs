@@ -1,7 +1,7 @@
 //! What must survive a kill beside the orders: bytes spent of a window, boxes known as sources,
 //! repairs not yet made. Small, so that writing it often costs nothing.
 
-use std::path::PathBuf;
+use std::rc::Rc;
 
 use control_types::fill::{BytesFrom, Pull, Source, SourceKind};
 use control_types::ids::WindowId;
@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::AgentError;
 use crate::limits::{EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES};
-use crate::state_file;
+use crate::state_dir::StateDir;
+
+/// Its file in the state directory.
+const NAME: &str = "ledger";
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct Kept {
@@ -27,17 +30,17 @@ struct Kept {
 
 /// The ledger and where it is kept.
 pub(crate) struct Ledger {
-    path: PathBuf,
+    state: Rc<StateDir>,
     kept: Kept,
     spent_bytes: u64,
     from: BytesFrom,
 }
 
 impl Ledger {
-    pub(crate) fn open(path: PathBuf) -> Result<Self, AgentError> {
-        let kept: Kept = state_file::load(&path, "the agent's ledger")?.unwrap_or_default();
+    pub(crate) fn open(state: Rc<StateDir>) -> Result<Self, AgentError> {
+        let kept: Kept = state.load(NAME, "the agent's ledger")?.unwrap_or_default();
         let spent_bytes = kept.set_aside_bytes;
-        Ok(Self { path, kept, spent_bytes, from: BytesFrom::default() })
+        Ok(Self { state, kept, spent_bytes, from: BytesFrom::default() })
     }
 
     /// Says which window counts from now on; a new one begins at nothing spent.
@@ -144,7 +147,7 @@ impl Ledger {
     /// Disk first: what could not be kept was not said, or the next time would find it said already
     /// and go on as if it were kept.
     fn change(&mut self, next: Kept) -> Result<(), AgentError> {
-        state_file::store(&self.path, &next)?;
+        self.state.store(NAME, &next)?;
         self.kept = next;
         Ok(())
     }
@@ -157,13 +160,13 @@ mod tests {
     #[test]
     fn a_window_is_never_overspent_even_across_a_kill() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("ledger.json");
+        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
         let night: WindowId = "night".parse().unwrap();
         let budget = Some(3 * SET_ASIDE_BYTES);
         let mut spent = 0;
         for _ in 0..4 {
             // Each turn is a process that is killed after a few pieces.
-            let mut ledger = Ledger::open(path.clone()).unwrap();
+            let mut ledger = Ledger::open(Rc::clone(&state)).unwrap();
             ledger.enter(&night).unwrap();
             for _ in 0..3 {
                 if ledger.spend(SET_ASIDE_BYTES / 2, budget).unwrap() {
@@ -172,7 +175,7 @@ mod tests {
             }
         }
         assert!((SET_ASIDE_BYTES..=3 * SET_ASIDE_BYTES).contains(&spent), "{spent}");
-        let mut ledger = Ledger::open(path).unwrap();
+        let mut ledger = Ledger::open(state).unwrap();
         ledger.enter(&"next".parse().unwrap()).unwrap();
         assert!(ledger.spend(SET_ASIDE_BYTES, budget).unwrap());
         // A faster window was open beside it for a while: nothing is given back by that.
@@ -185,27 +188,26 @@ mod tests {
     #[test]
     fn what_could_not_be_kept_is_not_gone_by() {
         let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        std::fs::create_dir(&state).unwrap();
-        let path = state.join("ledger.json");
-        let mut ledger = Ledger::open(path.clone()).unwrap();
+        let folder = dir.path().join("state");
+        let state = Rc::new(StateDir::open(&folder, None).unwrap());
+        let mut ledger = Ledger::open(Rc::clone(&state)).unwrap();
         ledger.enter(&"yesterday".parse().unwrap()).unwrap();
         let budget = Some(4 * SET_ASIDE_BYTES);
         assert!(ledger.spend(3 * SET_ASIDE_BYTES, budget).unwrap());
-        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
         let night: WindowId = "night".parse().unwrap();
         for _ in 0..2 {
             assert!(ledger.enter(&night).is_err(), "fill would go on unnoted");
         }
-        std::fs::create_dir(&state).unwrap();
+        std::fs::create_dir(&folder).unwrap();
         ledger.enter(&night).unwrap();
-        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
         for _ in 0..2 {
             assert!(ledger.spend(1, budget).is_err(), "a kill would give it back");
         }
-        std::fs::create_dir(&state).unwrap();
+        std::fs::create_dir(&folder).unwrap();
         assert!(ledger.spend(1, budget).unwrap());
-        let mut again = Ledger::open(path).unwrap();
+        let mut again = Ledger::open(state).unwrap();
         again.enter(&night).unwrap();
         assert!(!again.spend(4 * SET_ASIDE_BYTES, budget).unwrap());
     }

@@ -71,6 +71,10 @@ pub(crate) const BEHIND_MS_MAX: u64 = 60_000;
 pub(crate) const WALL_MOVED_MS_MAX: u64 = 60_000;
 /// Longest name of a boot that is kept, bytes.
 pub(crate) const BOOT_ID_BYTES_MAX: usize = 64;
+/// Largest file of the state directory that is read, bytes: orders of a million objects.
+pub(crate) const STATE_BYTES_MAX: u64 = 1 << 30;
+/// A budget that could not be kept is asked of again after this long, milliseconds.
+pub(crate) const SPEND_AGAIN_MS: u64 = 5_000;
 /// Bytes of a window's budget set aside in one write to disk, so that a kill cannot overspend.
 pub(crate) const SET_ASIDE_BYTES: u64 = 8 << 20;
 /// How often the agent looks at clock, markers and lanes, milliseconds.

@@ -14,62 +14,48 @@
 //! Repair is allowed at any time, outside windows too, at a low rate: a bad object fails members
 //! now, and one stream's worth of bytes does not move a billed peak.
 
+pub(crate) mod at_work;
 mod told;
 mod window;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
-use control_types::fill::{ClassMove, FillStateWord, Pull, Source, SourceKind};
+use control_types::fill::{ClassMove, Pull, Source, SourceKind};
 use control_types::ids::ObjectId;
 use control_types::limits::CHUNK_BYTES;
 use oca_store::disk::Disk;
 use oca_store::{StoreError, Writer};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::board::{Board, Job};
 use crate::clock::{self, Clock};
 use crate::config::{Config, ControlProof};
-use crate::courier::courier;
 use crate::error::{AgentError, is_of_the_disk};
 use crate::fetch::Dialer;
 use crate::foreground::Foreground;
 use crate::gate::Gate;
 use crate::ladder::Fault;
-use crate::lane::{lane, stops};
+use crate::lane::stops;
 use crate::ledger::Ledger;
-use crate::limits::{
-    OTHER_DISK_MS, REPAIR_BPS_MAX, ROOM_AGAIN_MS, RUNNING_PER_LANE_MAX, STOP_MS_MAX, TICK_MS,
-};
+use crate::limits::{OTHER_DISK_MS, REPAIR_BPS_MAX, ROOM_AGAIN_MS, RUNNING_PER_LANE_MAX};
 use crate::meter::Meter;
-use crate::nurse::nurse;
 use crate::orders::{Refused, Standing};
 use crate::pass::{Meters, Pass};
-use crate::porter::porter;
-use crate::scrubber::scrubber;
+use crate::state_dir::StateDir;
 use crate::vault::Vault;
-use crate::watch::{watch_disks, watch_members};
-
-/// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Told to stop, or nothing left to do now.
-    Well,
-    /// Every object that is left failed.
-    Stuck,
-}
 
 /// What the tasks share; all on one thread.
 pub(crate) struct Night {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
+    pub(crate) state: Rc<StateDir>,
     pub(crate) dialer: Rc<Dialer>,
     pub(crate) control: ControlClient,
     pub(crate) board: RefCell<Board>,
@@ -81,14 +67,18 @@ pub(crate) struct Night {
     meters: Meters,
     /// How members fare.
     pub(crate) foreground: RefCell<Foreground>,
-    /// Connections to sources since the last window closed; each costs a handshake.
+    /// TLS handshakes with sources when the last window closed.
     handshakes: Cell<u64>,
     /// Lanes at work.
     pub(crate) lanes_busy: Cell<usize>,
     /// Why the last orders were refused, until some are taken.
     pub(crate) refusing: Cell<Option<Refused>>,
+    /// Why control, which answered, gave nothing to go by the last time.
+    pub(crate) no_orders: RefCell<Option<String>>,
     /// The window's bytes are used up.
     spent: Cell<bool>,
+    /// The budget could not be kept, and is asked of again at this time, ticks.
+    spend_again_at: Cell<Option<u64>>,
     /// The open window cannot be noted: fill rests.
     unnoted: Cell<bool>,
     stop: watch::Sender<bool>,
@@ -101,75 +91,13 @@ pub(crate) struct Night {
     pub(crate) away: Cell<bool>,
 }
 
-/// Runs the agent until SIGTERM or SIGINT, or, with `once`, until nothing is left to do now. Must
-/// be called inside `tokio_uring::start`.
-///
-/// # Errors
-/// What stops it from starting: a volume that is locked, state or roots that cannot be read.
-pub async fn run(config: Config, once: bool) -> Result<Ended, AgentError> {
-    work(Rc::new(Night::open(config, None)?), once).await
-}
-
-/// As [`run`] with `once`, all volumes on a disk that is not the kernel's: for tests of what disks
-/// do to the agent.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_on(disk: Arc<dyn Disk>, config: Config) -> Result<Ended, AgentError> {
-    work(Rc::new(Night::open(config, Some(&disk))?), true).await
-}
-
-async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
-    let connections = night.config.connections;
-    let mut terminate = signal(SignalKind::terminate())
-        .map_err(AgentError::io(PathBuf::from("SIGTERM"), "listen for the signal"))?;
-    let mut interrupt = signal(SignalKind::interrupt())
-        .map_err(AgentError::io(PathBuf::from("SIGINT"), "listen for the signal"))?;
-    night.keep_gate();
-    let tasks = [
-        tokio_uring::spawn(keeper(Rc::clone(&night))),
-        tokio_uring::spawn(nurse(Rc::clone(&night))),
-        tokio_uring::spawn(porter(Rc::clone(&night))),
-        tokio_uring::spawn(scrubber(Rc::clone(&night))),
-        tokio_uring::spawn(watch_members(Rc::clone(&night))),
-        tokio_uring::spawn(watch_disks(Rc::clone(&night))),
-    ];
-    let courier = tokio_uring::spawn(courier(Rc::clone(&night)));
-    let lanes: Vec<_> =
-        (0..connections).map(|_| tokio_uring::spawn(lane(Rc::clone(&night)))).collect();
-    println!("{{\"ready\":true}}");
-
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: putting work down"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: putting work down"),
-        () = night.finished(), if once => tracing::info!("nothing left to do now"),
-    }
-    let ended = if night.word(&night.board.borrow().tally()) == FillStateWord::Stuck {
-        Ended::Stuck
-    } else {
-        Ended::Well
-    };
-    night.stop.send_replace(true);
-    night.changed.notify_waiters();
-    let put_down = async {
-        for task in lanes.into_iter().chain(tasks) {
-            let _ = task.await;
-        }
-        let _ = courier.await;
-    };
-    let _ = tokio::time::timeout(Duration::from_millis(STOP_MS_MAX), put_down).await;
-    Ok(if once { ended } else { Ended::Well })
-}
-
 impl Night {
     pub(crate) fn open(config: Config, on: Option<&Arc<dyn Disk>>) -> Result<Self, AgentError> {
-        std::fs::create_dir_all(&config.state_dir)
-            .map_err(AgentError::io(&config.state_dir, "create the state directory"))?;
         let vault = Vault::open(&config.volumes, on, 0)?;
+        let state = Rc::new(StateDir::open(&config.state_dir, on)?);
         let (appliance, key) = (config.appliance.clone(), config.orders_key.clone());
-        let orders = config.state_dir.join("orders.json");
-        let (standing, skew_ms) = Standing::open(orders, appliance, key)?;
-        let ledger = Ledger::open(config.state_dir.join("ledger.json"))?;
+        let (standing, skew_ms) = Standing::open(Rc::clone(&state), appliance, key)?;
+        let ledger = Ledger::open(Rc::clone(&state))?;
         let dialer = Dialer::new(&config.sources_ca, config.stall_ms)?;
         let control = match &config.control_proof {
             ControlProof::Identity(path) => {
@@ -181,10 +109,11 @@ impl Night {
             }
         };
         let clock = Clock::new();
-        let kept = clock::kept(&clock::anchor_path(&config.state_dir));
+        let kept = clock::kept(&state);
         clock.begin(kept.or_else(|| standing.anchor(skew_ms)).as_ref());
         let night = Self {
             clock,
+            state,
             dialer: Rc::new(dialer),
             control,
             board: RefCell::default(),
@@ -203,7 +132,9 @@ impl Night {
             handshakes: Cell::new(0),
             lanes_busy: Cell::new(0),
             refusing: Cell::new(None),
+            no_orders: RefCell::default(),
             spent: Cell::new(false),
+            spend_again_at: Cell::new(None),
             unnoted: Cell::new(false),
             stop: watch::Sender::new(false),
             changed: Notify::new(),
@@ -323,11 +254,6 @@ impl Night {
         self.standing.borrow().orders().map_or(0, |orders| orders.serial)
     }
 
-    /// A connection to a source was made, or is about to be.
-    pub(crate) fn shook_hands(&self) {
-        self.handshakes.set(self.handshakes.get() + 1);
-    }
-
     pub(crate) fn came(&self, kind: SourceKind, bytes: u64) {
         self.ledger.borrow_mut().came(kind, bytes);
         let now = self.clock.ticks();
@@ -369,31 +295,10 @@ impl Night {
         self.board.borrow_mut().disk_failed(object, why, now + again_ms);
     }
 
-    /// Comes back when there is nothing left to do now.
-    async fn finished(&self) {
-        loop {
-            tokio::time::sleep(Duration::from_millis(TICK_MS)).await;
-            let word = self.word(&self.board.borrow().tally());
-            let mending = self.board.borrow().is_mending();
-            if self.asked.get() && word != FillStateWord::Filling && !mending {
-                return;
-            }
-        }
-    }
-
     /// Sleeps, or comes back at once when the agent stops.
     pub(crate) async fn pause(&self, millis: u64) {
         let mut stop = self.stop.subscribe();
         let _ =
             tokio::time::timeout(Duration::from_millis(millis), stop.wait_for(|stop| *stop)).await;
-    }
-}
-
-async fn keeper(night: Rc<Night>) {
-    let kept = clock::anchor_path(&night.config.state_dir);
-    while !night.stopping() {
-        night.keep_gate();
-        night.clock.keep(&kept);
-        night.pause(TICK_MS).await;
     }
 }

@@ -10,7 +10,7 @@
 //! and issued no earlier. Anything else is refused, counted and reported, and the last good orders
 //! go on.
 
-use std::path::PathBuf;
+use std::rc::Rc;
 
 use control_token::are_signed;
 use control_types::fill::{Orders, SignedOrders};
@@ -19,8 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Anchor;
 use crate::error::AgentError;
-use crate::state_file;
+use crate::state_dir::StateDir;
 
+/// Their file in the state directory.
+const NAME: &str = "orders";
 /// Fresh tickets alone are written this often at most, milliseconds; they live for hours.
 const TICKET_KEPT_MS: u64 = 600_000;
 
@@ -42,7 +44,7 @@ struct Kept {
 
 /// The orders and where they are kept.
 pub(crate) struct Standing {
-    path: PathBuf,
+    state: Rc<StateDir>,
     appliance: ApplianceId,
     configured: Option<String>,
     pinned: Option<String>,
@@ -98,14 +100,14 @@ impl Standing {
     /// Reads what an earlier run kept, for the appliance `appliance`; `configured` is the key to
     /// believe, if the operator gave one. The second value is the clock skew of that time.
     pub(crate) fn open(
-        path: PathBuf,
+        state: Rc<StateDir>,
         appliance: ApplianceId,
         configured: Option<String>,
     ) -> Result<(Self, i64), AgentError> {
-        let kept: Option<Kept> = state_file::load(&path, "fill orders")?;
+        let kept: Option<Kept> = state.load(NAME, "fill orders")?;
         let skew_ms = kept.as_ref().map_or(0, |kept| kept.skew_ms);
         let mut standing = Self {
-            path,
+            state,
             appliance,
             pinned: configured.clone(),
             configured,
@@ -206,7 +208,7 @@ impl Standing {
             }
             let (pinned, configured) = (key, self.configured.clone());
             let kept = Kept { signed, pinned, announced, configured, skew_ms };
-            if let Err(error) = state_file::store(&self.path, &kept) {
+            if let Err(error) = self.state.store(NAME, &kept) {
                 // Work that cannot be kept is not begun, but a window that was closed is closed.
                 if let Some(old) = &mut self.orders {
                     old.windows = new.windows;
@@ -246,16 +248,16 @@ mod tests {
         SignedOrders { orders, signature, key: signer.public_key() }
     }
 
-    fn open(path: &std::path::Path, key: Option<String>) -> Standing {
-        Standing::open(path.to_owned(), "edge-a1".parse().unwrap(), key).unwrap().0
+    fn open(state: &Rc<StateDir>, key: Option<String>) -> Standing {
+        Standing::open(Rc::clone(state), "edge-a1".parse().unwrap(), key).unwrap().0
     }
 
     #[test]
     fn older_or_forged_orders_are_refused_even_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("orders.json");
+        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
         let control = OrdersSigner::generate().unwrap();
-        let mut standing = open(&path, None);
+        let mut standing = open(&state, None);
         let take = |standing: &mut Standing, signed| standing.take(signed, |_| 5, 0).unwrap();
         assert_eq!(take(&mut standing, signed(&control, &orders(7, 100))), Took::New);
         assert_eq!(take(&mut standing, signed(&control, &orders(7, 200))), Took::Same);
@@ -278,7 +280,7 @@ mod tests {
             refused(&mut standing, signed(&control, &others), Refused::NotOurs);
             assert_eq!(standing.refused(), 5);
             assert_eq!(standing.orders().unwrap().serial, 7);
-            standing = open(&path, None);
+            standing = open(&state, None);
         }
         // A new plan counts however the clock stands.
         assert_eq!(take(&mut standing, signed(&control, &orders(8, 1))), Took::New);
@@ -288,7 +290,7 @@ mod tests {
     fn the_same_orders_sent_again_do_not_set_the_clock() {
         let dir = tempfile::tempdir().unwrap();
         let control = OrdersSigner::generate().unwrap();
-        let mut standing = open(&dir.path().join("orders.json"), None);
+        let mut standing = open(&Rc::new(StateDir::open(dir.path(), None).unwrap()), None);
         let again = signed(&control, &orders(7, 100));
         standing.take(again.clone(), |_| 0, 0).unwrap();
         let took = standing.take(again, |_| panic!("a replay set the clock"), 0).unwrap();
@@ -298,10 +300,10 @@ mod tests {
     #[test]
     fn a_closed_window_is_closed_though_the_orders_cannot_be_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let state = dir.path().join("state");
-        std::fs::create_dir(&state).unwrap();
+        let folder = dir.path().join("state");
+        let state = Rc::new(StateDir::open(&folder, None).unwrap());
         let control = OrdersSigner::generate().unwrap();
-        let mut standing = open(&state.join("orders.json"), None);
+        let mut standing = open(&state, None);
         let mut first = orders(7, 100);
         first.windows.push(control_types::fill::Window {
             id: "night".parse().unwrap(),
@@ -313,7 +315,7 @@ mod tests {
             closed: false,
         });
         standing.take(signed(&control, &first), |_| 0, 0).unwrap();
-        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
         assert!(standing.take(signed(&control, &orders(7, 200)), |_| 0, 0).is_err());
         assert!(standing.orders().unwrap().windows.is_empty());
     }
@@ -321,22 +323,22 @@ mod tests {
     #[test]
     fn a_configured_key_is_believed_and_no_other_ever() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("orders.json");
+        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
         let (control, thief) =
             (OrdersSigner::generate().unwrap(), OrdersSigner::generate().unwrap());
-        let mut standing = open(&path, Some(control.public_key()));
+        let mut standing = open(&state, Some(control.public_key()));
         let first = standing.take(signed(&thief, &orders(1, 1)), |_| 0, 0).unwrap();
         assert_eq!(first, Took::Refused(Refused::Forged));
         standing.take(signed(&control, &orders(1, 1)), |_| 0, 0).unwrap();
         // The operator changes the key: what the old one signed is no longer believed.
-        let standing = open(&path, Some(thief.public_key()));
+        let standing = open(&state, Some(thief.public_key()));
         assert!(standing.orders().is_none());
     }
 
     #[test]
     fn an_announced_key_is_followed_and_the_one_before_it_is_believed_no_more() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("orders.json");
+        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
         let keys: Vec<OrdersSigner> = (0..4).map(|_| OrdersSigner::generate().unwrap()).collect();
         let announcing = |now: u64, next: Option<&OrdersSigner>| {
             let next_key = next.map(OrdersSigner::public_key);
@@ -345,7 +347,7 @@ mod tests {
         let forged = Took::Refused(Refused::Forged);
         let [first, second, third, thief] = &keys[..] else { unreachable!("four were made") };
         let configured = Some(first.public_key());
-        let mut standing = open(&path, configured.clone());
+        let mut standing = open(&state, configured.clone());
         standing.take(signed(first, &announcing(1, None)), |_| 0, 0).unwrap();
         // A thief announces itself, and then signs as if it had been believed.
         let claims = signed(thief, &announcing(2, Some(thief)));
@@ -359,17 +361,17 @@ mod tests {
 
         standing.take(signed(first, &announcing(5, Some(second))), |_| 0, 0).unwrap();
         // Kept across a restart, and not forgotten when a process of control says nothing of it.
-        let mut standing = open(&path, configured.clone());
+        let mut standing = open(&state, configured.clone());
         assert_eq!(standing.take(signed(first, &orders(1, 6)), |_| 0, 0).unwrap(), Took::Same);
         assert_eq!(standing.take(signed(second, &orders(1, 7)), |_| 0, 0).unwrap(), Took::Same);
         assert_eq!(standing.take(signed(first, &orders(1, 8)), |_| 0, 0).unwrap(), forged);
         // The file still names the first key; what followed it stays believed after a restart.
-        let mut standing = open(&path, configured);
+        let mut standing = open(&state, configured);
         assert!(standing.orders().is_some());
         standing.take(signed(second, &announcing(9, Some(third))), |_| 0, 0).unwrap();
         assert_eq!(standing.take(signed(third, &orders(1, 10)), |_| 0, 0).unwrap(), Took::Same);
         // The operator names another: nothing of the old line is believed.
-        let mut standing = open(&path, Some(thief.public_key()));
+        let mut standing = open(&state, Some(thief.public_key()));
         assert!(standing.orders().is_none());
         assert_eq!(standing.take(signed(third, &orders(1, 11)), |_| 0, 0).unwrap(), forged);
     }

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{SCRUB_AGAIN_MS, SCRUB_KEEP_MS, STEP_CHUNKS, TICK_MS};
 use crate::night::Night;
-use crate::state_file;
+use crate::state_dir::StateDir;
+
+/// Its file in the state directory.
+const NAME: &str = "scrub";
 
 /// How far one disk is.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -31,9 +34,8 @@ struct Place {
 
 /// Works until the night is stopped.
 pub(crate) async fn scrubber(night: Rc<Night>) {
-    let path = night.config.state_dir.join("scrub.json");
     let mut places: BTreeMap<PathBuf, Place> =
-        state_file::load(&path, "the places of scrubs").ok().flatten().unwrap_or_default();
+        night.state.load(NAME, "the places of scrubs").ok().flatten().unwrap_or_default();
     let mut kept_at = 0;
     let mut again_at = 0;
     while !night.stopping() {
@@ -64,14 +66,14 @@ pub(crate) async fn scrubber(night: Rc<Night>) {
         }
         if rested || night.clock.ticks() >= kept_at + SCRUB_KEEP_MS {
             kept_at = night.clock.ticks();
-            keep(&path, &places);
+            keep(&night.state, &places);
         }
     }
-    keep(&path, &places);
+    keep(&night.state, &places);
 }
 
-fn keep(path: &std::path::Path, places: &BTreeMap<PathBuf, Place>) {
-    if let Err(error) = state_file::store(path, places) {
+fn keep(state: &StateDir, places: &BTreeMap<PathBuf, Place>) {
+    if let Err(error) = state.store(NAME, places) {
         tracing::warn!(error = error.in_full(), "the place of the scrub is not kept");
     }
 }

@@ -13,7 +13,7 @@ use oca_store::Seal;
 
 use crate::block::Block;
 use crate::board::Job;
-use crate::fetch::{Answer, Wires};
+use crate::fetch::{Answer, Missed, Wires};
 use crate::ink::{Files, write};
 use crate::ladder::Fault;
 use crate::limits::HANDSHAKE_BYTES;
@@ -70,11 +70,17 @@ async fn take_whole(
     path: &str,
     bytes_max: u64,
 ) -> Result<Vec<u8>, Cut> {
-    toll(night, wires, job, source).await?;
-    let mut pass = permit(night, job, bytes_max).await?;
-    let bytes = tokio::select! {
-        bytes = wires.whole(&source.media_url, path, bytes_max) => bytes?,
-        () = night.halted(job.is_repair()) => return Err(Cut::Halt),
+    let mut unspent = bytes_max;
+    let (bytes, mut pass) = loop {
+        let (pass, is_new) = permit(night, wires, job, source, bytes_max, &mut unspent).await?;
+        let asked = tokio::select! {
+            asked = wires.whole(&source.media_url, path, bytes_max) => asked,
+            () = night.halted(job.is_repair()) => return Err(Cut::Halt),
+        };
+        match asked {
+            Ok(bytes) => break (bytes, pass),
+            Err(missed) => once_more(missed, is_new)?,
+        }
     };
     pass.arrived(bytes.len() as u64);
     night.came(source.kind, bytes.len() as u64);
@@ -174,11 +180,17 @@ impl<'a> Piece<'a> {
         range: Range<u64>,
     ) -> Result<Self, Cut> {
         let bytes = range.end - range.start;
-        toll(night, wires, job, source).await?;
-        let pass = permit(night, job, bytes).await?;
-        let answer = tokio::select! {
-            answer = wires.range(&source.media_url, path, range.start, bytes) => answer?,
-            () = night.halted(job.is_repair()) => return Err(Cut::Halt),
+        let mut unspent = bytes;
+        let (answer, pass) = loop {
+            let (pass, is_new) = permit(night, wires, job, source, bytes, &mut unspent).await?;
+            let asked = tokio::select! {
+                asked = wires.range(&source.media_url, path, range.start, bytes) => asked,
+                () = night.halted(job.is_repair()) => return Err(Cut::Halt),
+            };
+            match asked {
+                Ok(answer) => break (answer, pass),
+                Err(missed) => once_more(missed, is_new)?,
+            }
         };
         let until = tokio::time::Instant::now() + wires.dialer().patience(bytes);
         Ok(Self { night, job, source, pass, answer, until, left: bytes })
@@ -207,31 +219,47 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// Waits until the caps allow a connection to be made, when there is none to be used again: its
-/// handshake crosses the wire as well.
-async fn toll(night: &Night, wires: &mut Wires, job: &Job, source: &Source) -> Result<(), Cut> {
-    // One that had to be made again in the middle of a request is paid for late.
-    while wires.take_owed() {
-        night.shook_hands();
-        wait_for_pass(night, job, HANDSHAKE_BYTES).await.map(drop)?;
-    }
-    if wires.is_connected(&source.media_url) {
-        return Ok(());
-    }
-    // Counted as come at once: it comes before anything that is asked for after it.
-    wait_for_pass(night, job, HANDSHAKE_BYTES).await.map(drop)?;
-    night.shook_hands();
-    wires.pay();
-    Ok(())
-}
-
-/// Waits until `bytes` may be asked for under the window's cap and budget.
-async fn permit<'a>(night: &'a Night, job: &Job, bytes: u64) -> Result<Pass<'a>, Cut> {
-    let pass = wait_for_pass(night, job, bytes).await?;
+/// Waits until `bytes` may be asked for under the window's cap and budget, and makes a connection
+/// where there is none to be used again; true when it did. `unspent` is what is still to be taken
+/// off the budget.
+async fn permit<'a>(
+    night: &'a Night,
+    wires: &mut Wires,
+    job: &Job,
+    source: &Source,
+    bytes: u64,
+    unspent: &mut u64,
+) -> Result<(Pass<'a>, bool), Cut> {
+    let is_connected = wires.is_connected(&source.media_url);
+    // A handshake crosses the wire as well. It is asked for with what follows, and counts as under
+    // way until that has come: a source may take seconds for it, and what was let go before would
+    // come in a second that knows nothing of it.
+    let handshake = if is_connected { 0 } else { HANDSHAKE_BYTES };
+    let pass = wait_for_pass(night, job, handshake + bytes).await?;
     // Repairs are not the window's: a bad object is fetched again at any time.
-    if job.is_repair() || night.spend(bytes) { Ok(pass) } else { Err(Cut::Halt) }
+    if !job.is_repair() && !night.spend(std::mem::take(unspent)) {
+        return Err(Cut::Halt);
+    }
+    if !is_connected {
+        tokio::select! {
+            connected = wires.connect(&source.media_url) => connected?,
+            () = night.halted(job.is_repair()) => return Err(Cut::Halt),
+        }
+    }
+    Ok((pass, !is_connected))
 }
 
+/// Whether to make a connection and ask again: a kept one may have been closed by the other side
+/// meanwhile, a new one may not.
+fn once_more(missed: Missed, is_new: bool) -> Result<(), Cut> {
+    match missed {
+        Missed::Stale if !is_new => Ok(()),
+        Missed::Stale => Err(Fault::Away.into()),
+        Missed::Fault(fault) => Err(fault.into()),
+    }
+}
+
+/// Waits until `bytes` may be asked for under the caps.
 async fn wait_for_pass<'a>(night: &'a Night, job: &Job, bytes: u64) -> Result<Pass<'a>, Cut> {
     let repair = job.is_repair();
     loop {

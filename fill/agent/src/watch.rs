@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::fetch::Wires;
+use crate::fetch::{Missed, Wires};
 use crate::foreground::{Look, Sample};
 use crate::ladder::Fault;
 use crate::limits::{DISKS_MS, FOREGROUND_MS, METRICS_BYTES_MAX, METRICS_MS_MAX, QUARANTINE_MS};
@@ -22,7 +22,7 @@ pub(crate) async fn watch_members(night: Rc<Night>) {
     let mut was_silent = false;
     while !night.stopping() {
         let within = Duration::from_millis(METRICS_MS_MAX);
-        let asked = tokio::time::timeout(within, wires.whole(base, path, METRICS_BYTES_MAX)).await;
+        let asked = tokio::time::timeout(within, ask(&mut wires, base, path)).await;
         let slow_read_ms = night.config.foreground_slow_read_ms;
         let look = match asked {
             Ok(Ok(text)) => {
@@ -49,6 +49,22 @@ pub(crate) async fn watch_members(night: Rc<Night>) {
             night.changed.notify_waiters();
         }
         night.pause(FOREGROUND_MS).await;
+    }
+}
+
+/// The counters' text; a kept connection that was closed meanwhile is made again.
+async fn ask(wires: &mut Wires, base: &str, path: &str) -> Result<Vec<u8>, Fault> {
+    loop {
+        let is_new = !wires.is_connected(base);
+        if is_new {
+            wires.connect(base).await?;
+        }
+        match wires.whole(base, path, METRICS_BYTES_MAX).await {
+            Err(Missed::Stale) if !is_new => {}
+            Err(Missed::Stale) => return Err(Fault::Away),
+            Err(Missed::Fault(fault)) => return Err(fault),
+            Ok(text) => return Ok(text),
+        }
     }
 }
 

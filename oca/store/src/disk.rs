@@ -174,7 +174,10 @@ impl OpenFile {
     }
 
     /// Reads exactly `into.len()` bytes.
-    pub(crate) fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The disk's own, or that the file ends before.
+    pub fn read_exact_at(&self, into: &mut [u8], at: u64) -> io::Result<()> {
         let wanted = into.len();
         if self.fill_at(into, at)? == wanted {
             Ok(())
@@ -194,7 +197,10 @@ impl OpenFile {
     }
 
     /// Writes all of `from`.
-    pub(crate) fn write_all_at(&self, from: &[u8], at: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The disk's own; some of it may be written then.
+    pub fn write_all_at(&self, from: &[u8], at: u64) -> io::Result<()> {
         let mut written = 0;
         while written < from.len() {
             match self.write_at(&from[written..], at + written as u64) {

@@ -50,6 +50,7 @@ impl Night {
         let mut troubles = self.vault.borrow().troubles();
         let refused = self.refusing.get();
         troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
+        troubles.extend(self.state.troubles());
         if self.unnoted.get() {
             let folder = self.config.state_dir.display();
             troubles.push(format!("the open window cannot be noted in {folder}: fill rests"));

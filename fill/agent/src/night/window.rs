@@ -3,10 +3,17 @@
 
 use super::Night;
 use crate::gate::Gate;
+use crate::limits::SPEND_AGAIN_MS;
 
 impl Night {
     /// Sets gate and meters by the windows and control's time.
     pub(crate) fn keep_gate(&self) {
+        let ticks = self.clock.ticks();
+        if self.spend_again_at.get().is_some_and(|at| at <= ticks) {
+            self.spend_again_at.set(None);
+            self.spent.set(false);
+            self.changed.notify_waiters();
+        }
         let standing = self.standing.borrow();
         let windows = standing.orders().map_or(&[][..], |orders| &orders.windows);
         let work = standing.orders().and_then(|orders| orders.work.as_ref());
@@ -37,10 +44,12 @@ impl Night {
         if let Some(window) = &gate.window {
             tracing::info!(%window, bps_max = ?gate.bps_max, "window open");
         } else {
-            let handshakes = self.handshakes.take();
+            let all = self.dialer.handshakes().done();
+            let handshakes = all - self.handshakes.replace(all);
             tracing::info!(handshakes, "window closed");
         }
         self.spent.set(false);
+        self.spend_again_at.set(None);
         self.meters.window.borrow_mut().retune(gate.bps_max);
         self.gate.send_replace(gate);
         self.changed.notify_waiters();
@@ -58,8 +67,10 @@ impl Night {
             Err(error) => {
                 // A budget that cannot be kept is not spent from.
                 tracing::error!(error = error.in_full(), "cannot keep the window's budget");
-                // Lanes would ask again at once, for ever, and nothing else would run.
+                // Lanes would ask again at once, for ever, and nothing else would run. A disk that
+                // is full for a minute must not cost the night, so they may ask again later.
                 self.spent.set(bytes_max.is_some());
+                self.spend_again_at.set(Some(self.clock.ticks() + SPEND_AGAIN_MS));
                 bytes_max.is_none()
             }
         }

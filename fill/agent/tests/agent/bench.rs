@@ -33,6 +33,8 @@ const SOON: Duration = Duration::from_secs(60);
 struct Control {
     orders: Mutex<Option<Orders>>,
     reports: Mutex<Vec<FillReport>>,
+    /// Status that everybody is refused with; none when nobody is.
+    refuses: Mutex<Option<StatusCode>>,
     /// The last one signs.
     signers: Mutex<Vec<OrdersSigner>>,
 }
@@ -64,6 +66,7 @@ impl Bench {
         let control = Arc::new(Control {
             orders: Mutex::default(),
             reports: Mutex::default(),
+            refuses: Mutex::default(),
             signers: Mutex::new(vec![OrdersSigner::generate().unwrap()]),
         });
         let control_url = serve(Arc::clone(&control)).await;
@@ -167,6 +170,21 @@ impl Bench {
         *self.control.orders.lock().unwrap() = None;
     }
 
+    /// From now on control refuses this box with `status`.
+    #[allow(dead_code, reason = "each program of tests uses its own part")]
+    pub fn refuse(&self, status: StatusCode) {
+        *self.control.refuses.lock().unwrap() = Some(status);
+    }
+
+    /// `fill-agent run --once` to its end: its exit code and what it said.
+    #[allow(dead_code, reason = "each program of tests uses its own part")]
+    pub fn once(&self) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fill-agent"));
+        command.args(["run", "--once", "--config"]).arg(self.config()).env("RUST_LOG", "warn");
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    }
+
     pub fn start(&self) -> Agent {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fill-agent"));
         command.args(["run", "--config"]).arg(self.config());
@@ -266,6 +284,9 @@ pub async fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// The agent's process; killed when dropped.
 pub struct Agent {
     child: Child,
+    /// Where its metrics are, if it was told to have any.
+    #[allow(dead_code, reason = "each program of tests uses its own part")]
+    pub metrics: Option<String>,
 }
 
 impl Agent {
@@ -274,8 +295,10 @@ impl Agent {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line.trim(), "{\"ready\":true}");
-        Self { child }
+        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ready["ready"], true);
+        let metrics = ready["metrics"].as_str().map(str::to_owned);
+        Self { child, metrics }
     }
 
     /// SIGKILL.
@@ -328,6 +351,11 @@ async fn answer(
         *answer.status_mut() = status;
         answer
     };
+    if let Some(status) = *control.refuses.lock().unwrap() {
+        let body =
+            r#"{"error":"unauthenticated","message":"this key is nobody's","request_id":"r1"}"#;
+        return reply(status, body.as_bytes().to_vec());
+    }
     match (request.method().clone(), request.uri().path()) {
         (Method::GET, "/v1/appliance/orders") => {
             let orders = control.orders.lock().unwrap().clone();

@@ -151,6 +151,14 @@ async fn a_second_agent_on_the_same_volume_says_who_holds_it() {
     let said = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.contains("already being written by") && said.contains("fill-agent"), "{said}");
+    // One with disks of its own that keeps its state where the first does: both would spend the
+    // same window's bytes.
+    let other = bench.folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    bench.configure(&other, "connections = 1\n");
+    let (code, said) = bench.once();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("state_dir") && said.contains("another fill-agent"), "{said}");
     assert_eq!(agent.stop().await, Some(0));
 }
 

@@ -10,6 +10,8 @@ mod chaos;
 mod clocks;
 mod disk;
 mod faults;
+mod metrics;
+mod once;
 mod orders;
 mod source;
 mod tiers;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use control_types::ids::ObjectId;
@@ -19,6 +19,11 @@ use hyper_util::rt::TokioIo;
 use oca_store::{MediaType, Seal, seal_reader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
+
+/// How long a source dawdles.
+const DAWDLES: Duration = Duration::from_millis(1_500);
+/// What the agent takes a handshake for, bytes.
+const HANDSHAKE_BYTES: u64 = 6_144;
 
 /// How a source misbehaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub enum Mood {
     LiesInSeal,
     /// Answers 503.
     Busy,
+    /// Takes a second and a half before it shakes hands.
+    Dawdles,
+    /// Hangs up after each answer.
+    HangsUp,
 }
 
 /// One sealed object.
@@ -68,6 +77,8 @@ pub struct Shelf {
     pub requests: AtomicU64,
     /// When payload or seals went out, and how much.
     pub log: Mutex<Vec<(Instant, u64)>>,
+    /// The same of handshakes, when they ended.
+    pub handshakes: Mutex<Vec<(Instant, u64)>>,
 }
 
 /// A running source.
@@ -85,6 +96,7 @@ impl Source {
             sent: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             log: Mutex::default(),
+            handshakes: Mutex::default(),
         });
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -96,10 +108,20 @@ impl Source {
             while let Ok((tcp, _)) = listener.accept().await {
                 let (acceptor, shelf) = (acceptor.clone(), Arc::clone(&shelf));
                 tokio::spawn(async move {
+                    let mood = *shelf.mood.lock().unwrap();
+                    if mood == Mood::Dawdles {
+                        tokio::time::sleep(DAWDLES).await;
+                    }
                     let Ok(stream) = acceptor.accept(tcp).await else { return };
+                    // As the agent counts it: what it cannot see, it takes as this much.
+                    shelf.handshakes.lock().unwrap().push((Instant::now(), HANDSHAKE_BYTES));
                     let service = hyper::service::service_fn(move |request| {
                         let shelf = Arc::clone(&shelf);
-                        async move { Ok::<_, Infallible>(answer(&shelf, &request)) }
+                        async move {
+                            let hangs_up = *shelf.mood.lock().unwrap() == Mood::HangsUp;
+                            let answer = answer(&shelf, &request);
+                            Ok::<_, Infallible>(if hangs_up { hung_up(answer) } else { answer })
+                        }
                     });
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
@@ -124,17 +146,29 @@ impl Source {
     /// Most bytes of payload and seals in any second, wherever it begins.
     pub fn busiest_second(&self) -> u64 {
         let log = self.shelf.log.lock().unwrap().clone();
-        let from = |start: usize| {
-            let soon = |at: &Instant| at.duration_since(log[start].0).as_millis() < 1000;
-            let within = log[start..].iter().take_while(|(at, _)| soon(at));
-            within.map(|(_, bytes)| bytes).sum::<u64>()
-        };
-        (0..log.len()).map(from).max().unwrap_or(0)
+        busiest(&log)
     }
 
+    /// The same with handshakes.
+    #[allow(dead_code, reason = "each program of tests uses its own part")]
+    pub fn busiest_second_with_handshakes(&self) -> u64 {
+        let mut log = self.shelf.log.lock().unwrap().clone();
+        log.extend(self.shelf.handshakes.lock().unwrap().iter());
+        log.sort();
+        busiest(&log)
+    }
     pub fn last_sent_at(&self) -> Option<Instant> {
         self.shelf.log.lock().unwrap().last().map(|(at, _)| *at)
     }
+}
+
+fn busiest(log: &[(Instant, u64)]) -> u64 {
+    let from = |start: usize| {
+        let soon = |at: &Instant| at.duration_since(log[start].0).as_millis() < 1000;
+        let within = log[start..].iter().take_while(|(at, _)| soon(at));
+        within.map(|(_, bytes)| bytes).sum::<u64>()
+    };
+    (0..log.len()).map(from).max().unwrap_or(0)
 }
 
 fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Response<Sending> {
@@ -190,6 +224,11 @@ fn asked_range(request: &Request<hyper::body::Incoming>) -> Option<(usize, usize
     let range = request.headers().get("range")?.to_str().unwrap().strip_prefix("bytes=").unwrap();
     let (first, last) = range.split_once('-').unwrap();
     Some((first.parse().unwrap(), last.parse().unwrap()))
+}
+
+fn hung_up(mut answer: Response<Sending>) -> Response<Sending> {
+    answer.headers_mut().insert("connection", "close".parse().unwrap());
+    answer
 }
 
 fn ranged(body: Sending, first: usize, last: usize, whole: usize) -> Response<Sending> {

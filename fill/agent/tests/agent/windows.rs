@@ -28,6 +28,29 @@ async fn no_second_exceeds_the_cap() {
     assert_eq!(agent.stop().await, Some(0));
 }
 
+/// Goal: handshakes are under the cap in the second in which they come, not in the one in which
+/// they were allowed. Method: a source that takes longer than a second before it shakes hands, asked
+/// by many lanes at once; one that hangs up after each answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_exceeds_the_cap_where_handshakes_come_late_or_often() {
+    for mood in [Mood::Dawdles, Mood::HangsUp] {
+        let mut bench = Bench::new().await;
+        bench.configure(&bench.volume(), "connections = 12\n");
+        let objects: Vec<_> = (0..12).map(|seed| sealed(230 + seed, 30_000)).collect();
+        let all: Vec<_> = objects.iter().collect();
+        let origin = bench.source(mood, &all).await;
+        let bps_max = 800_000;
+        let windows = vec![window("slow", 3_600_000, Some(bps_max))];
+        let pulls = objects.iter().map(|object| pull(object, &[("origin", &origin)])).collect();
+        bench.order(pulls, Vec::new(), windows);
+        let agent = bench.start();
+        bench.reported(FillStateWord::Done).await;
+        let busiest = origin.busiest_second_with_handshakes();
+        assert!(busiest <= bps_max / 8, "{mood:?}: {busiest} bytes in one second");
+        assert_eq!(agent.stop().await, Some(0));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seal_of_more_than_a_second_is_taken_under_the_cap_too() {
     let mut bench = Bench::new().await;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use control_types::PlanId;
 use control_types::fill::FillReport;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
@@ -17,6 +18,8 @@ use crate::source::{Mood, Sealed, Source, sealed};
 
 const CHUNK: usize = CHUNK_BYTES as usize;
 const VOLUME: &str = "/ssd";
+/// Where the agent keeps orders, budget and clock: on the same disk, so that faults meet them too.
+const STATE: &str = "/var/fill-agent";
 
 /// Longest life of an agent here, which is mostly waiting for its own ticks.
 const LIFE_MAX: Duration = Duration::from_secs(60);
@@ -33,9 +36,9 @@ pub struct Place {
     config: Config,
     objects: Vec<Sealed>,
     source: Source,
-    /// Number of the night, for a state directory of its own.
-    nights: u64,
     last: Option<FillReport>,
+    /// All that the last life reported.
+    reported: Vec<FillReport>,
     pub disk: MadeDisk,
 }
 
@@ -44,6 +47,7 @@ impl Place {
         let bench = Bench::new().await;
         let mut config = Config::read(&bench.config()).unwrap();
         config.volumes = vec![(PathBuf::from(VOLUME), DiskClass::Ssd)];
+        config.state_dir = PathBuf::from(STATE);
         config.connections = connections;
         // A busy machine is no slow source.
         config.stall_ms = 30_000;
@@ -51,15 +55,21 @@ impl Place {
             LENGTHS.iter().map(|length| sealed(90 + *length as u64, *length)).collect();
         let all: Vec<&Sealed> = objects.iter().collect();
         let source = bench.source(Mood::Good, &all).await;
-        Self { bench, config, objects, source, nights: 0, last: None, disk: MadeDisk::new(0) }
+        Self {
+            bench,
+            config,
+            objects,
+            source,
+            last: None,
+            reported: Vec::new(),
+            disk: MadeDisk::new(0),
+        }
     }
 
     /// An empty disk, an agent that knows nothing, and a new night's orders.
     pub fn begin(&mut self, seed: u64) {
         self.disk = MadeDisk::new(seed);
         self.disk.put(&PathBuf::from(VOLUME).join("lost+found/x"), b"");
-        self.nights += 1;
-        self.config.state_dir = self.bench.folder.path().join(format!("night-{}", self.nights));
         let from = [("origin", &self.source)];
         let pulls = self.objects.iter().map(|object| pull(object, &from)).collect();
         self.bench.order(pulls, Vec::new(), wide_open());
@@ -81,7 +91,47 @@ impl Place {
         let reported = self.bench.reports();
         let most = reported.iter().map(|report| report.objects_done).max();
         self.last = reported.last().cloned();
+        self.reported = reported;
         (ended, most.unwrap_or(0) as usize)
+    }
+
+    /// Gives the plan `plan` of the next serial, and no window to work at it.
+    pub fn order_idle(&mut self, plan: PlanId) {
+        self.bench.order(Vec::new(), Vec::new(), Vec::new());
+        self.bench.amend(|orders| orders.plan = Some(plan));
+    }
+
+    /// Somebody who stands between sends what control signed a serial ago.
+    pub fn replay(&mut self, plan: PlanId) {
+        self.bench.amend(|orders| {
+            orders.serial -= 1;
+            orders.plan = Some(plan);
+        });
+    }
+
+    /// The plans that one life reported.
+    pub async fn live_by_plans(&mut self, told: &str) -> Vec<PlanId> {
+        let _ = self.live(told).await;
+        self.reported.iter().filter_map(|report| report.plan).collect()
+    }
+
+    /// The same on a disk that is well, until control was heard: orders taken or refused. On a
+    /// machine that is busy it may seem away for a life.
+    pub async fn hear(&mut self, told: &str, wanted: PlanId) -> Vec<PlanId> {
+        for _ in 0..LIVES_MAX {
+            let plans = self.live_by_plans(told).await;
+            let is_refused = self.reported.iter().any(|report| report.orders_refused > 0);
+            if is_refused || plans.contains(&wanted) {
+                return plans;
+            }
+        }
+        panic!("{told}: on a disk that is well control is not heard: {:?}", self.reported);
+    }
+
+    /// Control's time as the disk keeps it, with the boot it is of; none before it is kept.
+    pub fn kept_clock(&self) -> Option<serde_json::Value> {
+        let bytes = self.disk.get(&PathBuf::from(STATE).join("clock.json"))?;
+        Some(serde_json::from_slice(&bytes).unwrap())
     }
 
     /// On a disk that is well the night is finished. A machine that is busy with something else may
@@ -128,8 +178,10 @@ impl Place {
         let writer = Writer::open(&volume, "test").unwrap();
         let report = check(&volume, Depth::Payload).unwrap();
         assert!(report.bad.is_empty(), "{told}: {:?}", report.bad);
-        let mut known = ["lock", "journal", "lost+found/x"].map(|name| volume.path().join(name));
-        known.sort();
+        let names = ["lock", "orders.json", "ledger.json", "clock.json", "scrub.json"];
+        let kept = names.map(|name| PathBuf::from(STATE).join(name));
+        let known = ["lock", "journal", "lost+found/x"].map(|name| volume.path().join(name));
+        let known: Vec<PathBuf> = known.into_iter().chain(kept).collect();
         let index = writer.index();
         let is_left = |path: &PathBuf| {
             !known.contains(path) && !index.entries().any(|entry| entry.path() == *path)

@@ -192,7 +192,7 @@ async fn log(
         let _ = std::fs::remove_file(&beside);
         failed(error)
     })?;
-    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": out });
+    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": out.display().to_string() });
     let text = format!(
         "{asks} questions in {records} records are in {}; {skipped} were too many to be recorded",
         out.display()

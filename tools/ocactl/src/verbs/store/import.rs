@@ -6,8 +6,8 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use control_types::TitleId;
 use control_types::fleet::DiskClass;
+use control_types::{ObjectId, TitleId};
 use oca_store::seal::SEAL_HEAD_BYTES;
 use oca_store::{
     Adopted, MediaType, SealError, StoreError, Volume, Writer, seal_of_file, seal_reader,
@@ -69,6 +69,12 @@ pub fn run(import: &Import) -> Result<Shown, Failure> {
     let volume = Volume::open(&import.volume, DiskClass::Hdd)?;
     let mut files = Vec::new();
     for from in &import.from {
+        let kind = from.symlink_metadata().map_err(|error| unreadable(from, &error))?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            let shown = from.display();
+            let cure = "links are not followed, give what it stands for";
+            return Err(Failure(format!("{shown} is neither a file nor a folder: {cure}")));
+        }
         list(from, &mut files)?;
     }
     let found = files.into_iter().map(|path| what_is(path, import.title.as_ref()));
@@ -88,7 +94,7 @@ pub fn run(import: &Import) -> Result<Shown, Failure> {
         let bytes = path.metadata().map_or(0, |meta| meta.len());
         refused += usize::from(outcome.is_err());
         let said = outcome.unwrap_or_else(|why| format!("refused: {why}"));
-        values.push(json!({ "file": path, "bytes": bytes, "outcome": said }));
+        values.push(json!({ "file": path.display().to_string(), "bytes": bytes, "outcome": said }));
         rows.push(vec![path.display().to_string(), show_bytes(bytes), said]);
     }
     let value = json!({ "files": values, "refused": refused, "dry_run": import.dry_run });
@@ -97,12 +103,19 @@ pub fn run(import: &Import) -> Result<Shown, Failure> {
     Ok(shown)
 }
 
-/// Every regular file below `path`; links are not followed.
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure(format!("cannot read {}: {error}", path.display()))
+}
+
+/// Every regular file below `path`; links are not followed. Of a volume, its objects only: its
+/// journal and lock are no films.
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    let broken = |error| Failure(format!("cannot read {}: {error}", path.display()));
+    let broken = |error| unreadable(path, &error);
     let kind = path.symlink_metadata().map_err(broken)?.file_type();
     if kind.is_file() {
         files.push(path.to_owned());
+    } else if kind.is_dir() && path.join("journal").is_file() && path.join("objects").is_dir() {
+        list(&path.join("objects"), files)?;
     } else if kind.is_dir() {
         let entries: Result<Vec<_>, _> = path.read_dir().map_err(broken)?.collect();
         let mut paths: Vec<PathBuf> =
@@ -132,6 +145,11 @@ fn what_is(path: PathBuf, title: Option<&TitleId>) -> Found {
             return Found::Refused(path, why);
         }
     }
+    if is_called_like_an_object(&path) {
+        let why = "it is called like a sealed object and is none, so it was damaged: fetch it \
+                   again, or give it another name if it never was one";
+        return Found::Refused(path, why.to_owned());
+    }
     let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
     match title.cloned().or_else(|| folder.and_then(|name| name.parse().ok())) {
         Some(title) => Found::Plain(path, title),
@@ -141,6 +159,11 @@ fn what_is(path: PathBuf, title: Option<&TitleId>) -> Found {
             Found::Refused(path, why.to_owned())
         }
     }
+}
+
+fn is_called_like_an_object(path: &Path) -> bool {
+    let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes);
+    name.is_some_and(|name| ObjectId::from_hex(name).is_some())
 }
 
 fn import_one<'a>(
@@ -250,5 +273,49 @@ mod tests {
         let linked = run(&import).unwrap();
         assert_eq!(linked.exit, 0, "{}", linked.text);
         assert!(linked.text.contains("linked"), "{}", linked.text);
+    }
+
+    fn into(volume: &Path, from: &Path) -> Import {
+        std::fs::create_dir(volume).unwrap();
+        let (volume, from) = (volume.to_owned(), vec![from.to_owned()]);
+        Import { volume, from, title: None, dry_run: false, remove: false }
+    }
+
+    #[test]
+    fn of_another_volume_only_whole_objects_are_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let film = dir.path().join("film");
+        std::fs::create_dir(&film).unwrap();
+        for seed in [1, 2] {
+            std::fs::write(film.join(format!("{seed}.mp4")), vec![seed; 9_000]).unwrap();
+        }
+        let first = dir.path().join("first");
+        assert_eq!(run(&into(&first, &film)).unwrap().exit, 0);
+        let mut objects = Vec::new();
+        list(&first, &mut objects).unwrap();
+        assert_eq!(objects.len(), 2, "neither journal nor lock: {objects:?}");
+        let second = dir.path().join("second");
+        assert_eq!(run(&into(&second, &first)).unwrap().exit, 0);
+        // A damaged one is no plain file of the title "3f".
+        std::fs::remove_file(&objects[0]).unwrap();
+        std::fs::write(&objects[0], b"").unwrap();
+        let third = run(&into(&dir.path().join("third"), &first)).unwrap();
+        assert_eq!(third.exit, 1, "{}", third.text);
+        assert!(third.text.contains("it was damaged"), "{}", third.text);
+        assert_eq!(third.value["refused"], 1);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_and_what_is_no_file() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let film = dir.path().join("film");
+        std::fs::create_dir(&film).unwrap();
+        let odd = film.join(std::ffi::OsStr::from_bytes(b"two words\xff.mp4"));
+        std::fs::write(&odd, vec![3; 9_000]).unwrap();
+        let told = run(&into(&dir.path().join("volume"), &odd)).unwrap();
+        assert_eq!((told.exit, told.value["files"][0]["bytes"].as_u64()), (0, Some(9_000)));
+        let refused = run(&into(&dir.path().join("other"), Path::new("/dev/zero"))).err().unwrap();
+        assert!(refused.0.contains("/dev/zero is neither"), "{refused}");
     }
 }

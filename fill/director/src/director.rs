@@ -89,7 +89,8 @@ pub async fn run(
         ControlClient::new(&config.control_url, credential, config.control_ca.as_deref())?
             .with_call_ms_max(CALL_MS_MAX);
     if once {
-        told(look(&control, &config.knobs, &config.ingress, &mut Memory::default()).await?);
+        let mut memory = Memory::default();
+        told(look(&control, &config.knobs, &config.ingress, &mut memory, now()).await?);
         return Ok(());
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(DirectorError::Signals)?;
@@ -98,7 +99,7 @@ pub async fn run(
     let mut memory = Memory::default();
     let watch = async {
         loop {
-            match look(&control, &config.knobs, &config.ingress, &mut memory).await {
+            match look(&control, &config.knobs, &config.ingress, &mut memory, now()).await {
                 Ok(looked) => told(looked),
                 Err(error) => tracing::warn!(%error, "could not look; trying again"),
             }
@@ -113,8 +114,8 @@ pub async fn run(
     Ok(())
 }
 
-/// One look: fetches the state and the plan in force, and posts a fresh plan if that one is no
-/// good. Doing it twice is doing it once.
+/// One look at `now`: fetches the state and the plan in force, and posts a fresh plan if that one is
+/// no good. Doing it twice is doing it once.
 ///
 /// # Errors
 /// Control is away or refused.
@@ -123,14 +124,15 @@ pub async fn look(
     knobs: &Knobs,
     borders: &[Ingress],
     memory: &mut Memory,
+    now: UnixMillis,
 ) -> Result<Looked, DirectorError> {
     let mut state = control.fill_state().await?;
     let current = in_force(control).await?;
     let serial = current.as_ref().map_or(0, |plan| plan.serial);
-    let mut fresh = memory.plan(&mut state, knobs, current.as_ref(), now());
-    ingress::cap(&mut fresh, &state, borders, now());
+    let mut fresh = memory.plan(&mut state, knobs, current.as_ref(), now);
+    ingress::cap(&mut fresh, &state, borders, now);
     let settled = |current: &NightPlan| {
-        is_settled(current, &fresh, &state) && ingress::is_current(current, &fresh, now())
+        is_settled(current, &fresh, &state) && ingress::is_current(current, &fresh, now)
     };
     if current.as_ref().is_some_and(settled) {
         return Ok(Looked::Settled { serial });

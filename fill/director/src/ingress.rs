@@ -6,7 +6,8 @@
 //! and then the samples of filled nights leave less room than there is, never more). Lines that
 //! begin with `#` are passed over. Months are calendar months in UTC. A file whose last sample is
 //! older than a day tells nothing about tonight: nothing is filled across that border until it is
-//! fresh.
+//! fresh. A last line without an end is still being written, and passed over: half of a figure is a
+//! smaller figure, and would leave room that is not there.
 
 use std::path::{Path, PathBuf};
 
@@ -75,9 +76,12 @@ pub(crate) fn is_current(current: &NightPlan, fresh: &NightPlan, now: UnixMillis
     fresh.appliances.iter().filter(|part| part.rate.is_some()).all(|part| {
         let known = current.appliances.iter().find(|known| known.appliance == part.appliance);
         let rate = known.and_then(|known| known.rate.as_ref());
-        let lasts = rate
-            .and_then(|rate| rate.steps.last())
-            .is_some_and(|last| last.starts_at > now.plus_millis(RENEW_MS));
+        let last_at = |rate: Option<&RateProfile>| {
+            rate.and_then(|rate| rate.steps.last()).map(|step| step.starts_at)
+        };
+        // Where a fresh one says no more, as of a border that is shut, another would say the same.
+        let renew_at = Some(now.plus_millis(RENEW_MS));
+        let lasts = last_at(rate) > renew_at || last_at(part.rate.as_ref()) <= renew_at;
         let bps_at = |rate: Option<&RateProfile>, at: UnixMillis| {
             rate.and_then(|rate| rate.rate_bps_max(at)).unwrap_or(u64::MAX) as f64
         };
@@ -101,7 +105,8 @@ fn samples(path: &Path) -> Result<Vec<Sample>, DirectorError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| DirectorError::Io { path: path.to_owned(), source })?;
     let mut samples: Vec<Sample> = Vec::new();
-    for (at, line) in text.lines().enumerate() {
+    let written = text.rfind('\n').map_or("", |end| &text[..end]);
+    for (at, line) in written.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
@@ -190,6 +195,30 @@ mod tests {
         assert_eq!(evening, Some(0));
         assert_eq!(rate_at(&text, now + 3 * DAY_S, now + 3 * DAY_S + 9), Ok(Some(0)));
         assert_eq!(rate_at("# nothing yet\n", now, now), Ok(Some(0)));
+    }
+
+    #[test]
+    fn a_line_that_is_still_being_written_leaves_no_room() {
+        let begin = 1_767_225_600;
+        let line = |slot: u64| format!("{},9000000000\n", begin + slot * 300);
+        let whole: String = (0..2_000).map(line).collect();
+        let now = begin + 2_000 * 300;
+        let read = |text: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("ingress.csv");
+            std::fs::write(&file, text).unwrap();
+            samples(&file)
+        };
+        let last = line(2_000);
+        // As whoever appends may be met: after each byte of the next line.
+        for cut in 1..last.len() {
+            let torn = format!("{whole}{}", &last[..cut]);
+            let samples = read(&torn).unwrap();
+            assert_eq!(samples.len(), 2_000, "cut after {cut} bytes");
+            assert!(samples.iter().all(|sample| sample.1 == 9_000_000_000));
+        }
+        assert_eq!(rate_at(&format!("{whole}{last}"), now + 300, now + 300), Ok(Some(0)));
+        assert_eq!(read(&format!("{whole}{last}")).unwrap().len(), 2_001);
     }
 
     #[test]

@@ -13,11 +13,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use control_client::{ControlClient, Credential};
 use control_types::fill::{FillState, NightPlan, PlaceableObject};
 use control_types::fleet::{DiskClass, HeldObject, Role};
 use control_types::ids::ObjectId;
 use control_types::{ErrorBody, ErrorWord, UnixMillis};
 
+use fill_director::{Ingress, Looked, Memory, look};
+use fill_plan::Knobs;
 use kit::box_of;
 
 struct Control {
@@ -122,6 +125,60 @@ async fn a_plan_is_posted_once_and_again_when_the_fleet_changes() {
     control.state.lock().unwrap().appliances[2].healthy = false;
     let next = said(&url).await;
     assert_eq!((&next["posted"], &next["serial"]), (&true.into(), &2.into()));
+}
+
+/// Goal: a plan is posted again when a border's last samples leave another room than it was made
+/// for, and not when they leave the same. Method: nights of 1 Gb/s and evenings of 10 over three
+/// weeks; then the night turns busy, then quiet as before; then nobody measures any more. The clock
+/// is an argument.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_posted_again_when_a_borders_figures_change() {
+    // 2026-01-21 03:00 UTC, in 5-minute slots since the first of the month.
+    let (begin_s, slots) = (1_767_225_600, 20 * 288 + 36);
+    let now = UnixMillis((begin_s + slots * 300) * 1_000);
+    let usual = |slot: u64| if slot % 288 >= 192 { 10_000_000_000 } else { 1_000_000_000 };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("ingress.csv");
+    let measure = |bps: &dyn Fn(u64) -> u64| {
+        let line = |slot: u64| format!("{},{}\n", begin_s + slot * 300, bps(slot));
+        std::fs::write(&file, (0..slots).map(line).collect::<String>()).unwrap();
+    };
+    let borders = [Ingress { isp: "isp".parse().unwrap(), file: file.clone(), percentile: 0.95 }];
+    let (control, url) = control(&[ObjectId([1; 32])]).await;
+    let client = ControlClient::new(&url, Credential::Operator("key".to_owned()), None).unwrap();
+    // A director that began just now, so that nothing is remembered.
+    let look = || async {
+        let mut memory = Memory::default();
+        look(&client, &Knobs::default(), &borders, &mut memory, now).await.unwrap()
+    };
+    let rate = || {
+        let plan = control.plan.lock().unwrap().clone().unwrap();
+        let rates = plan.appliances.iter().map(|part| part.rate.as_ref().unwrap());
+        rates.map(|rate| rate.rate_bps_max(now).unwrap()).max().unwrap()
+    };
+    let posted = |looked: Looked| match looked {
+        Looked::Posted { serial, .. } => Some(serial),
+        Looked::Settled { .. } => None,
+    };
+    measure(&usual);
+    assert_eq!(posted(look().await), Some(1));
+    let quiet = rate();
+    assert!(quiet > 500_000_000, "{quiet}");
+    assert_eq!(posted(look().await), None);
+    // As good as the same.
+    measure(&|slot| if slot + 6 >= slots { 1_010_000_000 } else { usual(slot) });
+    assert_eq!(posted(look().await), None);
+    measure(&|slot| if slot + 6 >= slots { 7_000_000_000 } else { usual(slot) });
+    assert_eq!(posted(look().await), Some(2));
+    assert!(rate() < quiet / 2, "{} after {quiet}", rate());
+    assert_eq!(posted(look().await), None);
+    measure(&usual);
+    assert_eq!(posted(look().await), Some(3));
+    assert_eq!(rate(), quiet);
+    // No figures: shut, and that once.
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!((posted(look().await), rate()), (Some(4), 0));
+    assert_eq!(posted(look().await), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,9 +38,13 @@ impl Gate {
 
     /// The same under a plan's rate profile, which holds beside the window's own cap. The lower of
     /// the rates now and a second from now counts: what is asked for before a step down arrives
-    /// after it. A rate of 0 closes the gate.
+    /// after it. A rate of 0 closes the gate. Before the first step its rate counts: whoever wrote the
+    /// profile may have had a clock that is ahead, and meant to leave no time without a rate.
     pub(crate) fn under(self, profile: Option<&RateProfile>, now: UnixMillis) -> Self {
-        let rate = |at| profile.and_then(|profile| profile.rate_bps_max(at));
+        let rate = |at| {
+            let first = || profile?.steps.first().map(|step| step.rate_bps_max);
+            profile.and_then(|profile| profile.rate_bps_max(at)).or_else(first)
+        };
         let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
         let bps_max = lower(self.bps_max, lower(rate(now), rate(now.plus_millis(1_000))));
         if bps_max == Some(0) { Self::default() } else { Self { bps_max, ..self } }
@@ -79,8 +83,12 @@ mod tests {
             let gate = Gate::at(&windows, UnixMillis(now)).under(Some(&profile), UnixMillis(now));
             gate.window.and(gate.bps_max)
         };
-        assert_eq!((at(0), at(9_000), at(18_999)), (Some(100), Some(80), Some(80)));
+        assert_eq!((at(0), at(9_000), at(18_999)), (Some(80), Some(80), Some(80)));
         assert_eq!((at(19_000), at(29_999), at(30_000)), (None, None, Some(100)));
+        // A border that is shut by a clock which is ahead of ours is shut now.
+        let profile = RateProfile { steps: steps[1..2].into() };
+        let gate = Gate::at(&windows, UnixMillis(0)).under(Some(&profile), UnixMillis(0));
+        assert!(!gate.is_open());
     }
 
     #[test]

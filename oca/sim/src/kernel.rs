@@ -77,8 +77,14 @@ impl Kernel for SimKernel {
     }
 
     /// Every other socket is on a machine that paces; it takes what is sent on as fast as any.
-    fn pace(&mut self, socket: SocketId, _: Option<u64>) -> io::Result<()> {
-        if socket.0.is_multiple_of(2) { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
+    fn pace(&mut self, socket: SocketId, pace: Option<u64>) -> io::Result<()> {
+        if !socket.0.is_multiple_of(2) {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        if let Some(wire) = self.world.borrow_mut().socket(socket) {
+            wire.is_paced = pace.is_some();
+        }
+        Ok(())
     }
 
     fn lending_refused(&self) -> Option<String> {
@@ -251,7 +257,6 @@ fn begin_send_file(
 ) {
     assert!(piece.bytes > 0, "the server sent nothing of a file on {socket:?}");
     let mut bytes = head.as_ref().map_or(Vec::new(), |head| head.from[head.range.clone()].to_vec());
-    bytes.extend(world.cached(file, piece));
     let head = head.map(|head| head.from);
     let Some(wire) = world.socket(socket) else {
         return world.tell(token, Event::FileSent(Err(given_up()), head));
@@ -259,6 +264,12 @@ fn begin_send_file(
     assert!(wire.sending.is_none(), "two sends under way on {socket:?}: order is lost");
     assert!(wire.shutting.is_none(), "a send behind a shutdown on {socket:?}");
     assert!(wire.server == End::Open, "a send behind FIN on {socket:?}");
+    if wire.is_paced {
+        let begun = world.begin_chain(token, socket, (head, bytes), (file, piece));
+        return begun.unwrap_or_else(|head| world.tell(token, Event::FileSent(Ok(0), head)));
+    }
+    bytes.extend(world.cached(file, piece));
+    let wire = world.wire(socket.0);
     if bytes.is_empty() {
         return world.tell(token, Event::FileSent(Ok(0), head));
     }

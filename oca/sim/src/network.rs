@@ -9,6 +9,7 @@ use std::rc::Rc;
 use oca_sys::{Buffer, Event, Token};
 
 use crate::loan::Loans;
+use crate::world::Chain;
 
 /// A receive the server has under way.
 #[derive(Debug)]
@@ -37,6 +38,16 @@ pub(crate) enum Sent {
     /// Bytes of a head, then of the page cache, as they were when the send began; the head's buffer
     /// goes back with the answer.
     File(Option<Rc<Buffer>>, Vec<u8>),
+    /// The same by a pipe.
+    Chain(Chain),
+}
+
+/// Bytes of a file that are in a pipe and did not find room.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub file: u32,
+    pub at: u64,
+    pub bytes: Vec<u8>,
 }
 
 impl Sent {
@@ -44,6 +55,7 @@ impl Sent {
         match self {
             Self::Buffer(from, range) | Self::Lent(from, range) => &from[range.clone()],
             Self::Behind(_, _, bytes) | Self::File(_, bytes) => bytes,
+            Self::Chain(chain) => &chain.bytes,
         }
     }
 
@@ -52,7 +64,7 @@ impl Sent {
         match self {
             Self::Buffer(from, _) | Self::Lent(from, _) => Event::Sent(answer, from),
             Self::Behind(head, from, _) => Event::SentBehind(answer, head, from),
-            Self::File(head, _) => Event::FileSent(answer, head),
+            Self::File(head, _) | Self::Chain(Chain { head, .. }) => Event::FileSent(answer, head),
         }
     }
 }
@@ -74,6 +86,10 @@ pub(crate) struct Wire {
     pub server: End,
     pub receiving: Option<Receiving>,
     pub sending: Option<Sending>,
+    /// The server paces it: what it sends from files goes by pipes.
+    pub is_paced: bool,
+    /// What its last send left in a pipe.
+    pub kept: Option<Kept>,
     /// Ending the sending side is under way.
     pub shutting: Option<Token>,
     /// Giving the socket up is under way.
@@ -108,6 +124,8 @@ impl Wire {
             server: End::Open,
             receiving: None,
             sending: None,
+            is_paced: false,
+            kept: None,
             shutting: None,
             closing: None,
             receive_due: false,
@@ -123,7 +141,8 @@ impl Wire {
 
     /// Whether a send under way could end now.
     pub(crate) fn can_send(&self) -> bool {
-        self.sending.is_some()
+        let fills = |it: &Sending| matches!(&it.what, Sent::Chain(chain) if chain.fills);
+        self.sending.as_ref().is_some_and(|sending| !fills(sending))
             && (self.room_max.saturating_sub(self.to_client.len()) >= self.room_min
                 || matches!(self.client, End::Gone | End::Reset)
                 || self.closing.is_some())

@@ -39,6 +39,11 @@ pub struct Weather {
     pub bad_read: Chance,
     /// The page cache forgets what it is asked for.
     pub forgets: Chance,
+    /// A paced send's pages are not all had when they are wanted.
+    pub short_fill: Chance,
+    /// The ring goes on with what a pipe has kept, whatever is to be sent. No server can be right on
+    /// such a machine: it shows that the clients would notice.
+    pub mixes_pipes: bool,
     /// An open fails although the file is there.
     pub bad_open: Chance,
     /// The machine stands still: monotonic time leaps, up to a minute.
@@ -86,6 +91,8 @@ impl Weather {
             bad_file: 0,
             bad_read: 0,
             forgets: 0,
+            short_fill: 0,
+            mixes_pipes: false,
             bad_open: 0,
             standstill: 0,
             wall_set: 0,
@@ -117,6 +124,7 @@ impl Weather {
             bad_file: some(3500),
             bad_read: some(400),
             forgets: some(3000),
+            short_fill: some(3000),
             bad_open: some(500),
             standstill: some(20),
             wall_set: some(50),
@@ -216,6 +224,7 @@ mod tests {
         some(|weather| weather.bad_read > 0);
         some(|weather| weather.bad_open > 0);
         some(|weather| weather.forgets > 0);
+        some(|weather| weather.short_fill > 0);
         some(|weather| weather.standstill > 0);
         some(|weather| weather.wall_set > 0);
         some(|weather| weather.stray_wake > 0);

@@ -2,6 +2,7 @@
 //! Never sleeps, never reads a real clock, draws every chance from one seed; and it stops the run
 //! when the server does what no kernel would forgive.
 
+mod chains;
 mod loans;
 mod moves;
 mod reads;
@@ -21,6 +22,7 @@ use crate::disk::Disk;
 use crate::network::{End, Wire};
 use crate::tls::{ClientTls, Keys};
 use crate::weather::{MILLISECOND, SECOND, Weather, happens, latency};
+pub(crate) use chains::Chain;
 
 const ECANCELED: i32 = 125;
 const EIO: i32 = 5;
@@ -40,6 +42,7 @@ pub(crate) enum Happening {
     StopsAccepting(Token),
     Receives(u32),
     Sends(u32),
+    Fills(u32),
     Returns(u32, u64),
     GivesUp(u32, u64),
     ShutsDown(u32),
@@ -82,6 +85,9 @@ pub struct World {
     reads: usize,
     /// Waits in which completions were let gather.
     patient_waits: u64,
+    /// Sends by pipes, and those of them that began with what a pipe had kept.
+    chains: u64,
+    chains_resumed: u64,
     /// Digest of all that was told to the server: equal runs have equal digests.
     trace: u64,
     /// The machine stood still at least once, long enough for deadlines to pass.
@@ -120,6 +126,8 @@ impl World {
             disk: Disk::default(),
             reads: 0,
             patient_waits: 0,
+            chains: 0,
+            chains_resumed: 0,
             trace: 0xcbf2_9ce4_8422_2325,
             stood_still: false,
             narrates: std::env::var_os("NIGHTFILL_SIM_TRACE").is_some(),
@@ -333,6 +341,7 @@ impl World {
             }
             Happening::Receives(wire) => self.receives(wire),
             Happening::Sends(wire) => self.sends(wire),
+            Happening::Fills(wire) => self.fills(wire),
             Happening::Returns(wire, loan) => self.returns(wire, loan),
             Happening::GivesUp(wire, seen) => self.gives_up(wire, seen),
             Happening::ShutsDown(wire) => self.shuts_down(wire),
@@ -353,6 +362,7 @@ impl World {
                 self.tell(token, Event::ReadMany(answer, into));
             }
             Happening::ClosesFile(token, file) => {
+                assert!(!self.chains_from(file), "the server closed file {file} under a send");
                 self.disk.close(file);
                 self.tell(token, Event::FileClosed);
             }

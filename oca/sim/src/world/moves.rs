@@ -146,6 +146,10 @@ impl World {
             }
             Ok(sent)
         };
+        if let (Sent::Chain(chain), Ok(sent)) = (&sending.what, &answer) {
+            let rest = chain.rest(*sent);
+            self.keep_rest(id, rest);
+        }
         // A send that lends and failed has its memory back at once.
         let unlent = match &sending.what {
             Sent::Lent(from, _) if answer.is_err() => Some(Rc::clone(from)),

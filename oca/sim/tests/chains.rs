@@ -49,14 +49,16 @@ fn trying() -> Weather {
 
 #[test]
 fn what_pipes_keep_is_sent_where_it_belongs() {
-    for seed in 1..6 {
-        for weather in [Weather::fair(), trying()] {
-            let mut story = crowd(weather, seed);
+    for weather in [Weather::fair(), trying()] {
+        let (mut chains, mut resumed) = (0, 0);
+        for seed in 1..6 {
+            let mut story = crowd(weather.clone(), seed);
             story.rest().expect("it comes to rest");
-            let (chains, resumed) = story.kernel.world().chains();
-            assert!(chains > 30 && resumed > 5, "seed {seed}: {resumed} of {chains}");
+            let (all, of_kept) = story.kernel.world().chains();
+            (chains, resumed) = (chains + all, resumed + of_kept);
             assert_eq!(finish(story).answers, ASKS * MEMBERS, "seed {seed}");
         }
+        assert!(chains > 100 && resumed > 20, "{resumed} of {chains}: hardly anything was kept");
     }
 }
 

@@ -2,10 +2,14 @@
 //! Never read from a file: what an operator may turn is in `config`, bounded by these.
 
 mod bounds;
+mod memory;
+mod sovereign;
 
 use control_types::limits::{CHUNK_BYTES, TICKET_BYTES_MAX};
 
 pub use bounds::{Bounds, Limit, TableSizes, in_words, table};
+pub use memory::MemorySum;
+pub use sovereign::*;
 
 /// Most workers (one a core).
 pub const WORKERS_MAX: usize = 256;
@@ -342,65 +346,6 @@ pub const RETRY_AFTER_S: u32 = 5;
 /// Default time from SIGTERM to exit, milliseconds.
 pub const DRAIN_MS: u64 = 10_000;
 
-/// Longest time between a player's questions that a bundle may ask for, seconds.
-pub const STEERING_TTL_S_MAX: u32 = 3_600;
-
-/// Seconds after which a player that is sent to control for a fresh ticket asks there: a ticket may
-/// end soon.
-pub const CONTROL_TTL_S: u32 = 1;
-
-/// Longest time over which a drain that was asked for moves sessions, milliseconds.
-pub const DRAIN_SPREAD_MS_MAX: u64 = 300_000;
-
-/// Longest steering answer, bytes; with its head it fits one send buffer.
-pub const STEERING_BYTES_MAX: usize = 16 * 1024;
-
-/// A bundle that was refused, or could not be had, is asked for again after this, milliseconds.
-pub const BUNDLE_AGAIN_MS: u64 = 30_000;
-
-/// Loads that a bundle tells count until control has been silent for this long, milliseconds.
-pub const BUNDLE_LOADS_MS: u64 = 60_000;
-
-/// Other appliances that this one looks at.
-pub const NEIGHBOURS_MAX: usize = 16;
-
-/// Names of neighbours that are remembered, those of the bundles before among them.
-pub const NAMES_MAX: usize = 4 * NEIGHBOURS_MAX;
-
-/// How long the addresses of a neighbour's name are believed, milliseconds; while no others are to
-/// be had they still are.
-pub const NAMES_MS: u64 = 30_000;
-
-/// Of those, tiers and origins: who does not see them either is cut off itself.
-pub const WITNESSES_MAX: usize = 2;
-
-/// Of so many rounds of looks, one looks at witnesses.
-pub const WITNESS_EVERY: u32 = 4;
-
-/// Between two looks at a neighbour, milliseconds, give or take a tenth.
-pub const PROBE_EVERY_MS: u64 = 1_000;
-
-/// A neighbour answers within this, milliseconds.
-pub const PROBE_MS_MAX: u64 = 800;
-
-/// Looks in a row that a neighbour has to fail to be taken for dead.
-pub const PROBE_MISSES: u8 = 2;
-
-/// Looks in a row that a dead neighbour has to answer to be taken back.
-pub const PROBE_GOODS: u8 = 3;
-
-/// Reports whose time control has to be silent beyond, until it is taken for away.
-pub const HEARTBEATS_MISSED: u32 = 2;
-
-/// And for at least this long, milliseconds.
-pub const SILENT_MS_MIN: u64 = 2_000;
-
-/// Default time without control in which tickets that ended meanwhile are good, seconds.
-pub const GRACE_S: u64 = 86_400;
-
-/// How often the moment of the last word from control is written down, milliseconds.
-pub const CONTACT_NOTE_MS: u64 = 60_000;
-
 const _: () = assert!(HEAD_BYTES_MAX > 2 * TICKET_BYTES_MAX + 2048);
 const _: () = assert!(RECEIVE_BYTES <= INCOMING_BYTES_MAX);
 const _: () = assert!(RECEIVE_BYTES <= PLAIN_BYTES_MAX);
@@ -429,54 +374,4 @@ const _: () = assert!(UPGRADE_DRAIN_MS > IDLE_MS_MAX, "an idle client notices by
 const _: () = assert!(SESSION_TICKET_BYTES_MAX < RECORD_CONTENT_BYTES_MAX);
 const _: () = assert!(CLIENT_BUCKETS.is_power_of_two());
 const _: () = assert!(STEERING_BYTES_MAX + RESPONSE_HEAD_BYTES_MAX + 512 < SEND_BYTES);
-const _: () = assert!(PROBE_MS_MAX < PROBE_EVERY_MS && WITNESSES_MAX < NEIGHBOURS_MAX);
 const _: () = assert!(HANDSHAKE_MS_MAX < IDLE_MS_MAX && SEND_PROGRESS_MS_MAX < IDLE_MS_MAX);
-
-/// What one process may take, bytes, by consumer; printed at boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct MemorySum {
-    /// Chunk buffers: the hot set and what is under read.
-    pub chunks: u64,
-    /// Send buffers: one for each connection, so that slow readers take none from the others.
-    pub sends: u64,
-    /// Receive buffers, bytes that wait for the rest of a record or head, TLS sessions.
-    pub receives: u64,
-    /// Decoded seals.
-    pub seals: u64,
-    /// Verified tickets.
-    pub tickets: u64,
-    /// Log batches.
-    pub logs: u64,
-}
-
-impl MemorySum {
-    /// The sum for `workers` workers of `connections` connections and `chunk_buffers` each.
-    #[must_use]
-    pub fn of(workers: usize, connections: usize, chunk_buffers: usize) -> Self {
-        let workers = workers as u64;
-        let each_connection = (INCOMING_BYTES_MAX + PLAIN_BYTES_MAX + SESSION_BYTES) as u64;
-        let buffers = (connections.min(RECEIVE_BUFFERS_MAX) * RECEIVE_BYTES) as u64;
-        Self {
-            chunks: workers * chunk_buffers as u64 * CHUNK_BYTES,
-            sends: workers * (connections * SEND_BYTES) as u64,
-            receives: workers * (connections as u64 * each_connection + buffers),
-            seals: workers * SEAL_BYTES_MAX as u64,
-            tickets: workers * (TICKETS_MAX * 2 * TICKET_BYTES_MAX) as u64,
-            logs: (LOG_BATCHES_MAX * LOG_BATCH_BYTES) as u64,
-        }
-    }
-
-    /// All of it.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.chunks + self.sends + self.receives + self.seals + self.tickets + self.logs
-    }
-}
-
-impl std::fmt::Display for MemorySum {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { chunks, sends, receives, seals, tickets, logs } = self;
-        write!(f, "chunks {chunks}, sends {sends}, receives {receives}, ")?;
-        write!(f, "seals {seals}, tickets {tickets}, logs {logs}")
-    }
-}

@@ -53,7 +53,11 @@ impl<'a> Routes<'a> {
         let mut holders: HashMap<ObjectId, Vec<usize>> = HashMap::new();
         for at in active {
             for held in &appliances[*at].holds {
-                holders.entry(held.object).or_default().push(*at);
+                // Held on flash and on a rotating disk, it is still one box to ask.
+                let boxes = holders.entry(held.object).or_default();
+                if boxes.last() != Some(at) {
+                    boxes.push(*at);
+                }
             }
         }
         let mut wanters: HashMap<ObjectId, Vec<usize>> = HashMap::new();

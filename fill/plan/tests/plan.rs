@@ -148,6 +148,17 @@ fn a_site_fetches_each_byte_once_and_shares_it() {
 }
 
 #[test]
+fn a_box_that_holds_an_object_twice_is_one_source() {
+    let objects = vec![object(1, 40 * MIB, "film", 1e9)];
+    let mut origin = origin(&objects);
+    give(&mut origin, &objects[0], DiskClass::Ssd);
+    let edge = appliance("edge-a1", "a", "isp", Role::Edge, [100 * MIB, 100 * MIB]);
+    let plan = made(&state(objects, vec![origin, edge]), &Knobs::default(), None);
+    let pulls = pulls_of(&plan, "edge-a1");
+    assert_eq!(pulls.iter().map(|pull| pull.sources.len()).collect::<Vec<_>>(), [1], "{pulls:?}");
+}
+
+#[test]
 fn what_is_held_yields_only_to_what_is_clearly_worth_more() {
     let objects =
         |rival: f64| vec![object(1, 60 * MIB, "held", 1e9), object(2, 60 * MIB, "new", rival)];

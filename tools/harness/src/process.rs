@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -35,6 +36,8 @@ impl Program {
     pub fn start(name: &str, command: &mut Command, log: &Path) -> Result<Self, Trouble> {
         let errors = File::options().create(true).append(true).open(log)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors);
+        // `oca upgrade` makes it start its own successor, which is then no child of ours.
+        command.process_group(0);
         let mut child =
             command.spawn().map_err(|error| Trouble(format!("cannot start {name}: {error}")))?;
         let stdout = child.stdout.take();
@@ -98,16 +101,22 @@ impl Program {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// SIGKILL to it and to what it started, and waits until it is gone.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
+        // The group has the number of its first process. Nobody else gets that number while one of
+        // the group lives, or before the `wait`; after it, only when all others were handed out.
+        let _ = signal::killpg(self.group(), Signal::SIGKILL);
         let _ = self.child.wait();
+    }
+
+    fn group(&self) -> Pid {
+        let pid = i32::try_from(self.child.id()).expect("Linux process ids are below 2^22");
+        Pid::from_raw(pid)
     }
 
     /// Sends SIGTERM and returns at once.
     pub fn ask_to_stop(&self) {
-        let pid = i32::try_from(self.child.id()).expect("Linux process ids are below 2^22");
-        let _ = signal::kill(Pid::from_raw(pid), Signal::SIGTERM);
+        let _ = signal::kill(self.group(), Signal::SIGTERM);
     }
 
     /// Waits for it to end by itself.
@@ -166,6 +175,35 @@ where
                 return Err(Trouble(format!("{purpose}: not within {seconds} s, last: {refusal}")));
             }
             Err(_) => tokio::time::sleep(POLL_EVERY * 5).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs(pid: u64) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // A zombie waits for nobody but its parent.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+
+    #[test]
+    fn what_a_program_started_goes_with_it_even_after_it_went() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 1000 & echo \"{\\\"successor\\\":$!}\""]);
+        let mut program =
+            Program::start("parent", &mut command, &folder.path().join("log")).unwrap();
+        let successor = program.ready()["successor"].as_u64().unwrap();
+        program.ended_within(READY_WITHIN).unwrap();
+        assert!(runs(successor), "it outlives its parent");
+        drop(program);
+        let until = Instant::now() + READY_WITHIN;
+        while runs(successor) {
+            assert!(Instant::now() < until, "{successor} was left behind");
+            std::thread::sleep(POLL_EVERY);
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use control_types::fleet::Role;
+use control_types::play::{NewTicket, TicketScope};
 use nightfill_harness::process::eventually;
 use nightfill_harness::{Trouble, World, WorldPlan, sources};
 
@@ -24,7 +25,10 @@ async fn only_a_good_ticket_opens_a_title() -> Result<(), Trouble> {
     };
     let good = issue("harbour", "1h")?;
     let brief = issue("harbour", "1s")?;
-    let other = issue("lighthouse", "1h")?;
+    assert!(issue("lighthouse", "1h").is_err(), "by hand, no ticket for a title nobody knows");
+    let opens = TicketScope::Title("lighthouse".parse()?);
+    let asked = NewTicket { opens, ttl_ms: 3_600_000 };
+    let other = world.control.client.issue_ticket(&asked).await?.ticket;
     let mut forged = good.clone().into_bytes();
     let last = forged.len() - 10;
     forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };

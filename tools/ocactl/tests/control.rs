@@ -75,6 +75,7 @@ async fn start() -> (Arc<Control>, String) {
         .route("/v1/operator/windows", post(open_window))
         .route("/v1/operator/plan", get(plan))
         .route("/v1/operator/fills", get(fills))
+        .route("/v1/operator/titles", get(|| async { Json(Value::Array(Vec::new())) }))
         .route("/v1/keys/tickets", get(keys))
         .with_state(Arc::clone(&control));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -176,6 +177,15 @@ async fn waiting_ends_with_the_plan_and_not_before() {
     let status = ocactl(&url, "operators-key", &["fill", "status"]).await;
     let table = String::from_utf8(status.stdout).unwrap();
     assert!(table.contains("4.0 MB") && table.contains("8.0 Mbit/s"), "{table}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_is_not_made_for_a_title_that_nobody_knows() {
+    let (_control, url) = start().await;
+    let output = ocactl(&url, "operators-key", &["ticket", "issue", "--title", "habour"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("habour") && said.contains("title ls"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,9 @@ fn files_that_are_not_what_they_should_be_are_named_with_the_cure() {
     with(&key, &["steer", "replay", "--log", &odd, "--policy", "/absent"], &["/absent"]);
     with(&key, &["steer", "replay", "--log", &odd, "--policy", "/dev/null"], &["odd, line 1"]);
     with(&key, &["steer", "replay", "--log", &odd, "--policy", &odd], &["policy", "odd"]);
+    std::fs::write(&odd, "busy_percent = 60\norder = [\"loud\"]\n").expect("it can be written");
+    with(&key, &["steer", "replay", "--log", &odd, "--policy", &odd], &["line 2: unknown", "loud"]);
+    check(&["ticket", "revoke", ""], 2, &["SUBJECT"]);
 }
 
 #[test]

@@ -160,7 +160,8 @@ fn now() -> UnixMillis {
     UnixMillis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Writes beside `out` and takes its place at the end: what was there stays if control has no answer.
+/// Writes beside `out` and takes its place at the end: what was there stays if control has no
+/// answer.
 async fn log(
     from: UnixMillis,
     until: UnixMillis,
@@ -192,7 +193,8 @@ async fn log(
         let _ = std::fs::remove_file(&beside);
         failed(error)
     })?;
-    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": out.display().to_string() });
+    let shown = out.display().to_string();
+    let value = json!({ "records": records, "asks": asks, "skipped": skipped, "out": shown });
     let text = format!(
         "{asks} questions in {records} records are in {}; {skipped} were too many to be recorded",
         out.display()
@@ -258,11 +260,15 @@ async fn replay(log: &Path, policy: &Path, control: &ControlClient) -> Result<Sh
 }
 
 fn read_policy(path: &Path) -> Result<PolicyFile, Failure> {
-    let refused = |why: String| Failure(format!("the policy {}: {why}", path.display()));
+    let shown = path.display();
     let bytes = connect::read(path)?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| refused(error.to_string()))?;
-    // The library's message has several lines, of which the first says where.
-    toml::from_str(text).map_err(|error| refused(error.to_string().trim_end().to_owned()))
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| Failure(format!("the policy {shown} is no text: {error}")))?;
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Failure(format!("the policy {shown}, line {line}: {}", error.message()))
+    })
 }
 
 fn replayed(answer: &ReplayAnswer) -> Shown {

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ciborium::Value;
 use clap::{Args, Subcommand};
+use control_client::ControlClient;
 use control_token::{Claims, Verifier, decode_claims};
 use control_types::fleet::TicketKeys;
 use control_types::play::{NewTicket, TicketScope};
@@ -26,6 +27,7 @@ pub enum Ticket {
     /// Take back every ticket of a subject before its end; appliances refuse them within seconds.
     Revoke {
         /// The play's id, as `ticket inspect` and the access logs say it.
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         subject: String,
     },
     /// Verify a ticket and say what it opens.
@@ -65,12 +67,16 @@ struct Opens {
 pub async fn run(verb: &Ticket, at: &Connection) -> Result<Shown, Failure> {
     match verb {
         Ticket::Issue(issue) => {
+            let control = at.operator()?;
             let opens = match &issue.opens.title {
-                Some(title) => TicketScope::Title(title.clone()),
+                Some(title) => {
+                    known(title, &control).await?;
+                    TicketScope::Title(title.clone())
+                }
                 None => TicketScope::Fill,
             };
             let body = NewTicket { opens, ttl_ms: issue.ttl };
-            let answer = at.operator()?.issue_ticket(&body).await?;
+            let answer = control.issue_ticket(&body).await?;
             let text = answer.ticket.clone();
             Ok(Shown::new(&answer, text))
         }
@@ -90,10 +96,19 @@ pub async fn run(verb: &Ticket, at: &Connection) -> Result<Shown, Failure> {
     }
 }
 
+/// Control signs for any title, because a box may have one that left the catalog; by hand it is a
+/// slip.
+async fn known(title: &TitleId, control: &ControlClient) -> Result<(), Failure> {
+    let is_there = control.titles().await?.iter().any(|record| record.id == *title);
+    let cure = "`ocactl title ls` lists them";
+    is_there.then_some(()).ok_or_else(|| Failure(format!("no title is called {title}: {cure}")))
+}
+
 fn no_keys(path: &Path, error: &serde_json::Error) -> Failure {
     let shown = path.display();
     Failure(format!(
-        "{shown} holds no ticket keys ({error}): `curl CONTROL/v1/keys/tickets > {shown}` writes them"
+        "{shown} holds no ticket keys ({error}): `curl CONTROL/v1/keys/tickets > {shown}` \
+         writes them"
     ))
 }
 

@@ -59,6 +59,17 @@ pub enum IngestError {
     /// The control plane's. The objects are in place; running again only registers.
     #[error("{0}")]
     Control(#[from] ClientError),
+    /// The control plane's, asked before anything was encoded. What an earlier run made is kept.
+    #[error(
+        "{source}; nothing was encoded: {cure}, or leave --control out to encode and publish now \
+         and run again to register"
+    )]
+    TooEarly {
+        /// What control said, or that it is away.
+        source: ClientError,
+        /// What to do about it.
+        cure: String,
+    },
     /// The caller's.
     #[error("{0}")]
     Arguments(String),

@@ -25,7 +25,7 @@ use crate::package::{Packaged, package};
 use crate::playlist::media_playlist;
 use crate::probe::{Probe, probe};
 use crate::publish::{Sealed, import, seal, seal_bytes};
-use crate::register::{Control, artwork_of, check_files, register};
+use crate::register::{Control, artwork_of, check_control, register};
 use crate::track::Shape;
 
 /// What to ingest, as what, from where to where.
@@ -100,7 +100,7 @@ pub fn ingest(order: &Order, say: &mut dyn FnMut(&str)) -> Result<Outcome, Inges
         let why = "give at least one --volume DIR[:ssd|hdd]: the origin's".to_owned();
         return Err(IngestError::Arguments(why));
     }
-    order.control.as_ref().map_or(Ok(()), check_files)?;
+    order.control.as_ref().map_or(Ok(()), check_control)?;
     let title = &order.words.title;
     let work = order.work.join(title.as_str());
     fs::create_dir_all(&work).map_err(IngestError::io(&work, "create the work directory"))?;

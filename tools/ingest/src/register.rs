@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use control_client::{ControlClient, Credential};
+use control_client::{ClientError, ControlClient, Credential};
 use control_types::ObjectId;
 use control_types::catalog::{Artwork, TitleRecord};
 
@@ -43,11 +43,7 @@ pub fn register(
     thumbnails: &[Thumbnail],
     control: &Control,
 ) -> Result<(), IngestError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(IngestError::io(Path::new("tokio"), "start"))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let client = client(control)?;
         for (thumbnail, artwork) in thumbnails.iter().zip(&record.artwork) {
             let stored = client.put_artwork(thumbnail.jpeg.clone()).await?;
@@ -62,13 +58,31 @@ pub fn register(
     })
 }
 
-/// Whether key and CA file can be used, asked before hours of encoding. Asks nobody else: control
-/// may be away until it is needed.
+/// Whether key and CA file can be used and control takes the key, asked before hours of encoding.
+/// The question is the smallest that only an operator's key is answered.
 ///
 /// # Errors
-/// What is wrong with them.
-pub fn check_files(control: &Control) -> Result<(), IngestError> {
-    client(control).map(drop)
+/// What is wrong with the files, and [`IngestError::TooEarly`] for what control said.
+pub fn check_control(control: &Control) -> Result<(), IngestError> {
+    let client = client(control)?;
+    let asked = runtime()?.block_on(client.isp_keys());
+    asked.map(drop).map_err(|source| {
+        let key_file = control.key_file.display();
+        let cure = match &source {
+            ClientError::Refused { status: 401 | 403, .. } => {
+                format!("give --key-file the operator's key, which {key_file} is not")
+            }
+            _ => "mend that".to_owned(),
+        };
+        IngestError::TooEarly { source, cure }
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, IngestError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(IngestError::io(Path::new("tokio"), "start"))
 }
 
 fn client(control: &Control) -> Result<ControlClient, IngestError> {

@@ -23,7 +23,8 @@ struct Asked {
     body: Vec<u8>,
 }
 
-/// Listens on a free port; refuses titles with `title_status` unless it is 204.
+/// Listens on a free port; refuses titles with `title_status` unless it is 204, and everything when
+/// that is 401.
 fn control(title_status: u16) -> (String, Receiver<Asked>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -58,13 +59,18 @@ fn serve(stream: TcpStream, title_status: u16, send: &Sender<Asked>) {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
-        let (status, answer) = if line.starts_with("POST /v1/operator/artwork") {
+        let (status, answer) = if line.starts_with("GET ") && title_status != 401 {
+            assert!(line.starts_with("GET /v1/operator/isp-keys "), "{line}");
+            (200, "[]".to_owned())
+        } else if line.starts_with("POST /v1/operator/artwork") {
             (201, format!("{{\"object\":\"{}\"}}", blake3::hash(&body).to_hex()))
         } else if title_status == 204 {
             (204, String::new())
         } else {
-            let refusal = r#"{"error":"conflict","message":"no such luck","request_id":"r1"}"#;
-            (title_status, refusal.to_owned())
+            let word = if title_status == 401 { "unauthenticated" } else { "conflict" };
+            let refusal =
+                format!(r#"{{"error":"{word}","message":"no such luck","request_id":"r1"}}"#);
+            (title_status, refusal)
         };
         let length = if status == 204 {
             String::new()
@@ -115,7 +121,9 @@ fn artwork_is_posted_before_the_title_appears_and_twice_is_once() {
             assert_eq!(said.matches(&format!("] {step}: ")).count(), 1, "{said}");
         }
         let asked: Vec<Asked> = asked.try_iter().collect();
-        let (last, posts) = asked.split_last().unwrap();
+        // The key is tried before anything else.
+        assert!(asked[0].line.starts_with("GET "), "{asked:?}");
+        let (last, posts) = asked[1..].split_last().unwrap();
         assert!(posts.len() >= 3);
         assert!(posts.iter().all(|p| p.line == "POST /v1/operator/artwork HTTP/1.1"));
         assert!(posts.iter().all(|p| p.body.starts_with(&[0xff, 0xd8])));
@@ -133,17 +141,49 @@ fn artwork_is_posted_before_the_title_appears_and_twice_is_once() {
 }
 
 #[test]
-fn a_refusal_and_an_absent_control_are_told_and_leave_the_objects_for_the_next_run() {
+fn a_refusal_is_told_and_leaves_the_objects_for_the_next_run() {
     let dir = tempfile::tempdir().unwrap();
     let (url, _asked) = control(409);
     let output = command(dir.path(), &url).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("no such luck"), "{said}");
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let output = command(dir.path(), &format!("http://{gone}")).output().unwrap();
+    let (url, asked) = control(204);
+    let output = command(dir.path(), &url).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(&gone.to_string()), "{said}");
+    assert!(output.status.success(), "{said}");
     assert!(said.contains("kept from an earlier run") && said.contains(" 0 objects new"), "{said}");
+    assert!(asked.try_iter().last().unwrap().line.starts_with("PUT "));
+}
+
+/// Goal: hours of encoding are not spent for a control that will not have the title; what an earlier
+/// run encoded stays as it is.
+#[test]
+fn a_wrong_key_and_an_absent_control_are_told_before_anything_is_encoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (url, asked) = control(401);
+    let key_file = dir.path().join("operator.key").display().to_string();
+    for (url, words) in [
+        (format!("http://{gone}"), ["unreachable", &gone, "nothing was encoded"]),
+        (url, ["401", &key_file, "nothing was encoded"]),
+    ] {
+        for round in 0..2 {
+            let output = command(dir.path(), &url).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && !said.contains("] encode"), "{said}");
+            words.iter().for_each(|word| assert!(said.contains(word), "{word} in {said}"));
+            let work = dir.path().join("work/clip");
+            assert_eq!(work.exists(), round == 1, "{said}");
+            if round == 0 {
+                std::fs::create_dir_all(&work).unwrap();
+                std::fs::write(work.join("kept"), b"encoded before").unwrap();
+            } else {
+                assert_eq!(std::fs::read(work.join("kept")).unwrap(), b"encoded before");
+                std::fs::remove_dir_all(&work).unwrap();
+            }
+        }
+    }
+    assert_eq!(asked.try_iter().count(), 2, "asked once a run");
 }
 
 /// Goal: a kill at any moment before the end leaves the volumes and the catalog as they were.
@@ -159,7 +199,7 @@ fn a_killed_ingest_leaves_no_half_a_title_and_the_next_run_makes_a_whole_one() {
     child.wait().unwrap();
     let volume = Volume::open(dir.path().join("ssd0"), DiskClass::Ssd).unwrap();
     assert!(Index::load(std::slice::from_ref(&volume)).index.is_empty());
-    assert_eq!(asked.try_iter().count(), 0);
+    assert!(asked.try_iter().all(|asked| asked.line.starts_with("GET ")));
     let output = command(dir.path(), &url).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(asked.try_iter().last().unwrap().line.starts_with("PUT "));

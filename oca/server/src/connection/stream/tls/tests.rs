@@ -1,9 +1,12 @@
 //! Streams against the library's own client: whole conversations, damaged ones, and every cipher.
 
-use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use std::sync::Arc;
+
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
 use super::*;
 use crate::config::TlsFiles;
+use crate::connection::stream::Stream;
 use crate::limits::SEND_BYTES;
 use crate::tls::{Certificate, server_config};
 

@@ -23,6 +23,9 @@ const SLOW_EVERY: u32 = 5;
 const LIST_REST_TIMES: u32 = 1000;
 /// New files of a lab are found within this, however many there are.
 const LIST_REST_MAX: Duration = Duration::from_secs(30);
+/// The same where the kernel tells of changes and tells of none: on a network file system it does
+/// not know of those that others make.
+const SILENCE_MAX: Duration = Duration::from_secs(300);
 /// Copies found bad that are kept for the next report.
 const FOUND_BAD_MAX: usize = 1024;
 
@@ -31,12 +34,14 @@ type Copies = Vec<(u16, ObjectId)>;
 
 /// Looks again and again.
 pub(super) async fn run(admin: Arc<Admin>, mut tail: Option<Tail>, troubles: Receiver<Trouble>) {
-    let mut timer = tokio::time::interval(LOOK_EVERY);
+    // A lab has nothing but slower things.
+    let slow_every = if matches!(&*admin.library, Library::Lab(_)) { 1 } else { SLOW_EVERY };
+    let mut timer = tokio::time::interval(LOOK_EVERY * (SLOW_EVERY / slow_every));
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut gone = Copies::new();
     let mut said = String::new();
     let mut looks = 0u32;
-    let mut list_at = Instant::now();
+    let mut listing = Listing::just_made();
     if let Library::Sealed(sealed) = &*admin.library {
         note_used(&admin, &sealed.index());
     }
@@ -52,9 +57,9 @@ pub(super) async fn run(admin: Arc<Admin>, mut tail: Option<Tail>, troubles: Rec
         }
         forget(&admin, &mut gone);
         looks = looks.wrapping_add(1);
-        if looks.is_multiple_of(SLOW_EVERY) {
+        if looks.is_multiple_of(slow_every) {
             look_slowly(&admin);
-            list_again(&admin, &mut list_at);
+            listing.look(&admin);
         }
     }
 }
@@ -184,17 +189,37 @@ fn look_slowly(admin: &Admin) {
     }
 }
 
-/// Finds new files of a lab, at `list_at` or later; that moves on.
-fn list_again(admin: &Admin, list_at: &mut Instant) {
-    let Library::Lab(lab) = &*admin.library else { return };
-    let began = Instant::now();
-    if began < *list_at {
-        return;
+/// When a lab's directory is listed again.
+struct Listing {
+    /// Not before this, whatever changed.
+    rests_until: Instant,
+    listed: Instant,
+    /// Heard of since it was listed.
+    changed: bool,
+}
+
+impl Listing {
+    fn just_made() -> Self {
+        let now = Instant::now();
+        Self { rests_until: now, listed: now, changed: false }
     }
-    if let Err(error) = lab.rescan() {
-        tracing::warn!(%error, "the old list of files stays in use");
+
+    /// Finds new files, if there may be any.
+    fn look(&mut self, admin: &Admin) {
+        let Library::Lab(lab) = &*admin.library else { return };
+        let began = Instant::now();
+        let told = lab.changed();
+        self.changed |= told.unwrap_or(true);
+        let is_due = self.changed || began.duration_since(self.listed) > SILENCE_MAX;
+        if !is_due || began < self.rests_until {
+            return;
+        }
+        if let Err(error) = lab.rescan() {
+            tracing::warn!(%error, "the old list of files stays in use");
+        }
+        let rest = (began.elapsed() * LIST_REST_TIMES).min(LIST_REST_MAX);
+        *self = Self { rests_until: began + rest, listed: began, changed: false };
     }
-    *list_at = began + (began.elapsed() * LIST_REST_TIMES).min(LIST_REST_MAX);
 }
 
 fn note_used(admin: &Admin, index: &Index) {

@@ -5,8 +5,11 @@
 //! Names are any UTF-8 without control characters, and are asked for percent-encoded. What is left
 //! out (other names, folders that cannot be read) is said when it changes.
 
+mod watch;
+
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,6 +23,7 @@ use oca_store::Volume;
 use super::{Found, View};
 use crate::devices::{Devices, Patience};
 use crate::limits::LAB_FILES_MAX;
+use watch::Watch;
 
 /// A date is shown once it is this old, seconds: clocks of file systems tick coarsely.
 const SETTLED_AFTER_S: u64 = 2;
@@ -30,6 +34,7 @@ pub struct Lab {
     roots: Vec<(PathBuf, DiskClass)>,
     devices: Devices,
     files: ArcSwap<Files>,
+    watch: Watch,
 }
 
 #[derive(Default)]
@@ -39,8 +44,10 @@ struct Files {
     paths: HashMap<ObjectId, PathBuf>,
     /// Files whose name is not UTF-8 or has a control character.
     unnamed: LeftOut,
-    /// Folders that could not be listed to their end.
+    /// Folders that could not be listed to their end, and files that this user may not read.
     unreadable: LeftOut,
+    /// Files that changed so lately that their date is not shown yet.
+    unsettled: usize,
 }
 
 /// What a scan did not take, for a person to hear of.
@@ -95,7 +102,7 @@ impl Lab {
         }
         let devices = Devices::under(&volumes, Patience::default());
         let roots = volumes.iter().map(|volume| (volume.path().into(), volume.class())).collect();
-        let lab = Self { roots, devices, files: ArcSwap::default() };
+        let lab = Self { roots, devices, files: ArcSwap::default(), watch: Watch::new() };
         lab.rescan()?;
         Ok(lab)
     }
@@ -104,6 +111,14 @@ impl Lab {
     #[must_use]
     pub fn devices(&self) -> &Devices {
         &self.devices
+    }
+
+    /// Whether something below the directories changed since the last call, or a date can be shown
+    /// by the next list; none where the kernel cannot tell for all of them.
+    #[must_use]
+    pub fn changed(&self) -> Option<bool> {
+        let heard = self.watch.heard() || self.files.load().unsettled > 0;
+        self.watch.hears().then_some(heard)
     }
 
     /// Lists the directory again, so that new files are served and changed ones have a new ETag.
@@ -124,6 +139,7 @@ impl Lab {
         let (root, class) = &self.roots[volume];
         let mut pending = vec![root.clone()];
         while let Some(directory) = pending.pop() {
+            self.watch.add(&directory);
             let listed = list(&directory, |entry, kind| {
                 if kind.is_dir() {
                     pending.push(entry.path());
@@ -196,11 +212,11 @@ fn say_what_is_left_out(before: &Files, now: &Files) {
         );
     }
     if now.unreadable.count > 0 && now.unreadable != before.unreadable {
-        let LeftOut { count: folders, example } = &now.unreadable;
+        let LeftOut { count, example } = &now.unreadable;
         tracing::warn!(
-            folders,
+            count,
             example,
-            "not served: these folders cannot be listed; give this user the right to read them"
+            "not served: these cannot be read; give this user the right to"
         );
     }
 }
@@ -216,6 +232,10 @@ impl Files {
         let below = path.strip_prefix(root).ok().and_then(Path::to_str).unwrap_or_default();
         if below.is_empty() || below.contains(char::is_control) {
             self.unnamed.add(path.to_string_lossy().escape_debug().to_string());
+            return;
+        }
+        if let Err(error) = may_be_read(&path, metadata) {
+            self.unreadable.add(format!("{}: {error}", path.display()));
             return;
         }
         let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
@@ -239,8 +259,17 @@ impl Files {
             sealed: None,
             modified: settled_second(modified),
         };
+        self.unsettled += usize::from(modified.is_some() && found.modified.is_none());
         self.paths.insert(object, path);
         self.found.insert(url, found);
+    }
+}
+
+/// Tries only where somebody is shut out: a scan opens no file without need.
+fn may_be_read(path: &Path, metadata: &fs::Metadata) -> io::Result<()> {
+    match metadata.mode() & 0o444 {
+        0o444 => Ok(()),
+        _ => fs::File::open(path).map(drop),
     }
 }
 
@@ -339,6 +368,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_no_failed_disk() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join("closed");
+        fs::write(&closed, b"a").unwrap();
+        fs::write(dir.path().join("open"), b"b").unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        // Root may read everything, and then it is served.
+        let readable = usize::from(fs::File::open(&closed).is_ok());
+        let lab = served(dir.path());
+        assert_eq!((lab.count(), lab.files.load().unreadable.count), (1 + readable, 1 - readable));
+    }
+
+    #[test]
     fn a_folder_that_cannot_be_listed_costs_only_itself() {
         // Deeper than a path may be long: that stops root too, whom rights do not.
         let dir = tempfile::tempdir().unwrap();
@@ -354,6 +397,24 @@ mod tests {
         assert!(lab.find("/a/good").is_some());
         let absent = dir.path().join("absent");
         assert!(matches!(Lab::new(&[(absent, DiskClass::Ssd)]), Err(LabError::Unreadable { .. })));
+    }
+
+    #[test]
+    fn a_lab_is_told_of_changes_and_shows_dates_once_they_are_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let file = dir.path().join("sub/a.mp4");
+        fs::write(&file, b"1").unwrap();
+        let lab = served(dir.path());
+        assert_eq!(lab.changed(), Some(true), "its date is too young");
+        let old = SystemTime::now() - Duration::from_secs(SETTLED_AFTER_S + 60);
+        fs::File::open(&file).unwrap().set_modified(old).unwrap();
+        lab.rescan().unwrap();
+        assert!(lab.find("/sub/a.mp4").unwrap().modified.is_some());
+        assert_eq!(lab.changed(), Some(true), "the date itself was a change");
+        assert_eq!(lab.changed(), Some(false));
+        fs::write(dir.path().join("sub/b.mp4"), b"2").unwrap();
+        assert_eq!(lab.changed(), Some(true));
     }
 
     #[test]

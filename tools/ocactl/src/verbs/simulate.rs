@@ -31,7 +31,7 @@ A play begins that many seconds after the trace, in the site's local time, and t
 the object's start, evenly over its seconds. Titles come before their objects, objects before their
 plays, plays in order of time.
 
-The sites, one JSON object; what is left out has the default shown:
+The sites, one JSON object; from warm_up_days on, what is left out has the default shown:
 
   {"sites":[{"site":"lisbon","isp":"one","boxes":[{"name":"b1","ram_bytes":68719476736,
      "ssd_bytes":400000000000,"hdd_bytes":3600000000000,"hdds":12}]}],

@@ -73,7 +73,8 @@ pub async fn run(options: &Options) -> Result<(), Trouble> {
     let dir = std::path::absolute(&options.dir)?;
     let steps = Progress::begin();
     let run = fresh_folder(&dir)?;
-    let binaries = Binaries::in_folder(&std::path::absolute(&options.bin_dir)?);
+    let programs = std::path::absolute(&options.bin_dir)?;
+    let binaries = Binaries::in_folder(&programs);
     let pages = pages()?;
     if options.players {
         return standard_players(options, binaries, &run, &pages, &steps).await;
@@ -97,7 +98,7 @@ pub async fn run(options: &Options) -> Result<(), Trouble> {
     if options.once {
         return evening::run(&world_parts(&mut world), &pages, &dir, &titles[0], &steps).await;
     }
-    stay::run(&world, &dir).await
+    stay::run(&world, &dir, &programs).await
 }
 
 async fn standard_players(

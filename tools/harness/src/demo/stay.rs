@@ -5,11 +5,11 @@ use std::path::Path;
 use nightfill_harness::{Trouble, World};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Prints the URLs and waits.
+/// Prints the URLs and waits. `programs` is where `ocactl` and the others are.
 ///
 /// # Errors
 /// When the signal cannot be waited for.
-pub async fn run(world: &World, dir: &Path) -> Result<(), Trouble> {
+pub async fn run(world: &World, dir: &Path, programs: &Path) -> Result<(), Trouble> {
     let key = std::fs::read_to_string(&world.control.operator_key)?;
     let url = world.control.url();
     println!("\nThe network is up.\n");
@@ -31,9 +31,13 @@ pub async fn run(world: &World, dir: &Path) -> Result<(), Trouble> {
     println!("  chromium --user-data-dir={} \\", profile.display());
     println!("    --ignore-certificate-errors-spki-list={keys} {url}/");
     println!("\nFrom another terminal:");
+    println!("  export PATH={}:$PATH", programs.display());
     println!("  export NIGHTFILL_CONTROL={url}");
     println!("  export NIGHTFILL_KEY_FILE={}", world.control.operator_key.display());
     println!("  ocactl appliance ls");
+    if let Some(edge) = world.edges.first() {
+        println!("  oca upgrade --config {}", edge.folder.join("oca.toml").display());
+    }
     println!("\nCtrl-C stops everything. Logs and disks stay in {}.", world.folder.display());
     asked_to_stop().await?;
     println!("\nstopping");

@@ -100,7 +100,7 @@ head_errors! {
     TargetForm 400 "target_form"
     /// The target has a character that does not belong there.
     TargetCharacter 400 "target_character"
-    /// The path is percent-encoded; or, where it may be, an escape encodes nothing that may be named.
+    /// The path is percent-encoded; where it may be, an escape hides something or encodes nothing.
     PathPercent 400 "path_percent"
     /// The path has an empty, `.` or `..` segment.
     PathSegment 400 "path_segment"

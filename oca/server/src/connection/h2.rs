@@ -19,19 +19,19 @@
 mod assemble;
 mod deadlines;
 mod lane;
+mod listen;
 mod member;
 mod queue;
 
 use std::rc::Rc;
 
-use oca_http::h2::{Event, FRAME_BYTES_MAX, FRAME_HEAD_BYTES, Failed, PREFACE, Session};
-use oca_http::{HeadError, Outcome};
+use oca_http::Outcome;
+use oca_http::h2::{FRAME_BYTES_MAX, FRAME_HEAD_BYTES, PREFACE, Session};
 use oca_sys::{Kernel, Nanos};
 
-use super::read::{self, Refusal};
-use super::send::{chunk_index, outcome_of, refused};
+use super::send::{chunk_index, outcome_of};
 use super::stream::{Stream, clear_bytes_that_fit};
-use super::{Connection, Flow, Load, More, State, elsewhere, finish, keys, turn};
+use super::{Connection, Flow, Load, More, State, elsewhere, finish, keys};
 use crate::engine::Engine;
 use crate::library::Library;
 use crate::limits::LISTED_STREAMS_MAX;
@@ -39,7 +39,6 @@ use crate::outcome::{CloseReason, Ending};
 use crate::protocol::{GoAway, Protocol};
 use crate::worker::{Station, StreamLine, Wish};
 pub use deadlines::{overdue, too_slow};
-use lane::Lane;
 use member::{Answer, Member};
 use queue::Queue;
 
@@ -208,83 +207,6 @@ impl Multiplex {
             station.counters.protocols.go_away(GoAway::Leaving);
         }
         self.ending.get_or_insert(reason);
-    }
-
-    /// Takes in the frames that have come; true when there were any bytes of them.
-    fn listen<K: Kernel>(&mut self, connection: &mut Connection, station: &mut Station<K>) -> bool {
-        let mut plain = std::mem::take(&mut connection.plain);
-        let mut at = 0;
-        while self.failed.is_none() {
-            let taken = match self.session.take(&plain[at..]) {
-                Ok(taken) => taken,
-                Err(Failed(code)) => {
-                    self.failed = Some(CloseReason::Malformed);
-                    let why = GoAway::of(code, self.session.breach());
-                    station.counters.protocols.go_away(why);
-                    self.abandon(connection, station, Ending::ClientGone);
-                    at = plain.len();
-                    break;
-                }
-            };
-            at += taken.bytes;
-            match taken.event {
-                None => break,
-                Some(Event::Request { stream, head }) => {
-                    self.begin(connection, station, stream, head);
-                }
-                Some(Event::Reset { stream }) => {
-                    self.lose(connection, station, stream, Ending::ClientGone);
-                }
-            }
-        }
-        station.counters.protocols.resets(self.session.take_resets());
-        if self.session.take_opened_window() {
-            self.idle_since = station.now();
-        }
-        plain.drain(..at);
-        connection.plain = plain;
-        let is_half = self.session.streams() > self.members.len();
-        self.half_since = is_half.then(|| self.half_since.unwrap_or(station.now()));
-        // A frame that was begun behind another has its own time.
-        let same = self.begun_since.filter(|_| at == 0 || !self.session.is_between_frames());
-        self.begun_since = self.has_begun(connection).then(|| same.unwrap_or(station.now()));
-        at > 0
-    }
-
-    /// Whether a frame, a block of fields or the preface has no end yet.
-    fn has_begun(&self, connection: &Connection) -> bool {
-        !self.session.is_between_frames() || !connection.plain.is_empty()
-    }
-
-    /// The life of a request, in the same order as in HTTP/1.1.
-    fn begin<K: Kernel>(
-        &mut self,
-        connection: &mut Connection,
-        station: &mut Station<K>,
-        stream: u32,
-        head: Vec<u8>,
-    ) {
-        let turned = match read::request(&head, station) {
-            Ok(Some(request)) => turn(request, connection.peer, station),
-            // A session hands out whole heads; half of one is as malformed as any.
-            Ok(None) => {
-                let note = read::Note::blank(head.len(), station.now());
-                Err(Refusal::new(note, Outcome::BadHead(HeadError::RequestLine)))
-            }
-            Err(refusal) => Err(refusal),
-        };
-        connection.requests += 1;
-        self.idle_since = station.now();
-        let answer = match turned {
-            Ok(mut turn) => {
-                let rules = &station.shared.rules;
-                let lane = Lane::take(&mut turn, &head, rules, station.now());
-                (Answer::Fetching(Box::new(turn)), lane)
-            }
-            Err(refusal) => (Answer::Sending(Box::new(refused(*refusal))), None),
-        };
-        station.counters.protocols.streams.add(1);
-        self.members.push(Member::new(stream, head, answer, station.now()));
     }
 
     /// Gets first chunks.

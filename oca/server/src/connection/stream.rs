@@ -9,6 +9,7 @@
 //! copy each record twice on its way out. From then on the kernel may be handed the one that seals.
 
 mod records;
+mod shape;
 mod tls;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use rustls::{ProtocolVersion, ServerConfig};
 
 use crate::limits::RECORD_CONTENT_BYTES_MAX;
 
-pub use records::{ALERT, Alert};
+pub use shape::{ALERT, Alert};
 pub use tls::Tls;
 
 /// Bytes that a record takes besides its content, at most: header, type byte, nonce, tag.

@@ -5,7 +5,8 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus, WriteTraffic};
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
 
-use super::records::{Alert, Opened, Records};
+use super::records::{Opened, Records};
+use super::shape::Alert;
 use super::{Broken, Progress, Pumped};
 use crate::limits::{INCOMING_BYTES_MAX, RECORD_CONTENT_BYTES_MAX};
 use oca_sys::SendKeys;

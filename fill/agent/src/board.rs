@@ -101,14 +101,10 @@ impl Board {
             if self.at.contains_key(&pull.object) {
                 continue;
             }
-            let state = match before.remove(&pull.object).map(|item| item.state.wanted_again()) {
-                Some(state @ (State::Starting | State::Running(_) | State::Publishing)) => state,
-                _ if held(&pull.object) => State::Done,
-                _ => State::Todo,
-            };
+            let known = before.remove(&pull.object);
             self.at.insert(pull.object, self.items.len());
-            let ladder = Ladder::new(&pull.sources);
-            self.items.push(Item { pull: Rc::new(pull.clone()), repair, state, ladder, failed: 0 });
+            let is_held = || held(&pull.object);
+            self.items.push(Item::again(known, pull, repair, is_held));
         }
         // A lane may still be at work on something no longer wanted: it is kept until that lane is
         // done with it, and then forgotten with everything else at the next change of work.

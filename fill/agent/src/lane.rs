@@ -155,21 +155,7 @@ mod tests {
     use control_types::fleet::DiskClass;
 
     use super::*;
-    use crate::config::Config;
     use crate::limits::ROOM_AGAIN_MS;
-
-    fn night(folder: &std::path::Path) -> Night {
-        let (volume, key) = (folder.join("ssd"), folder.join("key"));
-        std::fs::create_dir(&volume).unwrap();
-        std::fs::write(&key, "key").unwrap();
-        let text = format!(
-            "appliance = \"a\"\nstate_dir = {:?}\n[[volume]]\npath = {volume:?}\nclass = \"ssd\"\n\
-             [control]\nurl = \"http://127.0.0.1:9\"\nkey_file = {key:?}\n",
-            folder.join("state")
-        );
-        std::fs::write(folder.join("agent.toml"), text).unwrap();
-        Night::open(Config::read(&folder.join("agent.toml")).unwrap(), None).unwrap()
-    }
 
     /// Goal: an object whose disk goes between its last chunk and its publishing is begun again,
     /// and not left to nobody until the agent is restarted. Method: the board says publish, and the
@@ -178,7 +164,7 @@ mod tests {
     fn what_was_let_go_before_it_was_published_is_begun_again() {
         let folder = tempfile::tempdir().unwrap();
         tokio_uring::start(async {
-            let night = night(folder.path());
+            let night = crate::night::on_folder(folder.path());
             let source = Source {
                 kind: SourceKind::Origin,
                 appliance: "origin".parse().unwrap(),

@@ -128,6 +128,9 @@ impl Ledger {
         if self.kept.repairs.len() >= REPAIRS_MAX {
             return Ok(false);
         }
+        if self.kept.repairs.contains(&repair) {
+            return Ok(true);
+        }
         let mut next = self.kept.clone();
         next.repairs.retain(|other| other.object != repair.object);
         next.repairs.push(repair);

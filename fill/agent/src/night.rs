@@ -302,3 +302,18 @@ impl Night {
             tokio::time::timeout(Duration::from_millis(millis), stop.wait_for(|stop| *stop)).await;
     }
 }
+
+/// A night on a new volume in `folder`, control away, for tests of its parts.
+#[cfg(test)]
+pub(crate) fn on_folder(folder: &std::path::Path) -> Night {
+    let (volume, key) = (folder.join("ssd"), folder.join("key"));
+    std::fs::create_dir(&volume).unwrap();
+    std::fs::write(&key, "key").unwrap();
+    let text = format!(
+        "appliance = \"a\"\nstate_dir = {:?}\n[[volume]]\npath = {volume:?}\nclass = \"ssd\"\n\
+         [control]\nurl = \"http://127.0.0.1:9\"\nkey_file = {key:?}\n",
+        folder.join("state")
+    );
+    std::fs::write(folder.join("agent.toml"), text).unwrap();
+    Night::open(Config::read(&folder.join("agent.toml")).unwrap(), None).unwrap()
+}

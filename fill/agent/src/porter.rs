@@ -32,6 +32,8 @@ struct Porter {
     errands: VecDeque<Errand>,
     /// What the errands were made from: the heat's time and the plan's serial.
     made_from: Option<(u64, u64)>,
+    /// How often disks had gone or come when doubles were looked for.
+    ordered_at: Option<u64>,
     /// When each object was moved.
     moved: HashMap<ObjectId, u64>,
     /// Off the list, their files still there, and until when.
@@ -41,8 +43,8 @@ struct Porter {
 /// Works until the night is stopped.
 pub(crate) async fn porter(night: Rc<Night>) {
     let mut porter = Porter::default();
-    porter.put_doubles_in_order(&night);
     while !night.stopping() {
+        porter.put_doubles_in_order(&night);
         porter.finish_retired(night.clock.ticks());
         if night.config.moves && night.may_move() {
             porter.refresh(&night).await;
@@ -60,9 +62,14 @@ pub(crate) async fn porter(night: Rc<Night>) {
 }
 
 impl Porter {
-    /// An object on two disks is a move that was cut short: the copy on flash stays, as readers
-    /// prefer it, unless the plan wants the object on the other kind. Not while one is in doubt.
+    /// An object on two disks is a move that was cut short, or was brought back while its disk was
+    /// lost: the copy on flash stays, as readers prefer it, unless the plan wants the object on the
+    /// other kind. Not while one is in doubt. Looked for at the start and when a disk went or came.
     fn put_doubles_in_order(&mut self, night: &Night) {
+        let changes = night.vault.borrow().changes();
+        if self.ordered_at.replace(changes) == Some(changes) {
+            return;
+        }
         let now = night.clock.ticks();
         let shelves = night.vault.borrow().shelves(now);
         let hints: HashMap<ObjectId, DiskClass> =
@@ -280,4 +287,66 @@ fn heat_of(path: &std::path::Path) -> HeatFile {
         tracing::warn!(path = %path.display(), %error, "not a heat file");
         HeatFile::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use oca_store::{MediaType, seal_reader};
+
+    use super::*;
+    use crate::limits::LOST_LOOK_MS;
+
+    fn publish(writer: &Writer, payload: &[u8]) -> ObjectId {
+        let seal = seal_reader(payload, "t".parse().unwrap(), MediaType::VideoMp4).unwrap();
+        let object = seal.object();
+        let mut incoming = writer.begin(seal).unwrap();
+        incoming.write_chunk(0, payload).unwrap();
+        incoming.publish().unwrap();
+        object
+    }
+
+    /// Goal: what was brought back while its disk was lost takes no room twice once the disk is
+    /// there again, without a restart. Method: a disk's folder goes and comes back.
+    #[test]
+    fn a_disk_that_comes_back_leaves_no_object_on_two() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            let other = folder.path().join("hdd");
+            std::fs::create_dir(&other).unwrap();
+            let class = DiskClass::Hdd;
+            let both = [(folder.path().join("ssd"), DiskClass::Ssd), (other.clone(), class)];
+            // The night's own lock goes first.
+            let spare = folder.path().join("spare");
+            std::fs::create_dir(&spare).unwrap();
+            let free = crate::vault::Vault::open(&[(spare, class)], None, 0).unwrap();
+            drop(night.vault.replace(free));
+            let vault = crate::vault::Vault::open(&both, None, 0).unwrap();
+            drop(night.vault.replace(vault));
+            let writers: Vec<Writer> = night.vault.borrow().writers().cloned().collect();
+            let object = publish(&writers[1], &[3; 9_000]);
+            drop(writers);
+            let mut porter = Porter::default();
+            porter.put_doubles_in_order(&night);
+
+            let aside = folder.path().join("aside");
+            std::fs::rename(&other, &aside).unwrap();
+            assert!(night.vault.borrow_mut().look_after(1));
+            assert!(!night.vault.borrow().holds(&object));
+            let writer = night.vault.borrow().writers().next().unwrap().clone();
+            assert_eq!(publish(&writer, &[3; 9_000]), object);
+            porter.put_doubles_in_order(&night);
+            std::fs::rename(&aside, &other).unwrap();
+            assert!(night.vault.borrow_mut().look_after(1 + LOST_LOOK_MS));
+            let copies = || {
+                let vault = night.vault.borrow();
+                vault.writers().filter(|writer| writer.holds(&object)).count()
+            };
+            assert_eq!(copies(), 2);
+            porter.put_doubles_in_order(&night);
+            assert_eq!(copies(), 1);
+            porter.finish_retired(u64::MAX);
+            assert!(night.vault.borrow().holds(&object));
+        });
+    }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Open {
 /// All disks and what is open on them.
 pub(crate) struct Vault {
     disks: Vec<Disk>,
+    /// How often disks went or came.
+    changes: u64,
     open: HashMap<ObjectId, Open>,
 }
 
@@ -77,7 +79,7 @@ impl Vault {
             disk.open(now)?;
             disks.push(disk);
         }
-        let vault = Self { disks, open: HashMap::new() };
+        let vault = Self { disks, changes: 0, open: HashMap::new() };
         if vault.writers().next().is_none() {
             let why = vault.troubles().join("; ");
             return Err(AgentError::NoDisk { why });
@@ -92,12 +94,18 @@ impl Vault {
             changed |= disk.look_after(now);
         }
         if changed {
+            self.changes += 1;
             let paths: Vec<PathBuf> =
                 self.writers().map(|writer| writer.volume().path().to_owned()).collect();
             let is_here = |open: &Open| paths.iter().any(|p| open.incoming.path().starts_with(p));
             self.open.retain(|_, open| is_here(open));
         }
         changed
+    }
+
+    /// How often disks went or came since the start.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// What is wrong with disks, for reports.
@@ -123,6 +131,11 @@ impl Vault {
 
     pub(crate) fn holds(&self, object: &ObjectId) -> bool {
         self.writers().any(|writer| writer.holds(object))
+    }
+
+    /// Whether any disk has a copy that nobody doubts.
+    pub(crate) fn holds_sound(&self, object: &ObjectId) -> bool {
+        self.writers().any(|writer| writer.holds(object) && !writer.is_suspect(object))
     }
 
     /// The disks as moves see them.
@@ -260,10 +273,12 @@ impl Vault {
 }
 
 impl Suspect {
-    /// Takes it off its disk; a marker for something that is not there is taken away.
-    pub(crate) fn quarantine(&self) {
+    /// Takes it off its disk; a marker for something that is not there is taken away. True when the
+    /// disk had it and has it no more, whatever else it refuses.
+    pub(crate) fn quarantine(&self) -> bool {
         let object = &self.object;
-        let quarantined = if self.writer.holds(object) {
+        let was_held = self.writer.holds(object);
+        let quarantined = if was_held {
             tracing::warn!(%object, "goes to quarantine: its bytes are not the object's");
             self.writer.quarantine(object)
         } else {
@@ -272,5 +287,6 @@ impl Suspect {
         if let Err(error) = quarantined {
             tracing::error!(%object, %error, "cannot quarantine");
         }
+        was_held && !self.writer.holds(object)
     }
 }

@@ -58,6 +58,36 @@ pub(super) struct Item {
 }
 
 impl Item {
+    /// The item of `pull` in new work, after `known` in the work before it. What was learnt of the
+    /// same sources stays learnt: plans come more often than a peer is waited for, and a wait that
+    /// begins anew with each would never end.
+    pub(super) fn again(
+        known: Option<Self>,
+        pull: &Pull,
+        repair: bool,
+        is_held: impl Fn() -> bool,
+    ) -> Self {
+        let (mut ladder, mut failed) = (Ladder::new(&pull.sources), 0);
+        let mut state = State::Todo;
+        if let Some(known) = known {
+            let is_same = known.pull.sources == pull.sources;
+            // Whoever failed begins anew: new work may have made room or brought other disks.
+            if is_same && !matches!(known.state, State::Failed { .. } | State::Done) {
+                ladder = known.ladder;
+            }
+            failed = if is_same { known.failed } else { 0 };
+            state = match known.state.wanted_again() {
+                state @ (State::Starting | State::Running(_) | State::Publishing) => state,
+                state @ State::Waiting { .. } if is_same => state,
+                _ => State::Todo,
+            };
+        }
+        if matches!(state, State::Todo | State::Waiting { .. }) && is_held() {
+            state = State::Done;
+        }
+        Self { pull: Rc::new(pull.clone()), repair, state, ladder, failed }
+    }
+
     pub(super) fn fail(&mut self, now: u64, why: String) {
         let until = now + doubled(TRY_AGAIN_MS, self.failed);
         self.failed += 1;

@@ -134,3 +134,28 @@ fn a_repair_that_nobody_can_make_now_does_not_keep_a_run_from_its_end() {
     assert!(board.next(0, false, 1, 2).is_none(), "no source is known");
     assert!(!board.is_mending());
 }
+
+/// Goal: a peer that never comes is left for the next source though a new plan comes every five
+/// minutes, as it does where a border's figures change. Method: the same pull in new work, sooner
+/// than a peer is waited for.
+#[test]
+fn new_work_does_not_begin_a_wait_anew() {
+    let mut planned = pull(1, &["peer", "origin"]);
+    planned.sources[0].pending = true;
+    let (object, peer_wait_ms) = (planned.object, 600_000);
+    let mut board = board(std::slice::from_ref(&planned));
+    for now in (0..1_200_000).step_by(1_000) {
+        if now % 300_000 == 0 {
+            let why = format!("plan of {now}");
+            board.set(&[], &[Pull { why, ..planned.clone() }], |_| false);
+        }
+        let Some(job) = board.next(now, true, 1, 2) else { continue };
+        let source = job.source().appliance.clone();
+        if source.as_str() == "origin" {
+            assert!(now >= peer_wait_ms, "left after {now} ms");
+            return;
+        }
+        board.fault(&object, &source, Fault::NotThere, now, peer_wait_ms);
+    }
+    panic!("the origin was never asked");
+}

@@ -8,12 +8,7 @@ use crate::limits::SPEND_AGAIN_MS;
 impl Night {
     /// Sets gate and meters by the windows and control's time.
     pub(crate) fn keep_gate(&self) {
-        let ticks = self.clock.ticks();
-        if self.spend_again_at.get().is_some_and(|at| at <= ticks) {
-            self.spend_again_at.set(None);
-            self.spent.set(false);
-            self.changed.notify_waiters();
-        }
+        self.rest_over();
         let standing = self.standing.borrow();
         let windows = standing.orders().map_or(&[][..], |orders| &orders.windows);
         let work = standing.orders().and_then(|orders| orders.work.as_ref());
@@ -55,6 +50,16 @@ impl Night {
         self.changed.notify_waiters();
     }
 
+    /// Lets lanes ask of a budget again that could not be kept a while ago.
+    fn rest_over(&self) {
+        let ticks = self.clock.ticks();
+        if self.spend_again_at.get().is_some_and(|at| at <= ticks) {
+            self.spend_again_at.set(None);
+            self.spent.set(false);
+            self.changed.notify_waiters();
+        }
+    }
+
     /// Takes `bytes` off the window's budget; false when it is spent.
     pub(crate) fn spend(&self, bytes: u64) -> bool {
         let bytes_max = self.gate.borrow().bytes_max;
@@ -74,5 +79,31 @@ impl Night {
                 bytes_max.is_none()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    /// Goal: a state disk that is full for a moment costs that moment, not the night. Method: the
+    /// folder goes, as a full disk would refuse, and comes back.
+    #[test]
+    fn a_budget_that_cannot_be_kept_is_not_spent_and_asked_of_again() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            let bytes_max = Some(100 << 20);
+            night.gate.send_modify(|gate| gate.bytes_max = bytes_max);
+            let (state, aside) = (folder.path().join("state"), folder.path().join("aside"));
+            std::fs::rename(&state, &aside).unwrap();
+            assert!(!night.spend(1) && night.must_halt(false));
+            assert!(night.report().troubles.iter().any(|told| told.contains("ledger.json")));
+            std::fs::rename(&aside, &state).unwrap();
+            // As when its time has come.
+            assert!(night.spend_again_at.get().is_some());
+            night.spend_again_at.set(Some(0));
+            night.rest_over();
+            assert!(night.spend(1) && !night.spent.get());
+            assert!(night.report().troubles.is_empty());
+        });
     }
 }

@@ -326,7 +326,12 @@ async fn serve(control: Arc<Control>) -> String {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        while let Ok((tcp, _)) = listener.accept().await {
+        loop {
+            // One connection that cannot be had is not the end of control.
+            let Ok((tcp, _)) = listener.accept().await else {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            };
             let control = Arc::clone(&control);
             let service = hyper::service::service_fn(move |request| {
                 let control = Arc::clone(&control);

@@ -105,7 +105,12 @@ impl Source {
         let shelf = Arc::clone(&source.shelf);
         tokio::spawn(async move {
             let acceptor = TlsAcceptor::from(tls);
-            while let Ok((tcp, _)) = listener.accept().await {
+            loop {
+                // One connection that cannot be had is not the end of the source.
+                let Ok((tcp, _)) = listener.accept().await else {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
                 let (acceptor, shelf) = (acceptor.clone(), Arc::clone(&shelf));
                 tokio::spawn(async move {
                     let mood = *shelf.mood.lock().unwrap();

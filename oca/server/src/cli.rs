@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use oca::engine::Preference;
+use oca::limits::{CONNECTIONS_MAX, WORKERS_MAX};
 
 /// The segment server of a Nightfill appliance.
 #[derive(Debug, Parser)]
@@ -77,7 +79,7 @@ pub struct LabArgs {
     #[arg(value_parser = ["h2", "http/1.1"])]
     pub alpn: Vec<String>,
     /// Threads, one ring each.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = up_to(WORKERS_MAX))]
     pub workers: usize,
     /// How bodies go: auto, owned, owned-zc, page-cache, kernel-tls or user-tls.
     #[arg(long, default_value = "auto")]
@@ -86,9 +88,14 @@ pub struct LabArgs {
     #[arg(long, default_value_t = 256 << 20)]
     pub hot_set_bytes: u64,
     /// Most connections of each thread.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 4096, value_parser = up_to(CONNECTIONS_MAX))]
     pub connections: usize,
     /// Say where it listens as one JSON line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// 1 to `most`: what is more would be cut down in silence.
+fn up_to(most: usize) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most as u64)
 }

@@ -16,7 +16,7 @@ use control_types::limits::CHUNK_BYTES;
 use oca::config::{Config, ControlProof, TlsFiles};
 use oca::handover::{Origin, Predecessor};
 use oca::identity;
-use oca::limits::{CHUNK_BUFFERS_MIN, CONNECTIONS_MAX, MemorySum, WORKERS_MAX};
+use oca::limits::{CHUNK_BUFFERS_MIN, MemorySum};
 use oca::notify::Notifier;
 use oca::server::{self, LabPlan, Running};
 use oca::state::RunNote;
@@ -99,7 +99,7 @@ fn upgrade(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
-    let workers = arguments.workers.clamp(1, WORKERS_MAX);
+    let workers = arguments.workers;
     let chunks = usize::try_from(arguments.hot_set_bytes / CHUNK_BYTES)? / workers;
     let tls = match arguments.tls.as_deref() {
         Some([cert, key]) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
@@ -114,7 +114,7 @@ fn lab(arguments: &LabArgs) -> Result<(), Box<dyn Error>> {
         workers,
         engine: arguments.engine,
         chunk_buffers: chunks.max(CHUNK_BUFFERS_MIN),
-        connections: arguments.connections.clamp(1, CONNECTIONS_MAX),
+        connections: arguments.connections,
     };
     let form = if arguments.json { Form::Json } else { Form::Words };
     run(form, |origin| Ok(server::lab(&plan, origin)?))

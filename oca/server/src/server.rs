@@ -67,7 +67,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// The ring.
-    #[error("worker {worker} has no io_uring: {source}; `oca check-config` says what is missing")]
+    #[error(
+        "worker {worker} gets no io_uring with its buffers: ask for less (memory.hot_set_bytes, in \
+         a lab --hot-set-bytes), or see what `oca check-config` misses"
+    )]
     Ring {
         /// Which worker.
         worker: usize,

@@ -289,3 +289,21 @@ fn a_lab_serves_files_and_nothing_outside() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+#[test]
+fn a_lab_is_refused_what_it_could_not_have() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |line: &[&str], words: &[&str]| {
+        let mut command = program();
+        command.arg("lab").arg(dir.path()).args(["--listen", "127.0.0.1:0"]).args(line);
+        let answer = command.output().unwrap();
+        let said = String::from_utf8_lossy(&answer.stderr);
+        assert!(!answer.status.success(), "{line:?}");
+        for word in words {
+            assert!(said.contains(word), "{line:?} lacks {word}: {said}");
+        }
+    };
+    check(&["--workers", "0"], &["--workers", "1..=256"]);
+    check(&["--workers", "100000"], &["--workers", "1..=256"]);
+    check(&["--connections", "99999999"], &["--connections", "1..=65536"]);
+}

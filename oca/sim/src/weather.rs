@@ -41,8 +41,8 @@ pub struct Weather {
     pub forgets: Chance,
     /// A paced send's pages are not all had when they are wanted.
     pub short_fill: Chance,
-    /// The ring goes on with what a pipe has kept, whatever is to be sent. No server can be right on
-    /// such a machine: it shows that the clients would notice.
+    /// The ring goes on with what a pipe has kept, whatever is to be sent. No server can be right
+    /// on such a machine: it shows that the clients would notice.
     pub mixes_pipes: bool,
     /// An open fails although the file is there.
     pub bad_open: Chance,

@@ -1,5 +1,5 @@
-//! The life of the admin thread: its tasks begin, somebody ends them, the workers end before it does.
-//! It answers nobody itself.
+//! The life of the admin thread: its tasks begin, somebody ends them, the workers end before it
+//! does. It answers nobody itself.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU64};

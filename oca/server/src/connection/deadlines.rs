@@ -1,5 +1,5 @@
-//! How long each state of a connection may last, and what becomes of one that lasts longer. Reads no
-//! clock but the turn's; those of HTTP/2 are in `h2/deadlines.rs`.
+//! How long each state of a connection may last, and what becomes of one that lasts longer. Reads
+//! no clock but the turn's; those of HTTP/2 are in `h2/deadlines.rs`.
 
 use std::sync::Arc;
 

@@ -60,8 +60,13 @@ const EMULATOR: &[Tool] = &[
     Tool { programs: &["strip"], package: "binutils", purpose: "makes the guest smaller" },
 ];
 
-/// Oldest Node.js that the web workspace builds with.
-const NODE_MAJOR_MIN: u32 = 20;
+/// Whether the web workspace builds with this Node.js, as `node --version` names it: what Vite asks
+/// for, because what is older fails late and says little.
+fn is_node_new_enough(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else { return false };
+    (major == 20 && minor >= 19) || (major == 22 && minor >= 12) || major > 22
+}
 
 /// Which parts of the machine a command needs beyond the compiler.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,15 +152,12 @@ fn install(packages: &[&str]) -> Result<(), Stop> {
 }
 
 fn ensure_node() -> Result<(), Stop> {
-    let cure = format!(
-        "Node.js {NODE_MAJOR_MIN} or newer with npm is needed for the web pages: \
-         install it from your distribution or nodejs.org, then again"
-    );
+    let cure = "Node.js 20.19, or 22.12 or newer, with npm is needed for the web pages: install it \
+                from your distribution or nodejs.org, then again";
     let answer = Command::new("node").arg("--version").output();
-    let text = answer.map_err(|_| Stop(cure.clone()))?.stdout;
+    let text = answer.map_err(|_| Stop(cure.to_owned()))?.stdout;
     let text = String::from_utf8_lossy(&text).trim().to_owned();
-    let major = text.trim_start_matches('v').split('.').next().and_then(|part| part.parse().ok());
-    if major.is_none_or(|major: u32| major < NODE_MAJOR_MIN) || !on_path("npm") {
+    if !is_node_new_enough(&text) || !on_path("npm") {
         return Err(Stop(format!("{cure} (found node {text:?})")));
     }
     Ok(())
@@ -209,4 +211,19 @@ fn install_pages(web: &Path) -> Result<(), Stop> {
     }
     let mut ci = steps::command("npm", &["ci", "--no-fund", "--no-audit", "--loglevel=error"]);
     steps::run("npm ci in control/web", ci.current_dir(web))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_is_new_enough_where_vite_takes_it() {
+        for good in ["v20.19.0", "v20.20.1", "v22.12.0", "v23.0.0", "v24.3.1"] {
+            assert!(is_node_new_enough(good), "{good}");
+        }
+        for bad in ["v18.19.1", "v20.18.9", "v21.7.3", "v22.11.0", "v20", "", "node"] {
+            assert!(!is_node_new_enough(bad), "{bad}");
+        }
+    }
 }

@@ -49,7 +49,7 @@ export function Appliances({ fleet, onChanged }: Props) {
             "Health",
             "Disks",
             "Objects",
-            "Members",
+            "Connected",
             "Mb/s",
             "Errors",
             "Heard",
@@ -114,7 +114,7 @@ function Line({ each, busy, onTurn }: LineProps) {
         {each.objects.toLocaleString("en")}
         <small>{bytes(each.held_bytes)}</small>
       </td>
-      <td class="number">{report?.connections ?? "–"}</td>
+      <td class="number">{report && each.health !== "silent" ? report.connections : "–"}</td>
       <td class="number">
         {report && each.health !== "silent" ? megabits(report.sending_bps) : "–"}
         <small>{report ? bytes(report.sent_bytes_total) : ""}</small>

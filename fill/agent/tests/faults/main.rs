@@ -205,3 +205,26 @@ async fn orders_that_were_acted_on_outlive_every_fault() {
     println!("seed {seed}: {runs} runs, {at} operations");
     assert!(at > 20, "{at} operations: the faults did not happen at each of them");
 }
+
+/// Goal: what a failed sync lost is written again even where the cache goes on showing it, so that
+/// reading it back proves nothing. Method: each sync in turn fails and loses its pages, on a disk
+/// that takes no hint to forget; the power goes once the night is finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_sync_lost_is_written_again() {
+    let seed = number("NIGHTFILL_SEED", 1);
+    let mut place = Place::new(1).await;
+    for at in (0..200).step_by(3) {
+        let told = format!("seed {seed}, LosesPages at operation {at}, no hint taken");
+        place.begin(seed ^ at << 20);
+        place.disk.deafen();
+        place.disk.arm(at, Fault::LosesPages);
+        let _ = place.live(&told).await;
+        if !place.disk.heal() {
+            return;
+        }
+        place.finish(&told).await;
+        place.disk.start_again(Stop::Cut);
+        assert_eq!(place.check_listed(&told), OBJECTS, "{told}");
+    }
+    panic!("two hundred operations were not all of a night");
+}

@@ -114,6 +114,9 @@ impl DiskFile for Handle {
 
     fn forget_cached(&self) {
         let mut state = self.disk.state();
+        if state.is_deaf {
+            return;
+        }
         if let Some(bytes) = state.files.get_mut(&self.file) {
             bytes.forget_cached();
         }

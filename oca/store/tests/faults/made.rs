@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) locked: Vec<u64>,
     pub(super) next: u64,
     pub(super) plan: Plan,
+    /// Hints to forget what is cached are not taken, as the kernel is free to.
+    pub(super) is_deaf: bool,
     pub(super) dice: Dice,
 }
 
@@ -79,6 +81,7 @@ impl MadeDisk {
             locked: Vec::new(),
             next: 1,
             plan: Plan::default(),
+            is_deaf: false,
             dice: Dice::new(seed),
         })))
     }
@@ -99,6 +102,11 @@ impl MadeDisk {
     /// From the `at`-th operation on, `fault` waits for an operation that it can happen to.
     pub fn arm(&self, at: u64, fault: Fault) {
         self.state().plan = Plan::armed(at, fault);
+    }
+
+    /// From now on no hint is taken: what is cached stays so until the machine stops.
+    pub fn deafen(&self) {
+        self.state().is_deaf = true;
     }
 
     /// No faults any more; true when one had happened. A stopped machine stays stopped.

@@ -87,7 +87,7 @@ async function aSilentAppliance(mock, page) {
   mock.freeze(before.appliance);
   const after = await until("another appliance", 20_000, async () => {
     const now = await readings(page);
-    return now.appliance !== before.appliance && now;
+    return now.appliance && now.appliance !== before.appliance && now;
   });
   expect("silence was not seen", after.stallMs === 0, after);
   await toldOf(mock, before.appliance, "timeout");
@@ -151,7 +151,7 @@ async function anUnwellAppliance(mock, page) {
   await toldOf(mock, before.appliance, "not_found", from);
   const after = await until("another appliance", 15_000, async () => {
     const now = await readings(page);
-    return now.appliance !== before.appliance && now;
+    return now.appliance && now.appliance !== before.appliance && now;
   });
   expect("the 404s were not seen", after.stallMs === 0, after);
   mock.forget(before.appliance, false);
@@ -177,7 +177,7 @@ async function byDash(mock, page) {
   await toldOf(mock, before.appliance, "refused", from);
   const now = await until("another appliance", 15_000, async () => {
     const seen = await readings(page);
-    return seen.appliance !== before.appliance && seen;
+    return seen.appliance && seen.appliance !== before.appliance && seen;
   });
   expect("dash.js played it", now.engine === "dash" && now.stalls === 0, now);
   expect("bytes are told by appliance", Object.keys(now.bytesByAppliance).length > 0, now);

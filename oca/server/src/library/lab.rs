@@ -374,7 +374,7 @@ mod tests {
         let closed = dir.path().join("closed");
         fs::write(&closed, b"a").unwrap();
         fs::write(dir.path().join("open"), b"b").unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         // Root may read everything, and then it is served.
         let readable = usize::from(fs::File::open(&closed).is_ok());
         let lab = served(dir.path());

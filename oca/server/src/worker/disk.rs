@@ -29,7 +29,9 @@ use crate::devices::Devices;
 use crate::files::FileLookup;
 use crate::hot_set::{Chunk, ChunkKey, Lookup};
 use crate::library::Found;
-use crate::limits::{DEVICE_READS_SHARE, HDD_SPACING_US, RUN_CHUNKS_MAX, SSD_SPACING_US};
+use crate::limits::{
+    DEVICE_READS_SHARE, HDD_SPACING_US, RUN_CHUNKS_MAX, SSD_SPACING_US, STARVED_MAX,
+};
 
 pub use lanes::{Bounds, Lanes};
 pub use probe::Probes;
@@ -73,9 +75,29 @@ pub(super) fn bounds(devices: &Devices, chunk_buffers: usize) -> Vec<Bounds> {
     devices.list().iter().map(bounds).collect()
 }
 
+/// Who wants a chunk, and by when it has to be there.
+#[derive(Clone, Copy)]
+struct Asker {
+    seat: Seat,
+    /// Absent in the middle of a body: what has begun goes on.
+    needed_by: Option<Nanos>,
+}
+
 impl<K: Kernel> Station<K> {
-    /// Chunk `index` of `wanted`, for `seat`.
+    /// Chunk `index` of `wanted`, for `seat`, in the middle of a body.
     pub fn chunk(&mut self, wanted: &Found, index: u32, seat: Seat) -> Wish {
+        self.chunk_for(wanted, index, Asker { seat, needed_by: None })
+    }
+
+    /// The chunk that an answer begins in, whose request came at `began`: whoever is not likely to
+    /// have it in time is told so at once.
+    pub fn first_chunk(&mut self, wanted: &Found, index: u32, seat: Seat, began: Nanos) -> Wish {
+        let needed_by = began.plus_millis(self.shared.rules.bounds.first_byte_ms);
+        self.chunk_for(wanted, index, Asker { seat, needed_by: Some(needed_by) })
+    }
+
+    fn chunk_for(&mut self, wanted: &Found, index: u32, asker: Asker) -> Wish {
+        let seat = asker.seat;
         let key = ChunkKey { object: wanted.object, view: wanted.view, index };
         match self.hot.get(&key) {
             Lookup::Ready(chunk) => return Wish::Ready(chunk),
@@ -95,29 +117,19 @@ impl<K: Kernel> Station<K> {
                 self.files.join(file, seat);
                 return Wish::Later;
             }
-            FileLookup::Absent => return self.open(&found, seat),
+            FileLookup::Absent => return self.open(&found, asker),
         };
         let lane = self.lane_of(&found);
         if !self.lanes.has_turn(lane) {
-            return self.wait_turn(lane, seat);
+            return self.wait_turn(lane, asker);
         }
         match self.read_chunks(&found, index, file) {
             Some(at) => {
                 self.hot.join(at, seat);
                 Wish::Later
             }
-            None => self.starve(seat).into(),
+            None => self.wait_buffer(asker),
         }
-    }
-
-    /// The chunk that an answer begins in, whose request came at `began`: whoever is not likely to
-    /// have it in time is told so at once.
-    pub fn first_chunk(&mut self, wanted: &Found, index: u32, seat: Seat, began: Nanos) -> Wish {
-        let within_ms = self.shared.rules.bounds.first_byte_ms;
-        self.needed_by = Some(began.plus_millis(within_ms));
-        let wish = self.chunk(wanted, index, seat);
-        self.needed_by = None;
-        wish
     }
 
     /// A reader begins with a chunk that it did not wait for: that keeps a chunk in memory.
@@ -175,10 +187,18 @@ impl<K: Kernel> Station<K> {
         self.shared.library.devices().of(found.volume)
     }
 
-    fn wait_turn(&mut self, lane: usize, seat: Seat) -> Wish {
+    fn wait_turn(&mut self, lane: usize, asker: Asker) -> Wish {
         self.counters.device_waits.add(1);
-        let wait_ns_max = self.needed_by.map(|by| by.since(self.now()));
-        self.lanes.wait(lane, seat, wait_ns_max).into()
+        let wait_ns_max = asker.needed_by.map(|by| by.since(self.now()));
+        self.lanes.wait(lane, asker.seat, wait_ns_max).into()
+    }
+
+    /// Those in the middle of a body find room in the queue where no new answer does.
+    fn wait_buffer(&mut self, asker: Asker) -> Wish {
+        if asker.needed_by.is_some() && self.waiting_for_buffers() >= STARVED_MAX {
+            return Wish::OverBudget;
+        }
+        self.starve(asker.seat).into()
     }
 
     /// A device answered.

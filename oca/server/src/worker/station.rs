@@ -23,7 +23,7 @@ use crate::hot_set::HotSet;
 use crate::library::Library;
 use crate::limits::{
     CONNECTIONS_MAX, FILES_MAX, IN_FLIGHT_SHARE, LARGE_SENDS_CHUNKS_MIN, LARGE_SENDS_MAX,
-    RECEIVE_BYTES, SEAL_BYTES_MAX, SPARE_HEADS_MAX, STARVED_MAX, TICKETS_MAX,
+    RECEIVE_BYTES, SEAL_BYTES_MAX, SPARE_HEADS_MAX, TICKETS_MAX,
 };
 use crate::peers::Peers;
 use crate::rules::Rules;
@@ -136,8 +136,6 @@ pub struct Station<K> {
     pub chunks_in_flight_max: usize,
     pub(super) ready: VecDeque<(Seat, Option<Fault>)>,
     pub(super) starved: VecDeque<Seat>,
-    /// When what is asked for now has to be there; absent for the rest of a body.
-    pub(super) needed_by: Option<Nanos>,
     /// Room for request heads that idle connections gave back.
     spare_bytes: Vec<Vec<u8>>,
     /// Operations that found the kernel's queue full; they go first next time.
@@ -195,7 +193,6 @@ impl<K: Kernel> Station<K> {
             chunks_in_flight_max: chunk_buffers / IN_FLIGHT_SHARE,
             ready: VecDeque::with_capacity(256),
             starved: VecDeque::with_capacity(256),
-            needed_by: None,
             spare_bytes: Vec::with_capacity(SPARE_HEADS_MAX),
             held: VecDeque::with_capacity(256),
             date: (0, HttpDate::from_unix_seconds(0)),
@@ -283,11 +280,9 @@ impl<K: Kernel> Station<K> {
     /// Puts `seat` in the queue of those that wait for a buffer.
     ///
     /// # Errors
-    /// The queue is full: the seat must give up. It holds more of those that are in the middle of a
-    /// body.
+    /// The queue is full: the seat must give up.
     pub fn starve(&mut self, seat: Seat) -> Result<(), OverBudget> {
-        let most = if self.needed_by.is_some() { STARVED_MAX } else { CONNECTIONS_MAX };
-        if self.starved.len() >= most {
+        if self.starved.len() >= CONNECTIONS_MAX {
             return Err(OverBudget);
         }
         self.counters.starved.add(1);

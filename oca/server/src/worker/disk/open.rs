@@ -8,30 +8,30 @@ use control_types::fleet::DiskClass;
 use oca_store::{SEAL_ALIGN_BYTES, Seal};
 use oca_sys::{Access, Buffer, FileId, Kernel, Op};
 
+use super::super::TokenKind;
 use super::super::station::{Fault, Station};
-use super::super::{Seat, TokenKind};
-use super::Wish;
 use super::trouble::speaks_of_the_device;
 use super::work::Work;
+use super::{Asker, Wish};
 use crate::library::Found;
 
 impl<K: Kernel> Station<K> {
-    pub(super) fn open(&mut self, found: &Found, seat: Seat) -> Wish {
+    pub(super) fn open(&mut self, found: &Found, asker: Asker) -> Wish {
         let lane = self.lane_of(found);
         if !self.lanes.has_open_turn(lane) {
-            return self.wait_turn(lane, seat);
+            return self.wait_turn(lane, asker);
         }
         if self.files.is_full() {
             match self.files.evict() {
                 Some(file) => self.close_file(file),
-                None => return self.starve(seat).into(),
+                None => return self.wait_buffer(asker),
             }
         }
         let Some(path) = self.shared.library.path(found) else { return Wish::Never(Fault::Gone) };
         let Some((at, generation)) = self.files.begin(found) else {
-            return self.starve(seat).into();
+            return self.wait_buffer(asker);
         };
-        self.files.join(at, seat);
+        self.files.join(at, asker.seat);
         let token = TokenKind::Open.token(at, generation);
         let now = self.now();
         self.lanes.begin(lane, token, now, 0, Work::Open { at, generation });

@@ -121,6 +121,8 @@ struct Socket {
     full: bool,
     /// Sends that ended and whose memory the network still has.
     on_loan: u32,
+    /// Resident pages in front of it.
+    seen: Option<send_file::Seen>,
     /// Content of a packet, where each holds back the next; see `send_file`.
     held_packet: Option<usize>,
     /// Bytes that may wait unsent, by its pace.

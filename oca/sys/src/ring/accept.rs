@@ -212,6 +212,7 @@ impl RingKernel {
             non_blocking,
             full: false,
             on_loan: 0,
+            seen: None,
             held_packet: (is_local && paces).then_some(LEAST_PACKET),
             unsent_max: UNPACED,
             kept: None,

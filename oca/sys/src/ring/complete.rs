@@ -16,7 +16,7 @@ use crate::kernel::{Access, Event, FileId, Nanos, Piece, SocketId, Token};
 use crate::residency::resident_bytes;
 
 /// For how long an answer about the page cache is taken as true.
-const RESIDENT_NS: u64 = 20_000_000;
+pub(super) const RESIDENT_NS: u64 = 20_000_000;
 
 /// A read that may go on.
 struct Unread {

@@ -26,15 +26,17 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use io_uring::{opcode, types};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
+use super::complete::RESIDENT_NS;
 use super::pace::UNPACED;
 use super::pending::Work;
 use super::{RingKernel, Socket};
-use crate::kernel::{Event, FileId, Head, Piece, SocketId, Token};
+use crate::kernel::{Event, FileId, Head, Nanos, Piece, SocketId, Token};
 
 /// Most bytes of a file in one system call: what a fast socket takes before the next connection's
 /// turn. A whole segment, as a rule: its pages and its reader's cache are then used once, together.
@@ -48,6 +50,8 @@ pub(super) const LEAST_PACKET: usize = 32 << 10;
 /// Packets in a turn of a long answer. With one, calls cost more than timers did; from four on,
 /// there are timers again.
 const TURN_PACKETS: usize = 3;
+/// Less than that ahead of a connection, and it asks what is resident once more.
+const SEEN_BYTES_MIN: u64 = 256 << 10;
 /// Most bytes that go in front of full packets: their wait is over before the next call.
 const ODD_BYTES_MAX: usize = 8 * 1024;
 /// Packets from which on a timer more or less does not matter.
@@ -63,6 +67,31 @@ pub(super) struct FileSend {
     pub(super) file: FileId,
     pub(super) piece: Piece,
     pub(super) more: bool,
+}
+
+/// The pages in front of a connection that were resident when it last asked. Kept for each of them,
+/// because many read one file at many places.
+#[derive(Debug)]
+pub(super) struct Seen {
+    file: FileId,
+    run: Range<u64>,
+    asked_at: Nanos,
+}
+
+impl Seen {
+    fn now(file: FileId, at: u64, bytes: usize, asked_at: Nanos) -> Self {
+        Self { file, run: at..at.saturating_add(bytes as u64), asked_at }
+    }
+
+    /// How much of `wanted` is known to be there, from its first byte on; 0: better asked again.
+    fn covers(&self, file: FileId, wanted: Piece, now: Nanos) -> usize {
+        let known = self.run.end.saturating_sub(wanted.at);
+        let is_known = self.file == file
+            && now.since(self.asked_at) <= RESIDENT_NS
+            && self.run.start <= wanted.at
+            && known >= SEEN_BYTES_MIN.min(wanted.bytes as u64);
+        if is_known { usize::try_from(known).unwrap_or(usize::MAX).min(wanted.bytes) } else { 0 }
+    }
 }
 
 /// What one try came to.
@@ -129,10 +158,17 @@ impl RingKernel {
     fn send_file_once(&mut self, send: &mut FileSend) -> io::Result<Tried> {
         let gone = || io::Error::from_raw_os_error(libc::EBADF);
         let file = self.files.get_mut(send.file.0).ok_or_else(gone)?;
-        let wanted = send.piece.bytes.min(BYTES_PER_CALL_MAX);
-        let resident = file.resident(Piece { at: send.piece.at, bytes: wanted }, self.now)?;
-        let cached = file.cached()?;
         let socket = self.sockets.get_mut(send.socket.0).ok_or_else(gone)?;
+        let wanted = Piece { bytes: send.piece.bytes.min(BYTES_PER_CALL_MAX), ..send.piece };
+        let seen = socket.seen.as_ref().map_or(0, |seen| seen.covers(send.file, wanted, self.now));
+        let resident = if seen > 0 {
+            seen
+        } else {
+            let resident = file.resident(wanted, self.now)?;
+            socket.seen = Some(Seen::now(send.file, wanted.at, resident, self.now));
+            resident
+        };
+        let cached = file.cached()?;
         let mut went = 0;
         if let Some(head) = send.head.as_ref().filter(|head| !head.range.is_empty()) {
             let bytes = head.from.get(head.range.clone()).ok_or_else(|| {
@@ -369,6 +405,22 @@ mod tests {
         assert_eq!(turn(PACKET, 0, Piece { at: 0, bytes: 100_000 }), whole);
         let long_head = turn(1448, 6000, Piece { at: 0, bytes: 1 << 20 });
         assert_eq!(long_head, Turn { bytes: 1448, odd: 0 }, "something of the file goes, too");
+    }
+
+    #[test]
+    fn what_a_connection_has_seen_is_believed_for_a_moment_and_as_far_as_it_goes() {
+        let (file, other) = (FileId(1), FileId(2));
+        let (now, soon) = (Nanos(1_000), Nanos(1_000 + RESIDENT_NS));
+        let seen = Seen::now(file, 1 << 20, 4 << 20, now);
+        let at = |at: u64, bytes| Piece { at, bytes };
+        assert_eq!(seen.covers(file, at(1 << 20, 4 << 20), soon), 4 << 20);
+        assert_eq!(seen.covers(file, at(2 << 20, 4 << 20), soon), 3 << 20, "what is left of it");
+        assert_eq!(seen.covers(file, at((5 << 20) - 1000, 4 << 20), soon), 0, "too little is left");
+        assert_eq!(seen.covers(file, at((5 << 20) - 1000, 1000), soon), 1000, "the end of a body");
+        assert_eq!(seen.covers(file, at(0, 1 << 20), soon), 0, "in front of it");
+        assert_eq!(seen.covers(file, at(9 << 20, 1 << 20), soon), 0, "behind it");
+        assert_eq!(seen.covers(other, at(1 << 20, 1 << 20), soon), 0, "another file");
+        assert_eq!(seen.covers(file, at(1 << 20, 1 << 20), Nanos(soon.0 + 1)), 0, "too long ago");
     }
 
     #[test]

@@ -256,6 +256,13 @@ impl Library {
         }
     }
 
+    /// Whether symbolic links are followed when a file is opened: those above an operator's volumes
+    /// are, while whoever may write to a lab's directory must not lead out of it.
+    #[must_use]
+    pub fn follows_links(&self) -> bool {
+        matches!(self, Self::Sealed(_))
+    }
+
     /// Other copies of what was found, that another disk may have. Not on the path of a chunk that
     /// can be read: it allocates.
     #[must_use]

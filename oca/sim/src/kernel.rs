@@ -193,7 +193,7 @@ fn begin(world: &mut World, token: Token, op: Op) {
             world.soon(Happening::ShutsDown(socket.0));
         }
         Op::CloseSocket { socket } => begin_close(world, token, socket),
-        Op::Open { path } => world.begin_open(token, path),
+        Op::Open { path, follows: _ } => world.begin_open(token, path),
         Op::Read { file, at, mut into, access } => {
             into.fill(POISON);
             world.begin_read(token, file.0, at, into, access);

@@ -80,8 +80,9 @@ pub enum Op {
     Shutdown { socket: SocketId },
     /// Give the socket up. Its other operations complete first, with an error if they must.
     CloseSocket { socket: SocketId },
-    /// Open an existing file read-only, past the page cache where the file system can.
-    Open { path: PathBuf },
+    /// Open an existing file read-only, past the page cache where the file system can. Unless it
+    /// `follows` symbolic links, one anywhere in the path is the error ELOOP.
+    Open { path: PathBuf, follows: bool },
     /// Read at byte `at`, a multiple of 4096, at most the buffer's length. Short only at the end.
     Read { file: FileId, at: u64, into: Buffer, access: Access },
     /// The same into several buffers, one behind the other, as one request to the disk.

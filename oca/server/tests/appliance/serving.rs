@@ -272,6 +272,11 @@ fn a_lab_serves_files_and_nothing_outside() {
     std::fs::create_dir_all(dir.path().join("t/film")).unwrap();
     std::fs::write(dir.path().join("t/film/clip.mp4"), &bytes).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", dir.path().join("leak")).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    for folder in [dir.path().join("swapped"), outside.path().to_path_buf()] {
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("clip.mp4"), &bytes).unwrap();
+    }
     let mut command = program();
     command.arg("lab").arg(dir.path()).args(["--listen", "127.0.0.1:0", "--json"]);
     let (mut child, ready) = start(&mut command);
@@ -286,6 +291,11 @@ fn a_lab_serves_files_and_nothing_outside() {
         let reply = Connection::plain(to).get(path, "");
         assert_eq!(reply.status, *status, "{path}: {}", reply.text());
     }
+    // Behind the list's back, which still has the file.
+    std::fs::rename(dir.path().join("swapped"), dir.path().join("away")).unwrap();
+    std::os::unix::fs::symlink(outside.path(), dir.path().join("swapped")).unwrap();
+    assert_eq!(Connection::plain(to).get("/swapped/clip.mp4", "").status, 404);
+    assert_eq!(connection.get("/sub/clip.mp4", "").status, 200, "and nobody else notices");
     child.kill().unwrap();
     child.wait().unwrap();
 }

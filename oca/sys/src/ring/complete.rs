@@ -1,6 +1,7 @@
 //! Completion entries into events, and the few follow-ups the server need not know of:
 //! opening again without O_DIRECT, reading on after a short read, closing when the last user left.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -9,7 +10,7 @@ use io_uring::{opcode, types};
 use nix::fcntl::{FcntlArg, OFlag, PosixFadviseAdvice, fcntl, posix_fadvise};
 
 use super::pending::{Operation, Work};
-use super::start::open_entry;
+use super::start::{Opening, open_entry};
 use super::{OpenFile, RingKernel};
 use crate::buffer::{BUFFER_ALIGN_BYTES, Buffer};
 use crate::kernel::{Access, Event, FileId, Nanos, Piece, SocketId, Token};
@@ -80,7 +81,7 @@ impl RingKernel {
             }
             Work::CloseSocket => self.ready(token, Event::SocketClosed),
             Work::CloseFile => self.ready(token, Event::FileClosed),
-            Work::Open { path, direct } => self.complete_open(token, path, direct, result),
+            Work::Open { path, how } => self.complete_open(token, path, how, result),
             Work::Read { file, at, into, access, done } => {
                 self.complete_read(token, Unread { file, at, into, access, done }, result);
             }
@@ -142,11 +143,12 @@ impl RingKernel {
         self.later.push_back(entry.user_data(u64::from(key)));
     }
 
-    fn complete_open(&mut self, token: Token, path: std::ffi::CString, direct: bool, result: i32) {
+    fn complete_open(&mut self, token: Token, path: CString, how: Opening, result: i32) {
         // A file system that cannot bypass the page cache says so when asked to.
-        if result == -libc::EINVAL && direct && !self.ending {
-            let entry = open_entry(&path, false);
-            let key = self.pending.insert(token, Work::Open { path, direct: false });
+        if result == -libc::EINVAL && how.direct && !self.ending {
+            let how = Opening { direct: false, ..how };
+            let entry = open_entry(&path, how);
+            let key = self.pending.insert(token, Work::Open { path, how });
             return self.later.push_back(entry.user_data(u64::from(key)));
         }
         if result < 0 {
@@ -157,7 +159,7 @@ impl RingKernel {
         let file = unsafe { OwnedFd::from_raw_fd(result) };
         let opened = OpenFile {
             file,
-            direct,
+            direct: how.direct,
             trusted: false,
             cached: None,
             resident_run: None,

@@ -13,6 +13,7 @@ use super::send_file::FileSend;
 use super::send_lent::LentSend;
 use super::send_record::RecordSend;
 use super::splice::Chain;
+use super::start::Opening;
 use super::table::Table;
 use crate::buffer::Buffer;
 use crate::kernel::{Access, FileId, SocketId, Token};
@@ -51,7 +52,7 @@ pub(super) enum Work {
     /// Waits for the socket's other operations, then closes it.
     CloseSocket,
     /// The kernel reads `path`. `direct`: whether this attempt asked for O_DIRECT.
-    Open { path: CString, direct: bool },
+    Open { path: CString, how: Opening },
     /// The kernel writes to `into`, from byte `done` on.
     Read { file: FileId, at: u64, into: Buffer, access: Access, done: usize },
     /// The kernel writes to its buffers, by its list of pieces.

@@ -316,7 +316,9 @@ impl RingKernel {
         let file = self.files.get_mut(send.file.0).map(|file| file.file.as_raw_fd());
         let path = file.and_then(|file| CString::new(format!("/proc/self/fd/{file}")).ok());
         let Some(path) = path else { return self.try_send_file(token, send) };
-        let entry = super::start::open_entry(&path, false);
+        // Its path is a link of the kernel's own, to the very file.
+        let how = super::start::Opening { follows: true, direct: false };
+        let entry = super::start::open_entry(&path, how);
         let key = self.pending.insert(token, Work::OpenCached { path, send: Box::new(send) });
         self.later.push_back(entry.user_data(u64::from(key)));
     }

@@ -50,7 +50,7 @@ impl RingKernel {
             }
             Op::Shutdown { socket } => self.start_shutdown(token, socket),
             Op::CloseSocket { socket } => self.start_close_socket(token, socket),
-            Op::Open { path } => self.start_open(token, path),
+            Op::Open { path, follows } => self.start_open(token, path, follows),
             Op::Read { file, at, into, access } => {
                 self.start_read(token, file, at, into, access);
             }
@@ -138,13 +138,14 @@ impl RingKernel {
         self.later.push_back(entry.user_data(UNATTENDED));
     }
 
-    fn start_open(&mut self, token: Token, path: PathBuf) {
+    fn start_open(&mut self, token: Token, path: PathBuf, follows: bool) {
         let Ok(path) = CString::new(path.into_os_string().into_vec()) else {
             let error = io::Error::new(io::ErrorKind::InvalidInput, "a path with a zero byte");
             return self.ready(token, Event::Opened(Err(error)));
         };
-        let entry = open_entry(&path, true);
-        self.begin(token, Work::Open { path, direct: true }, entry);
+        let how = Opening { follows, direct: true };
+        let entry = open_entry(&path, how);
+        self.begin(token, Work::Open { path, how }, entry);
     }
 
     fn start_read(&mut self, token: Token, id: FileId, at: u64, mut into: Buffer, access: Access) {
@@ -212,10 +213,33 @@ impl RingKernel {
     }
 }
 
-/// Read-only, past the page cache if `direct`. The entry points into `path`.
-pub(super) fn open_entry(path: &CString, direct: bool) -> squeue::Entry {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC | if direct { libc::O_DIRECT } else { 0 };
-    opcode::OpenAt::new(types::Fd(libc::AT_FDCWD), path.as_ptr()).flags(flags).build()
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    /// Through symbolic links.
+    pub(super) follows: bool,
+    /// Past the page cache.
+    pub(super) direct: bool,
+}
+
+impl Opening {
+    /// For the kernel, which reads it when the entry is submitted. Read-only.
+    fn as_told(self) -> &'static types::OpenHow {
+        const fn how(follows: bool, direct: bool) -> types::OpenHow {
+            let flags = libc::O_RDONLY | libc::O_CLOEXEC | if direct { libc::O_DIRECT } else { 0 };
+            let resolve = if follows { 0 } else { libc::RESOLVE_NO_SYMLINKS };
+            types::OpenHow::new().flags(flags.cast_unsigned() as u64).resolve(resolve)
+        }
+        static HOWS: [[types::OpenHow; 2]; 2] =
+            [[how(false, false), how(false, true)], [how(true, false), how(true, true)]];
+        &HOWS[usize::from(self.follows)][usize::from(self.direct)]
+    }
+}
+
+/// The entry points into `path`.
+pub(super) fn open_entry(path: &CString, how: Opening) -> squeue::Entry {
+    let here = types::Fd(libc::AT_FDCWD);
+    opcode::OpenAt2::new(here, path.as_ptr(), how.as_told()).build()
 }
 
 /// Buffers are far below 4 GiB; a longer one is used in part.

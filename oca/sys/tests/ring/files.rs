@@ -78,6 +78,36 @@ fn what_cannot_be_opened_or_read_is_an_error() {
     rig.assert_all_buffers_home();
 }
 
+#[test]
+fn a_link_is_followed_only_by_those_who_want_to() {
+    let mut rig = Rig::new(small());
+    let dir = tempfile::tempdir().expect("a directory");
+    let root = dir.path().canonicalize().expect("it is there");
+    let folder = root.join("folder");
+    std::fs::create_dir(&folder).expect("a folder");
+    let (path, _) = pattern_file(&folder, 5000);
+    let name = path.file_name().expect("it has one");
+    std::os::unix::fs::symlink(&folder, root.join("link")).expect("a link");
+    std::os::unix::fs::symlink(&path, folder.join("other")).expect("a link");
+    for (through, is_link) in
+        [(path.clone(), false), (root.join("link").join(name), true), (folder.join("other"), true)]
+    {
+        let file = rig.open_how(&through, true).expect("links are followed");
+        rig.close_file(file);
+        match rig.open_how(&through, false) {
+            Ok(file) => {
+                assert!(!is_link, "{} was followed", through.display());
+                rig.close_file(file);
+            }
+            Err(error) => {
+                assert!(is_link, "{}: {error}", through.display());
+                assert_eq!(error.raw_os_error(), Some(nix::libc::ELOOP));
+            }
+        }
+    }
+    rig.assert_all_buffers_home();
+}
+
 /// A close submitted while reads are under way waits for them.
 #[test]
 fn closing_does_not_take_the_file_from_under_a_read() {

@@ -104,7 +104,11 @@ impl Rig {
     }
 
     pub fn open(&mut self, path: &Path) -> std::io::Result<FileId> {
-        self.submit(500, Op::Open { path: path.to_owned() });
+        self.open_how(path, true)
+    }
+
+    pub fn open_how(&mut self, path: &Path, follows: bool) -> std::io::Result<FileId> {
+        self.submit(500, Op::Open { path: path.to_owned(), follows });
         match self.finish(500) {
             Event::Opened(answer) => answer,
             other => panic!("not an open: {other:?}"),

@@ -107,7 +107,7 @@ fn a_ring_can_be_dropped_in_the_middle() {
             let range = 0..from.len();
             rig.submit(20 + token, Op::Send { socket, from: Rc::clone(&from), range, more: false });
         }
-        rig.submit(60, Op::Open { path: "/etc/hostname".into() });
+        rig.submit(60, Op::Open { path: "/etc/hostname".into(), follows: true });
         rig.turn();
         let receive = rig.kernel.receive_buffer().expect("a free buffer");
         drop(rig);

@@ -10,7 +10,7 @@ use oca_sys::{Access, Buffer, FileId, Kernel, Op};
 
 use super::super::TokenKind;
 use super::super::station::{Fault, Station};
-use super::trouble::speaks_of_the_device;
+use super::trouble::{names_no_file, speaks_of_the_device};
 use super::work::Work;
 use super::{Asker, Wish};
 use crate::library::Found;
@@ -35,7 +35,8 @@ impl<K: Kernel> Station<K> {
         let token = TokenKind::Open.token(at, generation);
         let now = self.now();
         self.lanes.begin(lane, token, now, 0, Work::Open { at, generation });
-        self.submit(token, Op::Open { path });
+        let follows = self.shared.library.follows_links();
+        self.submit(token, Op::Open { path, follows });
         Wish::Later
     }
 
@@ -49,7 +50,7 @@ impl<K: Kernel> Station<K> {
         };
         let file = match result {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if names_no_file(&error) => {
                 self.blame(Fault::Gone, &found);
                 return self.open_failed(at, &found);
             }

@@ -11,7 +11,7 @@ use oca_sys::{Access, FileId, Kernel, Nanos, Op};
 use super::super::TokenKind;
 use super::super::station::{Station, Trouble};
 use super::lanes::Operation;
-use super::trouble::{Blame, speaks_of_the_device};
+use super::trouble::{Blame, names_no_file, speaks_of_the_device};
 use super::work::Work;
 use crate::library::Found;
 
@@ -180,7 +180,8 @@ impl<K: Kernel> Station<K> {
             self.probes.lanes[lane].unanswered += 1;
             let token = self.next_token(TokenKind::ProbeOpen);
             self.lanes.begin(lane, token, now, 0, Work::ProbeOpen);
-            self.submit(token, Op::Open { path });
+            let follows = self.shared.library.follows_links();
+            self.submit(token, Op::Open { path, follows });
         }
     }
 
@@ -188,7 +189,7 @@ impl<K: Kernel> Station<K> {
         let (lane, now) = (operation.lane, self.now());
         let file = match result {
             // Its directory said so: the device answers, though not with this file.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if names_no_file(&error) => {
                 return self.probe_ended(operation, true);
             }
             Err(error) => {

@@ -62,6 +62,13 @@ pub enum Blame {
     Device,
 }
 
+/// Whether an open failed because its path leads to no file that may be read: the directory
+/// answered. A link where none is followed is no file either.
+pub fn names_no_file(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    error.kind() == io::ErrorKind::NotFound || matches!(code, Some(Errno::ELOOP | Errno::ENOTDIR))
+}
+
 /// Whether an error speaks of the device under the file.
 pub fn speaks_of_the_device(error: &io::Error) -> Blame {
     match error.raw_os_error().map(Errno::from_raw) {

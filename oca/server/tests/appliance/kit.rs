@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -33,7 +34,7 @@ pub struct Appliance {
     pub setup: Setup,
     pub media: SocketAddr,
     pub admin: SocketAddr,
-    pub child: Child,
+    pub child: Running,
 }
 
 impl Setup {
@@ -122,7 +123,7 @@ impl Setup {
         Appliance { media, admin, child, setup: self }
     }
 
-    fn run(&self) -> (Child, SocketAddr, SocketAddr) {
+    fn run(&self) -> (Running, SocketAddr, SocketAddr) {
         let config = self.write_config();
         let log = fs::File::options().create(true).append(true).open(self.path("oca.log")).unwrap();
         let mut command = program();
@@ -190,8 +191,6 @@ impl Appliance {
 
 impl Drop for Appliance {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("{}", self.log());
         }
@@ -206,8 +205,34 @@ pub fn program() -> Command {
     command
 }
 
+/// A program that ends with the test, also with one that fails: it would keep the output of the
+/// whole run open.
+pub struct Running(Child);
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Starts a program that says it is ready in one JSON line.
-pub fn start(command: &mut Command) -> (Child, serde_json::Value) {
+pub fn start(command: &mut Command) -> (Running, serde_json::Value) {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -216,7 +241,7 @@ pub fn start(command: &mut Command) -> (Child, serde_json::Value) {
         let _ = child.kill();
         panic!("not ready, it said {line:?} and ended with {:?}", child.wait());
     }
-    (child, ready.unwrap())
+    (Running(child), ready.unwrap())
 }
 
 /// Looks until `is_so` or the end of patience.

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 
@@ -22,7 +22,7 @@ const THERE: &str = "10.78.0.2";
 const FILM_BYTES: usize = 3 * 256 * 1024 + 40_000;
 
 struct Lab {
-    child: Child,
+    child: kit::Running,
     media: SocketAddr,
     admin: SocketAddr,
 }

@@ -178,7 +178,7 @@ fn the_conformance_suite_finds_nothing() {
 
 /// `oca lab`, ended when dropped.
 struct Lab {
-    child: std::process::Child,
+    child: crate::kit::Running,
     port: u16,
 }
 

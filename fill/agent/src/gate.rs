@@ -38,8 +38,8 @@ impl Gate {
 
     /// The same under a plan's rate profile, which holds beside the window's own cap. The lower of
     /// the rates now and a second from now counts: what is asked for before a step down arrives
-    /// after it. A rate of 0 closes the gate. Before the first step its rate counts: whoever wrote the
-    /// profile may have had a clock that is ahead, and meant to leave no time without a rate.
+    /// after it. A rate of 0 closes the gate. Before the first step its rate counts: whoever wrote
+    /// the profile may have had a clock that is ahead, and meant to leave no time without a rate.
     pub(crate) fn under(self, profile: Option<&RateProfile>, now: UnixMillis) -> Self {
         let rate = |at| {
             let first = || profile?.steps.first().map(|step| step.rate_bps_max);

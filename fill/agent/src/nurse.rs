@@ -36,8 +36,9 @@ fn look(night: &Night) -> bool {
 }
 
 /// Notes the repair, then quarantines; true when the copy is off its disk. A disk that refuses is
-/// asked again each second, and nothing else begins anew for that. Whoever is killed in between finds the marker again, and the
-/// note already made. The other way round nobody would know that the object is to come back.
+/// asked again each second, and nothing else begins anew for that. Whoever is killed in between
+/// finds the marker again, and the note already made. The other way round nobody would know that
+/// the object is to come back.
 fn treat(night: &Night, suspect: &Suspect) -> bool {
     let object = suspect.object;
     if let Some(repair) = &suspect.repair {
@@ -62,8 +63,8 @@ mod tests {
     use super::*;
 
     /// Goal: a marker that the disk does not let go is no news after the first look: whatever waits
-    /// for its sources would begin anew each second, and never go on to the next. Method: the marker
-    /// is a directory.
+    /// for its sources would begin anew each second, and never go on to the next. Method: the
+    /// marker is a directory.
     #[test]
     fn a_marker_that_cannot_be_taken_away_disturbs_nothing() {
         let folder = tempfile::tempdir().unwrap();

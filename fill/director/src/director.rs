@@ -114,8 +114,8 @@ pub async fn run(
     Ok(())
 }
 
-/// One look at `now`: fetches the state and the plan in force, and posts a fresh plan if that one is
-/// no good. Doing it twice is doing it once.
+/// One look at `now`: fetches the state and the plan in force, and posts a fresh plan if that one
+/// is no good. Doing it twice is doing it once.
 ///
 /// # Errors
 /// Control is away or refused.

@@ -155,8 +155,8 @@ fn a_refusal_is_told_and_leaves_the_objects_for_the_next_run() {
     assert!(asked.try_iter().last().unwrap().line.starts_with("PUT "));
 }
 
-/// Goal: hours of encoding are not spent for a control that will not have the title; what an earlier
-/// run encoded stays as it is.
+/// Goal: hours of encoding are not spent for a control that will not have the title; what an
+/// earlier run encoded stays as it is.
 #[test]
 fn a_wrong_key_and_an_absent_control_are_told_before_anything_is_encoded() {
     let dir = tempfile::tempdir().unwrap();

@@ -29,8 +29,8 @@ async fn no_second_exceeds_the_cap() {
 }
 
 /// Goal: handshakes are under the cap in the second in which they come, not in the one in which
-/// they were allowed. Method: a source that takes longer than a second before it shakes hands, asked
-/// by many lanes at once; one that hangs up after each answer.
+/// they were allowed. Method: a source that takes longer than a second before it shakes hands,
+/// asked by many lanes at once; one that hangs up after each answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_second_exceeds_the_cap_where_handshakes_come_late_or_often() {
     for mood in [Mood::Dawdles, Mood::HangsUp] {

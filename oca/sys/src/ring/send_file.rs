@@ -395,7 +395,7 @@ mod tests {
             let turn = turn(PACKET, head, Piece { at, bytes: left });
             assert!(turn.odd == 0 && turn.bytes > 0 && turn.bytes <= left, "{turn:?} of {left}");
             let is_last = turn.bytes == left;
-            assert!(is_last || (head + turn.bytes) % PACKET == 0, "{turn:?}");
+            assert!(is_last || (head + turn.bytes).is_multiple_of(PACKET), "{turn:?}");
             assert!(turn.bytes <= (ODD_PACKETS_MAX + 1) * PACKET, "{turn:?}");
             (at, left, head) = (at + turn.bytes as u64, left - turn.bytes, 0);
             turns += 1;

@@ -194,7 +194,7 @@ struct Listing {
     /// Not before this, whatever changed.
     rests_until: Instant,
     listed: Instant,
-    /// Heard of since it was listed.
+    /// Heard of since it was listed, or it could not be.
     changed: bool,
 }
 
@@ -214,11 +214,13 @@ impl Listing {
         if !is_due || began < self.rests_until {
             return;
         }
-        if let Err(error) = lab.rescan() {
+        let listed = lab.rescan();
+        if let Err(error) = &listed {
             tracing::warn!(%error, "the old list of files stays in use");
         }
         let rest = (began.elapsed() * LIST_REST_TIMES).min(LIST_REST_MAX);
-        *self = Self { rests_until: began + rest, listed: began, changed: false };
+        // A directory that is not there has no watch that would tell of its return.
+        *self = Self { rests_until: began + rest, listed: began, changed: listed.is_err() };
     }
 }
 

@@ -300,6 +300,29 @@ fn a_lab_serves_files_and_nothing_outside() {
     child.wait().unwrap();
 }
 
+/// Goal: a directory that goes and comes back is served again, though nobody can tell of a
+/// directory that is not there.
+#[test]
+fn a_lab_whose_directory_is_made_anew_is_served_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("films");
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("old.mp4"), b"old").unwrap();
+    let mut command = program();
+    let log = std::fs::File::create(dir.path().join("log")).unwrap();
+    command.arg("lab").arg(&root).args(["--listen", "127.0.0.1:0", "--json"]).stderr(log);
+    let (_child, ready) = start(&mut command);
+    let to = ready["listening"].as_str().unwrap().parse().unwrap();
+    assert_eq!(Connection::plain(to).get("/old.mp4", "").body, b"old");
+    std::fs::rename(&root, dir.path().join("away")).unwrap();
+    eventually("it is missed", || {
+        std::fs::read_to_string(dir.path().join("log")).unwrap().contains("the old list of files")
+    });
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("new.mp4"), b"new").unwrap();
+    eventually("it is served again", || Connection::plain(to).get("/new.mp4", "").body == b"new");
+}
+
 #[test]
 fn a_lab_is_refused_what_it_could_not_have() {
     let dir = tempfile::tempdir().unwrap();

@@ -51,7 +51,7 @@ pub(super) enum Work {
     Shutdown { socket: SocketId },
     /// Waits for the socket's other operations, then closes it.
     CloseSocket,
-    /// The kernel reads `path`. `direct`: whether this attempt asked for O_DIRECT.
+    /// The kernel reads `path`.
     Open { path: CString, how: Opening },
     /// The kernel writes to `into`, from byte `done` on.
     Read { file: FileId, at: u64, into: Buffer, access: Access, done: usize },

@@ -308,6 +308,9 @@ fn a_lab_whose_directory_is_made_anew_is_served_again() {
     let root = dir.path().join("films");
     std::fs::create_dir(&root).unwrap();
     std::fs::write(root.join("old.mp4"), b"old").unwrap();
+    // A younger file would be reason enough to look again.
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    std::fs::File::open(root.join("old.mp4")).unwrap().set_modified(long_ago).unwrap();
     let mut command = program();
     let log = std::fs::File::create(dir.path().join("log")).unwrap();
     command.arg("lab").arg(&root).args(["--listen", "127.0.0.1:0", "--json"]).stderr(log);

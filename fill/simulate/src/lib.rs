@@ -7,13 +7,15 @@
 //! setting.rs   sites, boxes, the window, the knobs           chance.rs    its random numbers
 //! character.rs how skewed, how young, how fast it changes
 //! demand.rs    plays cut into 5-minute reads                 report.rs    what came of it
-//! replay.rs    one policy over the whole trace
+//! replay.rs    one policy over a whole trace
+//!   stage.rs   the trace with its sites, slot by slot        account.rs   what the slots carried
 //!   night.rs   ours: forecast -> stock.rs -> fill_plan::place -> window -> boxes.rs
 //!   cache.rs   LRU and LFU on demand                         bound.rs     the clairvoyant bound
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod bound;
 mod boxes;
 mod cache;
@@ -26,6 +28,7 @@ mod night;
 mod replay;
 mod report;
 mod setting;
+mod stage;
 mod stock;
 mod trace;
 

@@ -12,11 +12,12 @@ use fill_plan::billing::{Month, beliefs};
 use fill_plan::forecast::{Forecast, TitleShape};
 use fill_plan::{Room, Seat, moves, name_key, place};
 
+use crate::account::Border;
 use crate::boxes::{Served, Site};
 use crate::chance::Chance;
 use crate::demand::{Read, SLOTS_PER_DAY};
-use crate::replay::{Border, Stage};
 use crate::report::MissShares;
+use crate::stage::Stage;
 use crate::stock::{Choice, Stock};
 
 use errands::{Begun, Errand, kind, make_room};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use control_gateway::{appliance_router, router};
 use control_store::Ports;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -64,6 +65,7 @@ pub async fn serve_over(config: Config, wrap: impl FnOnce(Ports) -> Ports) -> Re
     serve_say(&config);
 
     println!("{}", serve_say_ready(addr, bmp_addr, appliances_addr));
+    tell_systemd(NotifyState::Ready);
     let (stopping, stopped) = watch::channel(false);
     let stops = |mut stopped: watch::Receiver<bool>| async move {
         // A sender that is gone stops too.
@@ -83,6 +85,7 @@ pub async fn serve_over(config: Config, wrap: impl FnOnce(Ports) -> Ports) -> Re
     };
     tokio::join!(for_all, for_boxes, stop);
 
+    tell_systemd(NotifyState::Stopping);
     if let Some(sessions) = sessions {
         sessions.abort();
     }
@@ -97,6 +100,11 @@ fn appliances_speech(config: &Config, wired: &wiring::Wired) -> Result<Speech, T
     let names = config.appliances.all_names(config.public_url.as_deref());
     let door = tls::Door::new(wired.services.authority.clone(), names)?;
     Ok(Speech::Appliances(Arc::new(door)))
+}
+
+/// Nobody to tell, or nobody who listens, must not stop us.
+fn tell_systemd(state: NotifyState) {
+    let _ = sd_notify::notify(&[state]);
 }
 
 /// The one line on standard output that whoever started us waits for.

@@ -4,8 +4,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
 use control_types::accounts::{SignIn, SignUp};
@@ -100,6 +102,28 @@ async fn sigterm_drains_and_ends_well() {
     // A kept-alive connection must not hold the process up.
     control.client().plans().await.unwrap();
     control.signal(Signal::SIGTERM);
+    assert!(control.child.wait().unwrap().success());
+}
+
+/// What starts after control (`After=` in a unit) may rely on the files that it makes.
+#[test]
+fn systemd_is_told_once_the_operators_key_is_there_and_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(folder.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut command = command(folder.path(), &config(folder.path(), "127.0.0.1:0"));
+    command.env("NOTIFY_SOCKET", folder.path().join("notify"));
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut control = Control { child, addr: String::new() };
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = socket.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    assert_eq!(told().trim(), "READY=1");
+    assert!(folder.path().join("operator.key").exists());
+    control.signal(Signal::SIGTERM);
+    assert_eq!(told().trim(), "STOPPING=1");
     assert!(control.child.wait().unwrap().success());
 }
 

@@ -96,6 +96,8 @@ pub async fn run(
     let mut terminate = signal(SignalKind::terminate()).map_err(DirectorError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DirectorError::Signals)?;
     println!("{{\"ready\":true}}");
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut memory = Memory::default();
     let watch = async {
         loop {

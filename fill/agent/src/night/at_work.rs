@@ -78,6 +78,8 @@ async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
     let lanes: Vec<_> =
         (0..connections).map(|_| tokio_uring::spawn(lane(Rc::clone(&night)))).collect();
     println!("{ready}");
+    // Without a service manager there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: putting work down"),

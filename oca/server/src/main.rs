@@ -138,10 +138,23 @@ fn check_config(path: &std::path::Path) -> Result<(), Box<dyn Error>> {
     );
     println!("memory, at most  {} bytes: {memory}", memory.total());
     print!("{}", oca_sys::probe());
-    for remark in remarks(path, &config) {
+    for remark in remarks(path, &config).into_iter().chain(too_much(&memory)) {
         println!("mind: {remark}");
     }
     Ok(())
+}
+
+/// More than this machine has: chunks are locked at boot, so the kernel would refuse them then.
+fn too_much(memory: &MemorySum) -> Option<String> {
+    let here = nix::sys::sysinfo::sysinfo().ok()?.ram_total();
+    (memory.total() > here).then(|| {
+        format!(
+            "this machine has {here} bytes of memory: set memory.hot_set_bytes (now {} with what \
+             is under read) lower by {} or more",
+            memory.chunks,
+            memory.total() - here
+        )
+    })
 }
 
 /// What is no mistake and wants a hand: a box that is not registered yet, keys that are open.

@@ -179,4 +179,20 @@ fn a_good_config_is_said_to_be_good() {
         output.status.success() && said.contains("is good") && said.contains("memory"),
         "{said}"
     );
+    assert!(!said.contains("hot_set_bytes"), "{said}");
+}
+
+#[test]
+fn more_memory_than_the_machine_has_is_said_before_boot() {
+    let setup = Setup::new();
+    let config = setup.write_config();
+    let text = std::fs::read_to_string(&config).unwrap();
+    let start = text.find("hot_set_bytes").unwrap();
+    let end = start + text[start..].find('\n').unwrap();
+    let asked = format!("{}hot_set_bytes = {}{}", &text[..start], 1_u64 << 44, &text[end..]);
+    std::fs::write(&config, asked).unwrap();
+    let output = program().arg("check-config").arg(&config).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let mind = said.lines().find(|line| line.starts_with("mind: this machine has")).unwrap();
+    assert!(mind.contains("memory.hot_set_bytes"), "{said}");
 }

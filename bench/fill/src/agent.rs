@@ -211,6 +211,7 @@ impl Lab {
                 prunes: Vec::new(),
                 moves: Vec::new(),
                 rate: None,
+                border: None,
             }),
             fill_ticket: self.ticket.clone(),
             next_key: None,

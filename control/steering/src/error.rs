@@ -78,6 +78,14 @@ pub enum SteeringError {
         /// Of the plan offered.
         offered: u64,
     },
+    /// A plan that divides a border's rate, and was made too long ago.
+    #[error("the plan was made {age_ms} ms ago, and its rates hold for {max} ms: plan again")]
+    LatePlan {
+        /// How long ago, milliseconds.
+        age_ms: u64,
+        /// See `control_types::limits::SHARED_PLAN_MS`.
+        max: u64,
+    },
     /// An ISP's key reaches its own sites only.
     #[error(
         "{what} is not ISP {isp}'s: its key reaches its own sites, appliances and windows only"
@@ -203,7 +211,8 @@ impl SteeringError {
             | Self::IspKeysFull { .. }
             | Self::DrainedByOperator(_)
             | Self::WindowTaken(_)
-            | Self::StalePlan { .. } => ErrorWord::Conflict,
+            | Self::StalePlan { .. }
+            | Self::LatePlan { .. } => ErrorWord::Conflict,
             Self::Store { source: StoreError::Refused { .. }, .. } => ErrorWord::BadRequest,
             Self::Store { source: StoreError::Damaged { .. }, .. } => ErrorWord::Internal,
             Self::Store { .. } => ErrorWord::Unavailable,

@@ -6,9 +6,11 @@
 //! are in memory only: an agent reports again.
 
 mod keyring;
+mod lending;
 mod schedules;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -40,6 +42,8 @@ pub struct FillDesk {
     windows: ArcSwap<Vec<Window>>,
     rules: ArcSwap<Rules>,
     plan: ArcSwapOption<NightPlan>,
+    /// When the plan was last read or written, Unix milliseconds.
+    plan_read_at: AtomicU64,
     progress: Mutex<BTreeMap<ApplianceId, FillProgress>>,
     /// Held over "ask the ledger, change memory", so that what was read before a change is not
     /// stored after it.
@@ -59,6 +63,7 @@ impl FillDesk {
             windows: ArcSwap::default(),
             rules: ArcSwap::default(),
             plan: ArcSwapOption::empty(),
+            plan_read_at: AtomicU64::new(0),
             progress: Mutex::default(),
             change: tokio::sync::Mutex::new(()),
         };
@@ -75,6 +80,7 @@ impl FillDesk {
         let _changing = self.change.lock().await;
         let plan = self.ledger.plan().await.map_err(SteeringError::store("read the plan"))?;
         self.plan.store(plan.map(Arc::new));
+        self.plan_read_at.store(now.0, Ordering::Release);
         self.keys.store(Arc::new(Keyring::read(&*self.ledger, now).await?));
         self.refresh_rules().await?;
         self.refresh_windows(now).await
@@ -180,9 +186,11 @@ impl FillDesk {
     /// Replaces the plan.
     ///
     /// # Errors
-    /// `StalePlan` unless its serial is above the present one's.
-    pub async fn put_plan(&self, plan: NightPlan) -> Result<(), SteeringError> {
+    /// `StalePlan` unless its serial is above the present one's; `LatePlan` when it divides a
+    /// border's rate and was made too long ago.
+    pub async fn put_plan(&self, plan: NightPlan, now: UnixMillis) -> Result<(), SteeringError> {
         let _changing = self.change.lock().await;
+        lending::check_age(&plan, now)?;
         let writing = SteeringError::store("write the plan");
         match self.ledger.put_plan(&plan).await.map_err(writing)? {
             PlanPut::Stored => {}
@@ -191,6 +199,7 @@ impl FillDesk {
             }
         }
         self.plan.store(Some(Arc::new(plan)));
+        self.plan_read_at.store(now.0, Ordering::Release);
         Ok(())
     }
 
@@ -220,7 +229,8 @@ impl FillDesk {
         let (plan, keys) = (self.plan.load(), self.keys.load());
         let plan = plan.as_deref();
         let work = plan.and_then(|plan| {
-            plan.appliances.iter().find(|part| part.appliance == *appliance).cloned()
+            let part = plan.appliances.iter().find(|part| part.appliance == *appliance)?;
+            Some(self.lend(part.clone(), now))
         });
         let orders = Orders {
             appliance: appliance.clone(),

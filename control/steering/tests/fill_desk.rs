@@ -10,10 +10,11 @@ use std::path::Path;
 use control_steering::{FillDesk, Reach, Settings, Steering, SteeringError};
 use control_store::open_embedded;
 use control_types::fill::{
-    AppliancePlan, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Orders, Pull,
-    SignedOrders, WindowScope,
+    AppliancePlan, BorderShare, BytesFrom, FillReport, FillStateWord, NewWindow, NightPlan, Orders,
+    Pull, RateProfile, RateStep, SignedOrders, WindowScope,
 };
 use control_types::fleet::{DiskClass, Role};
+use control_types::limits::{PLAN_READ_MS, RATE_LEASE_MS, SHARED_PLAN_MS};
 use control_types::{ApplianceId, ErrorWord, PlanId, UnixMillis};
 use lab::{NOW, SILENT_MS, object, record, report, site, title};
 
@@ -59,6 +60,7 @@ fn plan(serial: u64, appliances: &[&str]) -> NightPlan {
         prunes: Vec::new(),
         moves: Vec::new(),
         rate: None,
+        border: None,
     };
     NightPlan {
         id: PlanId(uuid::Uuid::from_u128(u128::from(serial))),
@@ -162,9 +164,9 @@ async fn a_plan_is_replaced_only_by_a_newer_one_and_survives_a_restart() {
         let id: ApplianceId = "a1".parse().unwrap();
         let before = believed(&desk.orders_for(&steering, &id, String::new(), NOW).unwrap());
         assert_eq!((before.serial, before.plan, before.work), (0, None, None));
-        desk.put_plan(plan(5, &["a1", "b1"])).await.unwrap();
+        desk.put_plan(plan(5, &["a1", "b1"]), NOW).await.unwrap();
         for stale in [5, 4] {
-            let error = desk.put_plan(plan(stale, &["a1"])).await.unwrap_err();
+            let error = desk.put_plan(plan(stale, &["a1"]), NOW).await.unwrap_err();
             assert_eq!(error.word(), ErrorWord::Conflict, "serial {stale}");
         }
         assert_eq!(desk.plan().unwrap().appliances.len(), 2);
@@ -298,4 +300,54 @@ async fn bundles_are_signed_by_the_key_of_orders_and_announce_the_next_one_as_or
     let ports = open_embedded(directory.path()).await.unwrap();
     let other = FillDesk::open(ports.ledger, over).await.unwrap();
     assert_eq!(told(&other, over), (next, way), "another process says the same");
+}
+
+/// A plan whose part for `a1` is a share of a border: 80 b/s, and 10 b/s as its floor.
+fn shared(serial: u64) -> NightPlan {
+    let profile = |rate_bps_max| RateProfile {
+        steps: vec![RateStep { starts_at: UnixMillis(NOW.0 - HOUR_MS), rate_bps_max }],
+    };
+    let mut plan = plan(serial, &["a1"]);
+    plan.appliances[0].rate = Some(profile(80));
+    plan.appliances[0].border =
+        Some(BorderShare { isp: "one".parse().unwrap(), floor: profile(10), held: profile(90) });
+    plan
+}
+
+/// Goal: a share of a border is lent for minutes, and by nobody who may have missed a newer plan.
+/// Method: orders at several times of a plan that was read once.
+#[tokio::test]
+async fn a_share_of_a_border_is_lent_and_its_floor_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    desk.put_plan(shared(1), NOW).await.unwrap();
+    let id: ApplianceId = "a1".parse().unwrap();
+    let work = |asked_ms: u64| {
+        let at = NOW.plus_millis(asked_ms);
+        believed(&desk.orders_for(&steering, &id, String::new(), at).unwrap()).work.unwrap()
+    };
+    let rate = |asked_ms: u64, after_ms: u64| {
+        work(asked_ms).rate.unwrap().rate_bps_max(NOW.plus_millis(after_ms)).unwrap()
+    };
+    assert_eq!((rate(0, 0), rate(0, RATE_LEASE_MS / 2 - 1)), (80, 80));
+    assert_eq!((rate(0, RATE_LEASE_MS), rate(0, 20 * HOUR_MS)), (10, 10));
+    assert_eq!(work(0).border, None, "the director's sums are not the box's");
+    // Orders do not change with every poll.
+    assert_eq!(work(0), work(1));
+    // This process did not read the plan again: another may have put a newer one.
+    assert_eq!((rate(PLAN_READ_MS, PLAN_READ_MS), rate(50_000, 50_000)), (80, 10));
+    desk.refresh(NOW.plus_millis(50_000)).await.unwrap();
+    assert_eq!(rate(50_000, 50_000), 80);
+}
+
+#[tokio::test]
+async fn a_plan_that_divides_a_border_is_refused_when_it_comes_late() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_steering, desk) = desk(directory.path()).await;
+    let late = NOW.plus_millis(SHARED_PLAN_MS + 1);
+    let error = desk.put_plan(shared(1), late).await.unwrap_err();
+    assert_eq!(error.word(), ErrorWord::Conflict);
+    assert!(error.to_string().contains("60001 ms ago"), "{error}");
+    assert!(desk.plan().is_none());
+    desk.put_plan(plan(1, &["a1"]), late).await.unwrap();
 }

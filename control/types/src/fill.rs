@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::border::{BorderShare, RateProfile, RateStep};
 use crate::fleet::{DiskClass, HeldObject, Role, VolumeReport};
 use crate::ids::{ApplianceId, IspId, ObjectId, PlanId, SiteId, TitleId, WindowId};
 use crate::time::UnixMillis;
@@ -200,6 +201,10 @@ pub struct AppliancePlan {
     /// absent means that only the window's cap holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<RateProfile>,
+    /// What `rate` rests on where it is part of a border's rate: control lends it for a while at
+    /// each poll and leaves the floor for after that. Absent: `rate` holds as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub border: Option<BorderShare>,
 }
 
 /// One object that belongs on the other kind of disk.
@@ -210,35 +215,6 @@ pub struct ClassMove {
     pub object: ObjectId,
     /// The kind it deserves.
     pub class: DiskClass,
-}
-
-/// A cap that changes with time: what an appliance may take without raising what its ISP pays.
-/// Before the first step there is no cap but the window's own.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RateProfile {
-    /// By time; each holds until the next begins, the last one for good. At most
-    /// `limits::RATE_STEPS_MAX`.
-    pub steps: Vec<RateStep>,
-}
-
-/// One step of a [`RateProfile`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RateStep {
-    /// First moment of the step.
-    pub starts_at: UnixMillis,
-    /// Cap, bits per second; 0 means take nothing.
-    pub rate_bps_max: u64,
-}
-
-impl RateProfile {
-    /// The cap at `now`, bits per second; none before the first step.
-    #[must_use]
-    pub fn rate_bps_max(&self, now: UnixMillis) -> Option<u64> {
-        let begun = self.steps.partition_point(|step| step.starts_at <= now);
-        begun.checked_sub(1).map(|last| self.steps[last].rate_bps_max)
-    }
 }
 
 /// One object to pull.

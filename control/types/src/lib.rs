@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod accounts;
+pub mod border;
 pub mod bundle;
 pub mod catalog;
 pub mod config_lines;

@@ -54,6 +54,18 @@ pub const BUNDLE_TITLES_MAX: usize = 65_536;
 /// Most steps of a rate profile: a day and a half of 5-minute slots, each another rate.
 pub const RATE_STEPS_MAX: usize = 432;
 
+/// Longest time for which orders lend a part of a border's rate, milliseconds: a box that hears
+/// nothing for as long takes its floor. Agents that fill poll every second, others every minute.
+pub const RATE_LEASE_MS: u64 = 600_000;
+
+/// A plan that divides a border's rate is refused this long after it was made, milliseconds: its
+/// sums rest on when the one before it stopped being handed out.
+pub const SHARED_PLAN_MS: u64 = 60_000;
+
+/// The same of a process of control that has not read the plan again, milliseconds: another may
+/// have replaced it. Such a process lends nothing.
+pub const PLAN_READ_MS: u64 = 45_000;
+
 /// Most profiles on an account.
 pub const PROFILES_MAX: usize = 5;
 

@@ -6,19 +6,20 @@
 //! control for the list of windows and the fleet, which is cheap, and looks at everything only when
 //! windows or what boxes hold changed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use control_client::{ClientError, ControlClient, Credential};
 use control_types::fill::{FillState, NightPlan, Window};
 use control_types::fleet::{ApplianceStatus, Health};
-use control_types::{ErrorWord, PlanId, SiteId, UnixMillis};
+use control_types::{ApplianceId, ErrorWord, PlanId, SiteId, UnixMillis};
 use fill_plan::{Knobs, Outlook, Planner, is_settled};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
 use crate::config::Config;
 use crate::error::DirectorError;
-use crate::ingress::{self, Ingress};
+use crate::ingress::{self, InForce, Ingress};
 
 /// How often the cheap look happens, milliseconds, unless `every_ms` is shorter.
 const GLANCE_MS: u64 = 2_000;
@@ -128,11 +129,20 @@ pub async fn look(
     memory: &mut Memory,
     now: UnixMillis,
 ) -> Result<Looked, DirectorError> {
+    let asked_at = Instant::now();
     let mut state = control.fill_state().await?;
     let current = in_force(control).await?;
     let serial = current.as_ref().map_or(0, |plan| plan.serial);
+    let told = match &current {
+        Some(current) if !borders.is_empty() => told(control, current.id).await,
+        _ => BTreeSet::new(),
+    };
     let mut fresh = memory.plan(&mut state, knobs, current.as_ref(), now);
-    ingress::cap(&mut fresh, &state, borders, now);
+    // Control's clock, or a little later: it was read after it was asked.
+    let elapsed_ms = u64::try_from(asked_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+    fresh.made_at = state.now.plus_millis(elapsed_ms);
+    let in_force = InForce { plan: current.as_ref(), told };
+    ingress::cap(&mut fresh, &in_force, &state, borders, now);
     let settled = |current: &NightPlan| {
         is_settled(current, &fresh, &state) && ingress::is_current(current, &fresh, now)
     };
@@ -156,6 +166,16 @@ async fn in_force(control: &ControlClient) -> Result<Option<NightPlan>, ClientEr
         Err(error) if error.word() == Some(ErrorWord::NotFound) => Ok(None),
         plan => plan.map(Some),
     }
+}
+
+/// Who reported to go by a plan. Nobody when control does not say: they may go by any then.
+async fn told(control: &ControlClient, plan: PlanId) -> BTreeSet<ApplianceId> {
+    let fills = control.fills().await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "who goes by the plan is not known");
+        Vec::new()
+    });
+    let reports = fills.into_iter().map(|progress| progress.report);
+    reports.filter(|report| report.plan == Some(plan)).map(|report| report.appliance).collect()
 }
 
 /// What a glance sees: enough to tell that a full look is due.

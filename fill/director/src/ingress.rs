@@ -9,15 +9,17 @@
 //! fresh. A last line without an end is still being written, and passed over: half of a figure is a
 //! smaller figure, and would leave room that is not there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use control_types::UnixMillis;
 use control_types::fill::{FillState, NightPlan, RateProfile, RateStep};
-use control_types::ids::IspId;
+use control_types::ids::{ApplianceId, IspId};
 use fill_plan::billing::{SLOT_MS, profile_ahead};
 use serde::Deserialize;
 
 use crate::error::DirectorError;
+use crate::shares::Border;
 
 /// Oldest last sample that still says something, milliseconds.
 const STALE_MS: u64 = 86_400_000;
@@ -47,14 +49,23 @@ fn usual() -> f64 {
     0.95
 }
 
-/// Gives every appliance of the ISPs of `borders` its share of what the border's bill leaves room
-/// for. A border whose file cannot be read is shut: a bill is not risked on a guess.
-pub(crate) fn cap(plan: &mut NightPlan, state: &FillState, borders: &[Ingress], now: UnixMillis) {
+/// The plan in force, and who reported to go by it.
+pub(crate) struct InForce<'a> {
+    pub(crate) plan: Option<&'a NightPlan>,
+    pub(crate) told: BTreeSet<ApplianceId>,
+}
+
+/// Divides what each border's bill leaves room for at `now` among the boxes of `plan` that pull
+/// over it; `plan` was made at control's time or later. A border whose file cannot be read is shut:
+/// a bill is not risked on a guess.
+pub(crate) fn cap(
+    plan: &mut NightPlan,
+    current: &InForce<'_>,
+    state: &FillState,
+    borders: &[Ingress],
+    now: UnixMillis,
+) {
     for border in borders {
-        let of_isp = |id: &control_types::ApplianceId| {
-            state.appliances.iter().any(|one| one.appliance == *id && one.isp == border.isp)
-        };
-        let busy = plan.appliances.iter().filter(|part| of_isp(&part.appliance)).count() as u64;
         let whole = match samples(&border.file) {
             Ok(samples) => profile_of(&samples, border.percentile, now),
             Err(error) => {
@@ -62,11 +73,9 @@ pub(crate) fn cap(plan: &mut NightPlan, state: &FillState, borders: &[Ingress], 
                 shut(now)
             }
         };
-        for part in plan.appliances.iter_mut().filter(|part| of_isp(&part.appliance)) {
-            let mut own = whole.clone();
-            own.steps.iter_mut().for_each(|step| step.rate_bps_max /= busy.max(1));
-            part.rate = Some(own);
-        }
+        let (isp, told) = (&border.isp, &current.told);
+        let border = Border { isp, whole: &whole, now: plan.made_at, told };
+        border.divide(plan, current.plan, state);
     }
 }
 

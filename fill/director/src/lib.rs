@@ -8,6 +8,7 @@ mod config;
 mod director;
 mod error;
 mod ingress;
+mod shares;
 
 pub use config::Config;
 pub use director::{Looked, Memory, look, run};

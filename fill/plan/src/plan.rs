@@ -331,6 +331,7 @@ impl<'a> Fleet<'a> {
                 prunes: errand.prunes.clone(),
                 moves: errand.moves.clone(),
                 rate: None,
+                border: None,
             })
             .collect();
         entries.sort_by(|a, b| a.appliance.cmp(&b.appliance));

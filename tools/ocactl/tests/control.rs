@@ -109,8 +109,14 @@ fn night_plan(serial: u64) -> NightPlan {
     });
     let appliance = "edge-a1".parse().unwrap();
     let pulls = vec![serde_json::from_value(pull).unwrap()];
-    let entry =
-        AppliancePlan { appliance, pulls, prunes: Vec::new(), moves: Vec::new(), rate: None };
+    let entry = AppliancePlan {
+        appliance,
+        pulls,
+        prunes: Vec::new(),
+        moves: Vec::new(),
+        rate: None,
+        border: None,
+    };
     NightPlan { id: plan_id(), serial, made_at: UnixMillis(1), appliances: vec![entry] }
 }
 

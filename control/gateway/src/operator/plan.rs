@@ -63,7 +63,7 @@ async fn put_plan(
     _: Operator,
     Sent(body): Sent<NightPlan>,
 ) -> Result<StatusCode, Refusal> {
-    gateway.services().fill_desk.put_plan(body).await?;
+    gateway.services().fill_desk.put_plan(body, gateway.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -76,6 +76,7 @@ async fn a_night_from_window_to_progress() {
         prunes: vec![],
         moves: Vec::new(),
         rate: None,
+        border: None,
     };
     let plan = NightPlan {
         id: control_types::PlanId(uuid::Uuid::new_v4()),

@@ -66,6 +66,7 @@ pub async fn a_plan_only_rises(ledger: &dyn Ledger) {
                 prunes: vec![control_types::ObjectId([7; 32])],
                 moves: Vec::new(),
                 rate: None,
+                border: None,
             })
             .collect(),
     };

@@ -122,6 +122,7 @@ impl Bench {
             prunes,
             moves: Vec::new(),
             rate: None,
+            border: None,
         };
         *self.control.orders.lock().unwrap() = Some(Orders {
             appliance: "edge-a1".parse().unwrap(),

@@ -39,6 +39,8 @@ pub use table::{Forecast, Parts, TitleShape};
 pub use title_week::TitleWeek;
 pub use week::Week;
 
+use crate::knobs::outside;
+
 /// How strongly the forecast leans on what.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -82,6 +84,47 @@ impl Default for Tuning {
             play_share: 0.7,
             usual_plays: 1.0,
             week_plays: 30.0,
+        }
+    }
+}
+
+/// Most plays that any prior may count for.
+const PRIOR_PLAYS_MAX: f64 = 1e9;
+/// Least: a prior of nothing leaves a title that nobody watched without any value.
+const PRIOR_PLAYS_MIN: f64 = 1e-6;
+
+impl Tuning {
+    /// Every field out of range, in words; empty when all are well.
+    #[must_use]
+    pub fn mistakes(&self) -> Vec<String> {
+        let within = [
+            ("newest", self.newest, 0.0, 1.0),
+            ("drift", self.drift, 0.0, 10.0),
+            ("turn", self.turn, 0.0, 1.0),
+            ("damp", self.damp, 0.0, 1.0),
+            ("trend_max", self.trend_max, 0.0, 10.0),
+            ("launch_plays", self.launch_plays, PRIOR_PLAYS_MIN, PRIOR_PLAYS_MAX),
+            ("region_plays", self.region_plays, PRIOR_PLAYS_MIN, PRIOR_PLAYS_MAX),
+            ("rung_plays", self.rung_plays, PRIOR_PLAYS_MIN, PRIOR_PLAYS_MAX),
+            ("play_share", self.play_share, 0.01, 1.0),
+            ("usual_plays", self.usual_plays, 0.0, PRIOR_PLAYS_MAX),
+            ("week_plays", self.week_plays, 0.0, PRIOR_PLAYS_MAX),
+        ];
+        outside("forecast", &within)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tuning;
+
+    #[test]
+    fn defaults_are_in_range_and_all_mistakes_are_told() {
+        assert_eq!(Tuning::default().mistakes(), Vec::<String>::new());
+        let wrong = Tuning { drift: -1.0, play_share: 0.0, damp: f64::NAN, ..Tuning::default() };
+        let said = wrong.mistakes().join("; ");
+        for name in ["forecast.drift", "forecast.play_share", "forecast.damp"] {
+            assert!(said.contains(name), "{said}");
         }
     }
 }

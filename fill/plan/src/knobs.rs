@@ -68,14 +68,20 @@ impl Knobs {
             ("copy_spread", self.copy_spread, 0.0, 100.0),
             ("pulls_max", self.pulls_max as f64, 1.0, 12_000.0),
         ];
-        within
-            .iter()
-            .filter(|(_, value, low, high)| !(low..=high).contains(&value))
-            .map(|(name, value, low, high)| {
-                format!("plan.{name} is {value}: use a number from {low} to {high}")
-            })
-            .collect()
+        outside("plan", &within)
     }
+}
+
+/// What of `within` (name, value, least, most) is out of range in `table`, one sentence each; no
+/// number is out of every range.
+pub(crate) fn outside(table: &str, within: &[(&str, f64, f64, f64)]) -> Vec<String> {
+    within
+        .iter()
+        .filter(|(_, value, low, high)| !(low..=high).contains(&value))
+        .map(|(name, value, low, high)| {
+            format!("{table}.{name} is {value}: use a number from {low} to {high}")
+        })
+        .collect()
 }
 
 #[cfg(test)]

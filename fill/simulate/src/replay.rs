@@ -75,6 +75,7 @@ pub fn simulate(
 ) -> Result<PolicyReport, SimulateError> {
     setting.check()?;
     let stage = Stage::new(trace, setting)?;
+    stage.check(policy)?;
     let mut told = |day| progress(Progress { policy, day, days: trace.days() });
     Ok(match policy {
         Policy::Nightfill => stage.night(None, policy, &mut told),
@@ -129,6 +130,7 @@ pub fn simulate_known(
     setting.check()?;
     let stage = Stage::new(trace, setting)?;
     let policy = Policy::KnownRates;
+    stage.check(policy)?;
     let mut told = |day| progress(Progress { policy, day, days: trace.days() });
     // The fill day of a window begins on the calendar day before it in number.
     let first = known.0.first().cloned().into_iter();

@@ -9,6 +9,12 @@ use crate::error::SimulateError;
 
 /// Most boxes of one site: where an object is, is kept as one bit a box.
 pub(crate) const BOXES_MAX: usize = 32;
+/// Most sites: as many as a trace may name.
+const SITES_MAX: usize = crate::trace::SITES_MAX;
+/// Most bytes of one kind of a box's storage, 16 PiB: what a site's boxes have together is then a
+/// number of 64 bits.
+const BOX_BYTES_MAX: u64 = 1 << 54;
+const _: () = assert!((BOX_BYTES_MAX as u128) * 2 * (BOXES_MAX as u128) < u64::MAX as u128);
 
 /// A sites file: one JSON object, unknown keys refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,6 +153,12 @@ impl Setting {
     /// [`SimulateError::Setting`] with every mistake in it.
     pub fn check(&self) -> Result<(), SimulateError> {
         let mut mistakes = self.knobs.mistakes();
+        mistakes.extend(self.forecast.mistakes());
+        if self.sites.len() > SITES_MAX {
+            // Nothing more is looked for: names are compared each with each.
+            mistakes.push(format!("there are {} sites: use 1 to {SITES_MAX}", self.sites.len()));
+            return Err(SimulateError::Setting { mistakes });
+        }
         let WindowSetting { start_minute, length_minutes, rate_bps_max } = self.window;
         let mut must = |holds: bool, otherwise: String| {
             if !holds {
@@ -177,12 +189,17 @@ impl Setting {
                 (1..=BOXES_MAX).contains(&count),
                 format!("site {name:?} has {count} boxes: use 1 to {BOXES_MAX}"),
             );
-            for (at, one) in site.boxes.iter().enumerate() {
+            for (at, one) in site.boxes.iter().take(BOXES_MAX).enumerate() {
                 let twice = site.boxes[..at].iter().any(|other| other.name == one.name);
                 must(!twice, format!("box {:?} of {name:?} is there twice", one.name));
                 must(
                     one.ssd_bytes > 0 || one.hdd_bytes > 0,
                     format!("box {:?} of {name:?} has no disk", one.name),
+                );
+                let most = one.ram_bytes.max(one.ssd_bytes).max(one.hdd_bytes);
+                must(
+                    most <= BOX_BYTES_MAX,
+                    format!("box {:?} of {name:?} has {most} bytes: use 0 to 16 PiB", one.name),
                 );
                 must(
                     one.hdds > 0 || one.hdd_bytes == 0,

@@ -11,6 +11,14 @@ use crate::report::{PolicyReport, SiteReport};
 use crate::setting::{Setting, SiteSetting};
 use crate::trace::Trace;
 
+/// Most memory that a replay may take for what it keeps by site and object, 8 GiB.
+const MEMORY_BYTES_MAX: u64 = 8 << 30;
+/// Bytes of a site's object that ours keeps: what was asked and is expected, where it is, and since
+/// when.
+const NIGHT_CELL_BYTES: u64 = 64;
+/// Bytes of a site's object on one day, where all days are known.
+const DAY_CELL_BYTES: u64 = 4;
+
 /// A trace with the sites it names.
 pub(crate) struct Stage<'a> {
     pub(crate) trace: &'a Trace,
@@ -61,6 +69,31 @@ impl<'a> Stage<'a> {
             start_slot: setting.window.start_minute as usize / 5,
             slots: trace.days() * SLOTS_PER_DAY,
         })
+    }
+
+    /// Refuses a replay that would take more than [`MEMORY_BYTES_MAX`]: a program that is ended for
+    /// its memory cannot say why.
+    pub(crate) fn check(&self, policy: Policy) -> Result<(), SimulateError> {
+        let days = self.trace.days() as u64 + 1;
+        let cell_bytes = match policy {
+            Policy::Nightfill => NIGHT_CELL_BYTES,
+            Policy::Foresight | Policy::KnownRates => NIGHT_CELL_BYTES + days * DAY_CELL_BYTES,
+            Policy::Optimum => days * DAY_CELL_BYTES,
+            // What they hold is a matter of what was asked.
+            Policy::Lru | Policy::LruFiles | Policy::Lfu => return Ok(()),
+        };
+        let (sites, objects) = (self.sites.len() as u64, self.trace.objects.len() as u64);
+        let bytes = sites.saturating_mul(objects).saturating_mul(cell_bytes);
+        if bytes <= MEMORY_BYTES_MAX {
+            return Ok(());
+        }
+        let (word, most) = (policy.word(), MEMORY_BYTES_MAX >> 30);
+        let mistakes = vec![format!(
+            "{word} of {sites} sites and {objects} objects over {days} days would take {} GiB of \
+             memory, and may take {most}: replay fewer sites or days at a time",
+            bytes >> 30
+        )];
+        Err(SimulateError::Setting { mistakes })
     }
 
     /// Fill days begin with the window; the first one has no window before it.
@@ -190,8 +223,8 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn of_storage_a_night(&self, fill_bytes: f64, nights: usize) -> f64 {
-        let storage: u64 = self.sites.iter().map(|site| disk_bytes(site)).sum();
-        fill_bytes / (nights.max(1) as f64 * storage.max(1) as f64)
+        let storage: f64 = self.sites.iter().map(|site| disk_bytes(site) as f64).sum();
+        fill_bytes / (nights.max(1) as f64 * storage.max(1.0))
     }
 }
 

@@ -30,7 +30,7 @@ const PLAY_SECONDS_MAX: u32 = 86_400;
 /// Most objects, plays and sites.
 const OBJECTS_MAX: usize = 10_000_000;
 const PLAYS_MAX: usize = 200_000_000;
-const SITES_MAX: usize = 1_000;
+pub(crate) const SITES_MAX: usize = 1_000;
 
 /// A whole trace.
 #[derive(Clone, Debug, Default, PartialEq)]

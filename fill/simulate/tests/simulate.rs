@@ -157,6 +157,37 @@ fn a_setting_is_refused_whole() {
 }
 
 #[test]
+fn what_would_end_a_replay_half_way_is_refused_before() {
+    let refused = |change: &dyn Fn(&mut Setting)| {
+        let mut wrong = setting(&["here"], 1);
+        change(&mut wrong);
+        wrong.check().unwrap_err().to_string()
+    };
+    // Each of these panicked in the middle, or was counted wrongly.
+    let error = refused(&|set| (set.forecast.drift, set.forecast.play_share) = (-5.0, 0.0));
+    assert!(error.contains("forecast.drift") && error.contains("forecast.play_share"), "{error}");
+    let error = refused(&|set| set.forecast.launch_plays = 0.0);
+    assert!(error.contains("forecast.launch_plays"), "{error}");
+    let error = refused(&|set| set.sites[0].boxes[0].hdd_bytes = u64::MAX);
+    assert!(error.contains("16 PiB"), "{error}");
+    let error = refused(&|set| set.sites = vec![set.sites[0].clone(); 1_001]);
+    assert!(error.contains("1001 sites"), "{error}");
+}
+
+#[test]
+fn a_replay_too_big_for_memory_says_so() {
+    let trace = small(1, &["here"]);
+    let names: Vec<String> = (0..1_000).map(|at| format!("site-{at}")).collect();
+    let object = trace.objects[0].clone();
+    let big = Trace { objects: vec![object; 200_000], sites: names.clone(), ..trace.clone() };
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for policy in [Policy::Nightfill, Policy::Foresight, Policy::Optimum] {
+        let error = simulate(&big, &setting(&names, 1), policy, |_| {}).unwrap_err().to_string();
+        assert!(error.contains("GiB of memory") && error.contains("1000 sites"), "{error}");
+    }
+}
+
+#[test]
 fn every_policy_adds_up_and_nobody_of_the_night_beats_the_bound() {
     for seed in 1..4 {
         let trace = small(seed, &["here"]);

@@ -129,6 +129,13 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     }
     for (at, border) in ingress.iter().enumerate() {
         let (isp, percentile) = (&border.isp, border.percentile);
+        // The second one's rates would stand for both.
+        if ingress[..at].iter().any(|other| other.isp == *isp) {
+            mistakes.push(format!(
+                "ingress[{at}].isp is {isp} again: write one [[ingress]] for each ISP, with the \
+                 sum of its borders"
+            ));
+        }
         if !(0.5..=1.0).contains(&percentile) {
             mistakes
                 .push(format!("ingress[{at}].percentile of {isp} is {percentile}: use 0.5 to 1"));
@@ -163,5 +170,8 @@ mod tests {
         for word in ["every_ms", "control.url", "/no/key", "plan.sticky"] {
             assert!(wrong.contains(word), "{word} is not in {wrong}");
         }
+        let border = "[[ingress]]\nisp = \"one\"\nfile = \"a\"\n";
+        let twice = said(&format!("[control]\nurl = \"x\"\nkey_file = \"y\"\n{border}{border}"));
+        assert!(twice.contains("ingress[1].isp is one again"), "{twice}");
     }
 }

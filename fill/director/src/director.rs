@@ -64,9 +64,9 @@ impl Memory {
         now: UnixMillis,
     ) -> NightPlan {
         self.outlook.forecast_demand(state, now);
-        let serial = current.map_or(0, |plan| plan.serial);
         let id = PlanId(Uuid::new_v4());
-        self.planner.plan(state, knobs, current, now, id, serial + 1)
+        let serial = serial_after(current, state.now);
+        self.planner.plan(state, knobs, current, now, id, serial)
     }
 
     /// Sites placed anew by the last plan; the others were left as they were.
@@ -159,6 +159,12 @@ pub async fn look(
             Ok(Looked::Posted { serial: fresh.serial, pulls, appliances })
         }
     }
+}
+
+/// Above the plan in force, and above every plan made a second ago or earlier: agents refuse
+/// serials below the highest they saw, and control's ledger may be one that was saved days ago.
+fn serial_after(current: Option<&NightPlan>, now: UnixMillis) -> u64 {
+    current.map_or(1, |plan| plan.serial.saturating_add(1)).max(now.0 / 1_000)
 }
 
 async fn in_force(control: &ControlClient) -> Result<Option<NightPlan>, ClientError> {

@@ -181,6 +181,27 @@ async fn a_plan_is_posted_again_when_a_borders_figures_change() {
     assert_eq!(posted(look().await), None);
 }
 
+/// Goal: agents take the plans of a control that came back from an old copy of its ledger. Method:
+/// the plan in force is lost, and is one of days ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serial_is_above_all_before_it_though_controls_ledger_is_an_old_one() {
+    let (control, url) = control(&[ObjectId([1; 32])]).await;
+    let day_s = 86_400;
+    let serial = |said: serde_json::Value| said["serial"].as_u64().unwrap();
+    control.state.lock().unwrap().now = UnixMillis(1_800_000_000_000);
+    let before = serial(said(&url).await);
+    let saved = control.plan.lock().unwrap().clone();
+    control.state.lock().unwrap().now = UnixMillis(1_800_000_000_000 + 3 * day_s * 1_000);
+    *control.plan.lock().unwrap() = None;
+    let lost = serial(said(&url).await);
+    assert!(lost > before, "{lost} after {before}");
+    // Two looks within a second, and a clock that went back.
+    control.state.lock().unwrap().appliances[2].healthy = false;
+    assert_eq!(serial(said(&url).await), lost + 1);
+    *control.plan.lock().unwrap() = saved;
+    assert!(serial(said(&url).await) > before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn control_away_is_an_error_that_names_the_url() {
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

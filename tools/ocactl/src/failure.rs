@@ -2,6 +2,7 @@
 //! Not for programs: they look at the exit code.
 
 use std::fmt;
+use std::io::Write;
 
 /// What is printed before exiting with 1.
 #[derive(Debug)]
@@ -11,6 +12,12 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Says something beside the answer: progress, or why there is none. Whoever reads it may be gone
+/// (`ocactl … 2>&1 | head`), which stops no work.
+pub fn tell(words: impl fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 macro_rules! from_error {

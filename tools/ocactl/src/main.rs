@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use connect::Connection;
-use failure::Failure;
+use failure::{Failure, tell};
 use shown::Shown;
 
 /// Runs the network: titles, sites, appliances, fill windows, plans, steering, tickets, stores.
@@ -100,14 +100,15 @@ async fn main() -> ExitCode {
             match writeln!(std::io::stdout(), "{}", text.trim_end()) {
                 // A closed pipe (`ocactl … | head`) is not an error.
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-                    eprintln!("ocactl: it is done, but the answer cannot be written: {error}");
+                    let what = "it is done, but the answer cannot be written";
+                    tell(format_args!("ocactl: {what}: {error}"));
                     ExitCode::FAILURE
                 }
                 _ => ExitCode::from(shown.exit),
             }
         }
         Err(failure) => {
-            eprintln!("ocactl: {failure}");
+            tell(format_args!("ocactl: {failure}"));
             ExitCode::FAILURE
         }
     }

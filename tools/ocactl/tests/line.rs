@@ -105,6 +105,26 @@ fn an_answer_that_cannot_be_written_is_no_success() {
 }
 
 #[test]
+fn a_reader_of_the_progress_that_is_gone_stops_no_work() {
+    // Nobody can be told on a full device; the exit code still says how it went.
+    let run = |arguments: &[&str]| {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ocactl"));
+        command.args(arguments).stderr(full).output().expect("it is built").status.code()
+    };
+    assert_eq!(run(&["fill", "simulate", "--trace", "nowhere", "--sites", "nowhere"]), Some(1));
+    let folder = tempfile::tempdir().expect("a folder of our own");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let (trace, sites) = (at("trace"), at("sites"));
+    let make = ["fill", "trace", "--seed", "1", "--out", &trace, "--sites", &sites];
+    let size = ["--days", "16", "--titles", "5", "--site", "s=1Mbit"];
+    assert_eq!(run(&[&make[..], &size[..]].concat()), Some(0));
+    // It tells of every week.
+    let replay = ["fill", "simulate", "--trace", &trace, "--sites", &sites, "--policy", "lru"];
+    assert_eq!(run(&replay), Some(0));
+}
+
+#[test]
 fn nights_on_paper_say_what_files_they_read_and_which_line_is_wrong() {
     let format = [r#"{"trace":1}"#, r#"{"play":71234,"site":"lisbon""#, r#""warm_up_days":28"#];
     check(&["fill", "simulate", "--help"], 0, &format);
@@ -132,7 +152,12 @@ fn nights_on_paper_say_what_files_they_read_and_which_line_is_wrong() {
     run(&orphan, &sites, 1, &["orphan: line 3: title \"u\" is not known"]);
     let torn = file("torn", "{\"sites\":[],\n\"window\":{\"start_minute\":\"two\"}}");
     run(&trace, &torn, 1, &["torn", "\"two\", expected u32 at line 2 column 30"]);
+    // What is no text at all must not be read into memory as one line.
+    let endless = file("endless", &"0".repeat(1 << 20));
+    run(&endless, &sites, 1, &["endless: line 1: it is longer than 65536 bytes", "JSON object"]);
     let known = std::fs::read_to_string(&sites).expect("it was written above");
+    let wild = file("wild", &known.replace("\"play_share\": 0.7", "\"play_share\": 0"));
+    run(&trace, &wild, 1, &["wild", "forecast.play_share is 0: use a number from 0.01 to 1"]);
     let early = file("early", &known.replace("\"start_minute\": 120", "\"start_minute\": 121"));
     run(&trace, &early, 1, &["early", "window.start_minute is 121", "steps of 5"]);
     run(&at("nowhere"), &sites, 1, &["nowhere", "ocactl fill trace"]);

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::simulate;
 use crate::connect::Connection;
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::quantities::{duration_ms, show_bytes, show_rate};
 use crate::shown::Shown;
 
@@ -121,7 +121,7 @@ async fn wait(
         }
         let line = format!("waiting for {}", waits_for.join("; "));
         if line != said {
-            eprintln!("{line}");
+            tell(&line);
             said = line;
         }
         if Instant::now() >= until {

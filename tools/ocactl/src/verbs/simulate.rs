@@ -2,7 +2,7 @@
 //! Reads and writes files; the replay is `fill-simulate`'s.
 
 use std::borrow::Cow;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -12,12 +12,15 @@ use fill_simulate::{
 };
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::quantities::{rate_bps, show_bytes, show_rate};
 use crate::shown::Shown;
 
 /// Lines of a trace between two words of progress.
 const LINES_TOLD: usize = 1_000_000;
+
+/// Longest line of a trace, bytes: a file that is none must not be read into memory.
+const LINE_BYTES_MAX: u64 = 64 << 10;
 
 /// What the two files hold; `fill-simulate` reads them and is the judge.
 const FILES: &str = r#"The trace, one JSON object a line; unknown keys are refused:
@@ -154,17 +157,16 @@ pub fn run(line: &Simulate) -> Result<Shown, Failure> {
     let file = std::fs::File::open(&line.trace).map_err(|error| {
         trace_wrong(&format_args!("{error}: `ocactl fill trace --out FILE` makes one"))
     })?;
-    let lines = BufReader::new(file).lines().map(|line| line.map(Cow::Owned));
-    let trace = Trace::read(lines, |read| {
+    let trace = Trace::read(lines(BufReader::new(file)), |read| {
         if read % LINES_TOLD == 0 {
-            eprintln!("{read} lines read");
+            tell(format_args!("{read} lines read"));
         }
     })
     .map_err(|error| trace_wrong(&error))?;
     let told = |progress: Progress| {
         if (progress.day + 1).is_multiple_of(7) {
             let (word, day, days) = (progress.policy.word(), progress.day + 1, progress.days);
-            eprintln!("{word}: day {day} of {days}");
+            tell(format_args!("{word}: day {day} of {days}"));
         }
     };
     let mut reports = Vec::new();
@@ -187,6 +189,27 @@ pub fn run(line: &Simulate) -> Result<Shown, Failure> {
     ];
     let rows = reports.iter().map(row).collect();
     Ok(Shown::table(&json!({ "reports": reports }), &head, rows, "no policy was replayed"))
+}
+
+/// The lines of a file, each within its bound.
+fn lines(mut file: impl BufRead) -> impl Iterator<Item = io::Result<Cow<'static, str>>> {
+    let wrong = |why: String| io::Error::new(io::ErrorKind::InvalidData, why);
+    std::iter::from_fn(move || {
+        let mut line = Vec::new();
+        match (&mut file).take(LINE_BYTES_MAX + 1).read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(bytes) if bytes as u64 > LINE_BYTES_MAX => {
+                let cure = "a trace is one JSON object a line";
+                Some(Err(wrong(format!("it is longer than {LINE_BYTES_MAX} bytes: {cure}"))))
+            }
+            Ok(_) => Some(
+                String::from_utf8(line)
+                    .map(Cow::Owned)
+                    .map_err(|_| wrong("it is not UTF-8: write JSON".to_owned())),
+            ),
+            Err(error) => Some(Err(error)),
+        }
+    })
 }
 
 fn row(report: &PolicyReport) -> Vec<String> {

@@ -13,7 +13,7 @@ use control_types::fleet::DiskClass;
 use oca_store::{Depth, Index, Volume, check};
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::quantities::show_bytes;
 use crate::shown::Shown;
 
@@ -116,11 +116,11 @@ fn open_one(folder: &Path) -> Result<Volume, Failure> {
         )));
     }
     if !has_journal {
-        eprintln!(
+        tell(format_args!(
             "ocactl: {}: no journal, so this is by the seals of the files; fill-agent writes one \
              when it starts",
             folder.display()
-        );
+        ));
     }
     Ok(volume)
 }
@@ -128,7 +128,7 @@ fn open_one(folder: &Path) -> Result<Volume, Failure> {
 fn load(folders: &[PathBuf]) -> Result<Index, Failure> {
     let loaded = Index::load(&open(folders)?);
     for problem in &loaded.problems {
-        eprintln!("ocactl: {}", problem.in_full());
+        tell(format_args!("ocactl: {}", problem.in_full()));
     }
     Ok(loaded.index)
 }

@@ -42,6 +42,8 @@ pub(crate) struct Clock {
     wall_set_ms: Cell<Option<i64>>,
     /// When the anchor was kept, ticks; none when it must be.
     kept_at: Cell<Option<u64>>,
+    /// It could not be kept the last time.
+    is_unkept: Cell<bool>,
 }
 
 impl Clock {
@@ -64,6 +66,7 @@ impl Clock {
             doubt: Cell::new(None),
             wall_set_ms: Cell::new(None),
             kept_at: Cell::new(None),
+            is_unkept: Cell::new(false),
         }
     }
 
@@ -139,6 +142,12 @@ impl Clock {
         Some(Anchor { boot_id: self.boot_id.clone(), boot_ms, wall_ms, control_ms, signed_ms })
     }
 
+    /// Writes the anchor down at the next turn: it says until when control was heard where orders
+    /// could not be kept, and is small enough for a disk that is nearly full.
+    pub(crate) fn keep_soon(&self) {
+        self.kept_at.set(None);
+    }
+
     /// Writes the anchor down when it is time to.
     pub(crate) fn keep(&self, state: &StateDir) {
         let now = self.ticks();
@@ -148,7 +157,10 @@ impl Clock {
         let Some(anchor) = self.anchor() else { return };
         // A disk that refuses is asked again at the next turn, not at each tick.
         self.kept_at.set(Some(now));
-        if let Err(error) = state.store(NAME, &anchor) {
+        let stored = state.store(NAME, &anchor);
+        let was_unkept = self.is_unkept.replace(stored.is_err());
+        // Said when it begins; the report says it for as long as it lasts.
+        if let (Err(error), false) = (stored, was_unkept) {
             tracing::warn!(error = error.in_full(), "control's time is not kept");
         }
     }

@@ -58,15 +58,22 @@ async fn fetch_orders(night: &Night) {
     if night.away.replace(false) {
         tracing::info!("control is back");
     }
+    let was_behind = night.standing.borrow().is_behind();
     let skew = |orders: &Orders| night.clock.learn(orders.now, asked_at);
     let took = night.standing.borrow_mut().take(signed, skew, night.clock.ticks());
     match took {
         Err(error) => {
-            // Said when it begins; the report says it for as long as it lasts.
+            // Said when it begins; the report and a counter say it for as long as it lasts.
             let why = error.in_full();
-            if night.no_orders.replace(Some(why.clone())).is_none() {
-                tracing::error!(why, "orders not taken");
+            let is_first = !was_behind && night.standing.borrow().is_behind();
+            if night.no_orders.replace(Some(why.clone())).is_none() || is_first {
+                tracing::error!(
+                    why,
+                    "newer orders cannot be kept, so they are not taken: fill goes on under the \
+                     last ones that were, less what the newer ones close; make room in state_dir"
+                );
             }
+            night.clock.keep_soon();
             night.asked.set(true);
             night.keep_gate();
             return;
@@ -91,6 +98,9 @@ async fn fetch_orders(night: &Night) {
             drop(standing);
             night.lay_out();
         }
+    }
+    if was_behind {
+        tracing::info!("orders are kept again, and the newest are in force");
     }
     night.refusing.set(None::<Refused>);
     night.no_orders.take();

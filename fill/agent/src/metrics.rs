@@ -93,6 +93,12 @@ fn text(night: &Night) -> String {
     metric("rate_bps", "gauge", "Payload of the last second.", &one(report.rate_bps));
     let refused = one(report.orders_refused);
     metric("orders_refused_total", "counter", "Orders that were not believed.", &refused);
+    let standing = night.standing.borrow();
+    let (unkept, behind) = (one(standing.unkept()), one(standing.is_behind().into()));
+    let tells = "Times that newer orders could not be kept on disk, and so were not taken.";
+    metric("orders_unkept_total", "counter", tells, &unkept);
+    let tells = "1 while orders are in force that are not the newest, which cannot be kept.";
+    metric("orders_behind", "gauge", tells, &behind);
     let troubles = one(report.troubles.len() as u64);
     metric("troubles", "gauge", "What the report says an operator should look at.", &troubles);
     text

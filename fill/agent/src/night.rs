@@ -96,7 +96,7 @@ impl Night {
         let vault = Vault::open(&config.volumes, on, 0)?;
         let state = Rc::new(StateDir::open(&config.state_dir, on)?);
         let (appliance, key) = (config.appliance.clone(), config.orders_key.clone());
-        let (standing, skew_ms) = Standing::open(Rc::clone(&state), appliance, key)?;
+        let (mut standing, skew_ms) = Standing::open(Rc::clone(&state), appliance, key)?;
         let ledger = Ledger::open(Rc::clone(&state))?;
         let dialer = Dialer::new(&config.sources_ca, config.stall_ms)?;
         let control = match &config.control_proof {
@@ -110,6 +110,7 @@ impl Night {
         };
         let clock = Clock::new();
         let kept = clock::kept(&state);
+        standing.heard(kept.as_ref().map_or(0, |anchor| anchor.signed_ms));
         clock.begin(kept.or_else(|| standing.anchor(skew_ms)).as_ref());
         let night = Self {
             clock,

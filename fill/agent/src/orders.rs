@@ -9,11 +9,18 @@
 //! when they are for this appliance and later than what is kept: a higher plan serial, or the same
 //! and issued no earlier. Anything else is refused, counted and reported, and the last good orders
 //! go on.
+//!
+//! What is not on disk is not acted on: after a restart nobody would know of it, and what was sent
+//! before it would be taken. Where newer orders cannot be kept, fill goes on under the last ones
+//! that were, and of the newer ones counts only what takes away: a window that they close or narrow
+//! is closed or narrowed for as long as this process lives. Their fresh ticket is used as well; it
+//! opens nothing that is not ordered. They are tried again with each answer of control.
 
 use std::rc::Rc;
 
 use control_token::are_signed;
-use control_types::fill::{Orders, SignedOrders};
+use control_types::UnixMillis;
+use control_types::fill::{Orders, SignedOrders, Window};
 use control_types::ids::ApplianceId;
 use serde::{Deserialize, Serialize};
 
@@ -50,8 +57,14 @@ pub(crate) struct Standing {
     pinned: Option<String>,
     announced: Option<String>,
     orders: Option<Orders>,
+    /// Serial and time of the newest orders believed, kept or not; none before there were any. What
+    /// is older is refused. Never before those in force.
+    newest: Option<(u64, UnixMillis)>,
+    /// The newest orders could not be kept: others are in force.
+    is_behind: bool,
     kept_at: u64,
     refused: u64,
+    unkept: u64,
 }
 
 /// What came of new orders.
@@ -113,8 +126,11 @@ impl Standing {
             configured,
             announced: None,
             orders: None,
+            newest: None,
+            is_behind: false,
             kept_at: 0,
             refused: 0,
+            unkept: 0,
         };
         if let Some(kept) = kept {
             // A key that the operator changed is believed at once, and nothing that came of the one
@@ -126,7 +142,10 @@ impl Standing {
                 (standing.pinned, standing.announced) = (Some(kept.pinned), kept.announced);
             }
             match standing.believed(&kept.signed) {
-                Ok((orders, _)) => standing.orders = Some(orders),
+                Ok((orders, _)) => {
+                    standing.newest = Some((orders.serial, orders.now));
+                    standing.orders = Some(orders);
+                }
                 Err(refused) => tracing::error!("the kept orders are {}", refused.why()),
             }
         }
@@ -147,6 +166,25 @@ impl Standing {
         Some(Anchor { boot_id, boot_ms: 0, wall_ms, control_ms: signed_ms, signed_ms })
     }
 
+    /// Control is known to have signed something at `signed_ms`, Unix milliseconds: orders of the
+    /// plan in force from before that are a replay, though they are newer than those on disk, which
+    /// are not written for every fresh ticket.
+    pub(crate) fn heard(&mut self, signed_ms: u64) {
+        if let Some((_, now)) = &mut self.newest {
+            now.0 = now.0.max(signed_ms);
+        }
+    }
+
+    /// How many times newer orders could not be kept since the start.
+    pub(crate) fn unkept(&self) -> u64 {
+        self.unkept
+    }
+
+    /// Whether the newest orders could not be kept, and others are in force.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// How many orders were refused since the start.
     pub(crate) fn refused(&self) -> u64 {
         self.refused
@@ -163,8 +201,7 @@ impl Standing {
         if orders.appliance != self.appliance {
             return Err(Refused::NotOurs);
         }
-        let is_older = |old: &Orders| (orders.serial, orders.now) < (old.serial, old.now);
-        if self.orders.as_ref().is_some_and(is_older) {
+        if self.newest.is_some_and(|newest| (orders.serial, orders.now) < newest) {
             return Err(Refused::Older);
         }
         Ok((orders, key))
@@ -202,177 +239,53 @@ impl Standing {
         let own = new.next_key.clone().filter(|next| *next != key);
         let announced = if followed { own } else { own.or_else(|| self.announced.clone()) };
         let is_news = followed || announced != self.announced;
-        if took == Took::New || !windows_same || stale_ticket || is_news {
+        if took == Took::New || !windows_same || stale_ticket || is_news || self.is_behind {
             if self.pinned.is_none() || followed {
                 tracing::info!(key, followed, "orders are believed when signed with this key");
             }
             let (pinned, configured) = (key, self.configured.clone());
             let kept = Kept { signed, pinned, announced, configured, skew_ms };
             if let Err(error) = self.state.store(NAME, &kept) {
-                // Work that cannot be kept is not begun, but a window that was closed is closed.
-                if let Some(old) = &mut self.orders {
-                    old.windows = new.windows;
-                }
+                self.stay_with_kept(new);
                 return Err(error);
             }
             (self.pinned, self.announced) = (Some(kept.pinned), kept.announced);
             self.kept_at = ticks;
+            self.is_behind = false;
         }
+        self.newest = Some((new.serial, new.now));
         self.orders = Some(new);
         Ok(took)
     }
+
+    /// `newer` cannot be kept: what is in force stays, less what they take away.
+    fn stay_with_kept(&mut self, newer: Orders) {
+        self.unkept += 1;
+        // Before a key is pinned anybody's orders are believed, and must not end all others.
+        let (Some(old), Some(_)) = (&mut self.orders, &self.pinned) else { return };
+        self.is_behind = true;
+        self.newest = Some((newer.serial, newer.now));
+        old.fill_ticket = newer.fill_ticket;
+        old.windows.retain_mut(|window| {
+            let now = newer.windows.iter().find(|newer| newer.id == window.id);
+            now.is_some_and(|newer| {
+                narrow(window, newer);
+                true
+            })
+        });
+    }
+}
+
+/// Leaves of `window` what `newer` allows as well.
+fn narrow(window: &mut Window, newer: &Window) {
+    let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+    window.opens_at = window.opens_at.max(newer.opens_at);
+    window.closes_at = window.closes_at.min(newer.closes_at);
+    window.rate_bps_max = lower(window.rate_bps_max, newer.rate_bps_max);
+    window.bytes_max = lower(window.bytes_max, newer.bytes_max);
+    window.closed |= newer.closed;
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use control_token::OrdersSigner;
-    use control_types::UnixMillis;
-
-    fn orders(serial: u64, now: u64) -> Orders {
-        Orders {
-            appliance: "edge-a1".parse().unwrap(),
-            now: UnixMillis(now),
-            serial,
-            plan: None,
-            windows: Vec::new(),
-            work: None,
-            fill_ticket: format!("ticket-{serial}-{now}"),
-            next_key: None,
-        }
-    }
-
-    fn signed(signer: &OrdersSigner, orders: &Orders) -> SignedOrders {
-        let orders = serde_json::to_string(orders).unwrap();
-        let signature = signer.sign(&orders);
-        SignedOrders { orders, signature, key: signer.public_key() }
-    }
-
-    fn open(state: &Rc<StateDir>, key: Option<String>) -> Standing {
-        Standing::open(Rc::clone(state), "edge-a1".parse().unwrap(), key).unwrap().0
-    }
-
-    #[test]
-    fn older_or_forged_orders_are_refused_even_after_a_restart() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
-        let control = OrdersSigner::generate().unwrap();
-        let mut standing = open(&state, None);
-        let take = |standing: &mut Standing, signed| standing.take(signed, |_| 5, 0).unwrap();
-        assert_eq!(take(&mut standing, signed(&control, &orders(7, 100))), Took::New);
-        assert_eq!(take(&mut standing, signed(&control, &orders(7, 200))), Took::Same);
-        for again in 0..2 {
-            let refused = |standing: &mut Standing, signed, why| {
-                assert_eq!(take(standing, signed), Took::Refused(why), "round {again}");
-            };
-            // A replay of the same plan's earlier orders could open a window that was closed. What
-            // was only a fresh ticket is not on disk, so a restart may accept that one again.
-            let earlier = 99;
-            refused(&mut standing, signed(&control, &orders(7, earlier)), Refused::Older);
-            refused(&mut standing, signed(&control, &orders(6, 900)), Refused::Older);
-            let mut forged = signed(&control, &orders(8, 300));
-            forged.orders = forged.orders.replace("\"serial\":8", "\"serial\":9");
-            refused(&mut standing, forged, Refused::Forged);
-            let thief = OrdersSigner::generate().unwrap();
-            refused(&mut standing, signed(&thief, &orders(8, 300)), Refused::Forged);
-            let mut others = orders(8, 300);
-            others.appliance = "edge-a2".parse().unwrap();
-            refused(&mut standing, signed(&control, &others), Refused::NotOurs);
-            assert_eq!(standing.refused(), 5);
-            assert_eq!(standing.orders().unwrap().serial, 7);
-            standing = open(&state, None);
-        }
-        // A new plan counts however the clock stands.
-        assert_eq!(take(&mut standing, signed(&control, &orders(8, 1))), Took::New);
-    }
-
-    #[test]
-    fn the_same_orders_sent_again_do_not_set_the_clock() {
-        let dir = tempfile::tempdir().unwrap();
-        let control = OrdersSigner::generate().unwrap();
-        let mut standing = open(&Rc::new(StateDir::open(dir.path(), None).unwrap()), None);
-        let again = signed(&control, &orders(7, 100));
-        standing.take(again.clone(), |_| 0, 0).unwrap();
-        let took = standing.take(again, |_| panic!("a replay set the clock"), 0).unwrap();
-        assert_eq!(took, Took::Same);
-    }
-
-    #[test]
-    fn a_closed_window_is_closed_though_the_orders_cannot_be_kept() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("state");
-        let state = Rc::new(StateDir::open(&folder, None).unwrap());
-        let control = OrdersSigner::generate().unwrap();
-        let mut standing = open(&state, None);
-        let mut first = orders(7, 100);
-        first.windows.push(control_types::fill::Window {
-            id: "night".parse().unwrap(),
-            scope: control_types::fill::WindowScope::Everyone,
-            opens_at: UnixMillis(0),
-            closes_at: UnixMillis(1_000),
-            rate_bps_max: None,
-            bytes_max: None,
-            closed: false,
-        });
-        standing.take(signed(&control, &first), |_| 0, 0).unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
-        assert!(standing.take(signed(&control, &orders(7, 200)), |_| 0, 0).is_err());
-        assert!(standing.orders().unwrap().windows.is_empty());
-    }
-
-    #[test]
-    fn a_configured_key_is_believed_and_no_other_ever() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
-        let (control, thief) =
-            (OrdersSigner::generate().unwrap(), OrdersSigner::generate().unwrap());
-        let mut standing = open(&state, Some(control.public_key()));
-        let first = standing.take(signed(&thief, &orders(1, 1)), |_| 0, 0).unwrap();
-        assert_eq!(first, Took::Refused(Refused::Forged));
-        standing.take(signed(&control, &orders(1, 1)), |_| 0, 0).unwrap();
-        // The operator changes the key: what the old one signed is no longer believed.
-        let standing = open(&state, Some(thief.public_key()));
-        assert!(standing.orders().is_none());
-    }
-
-    #[test]
-    fn an_announced_key_is_followed_and_the_one_before_it_is_believed_no_more() {
-        let dir = tempfile::tempdir().unwrap();
-        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
-        let keys: Vec<OrdersSigner> = (0..4).map(|_| OrdersSigner::generate().unwrap()).collect();
-        let announcing = |now: u64, next: Option<&OrdersSigner>| {
-            let next_key = next.map(OrdersSigner::public_key);
-            Orders { next_key, ..orders(1, now) }
-        };
-        let forged = Took::Refused(Refused::Forged);
-        let [first, second, third, thief] = &keys[..] else { unreachable!("four were made") };
-        let configured = Some(first.public_key());
-        let mut standing = open(&state, configured.clone());
-        standing.take(signed(first, &announcing(1, None)), |_| 0, 0).unwrap();
-        // A thief announces itself, and then signs as if it had been believed.
-        let claims = signed(thief, &announcing(2, Some(thief)));
-        assert_eq!(standing.take(claims.clone(), |_| 0, 0).unwrap(), forged);
-        let borrowed = SignedOrders { signature: claims.signature, ..signed(first, &orders(1, 2)) };
-        assert_eq!(standing.take(borrowed, |_| 0, 0).unwrap(), forged);
-        let thiefs = SignedOrders { key: first.public_key(), ..signed(thief, &orders(1, 3)) };
-        assert_eq!(standing.take(thiefs, |_| 0, 0).unwrap(), forged);
-        // Nor is the true next key believed before it was announced.
-        assert_eq!(standing.take(signed(second, &orders(1, 4)), |_| 0, 0).unwrap(), forged);
-
-        standing.take(signed(first, &announcing(5, Some(second))), |_| 0, 0).unwrap();
-        // Kept across a restart, and not forgotten when a process of control says nothing of it.
-        let mut standing = open(&state, configured.clone());
-        assert_eq!(standing.take(signed(first, &orders(1, 6)), |_| 0, 0).unwrap(), Took::Same);
-        assert_eq!(standing.take(signed(second, &orders(1, 7)), |_| 0, 0).unwrap(), Took::Same);
-        assert_eq!(standing.take(signed(first, &orders(1, 8)), |_| 0, 0).unwrap(), forged);
-        // The file still names the first key; what followed it stays believed after a restart.
-        let mut standing = open(&state, configured);
-        assert!(standing.orders().is_some());
-        standing.take(signed(second, &announcing(9, Some(third))), |_| 0, 0).unwrap();
-        assert_eq!(standing.take(signed(third, &orders(1, 10)), |_| 0, 0).unwrap(), Took::Same);
-        // The operator names another: nothing of the old line is believed.
-        let mut standing = open(&state, Some(thief.public_key()));
-        assert!(standing.orders().is_none());
-        assert_eq!(standing.take(signed(third, &orders(1, 11)), |_| 0, 0).unwrap(), forged);
-    }
-}
+#[path = "orders/tests.rs"]
+mod tests;

@@ -51,6 +51,13 @@ impl Night {
         let refused = self.refusing.get();
         troubles.extend(refused.map(|refused| format!("orders refused: {}", refused.why())));
         troubles.extend(self.state.troubles());
+        if self.standing.borrow().is_behind() {
+            troubles.push(
+                "newer orders cannot be kept and are not taken: fill goes on under the last ones \
+                 that were; what the newer ones close stays closed until fill-agent ends"
+                    .to_owned(),
+            );
+        }
         if self.unnoted.get() {
             let folder = self.config.state_dir.display();
             troubles.push(format!("the open window cannot be noted in {folder}: fill rests"));

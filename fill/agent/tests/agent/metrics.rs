@@ -47,6 +47,8 @@ async fn handshakes_are_counted_with_their_time_and_their_failures_by_word() {
     assert!(failed("untrusted") >= 1.0, "{text}");
     assert_eq!(failed("timed-out") + failed("failed"), 0.0, "{text}");
     assert_eq!(value(&text, "nightfill_fill_objects{state=\"done\"}"), 1.0);
+    let unkept = ["nightfill_fill_orders_unkept_total", "nightfill_fill_orders_behind"];
+    assert_eq!(unkept.map(|name| value(&text, name)), [0.0, 0.0]);
     assert!(asked(&at, "/secrets").starts_with("HTTP/1.1 404"));
     assert_eq!(agent.stop().await, Some(0));
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control_types::PlanId;
-use control_types::fill::FillReport;
+use control_types::fill::{FillReport, Orders};
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
 use fill_agent::{Config, Ended};
@@ -99,6 +99,38 @@ impl Place {
     pub fn order_idle(&mut self, plan: PlanId) {
         self.bench.order(Vec::new(), Vec::new(), Vec::new());
         self.bench.amend(|orders| orders.plan = Some(plan));
+    }
+
+    /// All of the night's objects, and no window to pull them in.
+    pub fn order_shut(&mut self) {
+        let from = [("origin", &self.source)];
+        let pulls = self.objects.iter().map(|object| pull(object, &from)).collect();
+        self.bench.order(pulls, Vec::new(), Vec::new());
+    }
+
+    /// Control opens a window for the same plan.
+    pub fn open_window(&mut self) {
+        self.bench.amend(|orders| orders.windows = wide_open());
+    }
+
+    /// What the source was asked for so far.
+    pub fn asked(&self) -> u64 {
+        self.source.requests()
+    }
+
+    /// How many windows the orders on the disk open; none where there are none that can be read.
+    pub fn kept_windows(&self) -> Option<usize> {
+        let bytes = self.disk.get(&PathBuf::from(STATE).join("orders.json"))?;
+        let kept: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        let text = kept["signed"]["orders"].as_str().unwrap();
+        let orders: Orders = serde_json::from_str(text).unwrap();
+        Some(orders.windows.len())
+    }
+
+    /// Whether any report of the last life told of `words`.
+    pub fn was_told(&self, words: &str) -> bool {
+        let told = |report: &FillReport| report.troubles.iter().any(|told| told.contains(words));
+        self.reported.iter().any(told)
     }
 
     /// Somebody who stands between sends what control signed a serial ago.

@@ -33,6 +33,7 @@ mod made;
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../agent/source.rs"]
 mod source;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

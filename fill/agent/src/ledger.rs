@@ -1,5 +1,10 @@
 //! What must survive a kill beside the orders: bytes spent of a window, boxes known as sources,
 //! repairs not yet made. Small, so that writing it often costs nothing.
+//!
+//! Bytes are noted for every window, with a budget or without: it may be given one while it is open,
+//! and what came before counts under it. Noted ahead is a part of what was spent where nothing
+//! bounds it, so that a fast line does not wait for the disk, and little where a budget does: a kill
+//! loses that much of it.
 
 use std::rc::Rc;
 
@@ -8,7 +13,10 @@ use control_types::ids::WindowId;
 use serde::{Deserialize, Serialize};
 
 use crate::error::AgentError;
-use crate::limits::{EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES};
+use crate::limits::{
+    EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES, SET_ASIDE_BYTES_MAX,
+    SET_ASIDE_ONE_IN,
+};
 use crate::state_dir::StateDir;
 
 /// Its file in the state directory.
@@ -63,21 +71,29 @@ impl Ledger {
     }
 
     /// Takes `bytes` off the window's budget; false when that is more than is left.
+    ///
+    /// # Errors
+    /// It cannot be noted, and nothing was taken.
     pub(crate) fn spend(&mut self, bytes: u64, bytes_max: Option<u64>) -> Result<bool, AgentError> {
         let spent = self.spent_bytes.saturating_add(bytes);
-        let Some(bytes_max) = bytes_max else {
-            self.spent_bytes = spent;
-            return Ok(true);
+        let ahead = match bytes_max {
+            Some(bytes_max) if spent > bytes_max => return Ok(false),
+            Some(_) => SET_ASIDE_BYTES,
+            None => (spent / SET_ASIDE_ONE_IN).clamp(SET_ASIDE_BYTES, SET_ASIDE_BYTES_MAX),
         };
-        if spent > bytes_max {
-            return Ok(false);
-        }
         if spent > self.kept.set_aside_bytes {
-            let set_aside_bytes = spent.saturating_add(SET_ASIDE_BYTES).min(bytes_max);
+            let most = bytes_max.unwrap_or(u64::MAX);
+            let set_aside_bytes = spent.saturating_add(ahead).min(most);
             self.change(Kept { set_aside_bytes, ..self.kept.clone() })?;
         }
         self.spent_bytes = spent;
         Ok(true)
+    }
+
+    /// Takes bytes off a window without a budget though that cannot be noted now: a budget that
+    /// comes while this process lives counts them, and the next that is noted notes them too.
+    pub(crate) fn spend_unnoted(&mut self, bytes: u64) {
+        self.spent_bytes = self.spent_bytes.saturating_add(bytes);
     }
 
     /// Notes bytes that came.
@@ -184,6 +200,32 @@ mod tests {
         // A faster window was open beside it for a while: nothing is given back by that.
         ledger.enter(&night).unwrap();
         assert!(!ledger.spend(3 * SET_ASIDE_BYTES - spent + 1, budget).unwrap());
+    }
+
+    /// Goal: a budget that a window is given while it is open counts what came before, whatever was
+    /// killed meanwhile, and loses little by that. Method: each turn is a process that is killed.
+    #[test]
+    fn bytes_spent_before_there_was_a_budget_count_under_it_even_across_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
+        let night: WindowId = "night".parse().unwrap();
+        let mut spent = 0;
+        for turn in 0..3 {
+            let mut ledger = Ledger::open(Rc::clone(&state)).unwrap();
+            ledger.enter(&night).unwrap();
+            for _ in 0..100 {
+                assert!(ledger.spend(SET_ASIDE_BYTES / 2, None).unwrap());
+                spent += SET_ASIDE_BYTES / 2;
+            }
+            let noted = ledger.kept.set_aside_bytes;
+            assert!(noted >= spent, "turn {turn}: {noted} of {spent} would survive a kill");
+        }
+        let mut ledger = Ledger::open(state).unwrap();
+        ledger.enter(&night).unwrap();
+        assert!(!ledger.spend(SET_ASIDE_BYTES, Some(spent)).unwrap(), "{spent} are forgotten");
+        let lost = ledger.spent_bytes - spent;
+        assert!(lost <= spent / 4 + 3 * SET_ASIDE_BYTES, "three kills lost {lost} of {spent}");
+        assert!(ledger.spend(SET_ASIDE_BYTES, Some(2 * spent)).unwrap());
     }
 
     /// Goal: what could not be kept is not believed kept the next time it is asked for. Method: the

@@ -83,6 +83,11 @@ pub(crate) const TICK_MS: u64 = 100;
 pub(crate) const FILLING_POLL_MS: u64 = 1_000;
 /// How often suspect markers are looked for, milliseconds.
 pub(crate) const SUSPECTS_MS: u64 = 1_000;
+/// The same where a window has no budget: one byte in this many of what was spent, but no less than
+/// the above.
+pub(crate) const SET_ASIDE_ONE_IN: u64 = 8;
+/// And never more than this, bytes.
+pub(crate) const SET_ASIDE_BYTES_MAX: u64 = 256 << 20;
 /// An object whose disk was set aside is tried on another after this long, milliseconds.
 pub(crate) const OTHER_DISK_MS: u64 = 200;
 /// A disk whose write failed takes nothing new for this long, milliseconds.
@@ -144,3 +149,4 @@ const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);
 const _: () = assert!(CAP_SPAN_MS > 1_000);
 const _: () = assert!(ANCHOR_KEEP_MS < AHEAD_MS_MAX / 2, "a boot must not be in doubt by itself");
 const _: () = assert!(SILENT_MS > 2 * METRICS_MS_MAX, "one late answer is no silence");
+const _: () = assert!(SET_ASIDE_BYTES < SET_ASIDE_BYTES_MAX && SET_ASIDE_ONE_IN > 1);

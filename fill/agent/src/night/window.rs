@@ -63,20 +63,34 @@ impl Night {
     /// Takes `bytes` off the window's budget; false when it is spent.
     pub(crate) fn spend(&self, bytes: u64) -> bool {
         let bytes_max = self.gate.borrow().bytes_max;
-        match self.ledger.borrow_mut().spend(bytes, bytes_max) {
+        if bytes_max.is_none() && self.spend_again_at.get().is_some() {
+            // The disk refused a moment ago, and is not asked for every piece.
+            self.ledger.borrow_mut().spend_unnoted(bytes);
+            return true;
+        }
+        let spent = self.ledger.borrow_mut().spend(bytes, bytes_max);
+        match spent {
             Ok(true) => true,
             Ok(false) => {
                 self.spent.set(true);
                 false
             }
             Err(error) => {
-                // A budget that cannot be kept is not spent from.
-                tracing::error!(error = error.in_full(), "cannot keep the window's budget");
                 // Lanes would ask again at once, for ever, and nothing else would run. A disk that
                 // is full for a minute must not cost the night, so they may ask again later.
-                self.spent.set(bytes_max.is_some());
                 self.spend_again_at.set(Some(self.clock.ticks() + SPEND_AGAIN_MS));
-                bytes_max.is_none()
+                let is_bounded = bytes_max.is_some();
+                self.spent.set(is_bounded);
+                let error = error.in_full();
+                if is_bounded {
+                    // A budget that cannot be kept is not spent from.
+                    tracing::error!(error, "cannot keep the window's budget");
+                } else {
+                    // Nobody bounds this window, so its fill does not wait for the disk.
+                    tracing::warn!(error, "bytes that came are not noted: a kill would forget them");
+                    self.ledger.borrow_mut().spend_unnoted(bytes);
+                }
+                !is_bounded
             }
         }
     }
@@ -84,6 +98,28 @@ impl Night {
 
 #[cfg(test)]
 mod tests {
+    /// Goal: a window without a budget is filled in though the state disk is full, the bytes count
+    /// as soon as it is not, and the disk is not asked for every piece. Method: as below.
+    #[test]
+    fn bytes_that_cannot_be_noted_are_noted_once_the_disk_is_well() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            let (state, aside) = (folder.path().join("state"), folder.path().join("aside"));
+            std::fs::rename(&state, &aside).unwrap();
+            assert!(night.spend(10 << 20) && night.spend_again_at.get().is_some());
+            assert!(night.spend(10 << 20) && !night.must_halt(true));
+            assert!(night.report().troubles.iter().any(|told| told.contains("ledger.json")));
+            std::fs::rename(&aside, &state).unwrap();
+            night.spend_again_at.set(Some(0));
+            night.rest_over();
+            assert!(night.spend(1) && night.report().troubles.is_empty());
+            // The window is given a budget: all of them count.
+            night.gate.send_modify(|gate| gate.bytes_max = Some((20 << 20) + 1));
+            assert!(!night.spend(1), "bytes before the budget are forgotten");
+        });
+    }
+
     /// Goal: a state disk that is full for a moment costs that moment, not the night. Method: the
     /// folder goes, as a full disk would refuse, and comes back.
     #[test]

@@ -149,7 +149,8 @@ impl Identified {
         if state.len() > FILE_BYTES_MAX {
             return Err(format!("it is longer than {FILE_BYTES_MAX} bytes"));
         }
-        let text = std::fs::read_to_string(&self.path).map_err(|error| error.to_string())?;
+        let text =
+            control_types::config_file::read_text(&self.path).map_err(|error| error.to_string())?;
         let at = text.rfind(BEGIN).ok_or("there is no certificate in it")?;
         let (own, authority) = text.split_at(at);
         let root = Certificate::from_pem(authority.as_bytes()).map_err(|e| deepest(&e))?;

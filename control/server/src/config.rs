@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use control_gateway::RateSettings;
 use control_gateway::limits::TICKET_LIFE_MS_MAX;
+use control_types::config_file;
 use control_types::config_lines::with_lines;
 use ipnet::IpNet;
 
@@ -93,7 +94,7 @@ impl Config {
     /// # Errors
     /// [`Trouble::Unreadable`], or [`Trouble::Config`] with every mistake.
     pub fn read(path: &Path) -> Result<Self, Trouble> {
-        let text = std::fs::read_to_string(path)
+        let text = config_file::read_text(path)
             .map_err(|source| Trouble::Unreadable { path: path.to_owned(), source })?;
         let refused = |mistakes| Trouble::Config {
             path: path.to_owned(),
@@ -164,7 +165,7 @@ impl Config {
         let mut mistakes = Vec::new();
         let (cert, key) = self.tls.as_ref().map(|(cert, key)| (cert, key)).unzip();
         for (name, path) in [("tls.cert", cert), ("tls.key", key)] {
-            if let Some(Err(error)) = path.map(std::fs::File::open) {
+            if let Some(Err(error)) = path.map(|path| config_file::open(path)) {
                 let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
                 mistakes.push(format!("{name}: give a file this user may read: {shown} ({error})"));
             }

@@ -19,7 +19,7 @@ const WHAT: &str = "operator.key_file";
 /// The operator's key, made with mode 0600 when the file does not exist.
 pub(crate) fn operator_key(path: &Path) -> Result<String, Trouble> {
     let broken = |why: String| Trouble::KeyFile { what: WHAT, path: path.to_owned(), why };
-    match std::fs::read_to_string(path) {
+    match control_types::config_file::read_text(path) {
         Ok(text) => {
             let key = text.trim().to_owned();
             if key.len() < KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic()) {

@@ -1,5 +1,6 @@
 //! The words every Nightfill process uses on the wire: ids, request and answer bodies, shared
-//! bounds. Holds no logic beyond checking a value's own range; does no I/O and reads no clock.
+//! bounds. Holds no logic beyond checking a value's own range; reads no clock, and no file but those
+//! that [`config_file`] is given.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +8,7 @@ pub mod accounts;
 pub mod border;
 pub mod bundle;
 pub mod catalog;
+pub mod config_file;
 pub mod config_lines;
 pub mod content;
 pub mod error;

@@ -51,6 +51,9 @@ pub const BUNDLE_PREFIXES_MAX: usize = 262_144;
 /// Titles of a steering bundle.
 pub const BUNDLE_TITLES_MAX: usize = 65_536;
 
+/// Largest file that an operator names to be read whole: a configuration, a key, certificates.
+pub const CONFIG_BYTES_MAX: u64 = 4 << 20;
+
 /// Most steps of a rate profile: a day and a half of 5-minute slots, each another rate.
 pub const RATE_STEPS_MAX: usize = 432;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use control_types::ApplianceId;
+use control_types::config_file;
 use control_types::config_lines::with_lines;
 use control_types::fleet::DiskClass;
 use oca_store::QuarantineBound;
@@ -185,8 +186,8 @@ impl Config {
     /// # Errors
     /// [`AgentError::Config`] with every mistake; [`AgentError::Io`] when `file` cannot be read.
     pub fn read(file: &Path) -> Result<Self, AgentError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(AgentError::io(file, "read the configuration"))?;
+        let text =
+            config_file::read_text(file).map_err(AgentError::io(file, "read the configuration"))?;
         let refused = |mistakes| AgentError::Config {
             file: file.to_owned(),
             mistakes: with_lines(&text, mistakes),
@@ -324,7 +325,7 @@ fn check_proof(
         (Some(identity), None) if ca.is_none() => ControlProof::Identity(identity),
         (None, Some(key_file)) => {
             let mut read = |name: &str, path: &Path| {
-                std::fs::read(path).unwrap_or_else(|error| {
+                config_file::read(path).unwrap_or_else(|error| {
                     mistakes.push(format!(
                         "control.{name} {}: give a file that this user may read ({error})",
                         path.display()

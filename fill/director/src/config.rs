@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use control_types::config_file;
 use control_types::config_lines::with_lines;
 use fill_plan::Knobs;
 use serde::Deserialize;
@@ -57,7 +58,7 @@ impl Config {
     /// # Errors
     /// [`DirectorError::Config`] with every mistake; [`DirectorError::Io`] when it cannot be read.
     pub fn read(file: &Path) -> Result<Self, DirectorError> {
-        let text = std::fs::read_to_string(file)
+        let text = config_file::read_text(file)
             .map_err(|source| DirectorError::Io { path: file.to_owned(), source })?;
         let refused = |mistakes| DirectorError::Config {
             file: file.to_owned(),
@@ -108,13 +109,13 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     if !(100..=86_400_000).contains(&every_ms) {
         mistakes.push(format!("every_ms is {every_ms}: use a number from 100 to 86400000"));
     }
-    let control_key = std::fs::read_to_string(&key_file).unwrap_or_else(|error| {
+    let control_key = config_file::read_text(&key_file).unwrap_or_else(|error| {
         let shown = key_file.display();
         let wanted = "give a file that this user may read; control makes it at its first start";
         mistakes.push(format!("control.key_file {shown}: {wanted} ({error})"));
         String::new()
     });
-    let control_ca = ca.and_then(|path| match std::fs::read(&path) {
+    let control_ca = ca.and_then(|path| match config_file::read(&path) {
         Ok(pem) => Some(pem),
         Err(error) => {
             mistakes.push(format!(

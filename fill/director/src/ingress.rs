@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use control_types::UnixMillis;
+use control_types::config_file::read_text_at_most;
 use control_types::fill::{FillState, NightPlan, RateProfile, RateStep};
 use control_types::ids::{ApplianceId, IspId};
 use fill_plan::billing::{SLOT_MS, profile_ahead};
@@ -25,6 +26,8 @@ use crate::shares::Border;
 const STALE_MS: u64 = 86_400_000;
 /// Most samples kept of a file: two months and a week.
 const SAMPLES_MAX: usize = 20_000;
+/// Largest file of samples, bytes: ten years of them.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 /// A profile that ends sooner than this is made again, milliseconds.
 const RENEW_MS: u64 = 12 * 3_600_000;
 /// Slots from now on in which a profile must say what the last samples say.
@@ -111,7 +114,7 @@ fn shut(now: UnixMillis) -> RateProfile {
 type Sample = (u64, u64, u64);
 
 fn samples(path: &Path) -> Result<Vec<Sample>, DirectorError> {
-    let text = std::fs::read_to_string(path)
+    let text = read_text_at_most(path, FILE_BYTES_MAX)
         .map_err(|source| DirectorError::Io { path: path.to_owned(), source })?;
     let mut samples: Vec<Sample> = Vec::new();
     let written = text.rfind('\n').map_or("", |end| &text[..end]);

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use control_types::ApplianceId;
+use control_types::config_file;
 use control_types::config_lines::with_lines;
 use control_types::fleet::DiskClass;
 use control_types::limits::CHUNK_BYTES;
@@ -137,7 +138,7 @@ impl Config {
     /// # Errors
     /// Unreadable, not TOML, or all of its mistakes.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = config_file::read_text(path)
             .map_err(|source| ConfigError::Unreadable { path: path.into(), source })?;
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             ConfigError::NotToml { path: path.into(), message: error.to_string() }

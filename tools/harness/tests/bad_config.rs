@@ -35,6 +35,33 @@ fn every_mistake_is_named_at_once() -> Result<(), Trouble> {
     Ok(())
 }
 
+/// What would be read for ever or waited for is refused at once, by name.
+#[test]
+fn what_is_no_file_is_refused_and_not_read() -> Result<(), Trouble> {
+    let folder = tempfile::tempdir()?;
+    let binaries = Binaries::find()?;
+    let (pipe, large) = (folder.path().join("pipe"), folder.path().join("large"));
+    assert!(Command::new("mkfifo").arg(&pipe).status()?.success());
+    std::fs::File::create(&large)?.set_len(5 << 20)?;
+    let cases = [
+        (Path::new("/dev/zero"), "a device"),
+        (folder.path(), "a directory"),
+        (&pipe, "a pipe"),
+        (&large, "larger than 4194304 bytes"),
+    ];
+    for program in ["oca", "control", "fill-agent", "fill-director"] {
+        let program = binaries.path(program)?.display().to_string();
+        for (path, why) in cases {
+            // A program that waits is ended, and then says nothing.
+            let arguments = ["30", &program, "check-config"];
+            let said = refusal(Path::new("timeout"), &arguments, path)?;
+            let named = said.contains(why) && said.contains(&path.display().to_string());
+            assert!(named, "{program} says why {} is refused: {said}", path.display());
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_busy_port_is_named_with_its_cure() -> Result<(), Trouble> {
     let folder = tempfile::tempdir()?;

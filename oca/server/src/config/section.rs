@@ -227,7 +227,7 @@ impl<'a> Section<'a> {
     }
 
     fn existing(&self, key: &str, path: PathBuf) -> Option<PathBuf> {
-        if let Err(error) = std::fs::File::open(&path) {
+        if let Err(error) = control_types::config_file::open(&path) {
             let given = path.display().to_string();
             self.mistake(key, &given, &format!("a file this user may read ({error})"));
             return None;

@@ -49,6 +49,12 @@ pub(crate) const TRY_AGAIN_MS: (u64, u64) = (30_000, 600_000);
 pub(crate) const ROOM_AGAIN_MS: u64 = 60_000;
 /// Share of a file system kept free, one in this many bytes: 3 %.
 pub(crate) const KEEP_FREE_ONE_IN: u64 = 33;
+/// Looks at the room of a disk whose files grow meanwhile, before what was just taken may count
+/// twice.
+pub(crate) const ROOM_LOOKS_MAX: u32 = 8;
+/// Longest wait for the room of what was pruned, milliseconds: readers follow journals several
+/// times a second, and let go of a file with their last read of it.
+pub(crate) const ROOM_BACK_MS: u64 = 5_000;
 /// Most failures in one report.
 pub(crate) const FAILURES_MAX: usize = 100;
 /// Most troubles in one report.
@@ -77,17 +83,17 @@ pub(crate) const STATE_BYTES_MAX: u64 = 1 << 30;
 pub(crate) const SPEND_AGAIN_MS: u64 = 5_000;
 /// Bytes of a window's budget set aside in one write to disk, so that a kill cannot overspend.
 pub(crate) const SET_ASIDE_BYTES: u64 = 8 << 20;
+/// The same where a window has no budget: one byte in this many of what was spent, but no less than
+/// the above.
+pub(crate) const SET_ASIDE_ONE_IN: u64 = 8;
+/// And never more than this, bytes.
+pub(crate) const SET_ASIDE_BYTES_MAX: u64 = 256 << 20;
 /// How often the agent looks at clock, markers and lanes, milliseconds.
 pub(crate) const TICK_MS: u64 = 100;
 /// How often it reports and asks for orders while it fills, milliseconds.
 pub(crate) const FILLING_POLL_MS: u64 = 1_000;
 /// How often suspect markers are looked for, milliseconds.
 pub(crate) const SUSPECTS_MS: u64 = 1_000;
-/// The same where a window has no budget: one byte in this many of what was spent, but no less than
-/// the above.
-pub(crate) const SET_ASIDE_ONE_IN: u64 = 8;
-/// And never more than this, bytes.
-pub(crate) const SET_ASIDE_BYTES_MAX: u64 = 256 << 20;
 /// An object whose disk was set aside is tried on another after this long, milliseconds.
 pub(crate) const OTHER_DISK_MS: u64 = 200;
 /// A disk whose write failed takes nothing new for this long, milliseconds.
@@ -147,6 +153,6 @@ const _: () = assert!(PIECE_BYTES_MIN >= 8 * HEAD_BYTES);
 const _: () = assert!(TICK_MS * 5 <= 1_000, "a closed window must stop fill within a second");
 const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);
 const _: () = assert!(CAP_SPAN_MS > 1_000);
+const _: () = assert!(SET_ASIDE_BYTES < SET_ASIDE_BYTES_MAX && SET_ASIDE_ONE_IN > 1);
 const _: () = assert!(ANCHOR_KEEP_MS < AHEAD_MS_MAX / 2, "a boot must not be in doubt by itself");
 const _: () = assert!(SILENT_MS > 2 * METRICS_MS_MAX, "one late answer is no silence");
-const _: () = assert!(SET_ASIDE_BYTES < SET_ASIDE_BYTES_MAX && SET_ASIDE_ONE_IN > 1);

@@ -30,8 +30,8 @@ use control_client::{ControlClient, Credential};
 use control_types::fill::{ClassMove, Pull, Source, SourceKind};
 use control_types::ids::ObjectId;
 use control_types::limits::CHUNK_BYTES;
+use oca_store::StoreError;
 use oca_store::disk::Disk;
-use oca_store::{StoreError, Writer};
 use tokio::sync::{Notify, watch};
 
 use crate::board::{Board, Job};
@@ -49,7 +49,7 @@ use crate::meter::Meter;
 use crate::orders::{Refused, Standing};
 use crate::pass::{Meters, Pass};
 use crate::state_dir::StateDir;
-use crate::vault::Vault;
+use crate::vault::{Placed, Vault};
 
 /// What the tasks share; all on one thread.
 pub(crate) struct Night {
@@ -204,8 +204,8 @@ impl Night {
         standing.orders().map_or_else(String::new, |orders| orders.fill_ticket.clone())
     }
 
-    /// Room for a pull, made if need be.
-    pub(crate) fn place(&self, pull: &Pull) -> Result<Writer, String> {
+    /// Room for a pull, made if need be, and promised to it.
+    pub(crate) fn place(&self, pull: &Pull) -> Result<Placed, String> {
         let standing = self.standing.borrow();
         let work = standing.orders().and_then(|orders| orders.work.as_ref());
         let prunes = work.map_or(&[][..], |work| &work.prunes);

@@ -24,7 +24,7 @@ use crate::limits::{
 use crate::mover::{Errand, HeatFile, Tier, errands};
 use crate::night::Night;
 use crate::scrubber::is_proof;
-use crate::vault::Shelf;
+use crate::vault::{Placed, Shelf};
 
 /// What the porter remembers between errands.
 #[derive(Default)]
@@ -145,28 +145,21 @@ impl Porter {
         let Some(from) = from else { return };
         let Some(entry) = from.index.find(&object) else { return };
         let bytes = entry.file_bytes();
-        let to = shelves.iter().filter(|shelf| shelf.class == errand.to);
-        let Some(to) = to.max_by_key(|shelf| shelf.free_bytes) else { return };
-        if from.writer.is_suspect(&object) || to.writer.is_suspect(&object) {
+        let is_there =
+            |shelf: &&Shelf| shelf.class == errand.to && shelf.index.has_copy(0, &object);
+        let to = match shelves.iter().find(is_there) {
+            Some(shelf) => shelf.writer.clone(),
+            None => match copy(night, from, errand, bytes).await {
+                Some(writer) => writer,
+                None => return,
+            },
+        };
+        if from.writer.is_suspect(&object) || to.is_suspect(&object) {
             tracing::debug!(%object, "not moved: a copy of it is in doubt");
             return;
         }
-        if !to.writer.holds(&object) {
-            if to.free_bytes < bytes || night.board.borrow().wants(&object) {
-                tracing::debug!(%object, "not moved: no room, or it is being pulled");
-                return;
-            }
-            match carry_copy(night, from, to, &object).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(why) => {
-                    tracing::warn!(%object, why, "not moved");
-                    return;
-                }
-            }
-        }
         let now = night.clock.ticks();
-        self.retire(&from.writer, &to.writer, &object, now);
+        self.retire(&from.writer, &to, &object, now);
         if self.moved.len() < MOVED_MAX {
             self.moved.insert(object, now);
         }
@@ -174,11 +167,42 @@ impl Porter {
     }
 }
 
+/// Copies `errand`'s object to a disk that has room for it, and answers with that disk.
+async fn copy(night: &Rc<Night>, from: &Shelf, errand: Errand, file_bytes: u64) -> Option<Writer> {
+    let Errand { object, to } = errand;
+    if from.writer.is_suspect(&object) {
+        tracing::debug!(%object, "not moved: a copy of it is in doubt");
+        return None;
+    }
+    if night.board.borrow().wants(&object) {
+        tracing::debug!(%object, "not moved: it is being pulled");
+        return None;
+    }
+    let now = night.clock.ticks();
+    let Some(placed) = night.vault.borrow().place_copy(object, file_bytes, to, now) else {
+        tracing::debug!(%object, "not moved: no room");
+        return None;
+    };
+    let writer = placed.writer.clone();
+    if writer.is_suspect(&object) {
+        tracing::debug!(%object, "not moved: a copy of it is in doubt");
+        return None;
+    }
+    match carry_copy(night, from, placed, &object).await {
+        Ok(true) => Some(writer),
+        Ok(false) => None,
+        Err(why) => {
+            tracing::warn!(%object, why, "not moved");
+            None
+        }
+    }
+}
+
 /// Copies and publishes; false when it was put down before its end.
 async fn carry_copy(
     night: &Rc<Night>,
     from: &Shelf,
-    to: &Shelf,
+    to: Placed,
     object: &ObjectId,
 ) -> Result<bool, String> {
     let (volume, name) = (from.writer.volume().clone(), *object);
@@ -187,9 +211,9 @@ async fn carry_copy(
         Ok(reader) => reader,
         Err(error) => return Err(condemn(from, object, &error)),
     };
-    let (writer, seal) = (to.writer.clone(), reader.seal().clone());
+    let (Placed { writer, claim }, seal) = (to, reader.seal().clone());
+    let folder = &writer.volume().path().to_owned();
     let begun = blocking(move || writer.begin(seal)).await?;
-    let folder = to.writer.volume().path();
     let mut both = (reader, begun.map_err(|error| night.disk_refused(folder, error))?);
     while let Some(next) = both.1.missing().first().cloned() {
         while !night.may_move() {
@@ -219,6 +243,8 @@ async fn carry_copy(
         }
     }
     let (reader, incoming) = both;
+    // All of it is written: from here on it is its file's room.
+    drop(claim);
     blocking(move || {
         reader.forget_cached();
         incoming.publish()

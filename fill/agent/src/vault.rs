@@ -12,6 +12,7 @@
 //! A lost disk loses its own objects and no others: they count as not held, so the plan brings them
 //! back to the disks that are left.
 
+mod books;
 mod disk;
 
 use std::collections::HashMap;
@@ -22,10 +23,12 @@ use std::sync::Arc;
 use control_types::fill::Pull;
 use control_types::fleet::DiskClass;
 use control_types::ids::ObjectId;
-use oca_store::{Incoming, Index, QuarantineBound, Seal, Writer};
+use oca_store::{Incoming, Index, QuarantineBound, SEAL_ALIGN_BYTES, Seal, Writer};
 
 use crate::error::AgentError;
 use crate::pen::Pen;
+use books::Books;
+pub(crate) use books::Claim;
 use disk::{Disk, State};
 
 /// An object on its way in.
@@ -35,6 +38,15 @@ pub(crate) struct Open {
     /// For whole blocks, past the page cache; `None` where the file system cannot.
     pub(crate) direct: Option<Rc<Pen>>,
     pub(crate) file: Rc<Pen>,
+    /// The room it still has to take.
+    pub(crate) claim: Claim,
+}
+
+/// A disk with room for an object.
+pub(crate) struct Placed {
+    pub(crate) writer: Writer,
+    /// To be kept until all of it is written.
+    pub(crate) claim: Claim,
 }
 
 /// All disks and what is open on them.
@@ -74,8 +86,9 @@ impl Vault {
         now: u64,
     ) -> Result<Self, AgentError> {
         let mut disks = Vec::with_capacity(volumes.len());
+        let books = Books::default();
         for (path, class) in volumes {
-            let mut disk = Disk::new(path, *class, on.cloned());
+            let mut disk = Disk::new(path, *class, on.cloned(), books.clone());
             disk.open(now)?;
             disks.push(disk);
         }
@@ -148,35 +161,41 @@ impl Vault {
         self.disks.iter().filter_map(shelf).collect()
     }
 
-    /// Finds or makes room for `pull` and answers with the writer to begin it on, or with the
-    /// reason why there is none. `wanted` says whether an unfinished object is still to come.
+    /// Finds or makes room for `pull` and promises it: answers with the writer to begin it on, or
+    /// with the reason why there is none. `wanted` says whether an unfinished object is still to
+    /// come. What was let go for it may take a moment: see [`Self::has_room_of`].
     pub(crate) fn place(
         &self,
         pull: &Pull,
         prunes: &[ObjectId],
         wanted: impl Fn(&ObjectId) -> bool,
         now: u64,
-    ) -> Result<Writer, String> {
+    ) -> Result<Placed, String> {
         let usable = || self.disks.iter().filter(|disk| !disk.is_resting(now));
-        let begun = usable().filter_map(Disk::writer).find(|writer| {
-            writer.unfinished().is_ok_and(|unfinished| unfinished.contains(&pull.object))
-        });
-        if let Some(writer) = begun {
-            return Ok(writer.clone());
-        }
-        let need = Seal::region_bytes_for(pull.bytes) + pull.bytes;
-        for class_wanted in [true, false] {
-            let mut disks: Vec<&Disk> =
-                usable().filter(|disk| (disk.class == pull.class) == class_wanted).collect();
-            disks.sort_by_key(|disk| std::cmp::Reverse(disk.free_bytes()));
-            let found = disks
-                .iter()
-                .find(|disk| disk.free_bytes() >= need)
-                .or_else(|| disks.iter().find(|disk| disk.clear_unfinished(need, &wanted)))
-                .or_else(|| disks.iter().find(|disk| disk.prune(need, prunes, &wanted)));
-            if let Some(writer) = found.and_then(|disk| disk.writer()) {
-                return Ok(writer.clone());
-            }
+        let need = room_bytes(Seal::region_bytes_for(pull.bytes) + pull.bytes);
+        let fitting = |disks: &[&Disk]| {
+            let left: Vec<(&Disk, u64)> =
+                disks.iter().map(|disk| (*disk, disk.left_of(&pull.object, need))).collect();
+            let fits = |(disk, left): &&(&Disk, u64)| disk.free_bytes() >= *left;
+            let cleared = |(disk, left): &&(&Disk, u64)| disk.clear_unfinished(*left, &wanted);
+            let pruned = |(disk, left): &&(&Disk, u64)| disk.prune(*left, prunes, &wanted);
+            let found = left.iter().find(fits).or_else(|| left.iter().find(cleared));
+            let found = found.or_else(|| left.iter().find(pruned));
+            found.and_then(|(disk, _)| disk.claim(pull.object, need))
+        };
+        let is_begun = |disk: &&Disk| disk.has_begun(&pull.object);
+        let begun: Vec<&Disk> = usable().filter(is_begun).collect();
+        let of_class = |wanted| {
+            let of_class = |disk: &&Disk| (disk.class == pull.class) == wanted;
+            let mut disks: Vec<&Disk> = usable().filter(of_class).collect();
+            disks.sort_by_cached_key(|disk| std::cmp::Reverse(disk.free_bytes()));
+            disks
+        };
+        let placed = fitting(&begun)
+            .or_else(|| fitting(&of_class(true)))
+            .or_else(|| fitting(&of_class(false)));
+        if let Some((writer, claim)) = placed {
+            return Ok(Placed { writer, claim });
         }
         if !self.takes_any(now) {
             return Err(format!("no disk takes anything new: {}", self.troubles().join("; ")));
@@ -186,6 +205,35 @@ impl Vault {
             "no room: {need} bytes needed, {free} free on the emptiest disk, and nothing left that \
              the plan lets go"
         ))
+    }
+
+    /// As [`Self::place`] for a copy of `file_bytes` that is to go to a disk of `class`; makes no
+    /// room. `None` when no such disk has it.
+    pub(crate) fn place_copy(
+        &self,
+        object: ObjectId,
+        file_bytes: u64,
+        class: DiskClass,
+        now: u64,
+    ) -> Option<Placed> {
+        let need = room_bytes(file_bytes);
+        let usable = |disk: &&Disk| disk.class == class && !disk.is_resting(now);
+        let mut disks: Vec<&Disk> = self.disks.iter().filter(usable).collect();
+        // One that has some of it first.
+        disks.sort_by_cached_key(|disk| {
+            (disk.left_of(&object, need), std::cmp::Reverse(disk.free_bytes()))
+        });
+        let fits = |disk: &&&Disk| disk.free_bytes() >= disk.left_of(&object, need);
+        let (writer, claim) = disks.iter().find(fits)?.claim(object, need)?;
+        Some(Placed { writer, claim })
+    }
+
+    /// Whether the room that was promised is there: a reader may still have had open what was let
+    /// go for it.
+    pub(crate) fn has_room_of(&self, placed: &Placed) -> bool {
+        let path = placed.writer.volume().path();
+        let disk = self.disks.iter().find(|disk| disk.path == path);
+        disk.is_some_and(|disk| disk.has_room_of(&placed.claim))
     }
 
     /// The disk that holds `file` refused what is not a matter of room: it takes nothing new for a
@@ -206,12 +254,18 @@ impl Vault {
         self.disks.iter().any(|disk| disk.writer().is_some() && !disk.is_resting(now))
     }
 
-    /// Keeps `incoming` with its files for the lanes.
-    pub(crate) fn keep(&mut self, incoming: Incoming, direct: Option<Pen>, file: Pen) {
+    /// Keeps `incoming` with its files and its room for the lanes.
+    pub(crate) fn keep(
+        &mut self,
+        incoming: Incoming,
+        direct: Option<Pen>,
+        file: Pen,
+        claim: Claim,
+    ) {
         let seal = Rc::new(incoming.seal().clone());
         let object = seal.object();
-        let open = Open { incoming, seal, direct: direct.map(Rc::new), file: Rc::new(file) };
-        self.open.insert(object, open);
+        let (direct, file) = (direct.map(Rc::new), Rc::new(file));
+        self.open.insert(object, Open { incoming, seal, direct, file, claim });
     }
 
     pub(crate) fn opened(&mut self, object: &ObjectId) -> Option<&mut Open> {
@@ -272,6 +326,11 @@ impl Vault {
     }
 }
 
+/// Room that a file of so many bytes takes.
+fn room_bytes(file_bytes: u64) -> u64 {
+    file_bytes.next_multiple_of(SEAL_ALIGN_BYTES)
+}
+
 impl Suspect {
     /// Takes it off its disk; a marker for something that is not there is taken away. True when the
     /// disk had it and has it no more, whatever else it refuses.
@@ -290,3 +349,10 @@ impl Suspect {
         was_held && !self.writer.holds(object)
     }
 }
+
+#[cfg(test)]
+#[path = "vault/small.rs"]
+mod small;
+#[cfg(test)]
+#[path = "vault/tests.rs"]
+mod tests;

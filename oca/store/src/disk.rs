@@ -40,6 +40,8 @@ pub struct Look {
     pub is_dir: bool,
     /// Length of a file.
     pub bytes: u64,
+    /// Room it takes on its disk now: less than its length where some of it was never written.
+    pub room_bytes: u64,
     /// When its inode last changed; renaming it does.
     pub since: SystemTime,
     /// File system and inode: two names of one file have the same.

@@ -99,6 +99,14 @@ impl Volume {
         self.disk.room(&self.path).map_err(StoreError::io(&self.path, "ask for free room"))
     }
 
+    /// Room that an unfinished pull of `object` takes here already, bytes; 0 when there is none. All
+    /// of it once it is begun, where the file system takes room before it is written.
+    #[must_use]
+    pub fn unfinished_bytes(&self, object: &ObjectId) -> u64 {
+        let part = self.incoming_dir().join(format!("{object}.part"));
+        self.disk.look(&part).map_or(0, |there| there.room_bytes)
+    }
+
     /// Makes names in `dir` durable.
     pub(crate) fn sync_dir(&self, dir: &Path) -> Result<(), StoreError> {
         self.disk.sync_dir(dir).map_err(StoreError::io(dir, "make the directory durable"))

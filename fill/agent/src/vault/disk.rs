@@ -9,6 +9,7 @@ use control_types::ids::ObjectId;
 use oca_store::disk::{Disk as Kind, KernelDisk};
 use oca_store::{StoreError, Volume, Writer};
 
+use super::books::{Books, Claim};
 use crate::error::AgentError;
 use crate::limits::{DISK_REST_MS, KEEP_FREE_ONE_IN, LOST_LOOK_MS};
 
@@ -25,6 +26,8 @@ pub(super) struct Disk {
     on: Option<Arc<dyn Kind>>,
     /// Number of the file system it was in use on: an empty mount point is not the disk come back.
     device: Option<u64>,
+    /// What is promised on all disks.
+    books: Books,
 }
 
 pub(super) enum State {
@@ -40,9 +43,14 @@ pub(super) enum State {
 }
 
 impl Disk {
-    pub(super) fn new(path: &Path, class: DiskClass, on: Option<Arc<dyn Kind>>) -> Self {
+    pub(super) fn new(
+        path: &Path,
+        class: DiskClass,
+        on: Option<Arc<dyn Kind>>,
+        books: Books,
+    ) -> Self {
         let state = State::Lost { why: "not looked at yet".to_owned(), look_at: 0 };
-        Self { path: path.to_owned(), class, state, on, device: None }
+        Self { path: path.to_owned(), class, state, on, device: None, books }
     }
 
     /// Takes the volume into use, or notes why it cannot be.
@@ -131,10 +139,50 @@ impl Disk {
         matches!(&self.state, State::InUse { rests: Some((until, _)), .. } if *until > now)
     }
 
-    /// Bytes a new object may take; what cannot be asked counts as full.
+    /// Whether an unfinished pull of `object` lies here.
+    pub(super) fn has_begun(&self, object: &ObjectId) -> bool {
+        let unfinished = self.writer().and_then(|writer| writer.unfinished().ok());
+        unfinished.is_some_and(|unfinished| unfinished.contains(object))
+    }
+
+    /// Bytes a new object may take: above the headroom, and promised to nobody. What cannot be
+    /// asked counts as full.
     pub(super) fn free_bytes(&self) -> u64 {
+        self.device.map_or(0, |device| self.books.unpromised(device, || self.above_headroom()))
+    }
+
+    fn above_headroom(&self) -> u64 {
+        let (free, headroom) = self.free_and_headroom();
+        free.saturating_sub(headroom)
+    }
+
+    /// Bytes of the headroom that something takes.
+    fn headroom_used(&self) -> u64 {
+        let (free, headroom) = self.free_and_headroom();
+        headroom.saturating_sub(free)
+    }
+
+    fn free_and_headroom(&self) -> (u64, u64) {
         let room = self.writer().and_then(|writer| writer.volume().room().ok());
-        room.map_or(0, |room| room.free_bytes.saturating_sub(room.total_bytes / KEEP_FREE_ONE_IN))
+        room.map_or((0, 0), |room| (room.free_bytes, room.total_bytes / KEEP_FREE_ONE_IN))
+    }
+
+    /// Bytes that `object` still has to take here, of the `need` that it takes in all.
+    pub(super) fn left_of(&self, object: &ObjectId, need: u64) -> u64 {
+        let taken = self.writer().map_or(0, |writer| writer.volume().unfinished_bytes(object));
+        need.saturating_sub(taken)
+    }
+
+    /// Promises `object` the `need` bytes that it takes in all.
+    pub(super) fn claim(&self, object: ObjectId, need: u64) -> Option<(Writer, Claim)> {
+        let (writer, device) = (self.writer()?, self.device?);
+        let claim = self.books.claim(device, writer.volume(), object, need);
+        Some((writer.clone(), claim))
+    }
+
+    /// Whether the room of `claim`, which is on this disk, is there by now.
+    pub(super) fn has_room_of(&self, claim: &Claim) -> bool {
+        claim.has_come(|| self.above_headroom())
     }
 
     pub(super) fn clear_unfinished(&self, need: u64, wanted: &impl Fn(&ObjectId) -> bool) -> bool {
@@ -150,6 +198,9 @@ impl Disk {
         self.free_bytes() >= need
     }
 
+    /// Lets go of what the plan does, in its order, until `need` bytes are free or will be: a file
+    /// that a reader has open gives its room back with the last read, so what went is counted and
+    /// not looked for, or all of the list would go for one object.
     pub(super) fn prune(
         &self,
         need: u64,
@@ -163,22 +214,25 @@ impl Disk {
             .by_ref()
             .filter_map(|object| index.find(object).map(|entry| (*object, entry.file_bytes())))
             .collect();
+        // Whoever else writes to this file system may have used some of the headroom.
+        let need = need.saturating_add(self.headroom_used());
+        let mut free = self.free_bytes();
         // Nothing is thrown away for a pull that would not fit even then.
         let mut coming: u64 = here.iter().map(|(_, bytes)| bytes).sum();
         for (object, bytes) in here {
-            if self.free_bytes() >= need {
-                return true;
-            }
-            if self.free_bytes().saturating_add(coming) < need {
-                return false;
+            if free >= need || free.saturating_add(coming) < need {
+                break;
             }
             coming -= bytes;
             match writer.remove(&object) {
-                Ok(()) => tracing::info!(%object, "pruned to make room"),
+                Ok(()) => {
+                    tracing::info!(%object, "pruned to make room");
+                    free = free.saturating_add(bytes);
+                }
                 Err(error) => tracing::error!(%object, %error, "cannot prune"),
             }
         }
-        self.free_bytes() >= need
+        free >= need
     }
 }
 
@@ -191,7 +245,7 @@ mod tests {
     #[test]
     fn an_empty_mount_point_is_not_the_disk_come_back() {
         let folder = tempfile::tempdir().unwrap();
-        let mut disk = Disk::new(folder.path(), DiskClass::Hdd, None);
+        let mut disk = Disk::new(folder.path(), DiskClass::Hdd, None, Books::default());
         disk.open(1).unwrap();
         assert!(disk.writer().is_some());
         disk.lose("pulled out".to_owned(), 2);

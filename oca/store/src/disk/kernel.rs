@@ -11,6 +11,9 @@ use nix::fcntl::{FallocateFlags, PosixFadviseAdvice, fallocate, posix_fadvise};
 
 use super::{Disk, DiskFile, Look, Named, OpenFile, Opening, Room};
 
+/// The unit in which `stat` counts room, whatever the file system's own.
+const STAT_BLOCK_BYTES: u64 = 512;
+
 /// The real one.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelDisk;
@@ -64,6 +67,7 @@ impl Disk for KernelDisk {
         Ok(Look {
             is_dir: there.is_dir(),
             bytes: there.len(),
+            room_bytes: there.blocks().saturating_mul(STAT_BLOCK_BYTES),
             since: UNIX_EPOCH + since,
             identity: (there.dev(), there.ino()),
         })

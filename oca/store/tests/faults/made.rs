@@ -348,9 +348,11 @@ impl Disk for MadeDisk {
         state.plan.next(Sort::Look)?;
         let node = *state.now.get(path).ok_or(Errno::ENOENT)?;
         let file = node.file().unwrap_or(0);
+        let bytes = state.files.get(&file).map_or(0, |bytes| bytes.seen().len() as u64);
         Ok(Look {
             is_dir: node == Node::Dir,
-            bytes: state.files.get(&file).map_or(0, |bytes| bytes.seen().len() as u64),
+            bytes,
+            room_bytes: bytes,
             since: UNIX_EPOCH + Duration::from_secs(1),
             identity: (1, file),
         })

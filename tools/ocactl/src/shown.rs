@@ -5,6 +5,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+/// Columns below which a table is not fitted to its terminal: a serial line says 0 of itself, and
+/// a column of one letter a line is worse than lines that run over.
+const FITTED_COLUMNS_MIN: u16 = 60;
+
 /// An answer in both forms.
 pub struct Shown {
     /// For programs.
@@ -42,7 +46,7 @@ impl Shown {
         }
         let mut table = Table::new();
         table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_content_arrangement(arrangement(table.width()));
         table.set_header(head.iter().copied());
         for row in rows {
             table.add_row(row);
@@ -54,5 +58,31 @@ impl Shown {
     #[must_use]
     pub fn json_text(&self) -> String {
         self.value.to_string()
+    }
+}
+
+/// How a table is fitted to a terminal of `columns`; absent: not a terminal.
+fn arrangement(columns: Option<u16>) -> ContentArrangement {
+    match columns {
+        Some(columns) if columns < FITTED_COLUMNS_MIN => ContentArrangement::Disabled,
+        _ => ContentArrangement::Dynamic,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_that_says_it_has_no_columns_gets_whole_words() {
+        let shown = |columns| {
+            let mut table = Table::new();
+            table.set_content_arrangement(arrangement(Some(columns))).set_width(columns);
+            table.set_header(["appliance", "site", "role", "health"]);
+            table.add_row(["edge-a1", "lisbon", "edge", "healthy"]);
+            table.to_string()
+        };
+        assert!(shown(0).contains("edge-a1"), "{}", shown(0));
+        assert!(shown(80).contains("edge-a1"), "{}", shown(80));
     }
 }

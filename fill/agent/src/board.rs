@@ -16,7 +16,7 @@ use std::rc::Rc;
 use control_types::fill::{FillFailure, Pull, Source};
 use control_types::ids::{ApplianceId, ObjectId};
 
-use crate::ladder::{Fault, Ladder, Reputation, Then};
+use crate::ladder::{Fault, Ladder, Pick, Reputation, Then};
 use crate::limits::FAILURES_MAX;
 use item::{Item, PutDown, Running, State};
 
@@ -148,20 +148,21 @@ impl Board {
             }
             let (pull, repair) = (Rc::clone(&item.pull), item.repair);
             match &mut item.state {
-                State::Todo if may_begin => {
-                    let Some(source) = item.ladder.pick(&self.reputation, now).cloned() else {
-                        item.fail(now, "no source is known".to_owned());
-                        continue;
-                    };
-                    item.state = State::Starting;
-                    return Some(Job::Start { pull, repair, source });
-                }
+                State::Todo if may_begin => match item.ladder.pick(&self.reputation, now) {
+                    Pick::Ask(source) => {
+                        let source = source.clone();
+                        item.state = State::Starting;
+                        return Some(Job::Start { pull, repair, source });
+                    }
+                    Pick::Later => {}
+                    Pick::Nobody => item.fail(now, "no source is known".to_owned()),
+                },
                 State::Running(running) if running.put_down.is_none() => {
-                    let Some(chunks) = running.take_run(lanes) else { continue };
-                    let Some(source) = item.ladder.pick(&self.reputation, now).cloned() else {
-                        running.open.push_front(chunks);
+                    let Pick::Ask(source) = item.ladder.pick(&self.reputation, now) else {
                         continue;
                     };
+                    let Some(chunks) = running.take_run(lanes) else { continue };
+                    let source = source.clone();
                     running.lanes += 1;
                     return Some(Job::Chunks { pull, repair, source, chunks });
                 }

@@ -97,8 +97,17 @@ impl Dialer {
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let connect = TcpStream::connect((host.as_str(), port));
-        let connected = tokio::time::timeout_at(until, connect).await;
-        let tcp = connected.map_err(|_| Fault::Away)?.map_err(|_| Fault::Away)?;
+        let tcp = match tokio::time::timeout_at(until, connect).await {
+            Ok(Ok(tcp)) => tcp,
+            Ok(Err(error)) => {
+                tracing::warn!(url, %error, "cannot connect to a source");
+                return Err(Fault::Away);
+            }
+            Err(_) => {
+                tracing::warn!(url, "no connection to a source in time");
+                return Err(Fault::Away);
+            }
+        };
         // Requests are small and waited for; without this a delayed ACK holds each of them up.
         let _ = tcp.set_nodelay(true);
         if let Ok(segment) =
@@ -121,6 +130,7 @@ impl Dialer {
                     Err(Fault::Away)
                 }
                 Err(_) => {
+                    tracing::warn!(url, "no TLS with a source in time");
                     shaking.broke(Broken::TimedOut);
                     Err(Fault::Away)
                 }

@@ -3,8 +3,13 @@
 //! ```text
 //! a peer that is still to get it   wait and ask again; too long without news of it -> next
 //! not there, lied                  next, at once
-//! slow, away, refusing             again, then next; its box is passed over for a while
+//! slow, away, refusing             the next at once if there is one, else the same after a pause;
+//!                                  twice is enough; its box is passed over for a while
 //! all used up                      the object fails and begins anew later
+//!
+//! What goes wrong on several lanes at once, or within the pause, is one fault: a source that is
+//! started anew, or a moment in which this machine was too busy to shake hands, is not the end of a
+//! night whose only source it is.
 //! ```
 
 use std::collections::HashMap;
@@ -91,10 +96,23 @@ pub(crate) struct Ladder {
 struct Rung {
     source: Source,
     faults: u32,
+    /// After a fault it is not asked for this object before this time.
+    again_at: u64,
     used_up: bool,
     asked_at: Option<u64>,
     asked: u32,
     last: Option<Fault>,
+}
+
+/// Whom to ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pick<'a> {
+    /// This one, now.
+    Ask(&'a Source),
+    /// Nobody now: each that is left failed a moment ago.
+    Later,
+    /// Nobody: no source is left, or none was known.
+    Nobody,
 }
 
 /// What to do after a fault.
@@ -113,6 +131,7 @@ impl Ladder {
         let rungs = sources.iter().map(|source| Rung {
             source: source.clone(),
             faults: 0,
+            again_at: 0,
             used_up: false,
             asked_at: None,
             asked: 0,
@@ -121,14 +140,18 @@ impl Ladder {
         Self { rungs: rungs.collect() }
     }
 
-    /// The source to ask now: the first that is not used up and not cooling off, else the first
-    /// that is not used up.
-    pub(crate) fn pick(&self, reputation: &Reputation, now: u64) -> Option<&Source> {
-        let open = || self.rungs.iter().filter(|rung| !rung.used_up);
+    /// The source to ask now: of those that are not used up and did not fail a moment ago the first
+    /// whose box is not cooling off, else the first.
+    pub(crate) fn pick(&self, reputation: &Reputation, now: u64) -> Pick<'_> {
+        let ready = || self.rungs.iter().filter(|rung| !rung.used_up && now >= rung.again_at);
         // A peer still to get it is waited for even while it is away: further is dearer.
-        let ready = open()
+        let warm = ready()
             .find(|rung| rung.source.pending || !reputation.cools(&rung.source.appliance, now));
-        ready.or_else(|| open().next()).map(|rung| &rung.source)
+        match warm.or_else(|| ready().next()) {
+            Some(rung) => Pick::Ask(&rung.source),
+            None if self.rungs.iter().all(|rung| rung.used_up) => Pick::Nobody,
+            None => Pick::Later,
+        }
     }
 
     /// Takes in what `appliance` did wrong.
@@ -158,8 +181,14 @@ impl Ladder {
                 return Then::WaitUntil(now + doubled(ASK_AGAIN_MS, rung.asked - 1));
             }
         }
-        rung.faults += if fault == Fault::Lied { FAULTS_MAX } else { 1 };
-        rung.used_up = waits || fault == Fault::NotThere || rung.faults >= FAULTS_MAX;
+        if fault == Fault::Lied {
+            rung.faults = FAULTS_MAX;
+        } else if now >= rung.again_at {
+            rung.faults += 1;
+            rung.again_at = now.saturating_add(COOL_MS.0);
+        }
+        // Not taken back by what another lane, which asked before, meets after it.
+        rung.used_up |= waits || fault == Fault::NotThere || rung.faults >= FAULTS_MAX;
         if self.rungs.iter().all(|rung| rung.used_up) { Then::GiveUp } else { Then::Next }
     }
 
@@ -188,8 +217,11 @@ mod tests {
         Source { kind, appliance, media_url: format!("https://{name}"), pending }
     }
 
-    fn named(picked: Option<&Source>) -> Option<&str> {
-        picked.map(|source| source.appliance.as_str())
+    fn named(picked: Pick<'_>) -> Option<&str> {
+        match picked {
+            Pick::Ask(source) => Some(source.appliance.as_str()),
+            Pick::Later | Pick::Nobody => None,
+        }
     }
 
     #[test]
@@ -240,5 +272,29 @@ mod tests {
         assert_eq!(ladder.fault(&id(2), Fault::NotThere, &mut reputation, 60_000, 0), Then::GiveUp);
         let told = ladder.told();
         assert!(told.contains("a sent bytes") && told.contains("c does not have it"), "{told}");
+    }
+
+    /// Goal: one hiccup of the only source, met by every lane at once, costs a pause and not the
+    /// object; a source that stays away is left all the same.
+    #[test]
+    fn lanes_that_meet_one_hiccup_of_the_only_source_count_it_once_and_come_back() {
+        let origin = source("origin", SourceKind::Origin, false);
+        let mut ladder = Ladder::new(std::slice::from_ref(&origin));
+        let mut reputation = Reputation::default();
+        let pause = COOL_MS.0;
+        for lane in 0..8 {
+            let away = Fault::Away;
+            let then = ladder.fault(&origin.appliance, away, &mut reputation, 1_000 + lane, 0);
+            assert_eq!(then, Then::Next, "lane {lane}");
+        }
+        assert!(matches!(ladder.pick(&reputation, 1_000 + pause - 1), Pick::Later));
+        // Another object had something of it since.
+        reputation.good(&origin.appliance, 1_500);
+        assert!(matches!(ladder.pick(&reputation, 1_500), Pick::Later), "asked without a pause");
+        assert_eq!(named(ladder.pick(&reputation, 1_000 + pause)), Some("origin"));
+        let again = 1_000 + pause;
+        let then = ladder.fault(&origin.appliance, Fault::Away, &mut reputation, again, 0);
+        assert_eq!(then, Then::GiveUp);
+        assert!(matches!(ladder.pick(&reputation, again + pause), Pick::Nobody));
     }
 }

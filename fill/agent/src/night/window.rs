@@ -87,7 +87,7 @@ impl Night {
                     tracing::error!(error, "cannot keep the window's budget");
                 } else {
                     // Nobody bounds this window, so its fill does not wait for the disk.
-                    tracing::warn!(error, "bytes that came are not noted: a kill would forget them");
+                    tracing::warn!(error, "bytes are not noted: a kill would forget them");
                     self.ledger.borrow_mut().spend_unnoted(bytes);
                 }
                 !is_bounded

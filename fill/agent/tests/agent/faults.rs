@@ -61,6 +61,30 @@ async fn every_kind_of_bad_source_is_left_for_the_next() {
     assert_eq!(agent.stop().await, Some(0));
 }
 
+/// Goal: the only source being started anew costs a pause and not the objects, though every lane
+/// meets it. Method: it hangs up on all for half a second; an object that was given up would be
+/// reported, and come back after half a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_source_being_away_for_a_moment_fails_no_object() {
+    let mut bench = Bench::new().await;
+    bench.configure(&bench.volume(), "connections = 4\n");
+    let objects: Vec<_> = (0..4).map(|seed| sealed(240 + seed, 2 * CHUNK)).collect();
+    let all: Vec<_> = objects.iter().collect();
+    let origin = bench.source(Mood::Restarts, &all).await;
+    let pulls = objects.iter().map(|object| pull(object, &[("origin", &origin)])).collect();
+    bench.order(pulls, Vec::new(), wide_open());
+    let agent = bench.start();
+    let mut reports = Vec::new();
+    until("all of it", || {
+        reports.extend(bench.reports());
+        reports.last().is_some_and(|last| last.state == FillStateWord::Done).then_some(())
+    })
+    .await;
+    let failed = reports.iter().find(|report| !report.failures.is_empty());
+    assert!(failed.is_none(), "{failed:?}");
+    assert_eq!(agent.stop().await, Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_nobody_gives_is_reported_with_every_reason() {
     let mut bench = Bench::new().await;

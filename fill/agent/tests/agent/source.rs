@@ -22,6 +22,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// How long a source dawdles.
 const DAWDLES: Duration = Duration::from_millis(1_500);
+/// How long a source that restarts is away.
+const RESTARTS: Duration = Duration::from_millis(500);
 /// What the agent takes a handshake for, bytes.
 const HANDSHAKE_BYTES: u64 = 6_144;
 
@@ -45,6 +47,8 @@ pub enum Mood {
     Dawdles,
     /// Hangs up after each answer.
     HangsUp,
+    /// Hangs up on whoever connects within `RESTARTS` of the first who does; good from then on.
+    Restarts,
 }
 
 /// One sealed object.
@@ -79,6 +83,8 @@ pub struct Shelf {
     pub log: Mutex<Vec<(Instant, u64)>>,
     /// The same of handshakes, when they ended.
     pub handshakes: Mutex<Vec<(Instant, u64)>>,
+    /// When somebody first connected.
+    first: Mutex<Option<Instant>>,
 }
 
 /// A running source.
@@ -97,6 +103,7 @@ impl Source {
             requests: AtomicU64::new(0),
             log: Mutex::default(),
             handshakes: Mutex::default(),
+            first: Mutex::default(),
         });
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -112,6 +119,11 @@ impl Source {
                     continue;
                 };
                 let (acceptor, shelf) = (acceptor.clone(), Arc::clone(&shelf));
+                let first = *shelf.first.lock().unwrap().get_or_insert_with(Instant::now);
+                let is_restarting = *shelf.mood.lock().unwrap() == Mood::Restarts;
+                if is_restarting && first.elapsed() < RESTARTS {
+                    continue;
+                }
                 tokio::spawn(async move {
                     let mood = *shelf.mood.lock().unwrap();
                     if mood == Mood::Dawdles {

@@ -323,10 +323,11 @@ pub fn failed<K: Kernel>(
     send::failed(connection, station, fault)
 }
 
-/// The appliance drains: idle connections part now, the others after their answer.
-pub fn drain<K: Kernel>(connection: &mut Connection, _station: &mut Station<K>) -> Flow {
+/// The appliance drains: idle connections part now, the others after their answer, or soon when
+/// they have not asked yet.
+pub fn drain<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) -> Flow {
     match connection.state {
-        State::Reading if connection.flight.is_none() && !connection.has_begun_a_head() => {
+        State::Reading if connection.flight.is_none() && connection.is_let_go(station) => {
             connection.part(CloseReason::Draining)
         }
         State::Multiplexed(_) => Flow::Again,

@@ -282,7 +282,7 @@ impl<K: Kernel> Worker<K> {
             flow = connection::advance(connection, &mut self.station);
         }
         self.crowd.change(&mut entry.mood, Some(connection.mood()));
-        match connection.due(&self.station.shared.rules.bounds) {
+        match connection.due(&self.station.shared.rules.bounds, self.station.parts_idle) {
             Some(due) => self.deadlines.set(seat.slot, due),
             None => self.deadlines.clear(seat.slot),
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use kit::{BRISK, ROTATING, THREE_CHUNKS, add, add_polite, fair, finish, refused, shelf, whole};
 use oca::worker::Trouble;
 use oca_sim::weather::{MILLISECOND, SECOND};
-use oca_sim::{Flaw, Manners, Pace, Shelf, Story, Viewer};
+use oca_sim::{Flaw, Manners, Pace, Shelf, Story, Viewer, Weather};
 use oca_sys::Kernel;
 
 /// An object on the other device.
@@ -99,6 +99,32 @@ fn a_chunk_that_never_comes_is_a_status_and_the_connection_goes_on() {
     let asks = vec![refused(&shelf, ELSEWHERE, 503, "disk_failed"), whole(&shelf, THREE_CHUNKS)];
     add_polite(&story, 1, asks);
     assert_eq!(finish(story).answers, 2);
+}
+
+/// A drain that begins between a connection and its first request: the request is answered. Who
+/// asks nothing is let go before long.
+#[test]
+fn a_drain_hears_whoever_has_just_connected() {
+    let shelf = shelf();
+    for keys in [None, Some(&shelf.tls)] {
+        for manners in [Manners::Polite, Manners::Vanishes(0)] {
+            let mut story = Story::new(&shelf, &Weather::fair(), keys, 1);
+            let pace = Pace { think: 300 * MILLISECOND, ..BRISK };
+            add(&story, 1, vec![whole(&shelf, 0)], manners, pace);
+            while story.counters.connections.get() == 0 {
+                let next = story.kernel.world().now() + 1;
+                story.turn_until(next).expect("few turns");
+            }
+            let begin = story.kernel.world().now();
+            story.drain(10_000);
+            story.rest().expect("it comes to rest");
+            let took = story.kernel.world().now() - begin;
+            assert!(took < 4 * SECOND, "{took} ns until the last was gone");
+            let answers = finish(story).answers;
+            let is_encrypted = keys.is_some();
+            assert_eq!(answers, usize::from(manners.is_polite()), "encrypted: {is_encrypted}");
+        }
+    }
 }
 
 #[test]

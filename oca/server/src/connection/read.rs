@@ -257,7 +257,7 @@ pub fn more<K: Kernel>(connection: &mut Connection, station: &mut Station<K>) ->
     if connection.peer_done {
         return connection.part(CloseReason::PeerClosed);
     }
-    if station.parts_idle && !connection.has_begun_a_head() {
+    if connection.is_let_go(station) {
         return connection.part(CloseReason::Draining);
     }
     connection.receive(station);

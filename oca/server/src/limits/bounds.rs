@@ -6,8 +6,8 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{
-    BACKLOG, CLIENT_BUCKETS, FIRST_BYTE_MS_MAX, HANDSHAKE_MS_MAX, HEAD_BYTES_MAX, HEAD_MS_MAX,
-    IDLE_MS_MAX, IO_THREADS_MAX, LINGER_MS_MAX, LOG_BATCHES_MAX, SEND_PROGRESS_MS_MAX,
+    BACKLOG, CLIENT_BUCKETS, FIRST_BYTE_MS_MAX, FIRST_REQUEST_MS, HANDSHAKE_MS_MAX, HEAD_BYTES_MAX,
+    HEAD_MS_MAX, IDLE_MS_MAX, IO_THREADS_MAX, LINGER_MS_MAX, LOG_BATCHES_MAX, SEND_PROGRESS_MS_MAX,
     SLOW_READER_BPS, SLOW_READER_MS, STARVED_MAX, TICKETS_MAX,
 };
 
@@ -84,7 +84,7 @@ pub struct TableSizes {
 /// Every limit of a running server, in the order in which a request meets them.
 #[must_use]
 pub fn table(sizes: TableSizes, bounds: &Bounds) -> Vec<Limit> {
-    let rows: [(&'static str, u64, &'static str, &'static str); 20] = [
+    let rows: [(&'static str, u64, &'static str, &'static str); 21] = [
         ("backlog", BACKLOG as u64, "connections a worker", "the kernel drops the SYN"),
         ("workers.count", sizes.workers as u64, "threads", "-"),
         (
@@ -122,6 +122,7 @@ pub fn table(sizes: TableSizes, bounds: &Bounds) -> Vec<Limit> {
             "closed: slow_reader",
         ),
         ("idle_ms", bounds.idle_ms, "ms without a request", "closed: idle_deadline"),
+        ("first request", FIRST_REQUEST_MS, "ms old when draining", "closed: draining"),
         ("linger", LINGER_MS_MAX, "ms for the client's FIN", "closed"),
         ("access log queue", LOG_BATCHES_MAX as u64, "batches of 32 KiB", "lines are dropped"),
         ("drain_ms", sizes.drain_ms, "ms from SIGTERM", "connections are cut"),

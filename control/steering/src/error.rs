@@ -68,8 +68,13 @@ pub enum SteeringError {
         why: String,
     },
     /// The id was used before.
-    #[error("there was a window {0} already: choose another name")]
+    #[error(
+        "{0} is, or was, the name of a window, a schedule or one of its nights: choose another name"
+    )]
     WindowTaken(WindowId),
+    /// A window, or one night, was to be removed as if it were a schedule.
+    #[error("{0} is no schedule but a window or one night: `ocactl window close {0}` ends it")]
+    NoSchedule(WindowId),
     /// An older plan than the one in force.
     #[error("plan serial {offered} is not above {present}, the plan in force: plan again")]
     StalePlan {
@@ -211,6 +216,7 @@ impl SteeringError {
             | Self::IspKeysFull { .. }
             | Self::DrainedByOperator(_)
             | Self::WindowTaken(_)
+            | Self::NoSchedule(_)
             | Self::StalePlan { .. }
             | Self::LatePlan { .. } => ErrorWord::Conflict,
             Self::Store { source: StoreError::Refused { .. }, .. } => ErrorWord::BadRequest,

@@ -27,8 +27,8 @@ use crate::error::SteeringError;
 use crate::fleet::Fleet;
 use crate::isp::Reach;
 use crate::limits::{
-    FILL_FAILURES_MAX, FILL_WHY_BYTES_MAX, WINDOW_KEPT_MS, WINDOW_MS_MAX, WINDOW_MS_MIN,
-    WINDOWS_OPEN_MAX, WINDOWS_PER_ISP_MAX,
+    FILL_FAILURES_MAX, FILL_WHY_BYTES_MAX, WINDOW_AHEAD_MS, WINDOW_KEPT_MS, WINDOW_MS_MAX,
+    WINDOW_MS_MIN, WINDOWS_OPEN_MAX, WINDOWS_PER_ISP_MAX,
 };
 use crate::service::Steering;
 use keyring::Keyring;
@@ -335,6 +335,10 @@ fn open_window_check(
     let closes_at = opens_at.plus_millis(new.length_ms);
     if closes_at <= now {
         return refused("it would be over already: opens_at is too long ago".to_owned());
+    }
+    if opens_at.millis_since(now) > WINDOW_AHEAD_MS {
+        let days = WINDOW_AHEAD_MS / 86_400_000;
+        return refused(format!("it would open in more than {days} days: is the year right?"));
     }
     if reaches_nobody(&new.scope, fleet) {
         return refused("its scope names nobody that is registered".to_owned());

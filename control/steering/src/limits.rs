@@ -153,6 +153,9 @@ pub const FIRST_BYTE_MS_BAD: u32 = 2_000;
 pub const WINDOW_MS_MIN: u64 = 1_000;
 /// Longest fill window, milliseconds: 24 h.
 pub const WINDOW_MS_MAX: u64 = 24 * 3_600_000;
+/// A window opens at most this long after it is asked for, milliseconds: 400 days. Later is a slip
+/// of the hand, and would count as a window not over for as long.
+pub const WINDOW_AHEAD_MS: u64 = 400 * 24 * 3_600_000;
 /// Windows that ended longer ago are not listed, milliseconds: 30 days.
 pub const WINDOW_KEPT_MS: u64 = 30 * 24 * 3_600_000;
 /// Windows that are not over, at once.

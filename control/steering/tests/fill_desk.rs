@@ -142,6 +142,8 @@ async fn windows_that_are_none_are_refused() {
     assert_eq!(short.word(), ErrorWord::BadRequest);
     refused(&|new| new.length_ms = 24 * HOUR_MS + 1).await;
     refused(&|new| new.opens_at = Some(UnixMillis(NOW.0 - HOUR_MS))).await;
+    let far = refused(&|new| new.opens_at = Some(UnixMillis(NOW.0 + 9_600 * HOUR_MS + 1))).await;
+    assert!(far.to_string().contains("is the year right?"), "{far}");
     refused(&|new| new.rate_bps_max = Some(0)).await;
     refused(&|new| new.scope = WindowScope::Site("nowhere".parse().unwrap())).await;
     desk.open_window(window("w", WindowScope::Everyone), &Reach::Everything, &steering, NOW)

@@ -224,3 +224,30 @@ async fn schedules_that_are_none_or_share_a_name_are_refused() {
     put(WindowSchedule { id: name("extra"), ..nightly("UTC", "02:00") }).await.unwrap();
     assert_eq!(desk.schedules(NOON).len(), 2);
 }
+
+/// A window and a night are there, so "there is none" would be a lie; they end in another way.
+#[tokio::test]
+async fn what_is_no_schedule_is_not_removed_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (steering, desk) = desk(directory.path()).await;
+    let rule = nightly("Europe/Lisbon", "02:00");
+    desk.put_schedule(rule, &Reach::Everything, &steering, NOON).await.unwrap();
+    let once = NewWindow {
+        id: name("once"),
+        scope: WindowScope::Everyone,
+        opens_at: None,
+        length_ms: HOUR_MS,
+        rate_bps_max: None,
+        bytes_max: None,
+    };
+    desk.open_window(once, &Reach::Everything, &steering, NOON).await.unwrap();
+    for id in ["once", "nightly-2026-11-25"] {
+        let error = desk.remove_schedule(&name(id), &Reach::Everything, &steering).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.word(), ErrorWord::Conflict);
+        assert!(error.to_string().contains(&format!("window close {id}")), "{error}");
+    }
+    let error = desk.remove_schedule(&name("nope"), &Reach::Everything, &steering).await;
+    assert_eq!(error.unwrap_err().word(), ErrorWord::NotFound);
+    assert_eq!(desk.schedules(NOON).len(), 1);
+}

@@ -147,6 +147,16 @@ pub fn moment(text: &str) -> Result<UnixMillis, String> {
     Ok(UnixMillis(millis?))
 }
 
+/// A date: `2026-11-24`.
+///
+/// # Errors
+/// When the text is none.
+pub fn date(text: &str) -> Result<jiff::civil::Date, String> {
+    let date = jiff::civil::Date::strptime("%Y-%m-%d", text).ok();
+    let is_plain = |date: &jiff::civil::Date| date.to_string() == text;
+    date.filter(is_plain).ok_or_else(|| format!("{text:?} is not a date: write 2026-12-24"))
+}
+
 /// A moment for people, in UTC.
 #[must_use]
 pub fn show_moment(at: UnixMillis) -> String {
@@ -220,6 +230,9 @@ mod tests {
         }
         for text in ["", "12", "GB", "-1GB"] {
             assert!(size_bytes(text).is_err(), "{text}");
+        }
+        for text in ["", "2026-2-3", "2026-02-30", "24.12.2026", "2026-12-24T00:00:00Z"] {
+            assert!(date(text).expect_err(text).contains("2026-12-24"), "{text}");
         }
         assert!(moment("tomorrow").expect_err("tomorrow").contains("2026-11-24"));
     }

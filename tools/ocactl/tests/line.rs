@@ -289,3 +289,25 @@ fn a_local_store_is_listed_found_and_checked() {
     std::fs::write(&path, bytes).expect("the file is changed");
     check(&["store", "check", &volume, "--deep"], 1, &[&object, "bad chunks", "fetch it again"]);
 }
+
+/// Goal: an operator sees before summer time comes what a schedule does then. Method: dry runs from
+/// dates on both sides of changes, where half an hour is the whole change too.
+#[test]
+fn a_dry_run_shows_the_nights_of_a_change_of_the_clock() {
+    let nights = |start: &str, zone: &str, from: &str, words: &[&str]| {
+        let times = ["--start", start, "--length", "5h", "--days", "daily", "--tz", zone];
+        let line = ["window", "add", "n", "--everyone", "--rate", "1Gbit", "--dry-run"];
+        check(&[&line[..], &times, &["--from", from]].concat(), 0, words);
+    };
+    let spring = ["rate 1.0 Gbit/s", "Sun 2027-03-28 03:00 +02:00", "Sun 2027-03-28 08:00 +02:00"];
+    nights("02:30", "Europe/Berlin", "2027-03-28", &spring);
+    let autumn = ["Sun 2027-10-31 02:30 +02:00", "Sun 2027-10-31 06:30 +01:00", "n-2027-11-04"];
+    nights("02:30", "Europe/Berlin", "2027-10-29", &autumn);
+    let half = ["Sun 2027-10-03 02:30 +11:00", "Sun 2027-10-03 07:30 +11:00"];
+    nights("02:10", "Australia/Lord_Howe", "2027-10-03", &half);
+    let times = ["--start", "02:00", "--length", "5h", "--days", "daily", "--tz", "UTC"];
+    let line =
+        |more: &[&'static str]| [&["window", "add", "n", "--everyone"][..], &times, more].concat();
+    check(&line(&["--from", "2027-03-28"]), 2, &["--dry-run"]);
+    check(&line(&["--dry-run", "--from", "28.3.2027"]), 2, &["28.3.2027", "2026-12-24"]);
+}

@@ -160,7 +160,7 @@ impl FillDesk {
     /// Removes a schedule; a night under way ends at the agents' next poll.
     ///
     /// # Errors
-    /// `UnknownWindow`, `NotYours`.
+    /// `UnknownWindow`, `NotYours`; `NoSchedule` for a window or one night.
     pub async fn remove_schedule(
         &self,
         id: &WindowId,
@@ -169,6 +169,11 @@ impl FillDesk {
     ) -> Result<(), SteeringError> {
         let _changing = self.change.lock().await;
         self.check_named(id, by, &steering.fleet())?;
+        let rules = self.rules.load_full();
+        let is_known = rules.claim(id) || self.windows.load().iter().any(|one| one.id == *id);
+        if is_known && rules.0.iter().all(|rule| rule.written.id != *id) {
+            return Err(SteeringError::NoSchedule(id.clone()));
+        }
         let removing = SteeringError::store("remove the schedule");
         let was = self.ledger.remove_schedule(id).await.map_err(removing)?;
         self.refresh_rules().await?;

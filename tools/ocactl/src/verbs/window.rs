@@ -1,6 +1,7 @@
 //! `ocactl window`: when fill may run, how fast and how much. Schedules have a file of their own,
 //! `window/schedule.rs`.
 
+mod reaching;
 mod schedule;
 
 use clap::{Args, Subcommand};
@@ -8,12 +9,14 @@ use control_client::ControlClient;
 use control_types::fill::{NewWindow, Window, WindowScope};
 use control_types::{ApplianceId, IspId, SiteId, UnixMillis, WindowId};
 use fill_plan::Schedule;
+use jiff::civil::Date;
+use reaching::Reaching;
 use serde_json::json;
 
 use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::quantities::{
-    duration_ms, moment, rate_bps, show_bytes, show_moment, show_rate, size_bytes,
+    date, duration_ms, moment, rate_bps, show_bytes, show_moment, show_rate, size_bytes,
 };
 use crate::shown::Shown;
 
@@ -27,14 +30,18 @@ pub enum WindowVerb {
     Show {
         /// Which.
         window: WindowId,
+        /// A schedule's nights from this date on, such as those of a change of the clock.
+        #[arg(long, value_parser = date, value_name = "DATE")]
+        from: Option<Date>,
     },
     /// Remove a schedule; a night under way ends at the agents' next poll.
     Rm {
         /// Which.
         schedule: WindowId,
     },
-    /// All schedules with their next night, and all other windows of the last 30 days and to come.
-    Ls,
+    /// All schedules with their next night, and all other windows of the last 30 days and to come;
+    /// or only those that reach an appliance, a site or an ISP.
+    Ls(reaching::Reaching),
     /// Close a window before its time; agents stop within a second of their next poll. A schedule's
     /// name closes its night under way, or else its next one, and no other.
     Close {
@@ -98,12 +105,12 @@ pub async fn run(verb: &WindowVerb, at: &Connection) -> Result<Shown, Failure> {
     match verb {
         WindowVerb::Open(open) => run_open(open, &at.operator()?).await,
         WindowVerb::Add(add) => schedule::add(add, at).await,
-        WindowVerb::Show { window } => schedule::show(window, &at.operator()?).await,
+        WindowVerb::Show { window, from } => schedule::show(window, *from, &at.operator()?).await,
         WindowVerb::Rm { schedule } => {
             at.operator()?.remove_schedule(schedule).await?;
             Ok(Shown::new(&json!({ "removed": schedule }), format!("{schedule} is removed")))
         }
-        WindowVerb::Ls => run_ls(&at.operator()?).await,
+        WindowVerb::Ls(reaching) => run_ls(reaching, &at.operator()?).await,
         WindowVerb::Close { window } => run_close(window, &at.operator()?).await,
     }
 }
@@ -123,9 +130,13 @@ async fn run_open(open: &Open, control: &ControlClient) -> Result<Shown, Failure
     Ok(Shown::new(&window, text))
 }
 
-async fn run_ls(control: &ControlClient) -> Result<Shown, Failure> {
-    let schedules = control.schedules().await?;
-    let windows = control.windows().await?;
+async fn run_ls(asked: &Reaching, control: &ControlClient) -> Result<Shown, Failure> {
+    let mut schedules = control.schedules().await?;
+    let mut windows = control.windows().await?;
+    if let Some(places) = asked.places(control).await? {
+        schedules.retain(|one| places.reached_by(&one.schedule.scope));
+        windows.retain(|one| places.reached_by(&one.scope));
+    }
     let value = json!({ "schedules": schedules, "windows": windows });
     let mut tables = Vec::new();
     if !schedules.is_empty() {

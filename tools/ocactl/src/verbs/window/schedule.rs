@@ -9,13 +9,15 @@ use control_types::fill::Window;
 use control_types::schedule::{ScheduleStatus, WindowSchedule};
 use control_types::{UnixMillis, WindowId};
 use fill_plan::{Night, Schedule};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::{HEAD, Scope, cap_text, row, scope_text};
 use crate::connect::Connection;
 use crate::failure::Failure;
 use crate::quantities::{
-    rate_bps, show_bytes, show_days, show_duration, show_moment, show_rate, size_bytes,
+    date, rate_bps, show_bytes, show_days, show_duration, show_moment, show_rate, size_bytes,
 };
 use crate::shown::Shown;
 use crate::verbs::times::{Times, cells};
@@ -43,6 +45,9 @@ pub struct Add {
     /// Print the next seven nights and ask nothing of control.
     #[arg(long)]
     dry_run: bool,
+    /// With --dry-run: the nights from this date on, such as those of a change of the clock.
+    #[arg(long, value_parser = date, value_name = "DATE", requires = "dry_run")]
+    from: Option<Date>,
 }
 
 impl Add {
@@ -70,7 +75,11 @@ pub async fn add(add: &Add, at: &Connection) -> Result<Shown, Failure> {
     let sound = Schedule::check(add.on_the_wire())
         .map_err(|error| Failure(format!("schedule {id} is refused: {error}")))?;
     if add.dry_run {
-        return Ok(nights_shown(&sound, &[]));
+        let nights = nights_shown(&sound, &[], add.from);
+        return Ok(Shown {
+            text: format!("{id}: {}\n{}", rule_text(sound.rule()), nights.text),
+            ..nights
+        });
     }
     let control = at.operator()?;
     let taken = control.schedules().await?.iter().any(|status| status.schedule.id == *id);
@@ -93,11 +102,15 @@ pub async fn add(add: &Add, at: &Connection) -> Result<Shown, Failure> {
 ///
 /// # Errors
 /// When there is neither.
-pub async fn show(id: &WindowId, control: &ControlClient) -> Result<Shown, Failure> {
+pub async fn show(
+    id: &WindowId,
+    from: Option<Date>,
+    control: &ControlClient,
+) -> Result<Shown, Failure> {
     let schedules = control.schedules().await?;
     let windows = control.windows().await?;
     if let Some(status) = schedules.iter().find(|status| status.schedule.id == *id) {
-        return show_schedule(status, &windows);
+        return show_schedule(status, &windows, from);
     }
     let Some(window) = windows.iter().find(|window| window.id == *id) else {
         let cure = "`ocactl window ls` lists them";
@@ -106,10 +119,14 @@ pub async fn show(id: &WindowId, control: &ControlClient) -> Result<Shown, Failu
     Ok(Shown::table(window, &HEAD, vec![row(window)], ""))
 }
 
-fn show_schedule(status: &ScheduleStatus, windows: &[Window]) -> Result<Shown, Failure> {
+fn show_schedule(
+    status: &ScheduleStatus,
+    windows: &[Window],
+    from: Option<Date>,
+) -> Result<Shown, Failure> {
     let rule = &status.schedule;
     let sound = Schedule::check(rule.clone()).map_err(|error| Failure(error.to_string()))?;
-    let nights = nights_shown(&sound, windows);
+    let nights = nights_shown(&sound, windows, from);
     let except = if rule.except.is_empty() { "-".to_owned() } else { rule.except.join(" ") };
     let text = format!("{}: {}\nexcept: {except}\n\n{}", rule.id, rule_text(rule), nights.text);
     Ok(Shown::new(&json!({ "schedule": rule, "nights": nights.value }), text))
@@ -151,9 +168,11 @@ fn rule_text(rule: &WindowSchedule) -> String {
     )
 }
 
-/// The nights from now on, local and UTC; `windows` knows which of them were closed.
-fn nights_shown(sound: &Schedule, windows: &[Window]) -> Shown {
-    let nights: Vec<Night> = sound.nights(now()).take(NIGHTS_SHOWN).collect();
+/// The nights from now or `from` on, local and UTC; `windows` knows which of them were closed.
+fn nights_shown(sound: &Schedule, windows: &[Window], from: Option<Date>) -> Shown {
+    let begun = |night: &Night| from.is_none_or(|from| night.date >= from);
+    let nights = sound.nights(from.map_or_else(now, days_before)).filter(begun);
+    let nights: Vec<Night> = nights.take(NIGHTS_SHOWN).collect();
     let closed = |night: &Night| {
         let id = sound.window(night).id;
         windows.iter().any(|window| window.id == id && window.closed)
@@ -184,6 +203,13 @@ fn nights_shown(sound: &Schedule, windows: &[Window]) -> Shown {
     let head =
         ["night", "opens (local)", "closes (local)", "opens (UTC)", "closes (UTC)", "closed"];
     Shown::table(&value, &head, nights.iter().map(line).collect(), "no night to come")
+}
+
+/// A moment before `date` in every time zone.
+fn days_before(date: Date) -> UnixMillis {
+    let midnight = date.to_zoned(TimeZone::UTC).map(|at| at.timestamp().as_millisecond());
+    let millis = midnight.ok().and_then(|millis| u64::try_from(millis).ok()).unwrap_or(0);
+    UnixMillis(millis.saturating_sub(2 * 86_400_000))
 }
 
 fn now() -> UnixMillis {

@@ -8,7 +8,8 @@
 //! 2. Bids are taken highest first while there is room. A parcel goes to the box that draws highest
 //!    for it (rendezvous, weighted by room), so that a box that joins or leaves moves its own share
 //!    only; where that box is full, or settled and a neighbour has the parcel, to the one that has
-//!    most of it already, then by draw.
+//!    most of it already, then by draw. What is held and was pushed off its own box bids again
+//!    without what being held was worth, so that it does not push others off theirs in turn.
 //! 3. Room that is left takes further copies, densest first, those that are there before any that
 //!    would be fetched, and pushes nothing out for them: a copy costs bytes inside the site only,
 //!    and lets a box fail without a trip to the origin.
@@ -23,6 +24,8 @@
 //! Planning what a plan led to adds nothing: everything placed is then held and bids higher in the
 //! same order, so whoever found no room finds none again.
 
+mod bids;
+
 use std::collections::HashSet;
 
 use crate::copies::copies;
@@ -31,6 +34,8 @@ use crate::knobs::Knobs;
 use crate::library::Library;
 use crate::seat::{Candidate, Holdings, Seat, Shelf};
 use crate::shelf::shelve;
+
+use bids::{Bid, Bids, Terms};
 
 /// Most boxes placed together; a larger site is placed in groups of this many. A copy set is kept
 /// as one bit a box.
@@ -115,14 +120,6 @@ pub fn place_settled(
     shelves
 }
 
-/// What a copy of a parcel offers for its place.
-#[derive(Clone, Copy)]
-struct Bid {
-    value: f64,
-    candidate: u32,
-    copy: u32,
-}
-
 /// The group while it is being placed.
 struct Table<'a> {
     library: &'a Library,
@@ -185,8 +182,9 @@ impl<'a> Table<'a> {
         if self.is_full() {
             return;
         }
-        for bid in self.bids(terms) {
-            self.take(bid);
+        let mut bids = Bids::new(self.bids(&terms));
+        while let Some(bid) = bids.next() {
+            self.take(bid, &mut bids, &terms);
             if self.is_full() {
                 return;
             }
@@ -219,72 +217,35 @@ impl<'a> Table<'a> {
         self.free.iter().all(|free| *free < self.smallest)
     }
 
-    /// Bids of all candidates, highest first; `terms` answers (first copy, copies at full worth,
-    /// last copy).
-    fn bids(&self, terms: impl Fn(usize) -> (u32, u32, u32)) -> Vec<Bid> {
-        let mut bids = Vec::with_capacity(self.candidates.len());
-        let (mut own, mut of_core) = (Vec::new(), Vec::new());
-        for at in 0..self.candidates.len() {
-            let (first, full, last) = terms(at);
-            if first > last {
-                continue;
-            }
-            self.held_shares(at, &mut own);
-            let core = self.candidates[at].core.map(|core| (core as usize, terms(core as usize)));
-            if let Some((core, _)) = core {
-                self.held_shares(core, &mut of_core);
-            }
-            for copy in first..=last {
-                let Some(mut value) = self.offer(at, copy, full, &own) else { continue };
-                // A copy of the core that no longer bids has its place, or found none.
-                if let Some((core, (first, full, _))) = core
-                    && copy >= first
-                {
-                    let Some(most) = self.offer(core, copy, full, &of_core) else { continue };
-                    value = value.min(most);
-                }
-                bids.push(Bid { value, candidate: at as u32, copy });
-            }
-        }
-        bids.sort_unstable_by(|a, b| {
-            let order = b.value.total_cmp(&a.value);
-            order.then(a.candidate.cmp(&b.candidate)).then(a.copy.cmp(&b.copy))
-        });
-        bids
-    }
-
-    /// What a copy offers, when `full` copies are of full worth and the boxes hold `shares` of it,
-    /// most first; none when it would not pay for its fetch.
-    fn offer(&self, at: usize, copy: u32, full: u32, shares: &[f64]) -> Option<f64> {
-        let density = self.density(at);
-        let worth = if copy <= full { density } else { density / f64::from(copy) };
-        let (hurdle, held) = (self.knobs.hurdle(), shares[copy as usize - 1]);
-        if worth < hurdle * (1.0 - held) {
-            return None;
-        }
-        // What is held is pushed out only by what pays for its own fetch and is clearly better; the
-        // part of a parcel that is there counts for as much.
-        let stays = (worth * self.knobs.sticky).max(worth + hurdle);
-        Some(worth + held * (stays - worth))
-    }
-
-    /// Shares of a candidate that the boxes hold, most first.
-    fn held_shares(&self, at: usize, into: &mut Vec<f64>) {
-        let candidate = self.candidates[at];
-        into.clear();
-        into.extend((0..self.seats.len()).map(|seat| self.held_share(seat, candidate)));
-        into.sort_unstable_by(|a, b| b.total_cmp(a));
-    }
-
-    /// Gives the bid a place, if there is one.
-    fn take(&mut self, bid: Bid) {
+    /// Gives the bid a place, if there is one, or puts it off.
+    fn take(&mut self, bid: Bid, bids: &mut Bids, terms: &Terms<'_>) {
         let at = bid.candidate as usize;
         if self.placed[at].count_ones() >= bid.copy {
             return;
         }
-        if let Some(seat) = self.seat_for(at) {
-            self.seat(seat, bid.candidate);
+        match self.seat_for(at) {
+            None => bids.wait_for_core(bid, self.candidates[at].core),
+            Some(seat) if bid.is_late || !self.is_pushed(seat, &bid) => {
+                self.seat(seat, bid.candidate);
+            }
+            Some(seat) => {
+                let share = self.held_share(seat, self.candidates[at]);
+                let (_, full, _) = terms(at);
+                bids.put_off(bid, self.offer_of(at, bid.copy, full, share));
+            }
         }
+    }
+
+    /// Whether a bid was made for a place that is gone and would now move to `seat`, which is full
+    /// of its own: only a box that is new, or has lost a disk, draws its share to itself.
+    fn is_pushed(&self, seat: usize, bid: &Bid) -> bool {
+        let share = self.held_share(seat, self.candidates[bid.candidate as usize]);
+        if !self.settled[seat] || share >= 1.0 {
+            return false;
+        }
+        let mut shares = Vec::with_capacity(self.seats.len());
+        self.held_shares(bid.candidate as usize, &mut shares);
+        share < shares[bid.copy as usize - 1]
     }
 
     fn seat(&mut self, seat: usize, candidate: u32) {

@@ -168,6 +168,8 @@ pub(crate) fn stops(gate: &Gate, repair: bool) -> bool {
 }
 
 #[cfg(test)]
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../../oca/store/tests/kit/stepped.rs"]
 mod stepped;
 #[cfg(test)]
 mod tests;

@@ -98,6 +98,12 @@ pub trait DiskFile: Debug + Send + Sync {
     fn write_at(&self, from: &[u8], at: u64) -> io::Result<usize>;
     /// Takes room for the first `bytes` bytes, and makes the file at least that long.
     fn reserve(&self, bytes: u64) -> io::Result<()>;
+    /// Takes room for the first `bytes` bytes and leaves the length as it is. A file system that
+    /// cannot does nothing.
+    fn reserve_ahead(&self, bytes: u64) -> io::Result<()> {
+        let _ = bytes;
+        Ok(())
+    }
     /// Cuts or extends.
     fn set_len(&self, bytes: u64) -> io::Result<()>;
     /// Its length.

@@ -49,11 +49,16 @@ impl Incoming {
                 full_or(&shared, &part_path, "write the seal", seal.payload_offset(), e)
             })
         });
-        if let Err(error) = room {
+        if let Err(mut error) = room {
             if fresh {
                 // It would tie the object to a disk that has no room for it, and keep it full.
                 shared.volume.unlink(&part_path)?;
                 shared.volume.unlink(&done_path)?;
+                if let StoreError::Full { free_bytes, .. } = &mut error {
+                    // What was taken before it was refused is free again once the file is closed.
+                    drop((file, map));
+                    *free_bytes = shared.volume.room().map_or(0, |room| room.free_bytes);
+                }
             }
             return Err(error);
         }

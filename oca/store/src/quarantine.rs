@@ -41,8 +41,10 @@ impl Writer {
         for entry in disk.list(&dir).map_err(StoreError::io(&dir, "list the quarantine"))? {
             let path = dir.join(entry.name);
             let Ok(file) = disk.look(&path) else { continue };
-            // Renaming changes the inode: that is the moment it came here.
-            files.push((file.since, path, file.bytes));
+            // Renaming changes the inode: that is the moment it came here. A folder is none of ours.
+            if !file.is_dir {
+                files.push((file.since, path, file.bytes));
+            }
         }
         files.sort();
         let mut bytes: u64 = files.iter().map(|(_, _, bytes)| bytes).sum();

@@ -191,7 +191,9 @@ impl Writer {
     /// # Errors
     /// [`StoreError::Busy`] or [`StoreError::Io`].
     pub fn discard_unfinished(&self, object: &ObjectId) -> Result<(), StoreError> {
-        if self.shared.state().busy.contains(object) {
+        // Held to the end: a pull that begins meanwhile would write into a file without a name.
+        let state = self.shared.state();
+        if state.busy.contains(object) {
             let path = self.volume().path().to_owned();
             return Err(StoreError::Busy { object: *object, path });
         }
@@ -215,7 +217,7 @@ impl Writer {
     /// # Errors
     /// [`StoreError::NotHeld`] or [`StoreError::Io`].
     pub fn retire(&self, object: &ObjectId) -> Result<Retired, StoreError> {
-        self.take_off_list(object, Kind::Removed)?;
+        self.take_off_list(&mut self.shared.state(), object, Kind::Removed)?;
         Ok(Retired { object: *object })
     }
 
@@ -293,16 +295,22 @@ impl Writer {
     }
 
     fn take_away(&self, object: &ObjectId, kind: Kind) -> Result<(), StoreError> {
-        let mark = self.take_off_list(object, kind)?;
+        // Held to the end: an object that comes anew meanwhile would lose its new file.
+        let mut state = self.shared.state();
+        let mark = self.take_off_list(&mut state, object, kind)?;
         self.take_away_file(object, kind)?;
         self.volume().unlink(&mark)
     }
 
     /// The journal's part of `take_away`; answers the mark that is left.
-    fn take_off_list(&self, object: &ObjectId, kind: Kind) -> Result<PathBuf, StoreError> {
+    fn take_off_list(
+        &self,
+        state: &mut State,
+        object: &ObjectId,
+        kind: Kind,
+    ) -> Result<PathBuf, StoreError> {
         let suffix = if kind == Kind::Removed { ".remove" } else { ".quarantine" };
         let mark = self.mark(object, suffix);
-        let mut state = self.shared.state();
         let Some(record) = state.index.find(object).map(|entry| entry.record()) else {
             let path = self.volume().path().to_owned();
             return Err(StoreError::NotHeld { object: *object, path });

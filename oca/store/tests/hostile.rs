@@ -11,9 +11,10 @@ mod kit;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use kit::{CHUNK, chunk_of, open, payload, publish, seal, volume, write_missing};
-use oca_store::{Adopted, Depth, Index, StoreError, Writer, check};
+use oca_store::{Adopted, Depth, Index, QuarantineBound, StoreError, Writer, check};
 
 const CHILD_DIR: &str = "OCA_STORE_HOSTILE_DIR";
 
@@ -160,4 +161,47 @@ fn the_end_of_a_retired_copy_is_not_the_end_of_one_that_is_coming_anew() {
     drop(writer);
     assert!(open(&volume).holds(&object));
     assert_eq!(check(&volume, Depth::Payload).unwrap().bad, []);
+}
+
+#[test]
+fn a_folder_in_quarantine_does_not_keep_it_from_being_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(&volume(dir.path()));
+    let object = publish(&writer, &payload(1, 50)).unwrap().object();
+    writer.quarantine(&object).unwrap();
+    fs::create_dir(dir.path().join("quarantine/0-first")).unwrap();
+    let bound = QuarantineBound { age_max: Duration::ZERO, bytes_max: 0 };
+    let emptied = writer.empty_quarantine(&bound, SystemTime::now() + Duration::from_secs(9));
+    assert_eq!(emptied.unwrap().objects, 1);
+    assert!(!dir.path().join(format!("quarantine/{object}")).exists());
+}
+
+#[test]
+fn a_volume_given_twice_is_told_as_that() {
+    let dir = tempfile::tempdir().unwrap();
+    let _writer = open(&volume(dir.path()));
+    let told = Writer::open(&volume(dir.path()), "test").unwrap_err().to_string();
+    assert!(told.contains("is it given twice?"), "{told}");
+}
+
+/// Goal: where the file system can, a volume that was filled to its last block still has room for
+/// the lines that take objects away. Method: the journal takes room beyond its end.
+#[test]
+fn a_journal_has_room_for_lines_to_come() {
+    use std::os::unix::fs::MetadataExt;
+    let dir = tempfile::tempdir().unwrap();
+    let volume = volume(dir.path());
+    let probe = volume_can_reserve(dir.path());
+    drop(open(&volume));
+    let journal = fs::metadata(dir.path().join("journal")).unwrap();
+    assert_eq!(journal.len(), 128);
+    assert!(!probe || journal.blocks() * 512 >= 128 << 10, "{} blocks", journal.blocks());
+}
+
+fn volume_can_reserve(dir: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = fs::File::create(dir.join("probe")).unwrap();
+    let flags = nix::fcntl::FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    nix::fcntl::fallocate(&file, flags, 0, 1 << 20).is_ok()
+        && file.metadata().unwrap().blocks() * 512 >= 1 << 20
 }

@@ -101,6 +101,14 @@ impl DiskFile for File {
         }
     }
 
+    fn reserve_ahead(&self, bytes: u64) -> io::Result<()> {
+        let length = i64::try_from(bytes).map_err(|_| io::Error::from(ErrorKind::FileTooLarge))?;
+        match fallocate(self, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, length) {
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+            done => done.map_err(io::Error::from),
+        }
+    }
+
     fn set_len(&self, bytes: u64) -> io::Result<()> {
         File::set_len(self, bytes)
     }

@@ -9,6 +9,10 @@ use crate::disk::{OpenFile, Opening};
 use crate::error::StoreError;
 use crate::volume::Volume;
 
+/// Room that a journal takes beyond its end, bytes: a disk that somebody else filled to the last
+/// block must let two thousand objects go, and taking away is a line here first.
+const AHEAD_BYTES: u64 = 256 << 10;
+
 /// The writing end. Every append is durable when it returns.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -17,6 +21,8 @@ pub(crate) struct Journal {
     /// Whole records in the file; the next one goes to this slot, over whatever a failed append
     /// left.
     slots: u64,
+    /// It has room on the disk up to here, or there was none.
+    room_until: u64,
     /// A record was written and could not be made durable, or the file's own name could not.
     /// Readers may have seen what did not happen: the file must be written anew, under another
     /// epoch, before anything is added.
@@ -34,7 +40,10 @@ impl Journal {
         // A writer that was killed may have written its last lines and no more. They are believed
         // from here on, so a power cut must not take them back.
         file.sync_all().map_err(io("make the journal durable"))?;
-        Ok(Self { path, file, slots: place.records, is_doubtful: place.is_torn })
+        let slots = place.records;
+        let mut journal = Self { path, file, slots, room_until: 0, is_doubtful: place.is_torn };
+        journal.reach_ahead();
+        Ok(journal)
     }
 
     /// Writes a new journal with these records in the place of any earlier one, all or nothing.
@@ -56,7 +65,19 @@ impl Journal {
         if let Err(error) = &named {
             tracing::warn!(%error, "the new journal may not outlive a power cut: written again");
         }
-        Ok(Self { path, file, slots, is_doubtful: named.is_err() })
+        let mut journal = Self { path, file, slots, room_until: 0, is_doubtful: named.is_err() };
+        journal.reach_ahead();
+        Ok(journal)
+    }
+
+    /// Takes room for lines to come when there is little left. A disk that has none is met by the
+    /// line that needs it.
+    fn reach_ahead(&mut self) {
+        let end = (self.slots + 2) * RECORD_BYTES as u64;
+        if end > self.room_until {
+            self.room_until = end + AHEAD_BYTES;
+            let _ = self.file.reserve_ahead(self.room_until);
+        }
     }
 
     /// Whether it must be written anew before anything is added.
@@ -114,6 +135,7 @@ impl Journal {
             return Err(error);
         }
         self.slots += 1;
+        self.reach_ahead();
         Ok(())
     }
 }

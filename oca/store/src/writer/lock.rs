@@ -17,14 +17,20 @@ pub(super) fn open_lock(volume: &Volume, holder: &str) -> Result<OpenFile, Store
         let mut said = vec![0; HOLDER_BYTES_MAX];
         // The name is for the message only: a lock without one is still a lock.
         let got = lock.fill_at(&mut said, 0).unwrap_or(0);
+        let own = format!("(process {})", std::process::id());
         let holder = match String::from_utf8_lossy(&said[..got]).trim() {
             "" => "another process".to_owned(),
+            name if name.ends_with(&own) => format!("{name}, this one: is it given twice?"),
             name => name.to_owned(),
         };
         return Err(StoreError::Locked { path: volume.path().to_owned(), holder });
     }
-    lock.set_len(0).map_err(io("name the holder in"))?;
     let name = format!("{holder} (process {})\n", std::process::id());
-    lock.write_all_at(name.as_bytes(), 0).map_err(io("name the holder in"))?;
+    // A disk may be too full for a name, and must be opened all the same: only its writer can make
+    // room.
+    let named = lock.set_len(0).and_then(|()| lock.write_all_at(name.as_bytes(), 0));
+    if let Err(error) = named {
+        tracing::warn!(path = %path.display(), %error, "the lock does not say who holds it");
+    }
     Ok(lock)
 }

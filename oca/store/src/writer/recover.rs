@@ -78,7 +78,12 @@ impl Writer {
         for entry in listed.entries().filter(|entry| !files.contains(&entry.object)) {
             state.index.forget(0, &entry.object);
         }
-        state.journal = compacted(self.volume(), &state.index)?;
+        match compacted(self.volume(), &state.index) {
+            Ok(journal) => state.journal = journal,
+            // Too full a disk must be opened all the same. What is torn takes nothing more before
+            // it is written anew, and the next writer comes here again.
+            Err(error) => tracing::error!(%error, "the journal keeps its torn end for now"),
+        }
         Ok(())
     }
 }
@@ -89,7 +94,9 @@ pub(super) fn open_journal(volume: &Volume) -> Result<(State, bool), StoreError>
     let index = loaded.index;
     let (journal, is_torn) = match known.pop() {
         Some(Known::Journal(place)) if !place.is_torn && is_slack(place.records, &index) => {
-            (compacted(volume, &index)?, false)
+            let short = compacted(volume, &index);
+            // A long one is as good, and a disk that is too full for another must be opened.
+            (short.or_else(|_| Journal::resume(volume, &place))?, false)
         }
         Some(Known::Journal(place)) => (Journal::resume(volume, &place)?, place.is_torn),
         Some(Known::Scan) => {

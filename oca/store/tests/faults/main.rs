@@ -14,6 +14,7 @@
 mod bytes;
 mod dice;
 mod fault;
+mod full;
 mod handle;
 #[path = "../kit/mod.rs"]
 mod kit;

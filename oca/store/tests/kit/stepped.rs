@@ -12,11 +12,13 @@ use oca_store::disk::{Disk, DiskFile, KernelDisk, Look, Named, OpenFile, Opening
 
 /// Who waits for which deed. A clone is the same.
 #[derive(Clone, Debug)]
-pub(super) struct Steps(Arc<(ThreadId, Mutex<Turns>, Condvar)>);
+pub struct Steps(Arc<(ThreadId, Mutex<Turns>, Condvar)>);
 
 #[derive(Debug, Default)]
 struct Turns {
     is_begun: bool,
+    /// Only deeds of which this is a part wait.
+    only: String,
     /// Deeds that wait, in the order in which they were asked for.
     waiting: VecDeque<String>,
     let_go: u64,
@@ -24,24 +26,30 @@ struct Turns {
 
 impl Steps {
     /// Deeds of the calling thread never wait.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self(Arc::new((std::thread::current().id(), Mutex::default(), Condvar::new())))
     }
 
     /// From here on deeds wait, until what this answers with is dropped: a test that fails must not
     /// leave a thread behind.
-    pub(super) fn begin(&self) -> Stepping {
-        self.0.1.lock().unwrap().is_begun = true;
+    pub fn begin(&self) -> Stepping {
+        self.begin_at("")
+    }
+
+    /// The same of deeds that `only` is a part of.
+    pub fn begin_at(&self, only: &str) -> Stepping {
+        let mut turns = self.0.1.lock().unwrap();
+        (turns.is_begun, turns.only) = (true, only.to_owned());
         Stepping(self.clone())
     }
 
     /// The deed that waits longest.
-    pub(super) fn waiting(&self) -> Option<String> {
+    pub fn waiting(&self) -> Option<String> {
         self.0.1.lock().unwrap().waiting.front().cloned()
     }
 
     /// Lets that one be done.
-    pub(super) fn go(&self) {
+    pub fn go(&self) {
         let mut turns = self.0.1.lock().unwrap();
         turns.waiting.pop_front();
         turns.let_go += 1;
@@ -59,11 +67,13 @@ impl Steps {
     fn wait(&self, deed: &str, path: &Path) {
         let (own, turns, changed) = &*self.0;
         let mut turns = turns.lock().unwrap();
-        if !turns.is_begun || *own == std::thread::current().id() {
+        let deed = format!("{deed} {}", path.display());
+        let is_ours = *own == std::thread::current().id();
+        if !turns.is_begun || is_ours || !deed.contains(&turns.only) {
             return;
         }
         let number = turns.let_go + turns.waiting.len() as u64;
-        turns.waiting.push_back(format!("{deed} {}", path.display()));
+        turns.waiting.push_back(deed);
         while turns.let_go <= number {
             turns = changed.wait(turns).unwrap();
         }
@@ -71,7 +81,7 @@ impl Steps {
 }
 
 /// While this is, deeds wait.
-pub(super) struct Stepping(Steps);
+pub struct Stepping(Steps);
 
 impl Drop for Stepping {
     fn drop(&mut self) {

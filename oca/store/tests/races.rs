@@ -1,0 +1,86 @@
+//! Two threads at one object: whatever is in the middle of being taken away when another begins it
+//! anew must not take the new one with it.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
+mod kit;
+#[path = "kit/stepped.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod stepped;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use control_types::fleet::DiskClass;
+use kit::{payload, publish, seal, write_missing};
+use oca_store::{Depth, StoreError, Volume, Writer, check};
+use stepped::Steps;
+
+/// As long as the second thread may take to get in between; one that is slower passes for one that
+/// was kept out.
+const IN_BETWEEN: Duration = Duration::from_millis(300);
+
+fn place(folder: &std::path::Path) -> (Steps, Volume, Writer) {
+    let steps = Steps::new();
+    let volume = Volume::on(Arc::new(steps.clone()), folder, DiskClass::Ssd).unwrap();
+    let writer = Writer::open(&volume, "test").unwrap();
+    (steps, volume, writer)
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() && began.elapsed() < Duration::from_secs(30) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert!(is_so(), "it never came");
+}
+
+#[test]
+fn what_comes_anew_while_it_is_removed_keeps_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (steps, volume, writer) = place(folder.path());
+    let bytes = payload(1, 9_000);
+    let object = publish(&writer, &bytes).unwrap().object();
+    let stepping = steps.begin_at(&format!("unlink {}/objects/", folder.path().display()));
+    let (first, second) = (writer.clone(), writer.clone());
+    let removed = thread::spawn(move || first.remove(&object));
+    wait_until(|| steps.waiting().is_some());
+    let published = thread::spawn(move || publish(&second, &bytes));
+    let began = Instant::now();
+    while !published.is_finished() && began.elapsed() < IN_BETWEEN {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(stepping);
+    removed.join().unwrap().unwrap();
+    published.join().unwrap().unwrap();
+    assert!(writer.holds(&object));
+    let report = check(&volume, Depth::Payload).unwrap();
+    assert!(report.objects == 1 && report.bad.is_empty(), "{:?}", report.bad);
+}
+
+#[test]
+fn a_pull_that_begins_while_it_is_discarded_is_not_torn_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let (steps, volume, writer) = place(folder.path());
+    let bytes = payload(2, 9_000);
+    let object = seal(&bytes).object();
+    drop(writer.begin(seal(&bytes)).unwrap());
+    let stepping = steps.begin_at(&format!("unlink {}/incoming/", folder.path().display()));
+    let (first, second) = (writer.clone(), writer.clone());
+    let discarded = thread::spawn(move || first.discard_unfinished(&object));
+    wait_until(|| steps.waiting().is_some());
+    let begun = thread::spawn(move || second.begin(seal(&bytes)).map(|incoming| (incoming, bytes)));
+    let began = Instant::now();
+    while !begun.is_finished() && began.elapsed() < IN_BETWEEN {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(stepping);
+    let discarded = discarded.join().unwrap();
+    assert!(matches!(discarded, Ok(()) | Err(StoreError::Busy { .. })), "{discarded:?}");
+    let (mut incoming, bytes) = begun.join().unwrap().unwrap();
+    write_missing(&mut incoming, &bytes);
+    incoming.publish().unwrap();
+    let report = check(&volume, Depth::Payload).unwrap();
+    assert!(report.objects == 1 && report.bad.is_empty(), "{:?}", report.bad);
+}

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-/// The operator's to cure, all of them.
+/// The operator's to cure, all of them but [`AgentError::Broken`].
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// The configuration, with every mistake in it.
@@ -53,6 +53,15 @@ pub enum AgentError {
     NoOrders {
         /// What control said or did, and the cure.
         why: String,
+    },
+    /// A part of the agent panicked, which is a mistake of ours; without it the rest is not safe.
+    #[error(
+        "the {task} of the agent failed; what it said is above. Start fill-agent again: it goes on \
+         where it was; and report this"
+    )]
+    Broken {
+        /// Which.
+        task: &'static str,
     },
     /// The address for metrics cannot be had.
     #[error("cannot listen on metrics.listen {at}; give a free port of this machine")]

@@ -1,14 +1,23 @@
 //! The night from its start to its end: which tasks run, and when they are told to put their work
 //! down. Decides nothing of what is filled.
+//!
+//! No task may be missing: without the keeper a window would never close, without the courier
+//! nobody would be heard. So the first that fails ends the whole agent, which goes on where it was
+//! when it is started anew.
 
+use std::future::{Future, poll_fn};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use control_types::fill::FillStateWord;
 use oca_store::disk::Disk;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::Night;
 use crate::config::Config;
@@ -50,7 +59,6 @@ pub async fn run_on(disk: Arc<dyn Disk>, config: Config) -> Result<Ended, AgentE
 }
 
 async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
-    let connections = night.config.connections;
     let mut terminate = signal(SignalKind::terminate())
         .map_err(AgentError::io(PathBuf::from("SIGTERM"), "listen for the signal"))?;
     let mut interrupt = signal(SignalKind::interrupt())
@@ -64,19 +72,7 @@ async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
         None => "{\"ready\":true}".to_owned(),
         Some((_, at)) => format!("{{\"ready\":true,\"metrics\":\"{at}\"}}"),
     };
-    let teller = listener
-        .map(|(listener, _)| tokio_uring::spawn(metrics::serve(Rc::clone(&night), listener)));
-    let tasks = [
-        tokio_uring::spawn(keeper(Rc::clone(&night))),
-        tokio_uring::spawn(nurse(Rc::clone(&night))),
-        tokio_uring::spawn(porter(Rc::clone(&night))),
-        tokio_uring::spawn(scrubber(Rc::clone(&night))),
-        tokio_uring::spawn(watch_members(Rc::clone(&night))),
-        tokio_uring::spawn(watch_disks(Rc::clone(&night))),
-    ];
-    let courier = tokio_uring::spawn(courier(Rc::clone(&night)));
-    let lanes: Vec<_> =
-        (0..connections).map(|_| tokio_uring::spawn(lane(Rc::clone(&night)))).collect();
+    let mut tasks = begin(&night, listener.map(|(listener, _)| listener));
     println!("{ready}");
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -85,6 +81,10 @@ async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
         _ = terminate.recv() => tracing::info!("SIGTERM: putting work down"),
         _ = interrupt.recv() => tracing::info!("SIGINT: putting work down"),
         () = night.finished(), if once => tracing::info!("nothing left to do now"),
+        task = first_broken(&mut tasks) => {
+            tracing::error!(task, "a part of the agent failed: all of it ends");
+            return Err(AgentError::Broken { task });
+        }
     }
     let is_lost = night.standing.borrow().orders().is_none();
     let is_stuck = night.word(&night.board.borrow().tally()) == FillStateWord::Stuck;
@@ -95,16 +95,53 @@ async fn work(night: Rc<Night>, once: bool) -> Result<Ended, AgentError> {
     night.stop.send_replace(true);
     night.changed.notify_waiters();
     let put_down = async {
-        for task in lanes.into_iter().chain(tasks).chain(teller) {
+        for (_, task) in tasks {
             let _ = task.await;
         }
-        let _ = courier.await;
     };
     let _ = tokio::time::timeout(Duration::from_millis(STOP_MS_MAX), put_down).await;
     match night.no_orders.take() {
         Some(why) if once => Err(AgentError::NoOrders { why }),
         _ => Ok(if once { ended } else { Ended::Well }),
     }
+}
+
+/// A part of the agent with its name.
+type Task = (&'static str, JoinHandle<()>);
+
+/// Sets all parts of the agent to work.
+fn begin(night: &Rc<Night>, listener: Option<TcpListener>) -> Vec<Task> {
+    let own = || Rc::clone(night);
+    let mut tasks: Vec<Task> = vec![
+        ("keeper", tokio_uring::spawn(keeper(own()))),
+        ("nurse", tokio_uring::spawn(nurse(own()))),
+        ("porter", tokio_uring::spawn(porter(own()))),
+        ("scrubber", tokio_uring::spawn(scrubber(own()))),
+        ("watch of members", tokio_uring::spawn(watch_members(own()))),
+        ("watch of disks", tokio_uring::spawn(watch_disks(own()))),
+        ("courier", tokio_uring::spawn(courier(own()))),
+    ];
+    let teller = listener.map(|listener| metrics::serve(own(), listener));
+    tasks.extend(teller.map(|teller| ("metrics", tokio_uring::spawn(teller))));
+    let lanes = 0..night.config.connections;
+    tasks.extend(lanes.map(|_| ("lane", tokio_uring::spawn(lane(own())))));
+    tasks
+}
+
+/// Comes back with the first task that panicked; those that end well are let go.
+async fn first_broken(tasks: &mut Vec<Task>) -> &'static str {
+    poll_fn(|context| {
+        let mut broken = None;
+        tasks.retain_mut(|(name, task)| match Pin::new(task).poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(ended) => {
+                broken = broken.or(ended.err().map(|_| *name));
+                false
+            }
+        });
+        broken.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 impl Night {
@@ -126,5 +163,26 @@ async fn keeper(night: Rc<Night>) {
         night.keep_gate();
         night.clock.keep(&night.state);
         night.pause(TICK_MS).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a part that panics is not missed in silence, and one that ends because it has nothing
+    /// to do is no failure.
+    #[test]
+    fn a_task_that_panics_is_told_and_one_that_ends_well_is_not() {
+        tokio_uring::start(async {
+            let well = tokio_uring::spawn(async {});
+            let forever = tokio_uring::spawn(std::future::pending());
+            let mut tasks: Vec<Task> = vec![("well", well), ("forever", forever)];
+            let moment = Duration::from_millis(50);
+            assert!(tokio::time::timeout(moment, first_broken(&mut tasks)).await.is_err());
+            let bad = tokio_uring::spawn(async { panic!("of the test") });
+            tasks.push(("bad", bad));
+            assert_eq!(first_broken(&mut tasks).await, "bad");
+        });
     }
 }

@@ -130,6 +130,10 @@ impl Board {
         lanes: usize,
         running_max: usize,
     ) -> Option<Job> {
+        if !plan_too && !self.items.first().is_some_and(|item| item.repair) {
+            // Every lane asks ten times a second, all day, of plans of a million objects.
+            return None;
+        }
         let begun = self.items.iter().filter(|item| {
             matches!(item.state, State::Starting | State::Running(_) | State::Publishing)
         });

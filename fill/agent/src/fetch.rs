@@ -249,8 +249,11 @@ impl Wires {
         range: Option<(u64, u64)>,
     ) -> Result<Answer, Missed> {
         let Some(mut sender) = self.idle.remove(url) else { return Err(Missed::Stale) };
-        if sender.ready().await.is_err() {
-            return Err(Missed::Stale);
+        match tokio::time::timeout(self.dialer.stall, sender.ready()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(Missed::Stale),
+            // The answer before came whole, so the connection is the source's to keep busy.
+            Err(_) => return Err(Fault::Slow.into()),
         }
         let sent = self.send(&mut sender, url, path, range).await?;
         let answer = sent.map_err(|_| Missed::Stale)?;

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use control_types::fill::{Pull, Source};
+use control_types::limits::OBJECT_BYTES_MAX;
 use oca_store::Seal;
 
 use crate::block::Block;
@@ -44,6 +45,11 @@ pub(crate) async fn take_seal(
     pull: &Pull,
     source: &Source,
 ) -> Result<Seal, Cut> {
+    if pull.bytes > OBJECT_BYTES_MAX {
+        // Its seal alone would be more than there is memory for.
+        let (bytes, most) = (pull.bytes, OBJECT_BYTES_MAX);
+        return Err(Cut::Disk(format!("{bytes} bytes in the plan: an object has at most {most}")));
+    }
     let region = Seal::region_bytes_for(pull.bytes);
     let path = format!("/t/{}/o/{}/seal", night.ticket(), pull.object);
     let bytes = if region <= night.piece_bytes(job.is_repair()) {
@@ -273,5 +279,41 @@ async fn wait_for_pass<'a>(night: &'a Night, job: &Job, bytes: u64) -> Result<Pa
                 () = night.halted(repair) => return Err(Cut::Halt),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control_types::fill::SourceKind;
+    use control_types::fleet::DiskClass;
+    use control_types::ids::ObjectId;
+
+    use super::*;
+
+    /// Goal: a plan that gives an object a size that none has costs no memory and asks nobody.
+    #[test]
+    fn an_object_larger_than_any_is_not_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            let source = Source {
+                kind: SourceKind::Origin,
+                appliance: "origin".parse().unwrap(),
+                media_url: "nowhere".to_owned(),
+                pending: false,
+            };
+            let pull = Rc::new(Pull {
+                object: ObjectId([7; 32]),
+                bytes: u64::MAX,
+                title: "t".parse().unwrap(),
+                class: DiskClass::Ssd,
+                sources: vec![source.clone()],
+                why: String::new(),
+            });
+            let job = Job::Start { pull: Rc::clone(&pull), repair: true, source: source.clone() };
+            let mut wires = Wires::new(Rc::clone(&night.dialer));
+            let took = take_seal(&night, &mut wires, &job, &pull, &source).await;
+            assert!(matches!(took, Err(Cut::Disk(why)) if why.contains("at most")));
+        });
     }
 }

@@ -47,15 +47,24 @@ pub fn run(evict: &Evict) -> Result<Shown, Failure> {
     let mut rows = Vec::new();
     let mut values = Vec::new();
     // All locks before the first deed: a volume that is held stops it before anything is gone.
-    let writers: Result<Vec<Writer>, Failure> = evict
-        .volume
-        .iter()
+    let writers: Result<Vec<Writer>, Failure> = super::once(&evict.volume)?
+        .into_iter()
         .map(|folder| {
             let volume = super::open_one(folder)?;
             Ok(Writer::open(&volume, "ocactl store evict")?)
         })
         .collect();
-    for writer in writers? {
+    let writers = writers?;
+    // All of them or none: a name that is wrong in one digit must not pass for a deed.
+    let missing = |object: &&ObjectId| !writers.iter().any(|writer| writer.holds(object));
+    let missing: Vec<String> =
+        evict.what.object.iter().filter(missing).map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let why = format!("none of these volumes holds {missing}: nothing is gone");
+        return Err(Failure(format!("{why}; `store ls` says what they hold")));
+    }
+    for writer in writers {
         for (object, title, bytes) in chosen(&writer, &evict.what) {
             if !evict.dry_run {
                 writer.remove(&object)?;
@@ -133,6 +142,10 @@ mod tests {
         assert_eq!(count(&evict(title("harbour"), true).unwrap()), 2);
         assert_eq!(count(&evict(title("harbour"), false).unwrap()), 2);
         assert!(evict(title("harbour"), false).is_err(), "nothing of it is left");
+        let one = seal_reader(&[3; 5000][..], "t".parse().unwrap(), MediaType::Octets).unwrap();
+        let named = |object| What { object, title: None, free: None };
+        let told = evict(named(vec![one.object(), ObjectId([9; 32])]), false).err().unwrap().0;
+        assert!(told.contains("0909") && !told.contains(&one.object().to_string()), "{told}");
         let free = What { object: Vec::new(), title: None, free: Some(1) };
         assert_eq!(count(&evict(free, false).unwrap()), 1);
         assert!(Writer::open(&volume, "test").unwrap().held().is_empty());

@@ -43,12 +43,15 @@ enum Found {
     Sealed(PathBuf),
     Plain(PathBuf, TitleId),
     Refused(PathBuf, String),
+    /// None that was ever meant.
+    Skipped(PathBuf, &'static str),
 }
 
 impl Found {
     fn path(&self) -> &Path {
         match self {
-            Self::Sealed(path) | Self::Plain(path, _) | Self::Refused(path, _) => path,
+            Self::Sealed(path) | Self::Plain(path, _) => path,
+            Self::Refused(path, _) | Self::Skipped(path, _) => path,
         }
     }
 }
@@ -91,7 +94,7 @@ pub fn run(import: &Import) -> Result<Shown, Failure> {
             true => (one.path(), Err("it is the volume's own".to_owned())),
             false => import_one(one, writer.as_ref(), import.remove),
         };
-        let bytes = path.metadata().map_or(0, |meta| meta.len());
+        let bytes = path.symlink_metadata().map_or(0, |meta| meta.len());
         refused += usize::from(outcome.is_err());
         let said = outcome.unwrap_or_else(|why| format!("refused: {why}"));
         values.push(json!({ "file": path.display().to_string(), "bytes": bytes, "outcome": said }));
@@ -107,16 +110,16 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure(format!("cannot read {}: {error}", path.display()))
 }
 
-/// Every regular file below `path`; links are not followed. Of a volume, its objects only: its
+/// Every file below `path`, links and such too, which are not followed but told of. Of a volume, its objects only: its
 /// journal and lock are no films.
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let broken = |error| unreadable(path, &error);
     let kind = path.symlink_metadata().map_err(broken)?.file_type();
-    if kind.is_file() {
+    if !kind.is_dir() {
         files.push(path.to_owned());
-    } else if kind.is_dir() && path.join("journal").is_file() && path.join("objects").is_dir() {
+    } else if path.join("journal").is_file() && path.join("objects").is_dir() {
         list(&path.join("objects"), files)?;
-    } else if kind.is_dir() {
+    } else {
         let entries: Result<Vec<_>, _> = path.read_dir().map_err(broken)?.collect();
         let mut paths: Vec<PathBuf> =
             entries.map_err(broken)?.into_iter().map(|entry| entry.path()).collect();
@@ -129,6 +132,11 @@ fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 }
 
 fn what_is(path: PathBuf, title: Option<&TitleId>) -> Found {
+    // Never opened: a pipe would be waited for, and a link may lead anywhere.
+    if !path.symlink_metadata().is_ok_and(|there| there.is_file()) {
+        let why = "no file but a link, a pipe or a device: not followed, give what it stands for";
+        return Found::Skipped(path, why);
+    }
     match seal_of_file(&path) {
         Ok(_) => return Found::Sealed(path),
         // Not begun like one: a plain file, or a short one.
@@ -173,6 +181,7 @@ fn import_one<'a>(
 ) -> (&'a Path, Result<String, String>) {
     let (path, adopted) = match (one, writer) {
         (Found::Refused(path, why), _) => return (path, Err(why.clone())),
+        (Found::Skipped(path, why), _) => return (path, Ok(format!("skipped: {why}"))),
         (Found::Sealed(path), None) => {
             return (path, Ok("would be linked, or copied from another disk".to_owned()));
         }
@@ -303,6 +312,19 @@ mod tests {
         assert_eq!(third.exit, 1, "{}", third.text);
         assert!(third.text.contains("it was damaged"), "{}", third.text);
         assert_eq!(third.value["refused"], 1);
+    }
+
+    #[test]
+    fn a_link_in_a_folder_is_told_of_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let film = dir.path().join("film");
+        std::fs::create_dir(&film).unwrap();
+        std::fs::write(film.join("1.mp4"), b"one").unwrap();
+        std::os::unix::fs::symlink("/dev/zero", film.join("2.mp4")).unwrap();
+        let told = run(&into(&dir.path().join("volume"), &film)).unwrap();
+        assert_eq!(told.exit, 0, "{}", told.text);
+        assert_eq!(told.value["files"].as_array().map(Vec::len), Some(2));
+        assert!(told.text.contains("skipped: no file but a link"), "{}", told.text);
     }
 
     #[test]

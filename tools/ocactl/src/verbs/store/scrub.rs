@@ -34,7 +34,8 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
     let (mut read, mut objects) = (0u64, 0u64);
     let mut rows = Vec::new();
     let mut values = Vec::new();
-    for folder in &asked.volume {
+    let mut is_refused = false;
+    for folder in super::once(&asked.volume)? {
         let volume = super::open_one(folder)?;
         for finding in Scrub::new(&volume, Depth::Payload)? {
             read += finding.bytes;
@@ -47,16 +48,29 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
                 continue;
             }
             let is_listed = finding.verdict != Verdict::Orphan;
-            let marked = asked.mark && is_listed && finding.object.is_some();
-            if let (true, Some(object)) = (marked, &finding.object) {
-                report_bad(&volume, object)?;
+            let to_mark = finding.object.filter(|_| asked.mark && is_listed);
+            // A disk that takes no mark has more to tell.
+            let mark = to_mark.map(|object| report_bad(&volume, &object));
+            let marked = matches!(mark, Some(Ok(())));
+            if let Some(Err(error)) = &mark {
+                is_refused = true;
+                eprintln!("ocactl: {}", error.in_full());
             }
             let path = finding.path.display().to_string();
             let verdict = finding.verdict.to_string();
             values.push(json!({ "path": path, "verdict": verdict, "marked": marked }));
-            let marked = if marked { "marked" } else { "" };
+            let marked = match mark {
+                Some(Ok(())) => "marked",
+                Some(Err(_)) => "cannot be marked",
+                None => "",
+            };
             rows.push(vec![path, verdict, marked.to_owned()]);
         }
+    }
+    if is_refused {
+        eprintln!(
+            "ocactl: what is not marked is fetched again by nobody: mend that and scrub again"
+        );
     }
     let bad = rows.len();
     let value = json!({ "objects": objects, "bytes": read, "bad": values });
@@ -64,4 +78,40 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
     let mut shown = Shown::table(&value, &["file", "finding", ""], rows, &nothing);
     shown.exit = u8::from(bad > 0);
     Ok(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control_types::fleet::DiskClass;
+    use oca_store::{MediaType, Volume, Writer, seal_reader};
+
+    #[test]
+    fn a_mark_that_cannot_be_left_is_told_and_the_scrub_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = Volume::open(dir.path(), DiskClass::Hdd).unwrap();
+        let writer = Writer::open(&volume, "test").unwrap();
+        for tag in [1, 2] {
+            let payload = vec![tag; 5_000];
+            let title = "t".parse().unwrap();
+            let seal = seal_reader(&payload[..], title, MediaType::Octets).unwrap();
+            let path = volume.object_path(&seal.object());
+            let mut incoming = writer.begin(seal).unwrap();
+            incoming.write_chunk(0, &payload).unwrap();
+            incoming.publish().unwrap();
+            let mut bytes = std::fs::read(&path).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let suspects = dir.path().join("suspect");
+        std::fs::remove_dir(&suspects).unwrap();
+        std::fs::write(&suspects, "").unwrap();
+        let asked = || ScrubVolumes { volume: vec![dir.path().into()], rate: None, mark: true };
+        let told = run(&asked()).unwrap();
+        assert_eq!((told.exit, told.value["bad"].as_array().map(Vec::len)), (1, Some(2)));
+        assert!(told.text.contains("cannot be marked"), "{}", told.text);
+        std::fs::remove_file(&suspects).unwrap();
+        assert!(!run(&asked()).unwrap().text.contains("cannot be marked"));
+        assert_eq!(writer.suspects().unwrap().len(), 2);
+    }
 }

@@ -6,7 +6,9 @@
 
 use control_types::UnixMillis;
 use control_types::fill::RateStep;
-use fill_plan::billing::{Belief, Month, SLOT_MS, SLOTS_PER_DAY, beliefs, billed_bps, profile};
+use fill_plan::billing::{
+    Belief, Month, SLOT_MS, SLOTS_PER_DAY, beliefs, billed_bps, profile, profile_ahead,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -40,8 +42,8 @@ fn quiet_hours_of_a_daily_rhythm_have_room_and_evenings_have_none() {
     assert_eq!(month.level_bps(), 10_000_000);
     let room = month.room_bps();
     assert_eq!(room[240], 0);
-    // Half of eight tenths: a burst that nobody believed in still finds room.
-    assert_eq!(room[24], 4_000_000);
+    // Half of three quarters: a burst that nobody believed in still finds room.
+    assert_eq!(room[24], 3_750_000);
     // The last sample was busy: nobody knows yet that the evening is over.
     assert_eq!(room[1], 0);
 }
@@ -55,11 +57,50 @@ fn a_burst_that_was_just_measured_leaves_no_room_for_half_an_hour() {
     let room = |history: &[u64]| {
         Month { measured: history, ahead: &beliefs(history, slots), percentile: 0.95 }.room_bps()
     };
-    assert_eq!(room(&history)[0], 7_000_000);
+    assert_eq!(room(&history)[0], 6_500_000);
     *history.last_mut().unwrap() = 9_000_000;
     let after = room(&history);
     assert!(after[..6].iter().all(|room| *room == 0), "{:?}", &after[..7]);
     assert!(after[30] > 0);
+}
+
+#[test]
+fn the_steepest_rise_of_the_week_is_left_room_for_and_no_more() {
+    let day = |slot: usize| if (200..288).contains(&slot) { 10_000_000 } else { 1_000_000 };
+    let mut history: Vec<u64> =
+        (0..10 * SLOTS_PER_DAY + 60).map(|slot| day(slot % SLOTS_PER_DAY)).collect();
+    // Less than an hour from now, four days ago.
+    history[6 * SLOTS_PER_DAY + 70] = 4_000_000;
+    let ahead = beliefs(&history, 19 * SLOTS_PER_DAY);
+    let room = Month { measured: &history, ahead: &ahead, percentile: 0.95 }.room_bps();
+    // Three quarters of ten, less what is carried now, less that rise.
+    assert_eq!(room[0], 3_500_000);
+}
+
+#[test]
+fn months_of_any_length_their_first_day_and_gaps_have_a_profile_that_ends_shut() {
+    let day = |slot: usize| if (200..288).contains(&slot) { 10_000_000 } else { 1_000_000 };
+    let history: Vec<u64> = (0..20 * SLOTS_PER_DAY).map(|slot| day(slot % SLOTS_PER_DAY)).collect();
+    let at = |text: &str| {
+        let at: jiff::Timestamp = text.parse().unwrap();
+        UnixMillis(at.as_millisecond().try_into().unwrap())
+    };
+    for (ends, now) in [
+        ("2026-02-27T23:55:00Z", "2026-02-28T00:00:00Z"),
+        ("2026-02-28T23:55:00Z", "2026-03-01T00:02:00Z"),
+        ("2026-03-01T00:00:00Z", "2026-03-01T00:05:00Z"),
+        ("2026-03-31T23:00:00Z", "2026-03-31T23:10:00Z"),
+        ("2028-02-29T12:00:00Z", "2028-02-29T12:05:00Z"),
+        // Nothing came for three days, and a clock that is an hour behind.
+        ("2026-03-10T00:00:00Z", "2026-03-13T00:00:00Z"),
+        ("2026-03-10T01:00:00Z", "2026-03-10T00:00:00Z"),
+    ] {
+        let made = profile_ahead(&history, &history, at(ends), at(now), 0.95);
+        assert!(made.steps.windows(2).all(|two| two[0].starts_at < two[1].starts_at), "{now}");
+        assert_eq!(made.steps.last().map(|step| step.rate_bps_max), Some(0), "{now}");
+        let most = made.steps.iter().map(|step| step.rate_bps_max).max();
+        assert!(most < Some(7_500_000), "{now}: {most:?}");
+    }
 }
 
 #[test]

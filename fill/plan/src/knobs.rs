@@ -14,8 +14,9 @@ pub struct Knobs {
     /// 0.35. At 1 every fetched byte saves a byte at peak; below, a byte at night is held to be
     /// cheaper than one in the evening; at 0 whatever fits is fetched, most asked first.
     pub break_even: f64,
-    /// How long what is fetched is expected to stay, days, 1 to 365. Default 7. Too long and the
-    /// night is spent on what will not last.
+    /// How long what is fetched is expected to stay, days, 1 to 365. Default 14: a site changes a
+    /// hundredth of its storage a night, and demand fades faster than it is pushed out. Too long and
+    /// the night is spent on what will not last.
     pub keep_days: f64,
     /// How many times denser a newcomer must be to push out what is held, 1 or more. Default 1.25.
     /// At 1 the fleet churns with every small change of the forecast.
@@ -39,7 +40,7 @@ impl Default for Knobs {
         Self {
             headroom: 0.03,
             break_even: 0.35,
-            keep_days: 7.0,
+            keep_days: 14.0,
             sticky: 1.25,
             hot_share: 0.2,
             copy_spread: 1.0,

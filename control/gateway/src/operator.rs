@@ -15,6 +15,7 @@ mod tickets;
 mod titles;
 mod windows;
 
+pub(crate) use plan::PLAN_PATH;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::bundles;

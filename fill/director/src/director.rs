@@ -150,8 +150,12 @@ pub async fn look(
         return Ok(Looked::Settled { serial });
     }
     match control.put_plan(&fresh).await {
-        // Another director was quicker: its plan is as good as ours.
-        Err(error) if error.word() == Some(ErrorWord::Conflict) => Ok(Looked::Settled { serial }),
+        // Another director was quicker, and its plan is as good as ours; or this one took too long,
+        // and the next look makes another. Either should be rare enough to be worth a line.
+        Err(error) if error.word() == Some(ErrorWord::Conflict) => {
+            tracing::warn!(%error, "control took no plan; is there another director?");
+            Ok(Looked::Settled { serial })
+        }
         Err(error) => Err(error.into()),
         Ok(()) => {
             let pulls = fresh.appliances.iter().map(|entry| entry.pulls.len()).sum();

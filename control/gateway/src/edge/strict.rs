@@ -5,7 +5,7 @@
 use axum::extract::Request;
 use axum::http::{Version, header};
 use control_types::ErrorWord;
-use control_types::limits::BODY_BYTES_MAX;
+use control_types::limits::{BODY_BYTES_MAX, PLAN_BYTES_MAX};
 
 use crate::errors::Refusal;
 use crate::limits::TARGET_BYTES_MAX;
@@ -56,11 +56,14 @@ fn check_framing(request: &Request) -> Result<(), Refusal> {
     }
     let Some(length) = length else { return Ok(()) };
     let length = length.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    // Read only once its key was found to be the operator's.
+    let is_plan = request.uri().path() == crate::operator::PLAN_PATH;
+    let bytes_max = if is_plan { PLAN_BYTES_MAX } else { BODY_BYTES_MAX };
     match length {
         None => Err(Refusal::bad("Content-Length is not a number")),
-        Some(bytes) if bytes > BODY_BYTES_MAX as u64 => Err(Refusal::new(
+        Some(bytes) if bytes > bytes_max as u64 => Err(Refusal::new(
             ErrorWord::TooLarge,
-            format!("the body has {bytes} bytes; at most {BODY_BYTES_MAX} are taken"),
+            format!("the body has {bytes} bytes; at most {bytes_max} are taken"),
         )),
         Some(_) => Ok(()),
     }

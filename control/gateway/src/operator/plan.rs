@@ -2,12 +2,13 @@
 //! Gathers facts from catalog, telemetry and fleet; plans nothing.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use control_catalog::Listed;
 use control_telemetry::{ObjectShape, TitleObjects};
 use control_types::catalog::Track;
 use control_types::fill::{FillProgress, FillState, NightPlan};
+use control_types::limits::PLAN_BYTES_MAX;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,11 +17,14 @@ use crate::errors::Refusal;
 use crate::gateway::Gateway;
 use crate::who::{Operator, Steward};
 
+/// Where a plan is put, which may be larger than other bodies.
+pub(crate) const PLAN_PATH: &str = "/v1/operator/plan";
+
 pub(super) fn routes() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::new()
-        .routes(routes!(fill_state))
+    let plans = OpenApiRouter::new()
         .routes(routes!(plan, put_plan))
-        .routes(routes!(fills))
+        .layer(DefaultBodyLimit::max(PLAN_BYTES_MAX));
+    OpenApiRouter::new().routes(routes!(fill_state)).merge(plans).routes(routes!(fills))
 }
 
 /// All that the director looks at, as of one moment.

@@ -82,7 +82,7 @@ async fn a_night_from_window_to_progress() {
         id: control_types::PlanId(uuid::Uuid::new_v4()),
         serial: 7,
         made_at: now(),
-        appliances: vec![work.clone()],
+        appliances: vec![work.clone(), of_large_fleet()],
     };
     operator.put_plan(&plan).await.unwrap();
     let error = operator.put_plan(&plan).await.unwrap_err();
@@ -163,4 +163,16 @@ async fn orders(agent: &ControlClient) -> Orders {
     let signed = agent.orders().await.unwrap();
     assert!(are_signed(&signed.orders, &signed.signature, &signed.key));
     serde_json::from_str(&signed.orders).unwrap()
+}
+
+/// More than `BODY_BYTES_MAX` of JSON: as much as the rates of some hundred boxes.
+fn of_large_fleet() -> AppliancePlan {
+    AppliancePlan {
+        appliance: "edge-b1".parse().unwrap(),
+        pulls: vec![],
+        prunes: vec![control_types::ObjectId([7; 32]); 150_000],
+        moves: Vec::new(),
+        rate: None,
+        border: None,
+    }
 }

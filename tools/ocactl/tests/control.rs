@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +15,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use control_token::{Claims, TicketSigner};
 use control_types::fill::{
-    AppliancePlan, BytesFrom, FillProgress, FillReport, FillStateWord, NewWindow, NightPlan, Window,
+    AppliancePlan, BytesFrom, FillFailure, FillProgress, FillReport, FillStateWord, NewWindow,
+    NightPlan, Window,
 };
 use control_types::fleet::TicketKeys;
-use control_types::{ErrorBody, ErrorWord, PlanId, UnixMillis};
+use control_types::{ErrorBody, ErrorWord, ObjectId, PlanId, UnixMillis};
 use serde_json::Value;
 
 #[derive(Default)]
@@ -26,6 +28,10 @@ struct Control {
     plan: Mutex<Option<NightPlan>>,
     fills: Mutex<Vec<FillProgress>>,
     keys: Mutex<TicketKeys>,
+    /// Answers to come that say that it is away.
+    away: AtomicUsize,
+    /// How often the plan was told.
+    looks: AtomicUsize,
 }
 
 type Shared = State<Arc<Control>>;
@@ -57,6 +63,11 @@ async fn open_window(
 }
 
 async fn plan(State(control): Shared) -> Result<Json<NightPlan>, (StatusCode, Json<ErrorBody>)> {
+    let less = |left: usize| left.checked_sub(1);
+    if control.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+        return Err(refuse(ErrorWord::Unavailable, StatusCode::SERVICE_UNAVAILABLE));
+    }
+    control.looks.fetch_add(1, Ordering::SeqCst);
     let plan = control.plan.lock().unwrap().clone();
     plan.map(Json).ok_or_else(|| refuse(ErrorWord::NotFound, StatusCode::NOT_FOUND))
 }
@@ -183,6 +194,54 @@ async fn waiting_ends_with_the_plan_and_not_before() {
     let status = ocactl(&url, "operators-key", &["fill", "status"]).await;
     let table = String::from_utf8(status.stdout).unwrap();
     assert!(table.contains("4.0 MB") && table.contains("8.0 Mbit/s"), "{table}");
+}
+
+/// Goal: who looks at the night sees what boxes ask to be looked at, and nothing that a box could
+/// do to the terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_boxes_say_is_wrong_is_shown() {
+    let (control, url) = start().await;
+    let mut ill = progress(FillStateWord::Filling);
+    ill.report.troubles = vec!["/srv/hdd1 is gone\u{1b}[2J".to_owned()];
+    ill.report.orders_refused = 2;
+    let failure = FillFailure { object: ObjectId([7; 32]), why: "edge-a2: stalled".to_owned() };
+    ill.report.failures = vec![failure; 9];
+    *control.fills.lock().unwrap() = vec![ill];
+    let status = ocactl(&url, "operators-key", &["fill", "status"]).await;
+    let said = String::from_utf8(status.stdout).unwrap();
+    for words in ["edge-a1: /srv/hdd1 is gone", "refused 2 orders", "stalled", "6 more", "heard"] {
+        assert!(said.contains(words), "{words:?} is not in {said}");
+    }
+    assert!(!said.contains('\u{1b}'), "{said}");
+}
+
+/// Goal: waiting for a night outlasts a restart of control, and a control that was never there is
+/// said at once. Method: it is away after the first look, until the night is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_outlasts_a_control_that_is_away() {
+    let (control, url) = start().await;
+    let wait = ["fill", "wait", "--timeout", "20s", "--settle", "1ms"];
+    control.away.store(usize::MAX, Ordering::SeqCst);
+    let never = ocactl(&url, "operators-key", &wait).await;
+    let said = String::from_utf8(never.stderr).unwrap();
+    assert_eq!(never.status.code(), Some(1), "{said}");
+    assert!(said.contains("503") && !said.contains("the time is up"), "{said}");
+
+    control.away.store(0, Ordering::SeqCst);
+    *control.plan.lock().unwrap() = Some(night_plan(3));
+    *control.fills.lock().unwrap() = vec![progress(FillStateWord::Filling)];
+    let later = Arc::clone(&control);
+    tokio::spawn(async move {
+        while later.looks.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        *later.fills.lock().unwrap() = vec![progress(FillStateWord::Done)];
+        later.away.store(3, Ordering::SeqCst);
+    });
+    let done = ocactl(&url, "operators-key", &wait).await;
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    assert!(said.contains("waiting for control ("), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,6 +86,10 @@ async fn plan(State(gateway): State<Gateway>, _: Operator) -> Result<Json<NightP
 async fn fills(State(gateway): State<Gateway>, Steward(by): Steward) -> Json<Vec<FillProgress>> {
     let (services, fleet) = (gateway.services(), gateway.services().steering.fleet());
     let mut fills = services.fill_desk.fills();
-    fills.retain(|progress| by.has_appliance(&progress.report.appliance, &fleet));
+    // A box that was removed is nobody's to wait for.
+    fills.retain(|progress| {
+        let id = &progress.report.appliance;
+        fleet.registry.appliances.contains_key(id) && by.has_appliance(id, &fleet)
+    });
     Json(fills)
 }

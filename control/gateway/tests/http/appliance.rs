@@ -114,6 +114,8 @@ async fn a_night_from_window_to_progress() {
     let closed = operator.close_window(&window.id).await.unwrap();
     assert!(closed.closed);
     assert!(orders(&agent).await.windows.is_empty());
+    operator.remove_appliance(&progress.appliance).await.unwrap();
+    assert!(operator.fills().await.unwrap().is_empty(), "nobody waits for a box that is gone");
 }
 
 #[tokio::test]

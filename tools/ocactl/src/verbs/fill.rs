@@ -4,19 +4,21 @@
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
-use control_client::ControlClient;
+use control_client::{ClientError, ControlClient};
 use control_types::ErrorWord;
-use control_types::fill::{FillProgress, FillStateWord, NightPlan};
+use control_types::fill::{FillProgress, FillReport, FillStateWord, NightPlan};
 use serde_json::json;
 
 use super::simulate;
 use crate::connect::Connection;
 use crate::failure::{Failure, tell};
-use crate::quantities::{duration_ms, show_bytes, show_rate};
+use crate::quantities::{duration_ms, show_bytes, show_moment, show_rate};
 use crate::shown::Shown;
 
 /// How often `wait` looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Remarks of one box that are shown.
+const REMARKS_MAX: usize = 5;
 
 #[derive(Subcommand)]
 pub enum Fill {
@@ -24,7 +26,8 @@ pub enum Fill {
     Simulate(simulate::Simulate),
     /// Make a demand trace from a seed.
     Trace(simulate::MakeTrace),
-    /// One line an appliance: done of planned, from where, at what rate.
+    /// One line an appliance: done of planned, from where, at what rate; and below, what boxes say
+    /// that somebody should look at.
     Status,
     /// Wait until every appliance of the plan has done its part.
     Wait {
@@ -57,9 +60,48 @@ pub async fn run(verb: &Fill, at: &Connection) -> Result<Shown, Failure> {
 async fn status(control: &ControlClient) -> Result<Shown, Failure> {
     let fills = control.fills().await?;
     let rows = fills.iter().map(row).collect();
-    let head =
-        ["appliance", "state", "objects", "bytes", "peer", "tier", "origin", "rate", "failures"];
-    Ok(Shown::table(&fills, &head, rows, "no agent has reported yet"))
+    let head = [
+        "appliance",
+        "state",
+        "objects",
+        "bytes",
+        "peer",
+        "tier",
+        "origin",
+        "rate",
+        "failures",
+        "heard",
+    ];
+    let mut shown = Shown::table(&fills, &head, rows, "no agent has reported yet");
+    for line in fills.iter().flat_map(|progress| remarks(&progress.report)) {
+        shown.text.push('\n');
+        shown.text.push_str(&line);
+    }
+    Ok(shown)
+}
+
+/// What an operator should look at on one box, one line each, and how much more there is.
+fn remarks(report: &FillReport) -> Vec<String> {
+    let failures = report.failures.iter().map(|one| format!("{}: {}", one.object, one.why));
+    let refused = (report.orders_refused > 0).then(|| {
+        format!("refused {} orders since its agent began; its log says why", report.orders_refused)
+    });
+    let all: Vec<String> = report.troubles.iter().cloned().chain(refused).chain(failures).collect();
+    let mut lines: Vec<String> = all
+        .iter()
+        .take(REMARKS_MAX)
+        .map(|remark| format!("{}: {}", report.appliance, plain(remark)))
+        .collect();
+    if all.len() > REMARKS_MAX {
+        let more = all.len() - REMARKS_MAX;
+        lines.push(format!("{}: {more} more; --json has them all", report.appliance));
+    }
+    lines
+}
+
+/// Words of a box as a terminal may see them: a box that was taken over must not move a cursor.
+fn plain(words: &str) -> String {
+    words.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn row(progress: &FillProgress) -> Vec<String> {
@@ -74,6 +116,7 @@ fn row(progress: &FillProgress) -> Vec<String> {
         show_bytes(report.bytes_from.origin),
         show_rate(report.rate_bps),
         report.failures.len().to_string(),
+        show_moment(progress.heard_at),
     ]
 }
 
@@ -92,18 +135,23 @@ async fn wait(
     control: &ControlClient,
 ) -> Result<Shown, Failure> {
     let until = Instant::now() + bound;
-    let mut said = String::new();
+    let (mut said, mut is_known) = (String::new(), false);
     let mut done_since: Option<(u64, Instant)> = None;
     loop {
-        let plan = match control.plan().await {
-            Ok(plan) => Some(plan),
-            Err(error) if error.word() == Some(ErrorWord::NotFound) => None,
+        let (plan, fills, mut waits_for) = match look(control).await {
+            Ok((plan, fills)) => {
+                is_known = true;
+                let waits_for = match &plan {
+                    None => vec!["the director's plan".to_owned()],
+                    Some(plan) => unfinished(plan, &fills),
+                };
+                (plan, fills, waits_for)
+            }
+            // A restart of control in the middle of a night is not the night's end.
+            Err(error) if error.is_away() && is_known => {
+                (None, Vec::new(), vec![format!("control ({error})")])
+            }
             Err(error) => return Err(error.into()),
-        };
-        let fills = control.fills().await?;
-        let mut waits_for = match &plan {
-            None => vec!["the director's plan".to_owned()],
-            Some(plan) => unfinished(plan, &fills),
         };
         let serial = plan.as_ref().map_or(0, |plan| plan.serial);
         done_since = match done_since {
@@ -133,6 +181,17 @@ async fn wait(
     }
 }
 
+/// The plan in force, none before the first, and how far everybody is.
+async fn look(
+    control: &ControlClient,
+) -> Result<(Option<NightPlan>, Vec<FillProgress>), ClientError> {
+    let plan = match control.plan().await {
+        Err(error) if error.word() == Some(ErrorWord::NotFound) => None,
+        plan => Some(plan?),
+    };
+    Ok((plan, control.fills().await?))
+}
+
 /// What keeps the night from being over, one entry an appliance of the plan.
 fn unfinished(plan: &NightPlan, fills: &[FillProgress]) -> Vec<String> {
     let parts = plan.appliances.iter().filter(|part| !part.pulls.is_empty());
@@ -147,7 +206,8 @@ fn unfinished(plan: &NightPlan, fills: &[FillProgress]) -> Vec<String> {
             Some(report) if report.state == FillStateWord::Done => None,
             Some(report) => {
                 let state = state_word(report.state);
-                let why = report.failures.first().map(|failure| format!(", {}", failure.why));
+                let why =
+                    report.failures.first().map(|failure| format!(", {}", plain(&failure.why)));
                 let (done, planned) = (report.objects_done, report.objects_planned);
                 Some(format!("{id} ({state} {done} of {planned}{})", why.unwrap_or_default()))
             }

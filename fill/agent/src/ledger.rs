@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::AgentError;
 use crate::limits::{
-    EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES, SET_ASIDE_BYTES_MAX,
-    SET_ASIDE_ONE_IN,
+    EARLIER_WINDOWS_MAX, KNOWN_SOURCES_MAX, REPAIRS_MAX, SET_ASIDE_BYTES, SET_ASIDE_ONE_IN,
+    SET_ASIDE_OPEN_BYTES,
 };
 use crate::state_dir::StateDir;
 
@@ -79,7 +79,10 @@ impl Ledger {
         let ahead = match bytes_max {
             Some(bytes_max) if spent > bytes_max => return Ok(false),
             Some(_) => SET_ASIDE_BYTES,
-            None => (spent / SET_ASIDE_ONE_IN).clamp(SET_ASIDE_BYTES, SET_ASIDE_BYTES_MAX),
+            None => {
+                let (least, most) = SET_ASIDE_OPEN_BYTES;
+                (spent / SET_ASIDE_ONE_IN).clamp(least, most)
+            }
         };
         if spent > self.kept.set_aside_bytes {
             let most = bytes_max.unwrap_or(u64::MAX);
@@ -224,7 +227,8 @@ mod tests {
         ledger.enter(&night).unwrap();
         assert!(!ledger.spend(SET_ASIDE_BYTES, Some(spent)).unwrap(), "{spent} are forgotten");
         let lost = ledger.spent_bytes - spent;
-        assert!(lost <= spent / 4 + 3 * SET_ASIDE_BYTES, "three kills lost {lost} of {spent}");
+        let most = spent / 4 + 3 * SET_ASIDE_OPEN_BYTES.0;
+        assert!(lost <= most, "three kills lost {lost} of {spent}");
         assert!(ledger.spend(SET_ASIDE_BYTES, Some(2 * spent)).unwrap());
     }
 

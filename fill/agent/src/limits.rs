@@ -83,11 +83,10 @@ pub(crate) const STATE_BYTES_MAX: u64 = 1 << 30;
 pub(crate) const SPEND_AGAIN_MS: u64 = 5_000;
 /// Bytes of a window's budget set aside in one write to disk, so that a kill cannot overspend.
 pub(crate) const SET_ASIDE_BYTES: u64 = 8 << 20;
-/// The same where a window has no budget: one byte in this many of what was spent, but no less than
-/// the above.
+/// The same where a window has no budget: one byte in this many of what was spent.
 pub(crate) const SET_ASIDE_ONE_IN: u64 = 8;
-/// And never more than this, bytes.
-pub(crate) const SET_ASIDE_BYTES_MAX: u64 = 256 << 20;
+/// But no less and no more than this, bytes: a fast line must not wait for the disk all the time.
+pub(crate) const SET_ASIDE_OPEN_BYTES: (u64, u64) = (64 << 20, 256 << 20);
 /// How often the agent looks at clock, markers and lanes, milliseconds.
 pub(crate) const TICK_MS: u64 = 100;
 /// How often it reports and asks for orders while it fills, milliseconds.
@@ -153,6 +152,7 @@ const _: () = assert!(PIECE_BYTES_MIN >= 8 * HEAD_BYTES);
 const _: () = assert!(TICK_MS * 5 <= 1_000, "a closed window must stop fill within a second");
 const _: () = assert!(FILLING_POLL_MS >= TICK_MS && SUSPECTS_MS >= TICK_MS);
 const _: () = assert!(CAP_SPAN_MS > 1_000);
-const _: () = assert!(SET_ASIDE_BYTES < SET_ASIDE_BYTES_MAX && SET_ASIDE_ONE_IN > 1);
+const _: () = assert!(SET_ASIDE_BYTES <= SET_ASIDE_OPEN_BYTES.0 && SET_ASIDE_ONE_IN > 1);
+const _: () = assert!(SET_ASIDE_OPEN_BYTES.0 < SET_ASIDE_OPEN_BYTES.1);
 const _: () = assert!(ANCHOR_KEEP_MS < AHEAD_MS_MAX / 2, "a boot must not be in doubt by itself");
 const _: () = assert!(SILENT_MS > 2 * METRICS_MS_MAX, "one late answer is no silence");

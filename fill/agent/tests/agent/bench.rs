@@ -51,18 +51,10 @@ pub struct Bench {
 impl Bench {
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let key = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(folder.path().join("ca.pem"), key.cert.pem()).unwrap();
+        let (tls, root) = identity("127.0.0.1");
+        std::fs::write(folder.path().join("ca.pem"), root).unwrap();
         std::fs::write(folder.path().join("appliance.key"), "the-key\n").unwrap();
         std::fs::create_dir(folder.path().join("ssd")).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der());
-        let tls = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![key.cert.der().clone()], private.unwrap())
-            .unwrap();
         let control = Arc::new(Control {
             orders: Mutex::default(),
             reports: Mutex::default(),
@@ -70,7 +62,7 @@ impl Bench {
             signers: Mutex::new(vec![OrdersSigner::generate().unwrap()]),
         });
         let control_url = serve(Arc::clone(&control)).await;
-        let bench = Self { folder, control, tls: Arc::new(tls), control_url, serial: 1 };
+        let bench = Self { folder, control, tls, control_url, serial: 1 };
         bench.configure(&bench.volume(), "connections = 1\nstall_ms = 500\n");
         bench
     }
@@ -229,6 +221,20 @@ impl Bench {
         }
         Some(payload)
     }
+}
+
+/// What a box called `name` shows to its clients, and what they need to believe it, as PEM.
+pub fn identity(name: &str) -> (Arc<rustls::ServerConfig>, String) {
+    let key = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let private = rustls::pki_types::PrivateKeyDer::try_from(key.signing_key.serialize_der());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], private.unwrap())
+        .unwrap();
+    (Arc::new(tls), key.cert.pem())
 }
 
 /// A pull of `object` from `sources` in order; a name that begins with `peer` is pending.

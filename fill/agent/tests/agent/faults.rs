@@ -4,7 +4,7 @@ use control_types::fill::FillStateWord;
 use control_types::limits::CHUNK_BYTES;
 
 use crate::bench::{Bench, pull, until, wide_open, window};
-use crate::source::{Mood, sealed};
+use crate::source::{Mood, Source, sealed};
 
 const CHUNK: usize = CHUNK_BYTES as usize;
 
@@ -43,6 +43,11 @@ async fn every_kind_of_bad_source_is_left_for_the_next() {
         Mood::Stalls,
         Mood::IgnoresRanges,
         Mood::Busy,
+        Mood::OtherRange,
+        Mood::WrongLength,
+        Mood::Redirects,
+        Mood::Packs,
+        Mood::ManyHeaders,
     ];
     for (at, mood) in moods.into_iter().enumerate() {
         sources.push((format!("bad-{at}"), bench.source(mood, &[&object]).await));
@@ -56,7 +61,11 @@ async fn every_kind_of_bad_source_is_left_for_the_next() {
     assert!(report.failures.is_empty(), "{report:?}");
     assert_eq!(bench.published(&object.seal.object()).unwrap(), object.payload);
     for (name, source) in &sources {
+        let (mood, sent) = (*source.shelf.mood.lock().unwrap(), source.sent());
         assert!(source.requests() > 0, "{name} was not asked in its turn");
+        // One that ignores ranges sends on until it notices that nobody listens.
+        let is_bounded = ![Mood::Good, Mood::IgnoresRanges].contains(&mood);
+        assert!(!is_bounded || sent <= CHUNK_BYTES, "{mood:?} cost {sent} bytes");
     }
     assert_eq!(agent.stop().await, Some(0));
 }
@@ -82,6 +91,54 @@ async fn the_only_source_being_away_for_a_moment_fails_no_object() {
     .await;
     let failed = reports.iter().find(|report| !report.failures.is_empty());
     assert!(failed.is_none(), "{failed:?}");
+    assert_eq!(agent.stop().await, Some(0));
+}
+
+/// Goal: a fill ticket that runs out in the middle of an object costs no object, and at most a
+/// chunk. Method: the source believes another ticket from some moment on, which control hands out
+/// from then on; the run of chunks at hand was begun with the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_that_runs_out_in_the_middle_of_an_object_fails_nothing() {
+    let mut bench = Bench::new().await;
+    let object = sealed(245, 12 * CHUNK + 5);
+    let origin = bench.source(Mood::Good, &[&object]).await;
+    let pulls = vec![pull(&object, &[("origin", &origin)])];
+    bench.order(pulls, Vec::new(), vec![window("slow", 3_600_000, Some(8_000_000))]);
+    let agent = bench.start();
+    until("the middle of the object", || (origin.sent() > 2 * CHUNK_BYTES).then_some(())).await;
+    *origin.shelf.ticket.lock().unwrap() = "the-next".to_owned();
+    bench.amend(|orders| orders.fill_ticket = "the-next".to_owned());
+    let mut reports = Vec::new();
+    until("all of it", || {
+        reports.extend(bench.reports());
+        reports.last().is_some_and(|last| last.state == FillStateWord::Done).then_some(())
+    })
+    .await;
+    let failed = reports.iter().find(|report| !report.failures.is_empty());
+    assert!(failed.is_none(), "{failed:?}");
+    let again = origin.sent() - object.payload.len() as u64;
+    assert!(again <= CHUNK_BYTES, "{again} bytes fetched twice");
+    assert_eq!(agent.stop().await, Some(0));
+}
+
+/// Goal: a box that shows another's certificate, of an authority that is believed, is given nothing
+/// to answer. Method: a key for another name among the roots.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_with_another_boxs_certificate_is_not_asked() {
+    let mut bench = Bench::new().await;
+    let object = sealed(246, CHUNK);
+    let (other, root) = crate::bench::identity("edge-b2.example");
+    let ca = bench.folder.path().join("ca.pem");
+    std::fs::write(&ca, std::fs::read_to_string(&ca).unwrap() + &root).unwrap();
+    let stranger = Source::start(other, Mood::Good, &[&object]).await;
+    let origin = bench.source(Mood::Good, &[&object]).await;
+    let from = [("stranger", &stranger), ("origin", &origin)];
+    bench.order(vec![pull(&object, &from)], Vec::new(), wide_open());
+    let agent = bench.start();
+    bench.reported(FillStateWord::Done).await;
+    assert_eq!(bench.published(&object.seal.object()).unwrap(), object.payload);
+    assert_eq!(stranger.requests(), 0);
+    assert!(stranger.was_called(), "it was not tried");
     assert_eq!(agent.stop().await, Some(0));
 }
 

@@ -47,6 +47,16 @@ pub enum Mood {
     Dawdles,
     /// Hangs up after each answer.
     HangsUp,
+    /// Answers 206 and the bytes asked for as if they were those after them.
+    OtherRange,
+    /// Half of what was asked for, and says so in its length alone.
+    WrongLength,
+    /// Sends the asker elsewhere.
+    Redirects,
+    /// Says that its bytes are packed.
+    Packs,
+    /// More headers than anybody reads.
+    ManyHeaders,
     /// Hangs up on whoever connects within `RESTARTS` of the first who does; good from then on.
     Restarts,
 }
@@ -85,6 +95,10 @@ pub struct Shelf {
     pub handshakes: Mutex<Vec<(Instant, u64)>>,
     /// When somebody first connected.
     first: Mutex<Option<Instant>>,
+    /// When the last connection ended.
+    pub closed: Mutex<Option<Instant>>,
+    /// The only ticket that opens anything.
+    pub ticket: Mutex<String>,
 }
 
 /// A running source.
@@ -104,6 +118,8 @@ impl Source {
             log: Mutex::default(),
             handshakes: Mutex::default(),
             first: Mutex::default(),
+            closed: Mutex::default(),
+            ticket: Mutex::new("the-ticket".to_owned()),
         });
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
@@ -132,8 +148,9 @@ impl Source {
                     let Ok(stream) = acceptor.accept(tcp).await else { return };
                     // As the agent counts it: what it cannot see, it takes as this much.
                     shelf.handshakes.lock().unwrap().push((Instant::now(), HANDSHAKE_BYTES));
+                    let served = Arc::clone(&shelf);
                     let service = hyper::service::service_fn(move |request| {
-                        let shelf = Arc::clone(&shelf);
+                        let shelf = Arc::clone(&served);
                         async move {
                             let hangs_up = *shelf.mood.lock().unwrap() == Mood::HangsUp;
                             let answer = answer(&shelf, &request);
@@ -142,6 +159,7 @@ impl Source {
                     });
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+                    *shelf.closed.lock().unwrap() = Some(Instant::now());
                 });
             }
         });
@@ -174,6 +192,13 @@ impl Source {
         log.sort();
         busiest(&log)
     }
+
+    /// Whether anybody ever connected.
+    #[allow(dead_code, reason = "each program of tests uses its own part")]
+    pub fn was_called(&self) -> bool {
+        self.shelf.first.lock().unwrap().is_some()
+    }
+
     pub fn last_sent_at(&self) -> Option<Instant> {
         self.shelf.log.lock().unwrap().last().map(|(at, _)| *at)
     }
@@ -200,8 +225,11 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
         return status(StatusCode::SERVICE_UNAVAILABLE);
     }
     let path = request.uri().path();
-    assert!(path.starts_with("/t/the-ticket/o/"), "asked for {path}");
-    let name = path.trim_start_matches("/t/the-ticket/o/");
+    let asked = path.strip_prefix("/t/").and_then(|rest| rest.split_once("/o/"));
+    let (ticket, name) = asked.unwrap_or_else(|| panic!("asked for {path}"));
+    if ticket != *shelf.ticket.lock().unwrap() {
+        return status(StatusCode::FORBIDDEN);
+    }
     let (hex, wants_seal) = match name.strip_suffix("/seal") {
         Some(hex) => (hex, true),
         None => (name, false),
@@ -228,12 +256,46 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<hyper::body::Incoming>) -> Respo
         return Response::new(sending(shelf, found.payload, Mood::Good, Counts::All));
     }
     let mut payload = found.payload.slice(first..=last);
-    if mood == Mood::Lies {
+    if matches!(mood, Mood::Lies | Mood::Packs) {
         let mut flipped = payload.to_vec();
         flipped[0] ^= 1;
         payload = flipped.into();
     }
-    ranged(sending(shelf, payload, mood, Counts::All), first, last, found.payload.len())
+    let whole = found.payload.len();
+    let half = payload.len().div_ceil(2);
+    if mood == Mood::WrongLength {
+        payload.truncate(half);
+    }
+    let mut answer = ranged(sending(shelf, payload, mood, Counts::All), first, last, whole);
+    spoil(mood, answer.headers_mut(), (first, last, whole));
+    if mood == Mood::WrongLength {
+        answer.headers_mut().insert("content-length", half.into());
+    } else if mood == Mood::Redirects {
+        *answer.status_mut() = StatusCode::FOUND;
+    }
+    answer
+}
+
+/// Headers that a source of this mood has no business to send.
+fn spoil(mood: Mood, headers: &mut hyper::HeaderMap, (first, last, whole): (usize, usize, usize)) {
+    match mood {
+        Mood::OtherRange => {
+            let after = format!("bytes {}-{}/{whole}", first + 1, last + 1);
+            headers.insert("content-range", after.parse().unwrap());
+        }
+        Mood::Redirects => {
+            headers.insert("location", "https://127.0.0.1:1/o/elsewhere".parse().unwrap());
+        }
+        Mood::Packs => {
+            headers.insert("content-encoding", "gzip".parse().unwrap());
+        }
+        Mood::ManyHeaders => {
+            for _ in 0..1_000 {
+                headers.append("x-more", "more".parse().unwrap());
+            }
+        }
+        _ => {}
+    }
 }
 
 /// First and last byte asked for.

@@ -96,6 +96,29 @@ async fn fill_stops_within_a_second_of_the_windows_end_and_goes_on_in_the_next()
     assert_eq!(agent.stop().await, Some(0));
 }
 
+/// Goal: a source that has stalled does not keep a request open beyond the window's end, as what it
+/// then sent would come outside. Method: one that stops in the middle of a chunk, and an agent that
+/// would wait for it for a minute.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_source_is_hung_up_on_within_a_second_of_the_windows_end() {
+    let mut bench = Bench::new().await;
+    bench.configure(&bench.volume(), "connections = 1\nstall_ms = 60000\n");
+    let object = sealed(35, 4 * CHUNK);
+    let origin = bench.source(Mood::Stalls, &[&object]).await;
+    let pulls = vec![pull(&object, &[("origin", &origin)])];
+    bench.order(pulls, Vec::new(), vec![window("brief", 3_600_000, None)]);
+    let agent = bench.start();
+    until("some bytes", || (origin.sent() > 0).then_some(())).await;
+    let lateness = Lateness::watch();
+    let closes = Instant::now() + Duration::from_millis(2_000);
+    bench.amend(|orders| orders.windows[0].closes_at = now().plus_millis(2_000));
+    let closed = until("the end of the request", || *origin.shelf.closed.lock().unwrap()).await;
+    let allowed = Duration::from_secs(1) + lateness.most();
+    assert!(closed > closes - Duration::from_secs(1), "not by the window's end");
+    assert!(closed < closes + allowed, "{:?} late", closed.duration_since(closes));
+    assert_eq!(agent.stop().await, Some(0));
+}
+
 /// How much later than asked for this machine wakes anybody: what is promised within a second can
 /// be had no sooner on one that is busy with something else.
 struct Lateness(Arc<AtomicU64>);

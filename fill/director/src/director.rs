@@ -4,7 +4,8 @@
 //!
 //! Woken by a timer, at the latest every `every_ms`; and within two seconds by a nudge: it asks
 //! control for the list of windows and the fleet, which is cheap, and looks at everything only when
-//! windows or what boxes hold changed.
+//! windows or what boxes hold changed. Where a look is not cheap it rests four times as long, so
+//! that a night of a large fleet is not one look after the other.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -23,6 +24,8 @@ use crate::ingress::{self, InForce, Ingress};
 
 /// How often the cheap look happens, milliseconds, unless `every_ms` is shorter.
 const GLANCE_MS: u64 = 2_000;
+/// A look or a glance is followed by a rest of this many times as long, `every_ms` at most.
+const REST_TIMES: u32 = 4;
 /// A fill state of a large fleet takes a while to write down, milliseconds.
 const CALL_MS_MAX: u64 = 60_000;
 
@@ -50,6 +53,8 @@ pub enum Looked {
 pub struct Memory {
     outlook: Outlook,
     planner: Planner,
+    /// The last plan posted, to notice when it was not ours that replaced it.
+    posted: Option<PlanId>,
 }
 
 impl Memory {
@@ -100,13 +105,16 @@ pub async fn run(
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut memory = Memory::default();
+    let every = Duration::from_millis(config.every_ms);
     let watch = async {
         loop {
+            // Before the look, so that what changes during it is seen after it.
+            let (begun, before) = (Instant::now(), glance(&control).await.ok());
             match look(&control, &config.knobs, &config.ingress, &mut memory, now()).await {
                 Ok(looked) => told(looked),
                 Err(error) => tracing::warn!(%error, "could not look; trying again"),
             }
-            pause(&control, config.every_ms).await;
+            pause(&control, before, every, begun.elapsed()).await;
         }
     };
     tokio::select! {
@@ -133,6 +141,11 @@ pub async fn look(
     let mut state = control.fill_state().await?;
     let current = in_force(control).await?;
     let serial = current.as_ref().map_or(0, |plan| plan.serial);
+    if let Some(current) = &current
+        && memory.posted.replace(current.id).is_some_and(|posted| posted != current.id)
+    {
+        tracing::warn!(serial, "somebody else posted this plan: let one director run");
+    }
     let told = match &current {
         Some(current) if !borders.is_empty() => told(control, current.id).await,
         _ => BTreeSet::new(),
@@ -158,6 +171,7 @@ pub async fn look(
         }
         Err(error) => Err(error.into()),
         Ok(()) => {
+            memory.posted = Some(fresh.id);
             let pulls = fresh.appliances.iter().map(|entry| entry.pulls.len()).sum();
             let appliances = fresh.appliances.len();
             Ok(Looked::Posted { serial: fresh.serial, pulls, appliances })
@@ -196,19 +210,27 @@ struct Glance {
     titles: usize,
 }
 
-/// Sleeps for `every_ms`, or until a glance differs from the first one.
-async fn pause(control: &ControlClient, every_ms: u64) {
-    let end = tokio::time::Instant::now() + Duration::from_millis(every_ms);
-    let first = glance(control).await.ok();
+/// Sleeps for `every`, or until a glance differs from the one `before` the look, which took `looked`.
+async fn pause(control: &ControlClient, before: Option<Glance>, every: Duration, looked: Duration) {
+    let end = tokio::time::Instant::now() + every;
+    let mut took = looked;
     while tokio::time::Instant::now() < end {
-        let step = tokio::time::Instant::now() + Duration::from_millis(GLANCE_MS);
+        let step = tokio::time::Instant::now() + rest_after(took);
         tokio::time::sleep_until(step.min(end)).await;
-        match (&first, glance(control).await) {
-            (Some(first), Ok(now)) if *first != now => return,
+        let begun = Instant::now();
+        match (&before, glance(control).await) {
+            (Some(before), Ok(now)) if *before != now => return,
             (None, Ok(_)) => return,
             _ => {}
         }
+        took = begun.elapsed();
     }
+}
+
+/// How long to leave control alone after something that took `took`: while boxes fill, every glance
+/// differs, and a large fleet's look would follow upon the last one all night.
+fn rest_after(took: Duration) -> Duration {
+    took.saturating_mul(REST_TIMES).max(Duration::from_millis(GLANCE_MS))
 }
 
 async fn glance(control: &ControlClient) -> Result<Glance, ClientError> {

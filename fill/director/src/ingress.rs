@@ -69,13 +69,15 @@ pub(crate) fn cap(
     now: UnixMillis,
 ) {
     for border in borders {
-        let whole = match samples(&border.file) {
-            Ok(samples) => profile_of(&samples, border.percentile, now),
-            Err(error) => {
-                tracing::warn!(isp = %border.isp, %error, "no fill across this border");
-                shut(now)
-            }
-        };
+        let whole = samples(&border.file).map_err(|error| error.to_string()).and_then(|samples| {
+            let shown = border.file.display();
+            let profile = profile_of(&samples, border.percentile, now);
+            profile.map_err(|why| format!("{shown}: {why}"))
+        });
+        let whole = whole.unwrap_or_else(|why| {
+            tracing::warn!(isp = %border.isp, why, "no fill across this border");
+            shut(now)
+        });
         let (isp, told) = (&border.isp, &current.told);
         let border = Border { isp, whole: &whole, now: plan.made_at, told };
         border.divide(plan, current.plan, state);
@@ -147,15 +149,24 @@ fn samples(path: &Path) -> Result<Vec<Sample>, DirectorError> {
     Ok(samples.split_off(old))
 }
 
-fn profile_of(samples: &[Sample], percentile: f64, now: UnixMillis) -> RateProfile {
-    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return shut(now) };
+/// The rates that `samples` leave room for; or why they say nothing of tonight.
+fn profile_of(samples: &[Sample], percentile: f64, now: UnixMillis) -> Result<RateProfile, String> {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else {
+        return Err("there is no sample in it".to_owned());
+    };
     let ends_at = UnixMillis((last.0 + 1).saturating_mul(SLOT_MS));
     let count = (last.0 - first.0 + 1) as usize;
-    if ends_at > now.plus_millis(SLOT_MS)
-        || now.millis_since(ends_at) > STALE_MS
-        || count > 2 * SAMPLES_MAX
-    {
-        return shut(now);
+    if ends_at > now.plus_millis(SLOT_MS) {
+        return Err("its last sample is not over yet: write Unix seconds, and compare the clocks \
+                    of this machine and of the one that measures"
+            .to_owned());
+    }
+    if now.millis_since(ends_at) > STALE_MS {
+        let hours = now.millis_since(ends_at) / 3_600_000;
+        return Err(format!("its last sample is {hours} hours old: is it still measured?"));
+    }
+    if count > 2 * SAMPLES_MAX {
+        return Err("its samples are too far apart: write one for each 5 minutes".to_owned());
     }
     // A gap is read as nothing where that leaves less room, and as what came before it where that
     // does.
@@ -169,7 +180,7 @@ fn profile_of(samples: &[Sample], percentile: f64, now: UnixMillis) -> RateProfi
         let at = (slot - first.0) as usize;
         (carried[at], organic[at]) = (*bps, bps - fill);
     }
-    profile_ahead(&organic, &carried, ends_at, now, percentile)
+    Ok(profile_ahead(&organic, &carried, ends_at, now, percentile))
 }
 
 #[cfg(test)]
@@ -183,7 +194,7 @@ mod tests {
         let file = dir.path().join("ingress.csv");
         std::fs::write(&file, text).unwrap();
         let samples = samples(&file).map_err(|error| error.to_string())?;
-        let profile = profile_of(&samples, 0.95, UnixMillis(now_s * 1_000));
+        let profile = profile_of(&samples, 0.95, UnixMillis(now_s * 1_000))?;
         Ok(profile.rate_bps_max(UnixMillis(at_s * 1_000)))
     }
 
@@ -205,8 +216,11 @@ mod tests {
         assert!((3_000_000_000..=5_000_000_000).contains(&night), "half the level: {night}");
         let evening = rate_at(&text, now, now + 20 * 3_600).unwrap();
         assert_eq!(evening, Some(0));
-        assert_eq!(rate_at(&text, now + 3 * DAY_S, now + 3 * DAY_S + 9), Ok(Some(0)));
-        assert_eq!(rate_at("# nothing yet\n", now, now), Ok(Some(0)));
+        let shut = |text: &str, now| rate_at(text, now, now).unwrap_err();
+        assert!(shut(&text, now + 3 * DAY_S).contains("72 hours old"));
+        assert!(shut(&text, now - DAY_S).contains("not over yet"));
+        assert!(shut("# nothing yet\n", now).contains("no sample"));
+        assert!(shut(&format!("300,1\n{now},1\n"), now + 300).contains("too far apart"));
     }
 
     #[test]

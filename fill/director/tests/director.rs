@@ -7,21 +7,24 @@
 mod kit;
 
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use control_client::{ControlClient, Credential};
-use control_types::fill::{FillState, NightPlan, PlaceableObject};
+use control_types::fill::{FillState, NightPlan, PlaceableObject, Window, WindowScope};
 use control_types::fleet::{DiskClass, HeldObject, Role};
 use control_types::ids::ObjectId;
 use control_types::{ErrorBody, ErrorWord, UnixMillis};
 
-use fill_director::{Ingress, Looked, Memory, look};
+use fill_director::{Config, Ingress, Looked, Memory, look};
 use fill_plan::Knobs;
 use kit::box_of;
+use tokio::sync::Notify;
 
 struct Control {
     state: Mutex<FillState>,
@@ -211,4 +214,62 @@ async fn control_away_is_an_error_that_names_the_url() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(said.contains(&url) && said.contains("unreachable"), "{said}");
+}
+
+/// Goal: a window that is opened while the director looks is seen right after the look. Method: it
+/// appears in the middle of the first one; the next by the timer would be an hour later.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_during_a_look_brings_the_next_one() {
+    let (control, _) = control(&[ObjectId([1; 32])]).await;
+    let (looks, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let looked = {
+        let (looks, seen, control) = (Arc::clone(&looks), Arc::clone(&seen), Arc::clone(&control));
+        move || async move {
+            if looks.fetch_add(1, Ordering::SeqCst) > 0 {
+                seen.notify_one();
+            }
+            Json(control.state.lock().unwrap().clone())
+        }
+    };
+    let windows = move || async move {
+        let window = |at: usize| Window {
+            id: format!("w{at}").parse().unwrap(),
+            scope: WindowScope::Everyone,
+            opens_at: UnixMillis(1),
+            closes_at: UnixMillis(2),
+            rate_bps_max: None,
+            bytes_max: None,
+            closed: false,
+        };
+        // One more as soon as the first look has begun, and none after that.
+        Json((0..looks.load(Ordering::SeqCst).min(1)).map(window).collect::<Vec<_>>())
+    };
+    let none = || async { Json(serde_json::Value::Array(Vec::new())) };
+    let app = Router::new()
+        .route("/v1/operator/fill-state", get(looked))
+        .route("/v1/operator/plan", get(plan).put(put_plan))
+        .route("/v1/operator/windows", get(windows))
+        .route("/v1/operator/appliances", get(none))
+        .route("/v1/operator/titles", get(none))
+        .with_state(control);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let config = Config {
+        control_url: url,
+        control_key: "key".to_owned(),
+        control_ca: None,
+        every_ms: 3_600_000,
+        knobs: Knobs::default(),
+        ingress: Vec::new(),
+    };
+    let watch = fill_director::run(&config, false, |_| ());
+    let bound = Duration::from_secs(60);
+    let again = tokio::time::timeout(bound, async {
+        tokio::select! {
+            _ = watch => panic!("it watches until it is told to stop"),
+            () = seen.notified() => {}
+        }
+    });
+    again.await.expect("a second look");
 }

@@ -90,24 +90,16 @@ impl Dialer {
         self.stall + Duration::from_millis(bytes.saturating_mul(8_000) / SOURCE_BPS_MIN)
     }
 
-    async fn dial(&self, url: &str) -> Result<SendRequest<Empty<Bytes>>, Fault> {
+    /// The error says what broke; to whom it matters is the caller's to know.
+    async fn dial(&self, url: &str) -> Result<SendRequest<Empty<Bytes>>, String> {
         let until = tokio::time::Instant::now() + Duration::from_millis(CONNECT_MS_MAX);
-        let uri: Uri = url.parse().map_err(|_| Fault::Away)?;
-        let host = uri.host().ok_or(Fault::Away)?.trim_matches(['[', ']']).to_owned();
+        let uri: Uri = url.parse().map_err(|error| format!("no URL: {error}"))?;
+        let host = uri.host().ok_or("no host in the URL")?.trim_matches(['[', ']']).to_owned();
         let secure = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let connect = TcpStream::connect((host.as_str(), port));
-        let tcp = match tokio::time::timeout_at(until, connect).await {
-            Ok(Ok(tcp)) => tcp,
-            Ok(Err(error)) => {
-                tracing::warn!(url, %error, "cannot connect to a source");
-                return Err(Fault::Away);
-            }
-            Err(_) => {
-                tracing::warn!(url, "no connection to a source in time");
-                return Err(Fault::Away);
-            }
-        };
+        let connected = tokio::time::timeout_at(until, connect).await;
+        let tcp = connected.map_err(|_| "no connection in time")?.map_err(|e| e.to_string())?;
         // Requests are small and waited for; without this a delayed ACK holds each of them up.
         let _ = tcp.set_nodelay(true);
         if let Ok(segment) =
@@ -116,37 +108,34 @@ impl Dialer {
             let least = self.segment_bytes.get().unwrap_or(u64::MAX).min(u64::from(segment));
             self.segment_bytes.set(Some(least.max(SEGMENT_BYTES_MIN)));
         }
-        if secure {
-            let name = ServerName::try_from(host).map_err(|_| Fault::Away)?;
-            let shaking = self.handshakes.begin();
-            match tokio::time::timeout_at(until, self.tls.connect(name, tcp)).await {
-                Ok(Ok(stream)) => {
-                    shaking.done();
-                    shake(stream).await
-                }
-                Ok(Err(error)) => {
-                    tracing::warn!(url, %error, "TLS with a source failed");
-                    shaking.broke(Broken::of(&error));
-                    Err(Fault::Away)
-                }
-                Err(_) => {
-                    tracing::warn!(url, "no TLS with a source in time");
-                    shaking.broke(Broken::TimedOut);
-                    Err(Fault::Away)
-                }
+        if !secure {
+            return shake(tcp).await;
+        }
+        let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+        let shaking = self.handshakes.begin();
+        match tokio::time::timeout_at(until, self.tls.connect(name, tcp)).await {
+            Ok(Ok(stream)) => {
+                shaking.done();
+                shake(stream).await
             }
-        } else {
-            shake(tcp).await
+            Ok(Err(error)) => {
+                shaking.broke(Broken::of(&error));
+                Err(format!("TLS failed: {error}"))
+            }
+            Err(_) => {
+                shaking.broke(Broken::TimedOut);
+                Err("no TLS in time".to_owned())
+            }
         }
     }
 }
 
-async fn shake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Fault>
+async fn shake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, String>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|_| Fault::Away)?;
+    let shaken = http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = shaken.map_err(|error| error.to_string())?;
     // Ends by itself when the sender is dropped or the source hangs up.
     tokio_uring::spawn(async move { drop(connection.await) });
     Ok(sender)
@@ -189,8 +178,9 @@ impl Wires {
         &self.dialer
     }
 
-    /// Makes a connection to `url`, to be used by the next that is asked there.
-    pub(crate) async fn connect(&mut self, url: &str) -> Result<(), Fault> {
+    /// Makes a connection to `url`, to be used by the next that is asked there; or says why there
+    /// is none.
+    pub(crate) async fn connect(&mut self, url: &str) -> Result<(), String> {
         let sender = self.dialer.dial(url).await?;
         self.idle.insert(url.to_owned(), sender);
         Ok(())

@@ -248,7 +248,11 @@ async fn permit<'a>(
     }
     if !is_connected {
         tokio::select! {
-            connected = wires.connect(&source.media_url) => connected?,
+            connected = wires.connect(&source.media_url) => connected.map_err(|why| {
+                let (appliance, url) = (&source.appliance, &source.media_url);
+                tracing::warn!(%appliance, url, why, "no connection to a source");
+                Fault::Away
+            })?,
             () = night.halted(job.is_repair()) => return Err(Cut::Halt),
         }
     }

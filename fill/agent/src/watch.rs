@@ -57,7 +57,8 @@ async fn ask(wires: &mut Wires, base: &str, path: &str) -> Result<Vec<u8>, Fault
     loop {
         let is_new = !wires.is_connected(base);
         if is_new {
-            wires.connect(base).await?;
+            // Nobody there is the usual thing where nobody is served.
+            wires.connect(base).await.map_err(|_| Fault::Away)?;
         }
         match wires.whole(base, path, METRICS_BYTES_MAX).await {
             Err(Missed::Stale) if !is_new => {}

@@ -1,6 +1,7 @@
 //! Finds the objects of a volume by looking at their seals, for when the journal is gone or
 //! damaged. Reads only; slow on purpose-built disks and right on all of them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use control_types::ObjectId;
@@ -26,35 +27,50 @@ pub struct Scan {
 /// [`StoreError::Io`] when a directory cannot be listed. Bad files are findings, not errors.
 pub fn scan(volume: &Volume) -> Result<Scan, StoreError> {
     let mut found = Scan::default();
-    for path in object_files(volume)? {
-        match seal_on(volume.disk(), &path) {
-            Ok(seal) => found.records.push(Record::published(&seal)),
-            Err(error) => found.bad.push(error),
+    for dir in object_dirs(volume)? {
+        for path in files_below(volume, &dir)? {
+            match seal_on(volume.disk(), &path) {
+                Ok(seal) => found.records.push(Record::published(&seal)),
+                Err(error) => found.bad.push(error),
+            }
         }
     }
     found.records.sort_unstable_by_key(|record| record.object);
     Ok(found)
 }
 
-/// Every file two levels below `objects/`, in name order. Empty when there is no such directory.
-pub(crate) fn object_files(volume: &Volume) -> Result<Vec<PathBuf>, StoreError> {
-    let mut level = vec![volume.objects_dir()];
-    if !volume.disk().look(&level[0]).is_ok_and(|there| there.is_dir) {
-        return Ok(Vec::new());
+/// The directories in `objects/`, in name order: what lies below each can be listed at a time, as
+/// all of it is a lot of names. Empty when there is no such directory.
+pub(crate) fn object_dirs(volume: &Volume) -> Result<Vec<PathBuf>, StoreError> {
+    let objects = volume.objects_dir();
+    match volume.disk().look(&objects) {
+        Ok(there) if there.is_dir => dirs_in(volume, &objects),
+        Ok(_) => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        // Not to be taken for nothing there: a journal made from that would list nothing.
+        Err(error) => Err(StoreError::io(&objects, "look at the directory")(error)),
     }
-    for depth in 0..3 {
-        let mut next = Vec::new();
-        for dir in &level {
-            let listing = volume.disk().list(dir);
-            let listing = listing.map_err(StoreError::io(dir, "list the directory"))?;
-            // What is no directory here is not ours and hides nothing.
-            let below = listing.into_iter().filter(|entry| depth == 2 || entry.is_dir);
-            next.extend(below.map(|entry| dir.join(entry.name)));
-        }
-        level = next;
+}
+
+/// Every file two levels below `dir`, which is one of [`object_dirs`], in name order.
+pub(crate) fn files_below(volume: &Volume, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut files = Vec::new();
+    for dir in dirs_in(volume, dir)? {
+        let listing = volume.disk().list(&dir);
+        let listing = listing.map_err(StoreError::io(&dir, "list the directory"))?;
+        files.extend(listing.into_iter().map(|entry| dir.join(entry.name)));
     }
-    level.sort_unstable();
-    Ok(level)
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// What is no directory here is not ours and hides nothing.
+fn dirs_in(volume: &Volume, dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let listing = volume.disk().list(dir).map_err(StoreError::io(dir, "list the directory"))?;
+    let dirs = listing.into_iter().filter(|entry| entry.is_dir);
+    let mut dirs: Vec<PathBuf> = dirs.map(|entry| dir.join(entry.name)).collect();
+    dirs.sort_unstable();
+    Ok(dirs)
 }
 
 /// The checked seal of an object's file, whose length and name must agree with it.

@@ -1,7 +1,7 @@
 //! Looks whether a volume is what its journal says: names, seals or every byte.
 //! Reads only and repairs nothing; whoever holds the writer quarantines what it finds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::vec::IntoIter;
@@ -10,10 +10,11 @@ use control_types::ObjectId;
 
 use crate::disk::{AnyDisk, OpenFile, Opening};
 use crate::error::StoreError;
-use crate::index::{Known, load_known};
+use crate::index::{Index, Known, load_known};
 use crate::journal::Record;
-use crate::scan::{object_files, seal_of};
+use crate::scan::{files_below, object_dirs, seal_of};
 use crate::seal::Seal;
+use crate::tail::Tail;
 use crate::volume::Volume;
 
 /// How closely to look.
@@ -79,7 +80,7 @@ impl fmt::Display for Verdict {
 /// One object and what is true of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which; absent for an orphan whose name is not an object's.
+    /// Which; absent for an orphan whose name is not an object's, and for a directory.
     pub object: Option<ObjectId>,
     /// Its file.
     pub path: PathBuf,
@@ -167,12 +168,18 @@ impl ObjectReader {
     }
 }
 
-/// An iterator over everything on a volume, one finding an object: it can be paced or stopped.
+/// An iterator over everything on a volume, one finding an object: it can be paced or stopped. A
+/// writer may be at work meanwhile: what is not as the journal said is asked of the journal again.
+/// Holds the names of one of 256 parts of the volume at a time.
 #[derive(Debug)]
 pub struct Scrub {
     volume: Volume,
     depth: Depth,
     journal_fault: Option<String>,
+    index: Index,
+    tail: Tail,
+    /// Parts still to be looked at: directories in `objects/`, there or only listed.
+    parts: IntoIter<PathBuf>,
     work: IntoIter<Item>,
 }
 
@@ -183,7 +190,7 @@ enum Item {
 }
 
 impl Scrub {
-    /// Lists what there is to look at: the journal, and the directory of objects.
+    /// Reads the journal.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -198,32 +205,111 @@ impl Scrub {
         let mut faults = loaded.problems.iter();
         let journal_fault = faults.find(|fault| matches!(fault, StoreError::Journal { .. }));
         let journal_fault = journal_fault.map(ToString::to_string);
-        let records = loaded.index.entries().map(|entry| (entry.path(), entry.record()));
-        let listed: BTreeMap<PathBuf, Record> = records.collect();
-        let files = object_files(volume)?;
-        let unlisted: Vec<PathBuf> =
-            files.into_iter().filter(|f| !listed.contains_key(f)).collect();
-        let listed = listed.into_iter().map(|(path, record)| Item::Listed(path, record));
-        let work: Vec<Item> = listed.chain(unlisted.into_iter().map(Item::Unlisted)).collect();
-        Ok(Self { volume: volume.clone(), depth, journal_fault, work: work.into_iter() })
+        let firsts: BTreeSet<u8> = loaded.index.entries().map(|one| one.object.0[0]).collect();
+        let listed = firsts.iter().map(|first| volume.objects_dir().join(format!("{first:02x}")));
+        let parts: BTreeSet<PathBuf> = object_dirs(volume)?.into_iter().chain(listed).collect();
+        Ok(Self {
+            volume: volume.clone(),
+            depth,
+            journal_fault,
+            index: loaded.index,
+            tail: loaded.tail,
+            parts: parts.into_iter().collect::<Vec<_>>().into_iter(),
+            work: Vec::new().into_iter(),
+        })
     }
+
+    /// What there is to look at in one part.
+    fn items_of(&self, part: &Path) -> Result<Vec<Item>, StoreError> {
+        let name = part.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let first =
+            u8::from_str_radix(name, 16).ok().filter(|first| format!("{first:02x}") == name);
+        let listed: BTreeMap<PathBuf, Record> =
+            first.map(|first| listed_in(&self.index, first)).unwrap_or_default();
+        let files = match self.volume.disk().look(part) {
+            Ok(there) if !there.is_dir => Vec::new(),
+            Err(error) if is_gone(&error) => Vec::new(),
+            _ => files_below(&self.volume, part)?,
+        };
+        let unlisted: Vec<PathBuf> =
+            files.into_iter().filter(|file| !listed.contains_key(file)).collect();
+        let listed = listed.into_iter().map(|(path, record)| Item::Listed(path, record));
+        Ok(listed.chain(unlisted.into_iter().map(Item::Unlisted)).collect())
+    }
+
+    /// What is true of `object` by the journal as it is now.
+    fn listed_now(&mut self, object: &ObjectId) -> Option<Record> {
+        // A journal that cannot be read this time says what it said last.
+        for change in self.tail.poll().changes {
+            self.index.apply(&change);
+        }
+        self.index.find(object).map(|entry| entry.record())
+    }
+
+    /// `None` when a writer took it away or has not listed it yet.
+    fn look_at(&mut self, item: Item) -> Option<Finding> {
+        let finding = |object, path, bytes, verdict| Finding { object, path, bytes, verdict };
+        match item {
+            Item::Listed(path, record) => {
+                let verdict = judge(&self.volume, &path, &record, self.depth);
+                if verdict != Verdict::Sound && self.listed_now(&record.object).is_none() {
+                    return None;
+                }
+                Some(finding(Some(record.object), path, record.bytes, verdict))
+            }
+            Item::Unlisted(path) => {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let object = ObjectId::from_hex(name.as_bytes());
+                let own = object.filter(|own| self.volume.object_path(own) == path);
+                if let Some(record) = own.and_then(|own| self.listed_now(&own)) {
+                    return self.look_at(Item::Listed(path, record));
+                }
+                if own.is_some()
+                    && self.volume.disk().look(&path).is_err_and(|error| is_gone(&error))
+                {
+                    return None;
+                }
+                Some(finding(object, path, 0, Verdict::Orphan))
+            }
+        }
+    }
+}
+
+/// The objects whose names begin with the byte `first`, by path.
+fn listed_in(index: &Index, first: u8) -> BTreeMap<PathBuf, Record> {
+    let before = first.checked_sub(1).map(|before| {
+        let mut last = [0xff; 32];
+        last[0] = before;
+        ObjectId(last)
+    });
+    let entries = index.entries_after(before).take_while(|entry| entry.object.0[0] == first);
+    entries.map(|entry| (entry.path(), entry.record())).collect()
+}
+
+fn is_gone(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::NotFound
 }
 
 impl Iterator for Scrub {
     type Item = Finding;
 
     fn next(&mut self) -> Option<Finding> {
-        Some(match self.work.next()? {
-            Item::Listed(path, record) => {
-                let verdict = judge(&self.volume, &path, &record, self.depth);
-                Finding { object: Some(record.object), path, bytes: record.bytes, verdict }
+        loop {
+            if let Some(item) = self.work.next() {
+                match self.look_at(item) {
+                    Some(finding) => return Some(finding),
+                    None => continue,
+                }
             }
-            Item::Unlisted(path) => {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                let object = ObjectId::from_hex(name.as_bytes());
-                Finding { object, path, bytes: 0, verdict: Verdict::Orphan }
+            let part = self.parts.next()?;
+            match self.items_of(&part) {
+                Ok(items) => self.work = items.into_iter(),
+                Err(error) => {
+                    let verdict = Verdict::Unreadable(error.in_full());
+                    return Some(Finding { object: None, path: part, bytes: 0, verdict });
+                }
             }
-        })
+        }
     }
 }
 
@@ -236,7 +322,7 @@ pub fn check(volume: &Volume, depth: Depth) -> Result<CheckReport, StoreError> {
     let mut report =
         CheckReport { journal_fault: scrub.journal_fault.clone(), ..CheckReport::default() };
     for finding in scrub {
-        if finding.verdict != Verdict::Orphan {
+        if finding.verdict != Verdict::Orphan && finding.object.is_some() {
             report.objects += 1;
             report.bytes += finding.bytes;
         }

@@ -37,6 +37,10 @@ impl Writer {
     pub fn sweep(&self) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
         for finding in Scrub::new(self.volume(), Depth::Names)? {
+            if finding.object.is_none() && matches!(finding.verdict, Verdict::Unreadable(_)) {
+                swept.left.push(finding.path);
+                continue;
+            }
             if finding.verdict != Verdict::Orphan {
                 continue;
             }

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use control_types::fleet::DiskClass;
 use kit::{CHUNK, payload, publish, seal, volume, write_missing};
 use oca_store::{
-    Adopted, Change, Depth, Imported, Index, Kind, ObjectReader, QuarantineBound, StoreError,
-    Verdict, Volume, Writer, check, report_bad,
+    Adopted, Change, Depth, Imported, Index, Kind, ObjectReader, QuarantineBound, Scrub,
+    StoreError, Verdict, Volume, Writer, check, report_bad,
 };
 
 fn text(error: &StoreError) -> String {
@@ -346,4 +346,21 @@ fn files_are_adopted_without_a_copy_where_they_can_be_and_checked_wherever_they_
     assert!(matches!(refused, Err(StoreError::BadChunk { chunk: 0, .. })), "{refused:?}");
     assert_eq!(second.held().len(), 2);
     assert!(check(&two, Depth::Payload).unwrap().bad.is_empty());
+}
+
+/// Goal: a check beside a writer tells no tales: what is removed or published while it looks is
+/// neither missing nor an orphan. Method: both, after its first look at the journal.
+#[test]
+fn a_check_beside_a_writer_finds_nothing_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let volume = volume(dir.path());
+    let writer = Writer::open(&volume, "test").unwrap();
+    let held: Vec<_> =
+        (0..20).map(|seed| publish(&writer, &payload(seed, 50)).unwrap().object()).collect();
+    let scrub = Scrub::new(&volume, Depth::Payload).unwrap();
+    held[..10].iter().for_each(|object| writer.remove(object).unwrap());
+    (20..30).for_each(|seed| drop(publish(&writer, &payload(seed, 50)).unwrap()));
+    let found: Vec<_> = scrub.collect();
+    let bad: Vec<_> = found.iter().filter(|one| one.verdict != Verdict::Sound).collect();
+    assert!(bad.is_empty() && found.len() == 20, "{} looked at, {bad:?}", found.len());
 }

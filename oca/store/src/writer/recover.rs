@@ -9,7 +9,7 @@ use super::state::{State, compacted, is_slack};
 use crate::error::StoreError;
 use crate::index::{Known, load_known};
 use crate::journal::{Journal, Kind, Record};
-use crate::scan::object_files;
+use crate::scan::{files_below, object_dirs};
 use crate::volume::{Volume, ids_in};
 
 impl Writer {
@@ -58,20 +58,22 @@ impl Writer {
     pub(super) fn believe_files(&self) -> Result<(), StoreError> {
         let mut state = self.shared.state();
         let mut files: AHashSet<ObjectId> = AHashSet::new();
-        for path in object_files(self.volume())? {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let Some(object) = ObjectId::from_hex(name.as_bytes()) else { continue };
-            files.insert(object);
-            if state.index.has_copy(0, &object) {
-                continue;
-            }
-            match self.proved(&object) {
-                Ok(seal) => {
-                    tracing::warn!(%object, "was not listed any more: the journal had a torn end");
-                    self.shared.keep_place(&object)?;
-                    state.index.insert(0, &Record::published(&seal));
+        for dir in object_dirs(self.volume())? {
+            for path in files_below(self.volume(), &dir)? {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let Some(object) = ObjectId::from_hex(name.as_bytes()) else { continue };
+                files.insert(object);
+                if state.index.has_copy(0, &object) {
+                    continue;
                 }
-                Err(error) => tracing::warn!(%object, %error, "left where it is, not listed"),
+                match self.proved(&object) {
+                    Ok(seal) => {
+                        tracing::warn!(%object, "was not listed any more: the journal had a torn end");
+                        self.shared.keep_place(&object)?;
+                        state.index.insert(0, &Record::published(&seal));
+                    }
+                    Err(error) => tracing::warn!(%object, %error, "left where it is, not listed"),
+                }
             }
         }
         let listed = state.index.clone();

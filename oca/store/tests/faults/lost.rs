@@ -63,3 +63,27 @@ fn a_file_that_lost_its_bytes_is_not_linked_in() {
         assert!(report.bad.is_empty(), "seed {seed}: {:?}", report.bad);
     }
 }
+
+/// Goal: a disk that dies in the middle never passes for a clean check. Method: at each operation.
+#[test]
+fn an_error_in_the_middle_of_a_check_is_told() {
+    let disk = blank(3);
+    let writer = Writer::open(&volume(&disk), "test").unwrap();
+    for object in &objects()[..3] {
+        let mut incoming = writer.begin(object.seal.clone()).unwrap();
+        write_missing(&mut incoming, &object.bytes);
+        incoming.publish().unwrap();
+    }
+    drop(writer);
+    let volume = volume(&disk);
+    for at in 0.. {
+        disk.arm(at, Fault::Dies);
+        let report = check(&volume, Depth::Payload);
+        if !disk.heal() {
+            assert!(at > 20 && report.unwrap().bad.is_empty(), "{at} operations");
+            return;
+        }
+        let is_told = report.as_ref().is_ok_and(|report| !report.bad.is_empty());
+        assert!(is_told || report.is_err(), "operation {at}: {report:?}");
+    }
+}

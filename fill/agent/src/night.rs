@@ -49,7 +49,7 @@ use crate::meter::Meter;
 use crate::orders::{Refused, Standing};
 use crate::pass::{Meters, Pass};
 use crate::state_dir::StateDir;
-use crate::vault::{Placed, Vault};
+use crate::vault::{Mounts, Placed, Vault};
 
 /// What the tasks share; all on one thread.
 pub(crate) struct Night {
@@ -93,8 +93,10 @@ pub(crate) struct Night {
 
 impl Night {
     pub(crate) fn open(config: Config, on: Option<&Arc<dyn Disk>>) -> Result<Self, AgentError> {
-        let vault = Vault::open(&config.volumes, on, 0)?;
+        let mounts = Mounts::load(&config.state_dir, on);
+        let vault = Vault::open_at(&config.volumes, on, &mounts, 0)?;
         let state = Rc::new(StateDir::open(&config.state_dir, on)?);
+        mounts.keep(&state, vault.mounts());
         let (appliance, key) = (config.appliance.clone(), config.orders_key.clone());
         let (mut standing, skew_ms) = Standing::open(Rc::clone(&state), appliance, key)?;
         let ledger = Ledger::open(Rc::clone(&state))?;

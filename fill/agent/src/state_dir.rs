@@ -68,24 +68,18 @@ impl StateDir {
         name: &'static str,
         what: &'static str,
     ) -> Result<Option<T>, AgentError> {
-        let path = self.file(name);
-        let bytes = match self.read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(AgentError::io(&path, "read the state"))?,
-        };
-        let read = serde_json::from_slice(&bytes).map(Some);
-        read.map_err(|error| AgentError::State { path, what, why: error.to_string() })
+        load(self.disk.as_ref(), self.file(name), what)
     }
 
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let file = self.disk.open(path, Opening::Read)?;
-        let length = file.length()?;
-        if length > STATE_BYTES_MAX {
-            return Err(ErrorKind::FileTooLarge.into());
-        }
-        let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
-        file.read_exact_at(&mut bytes, 0)?;
-        Ok(bytes)
+    /// As [`Self::load`], of a folder that is not ours yet.
+    pub(crate) fn peek<T: DeserializeOwned>(
+        path: &Path,
+        on: Option<&Arc<dyn Disk>>,
+        name: &'static str,
+        what: &'static str,
+    ) -> Result<Option<T>, AgentError> {
+        let disk = on.map_or(&KernelDisk as &dyn Disk, Arc::as_ref);
+        load(disk, path.join(name).with_extension("json"), what)
     }
 
     /// Writes `value` beside `NAME.json`, makes it durable and gives it the name.
@@ -123,6 +117,30 @@ impl StateDir {
     fn file(&self, name: &'static str) -> PathBuf {
         self.path.join(name).with_extension("json")
     }
+}
+
+fn load<T: DeserializeOwned>(
+    disk: &dyn Disk,
+    path: PathBuf,
+    what: &'static str,
+) -> Result<Option<T>, AgentError> {
+    let bytes = match read(disk, &path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(AgentError::io(&path, "read the state"))?,
+    };
+    let read = serde_json::from_slice(&bytes).map(Some);
+    read.map_err(|error| AgentError::State { path, what, why: error.to_string() })
+}
+
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
+    let file = disk.open(path, Opening::Read)?;
+    let length = file.length()?;
+    if length > STATE_BYTES_MAX {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
 }
 
 /// Makes the folder's own name durable, and those above it: a power cut that takes the folder takes

@@ -14,6 +14,7 @@
 
 mod books;
 mod disk;
+mod mounts;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ use crate::pen::Pen;
 use books::Books;
 pub(crate) use books::Claim;
 use disk::{Disk, State};
+pub(crate) use mounts::Mounts;
 
 /// An object on its way in.
 pub(crate) struct Open {
@@ -76,19 +78,21 @@ pub(crate) struct Shelf {
 
 impl Vault {
     /// Takes the writer's lock of every volume; all are on the disk `on`, or on the kernel's. A
-    /// disk that cannot be read is lost, not fatal.
+    /// disk that cannot be read is lost, not fatal, as is one that was mounted `before` and is not.
     ///
     /// # Errors
     /// A volume that another process writes, or no disk at all.
-    pub(crate) fn open(
+    pub(crate) fn open_at(
         volumes: &[(PathBuf, DiskClass)],
         on: Option<&Arc<dyn oca_store::disk::Disk>>,
+        before: &Mounts,
         now: u64,
     ) -> Result<Self, AgentError> {
         let mut disks = Vec::with_capacity(volumes.len());
         let books = Books::default();
         for (path, class) in volumes {
-            let mut disk = Disk::new(path, *class, on.cloned(), books.clone());
+            let passed = before.passed_before(path);
+            let mut disk = Disk::new(path, *class, on.cloned(), passed, books.clone());
             disk.open(now)?;
             disks.push(disk);
         }
@@ -98,6 +102,22 @@ impl Vault {
             return Err(AgentError::NoDisk { why });
         }
         Ok(vault)
+    }
+
+    /// As [`Self::open_at`] where nothing is known of earlier runs.
+    #[cfg(test)]
+    pub(crate) fn open(
+        volumes: &[(PathBuf, DiskClass)],
+        on: Option<&Arc<dyn oca_store::disk::Disk>>,
+        now: u64,
+    ) -> Result<Self, AgentError> {
+        Self::open_at(volumes, on, &Mounts::default(), now)
+    }
+
+    /// The disks in use, with how many file systems begin on the way to each.
+    pub(crate) fn mounts(&self) -> impl Iterator<Item = (PathBuf, u32)> {
+        let in_use = self.disks.iter().filter(|disk| disk.writer().is_some());
+        in_use.map(|disk| (disk.path.clone(), disk.passed()))
     }
 
     /// Looks whether disks went or came; true when one did, and the work must be laid out anew.

@@ -10,6 +10,7 @@ use oca_store::disk::{Disk as Kind, KernelDisk};
 use oca_store::{StoreError, Volume, Writer};
 
 use super::books::{Books, Claim};
+use super::mounts::{NOT_MOUNTED, passed};
 use crate::error::AgentError;
 use crate::limits::{DISK_REST_MS, KEEP_FREE_ONE_IN, LOST_LOOK_MS};
 
@@ -26,6 +27,8 @@ pub(super) struct Disk {
     on: Option<Arc<dyn Kind>>,
     /// Number of the file system it was in use on: an empty mount point is not the disk come back.
     device: Option<u64>,
+    /// File systems that an earlier run passed on the way to it.
+    passed_before: u32,
     /// What is promised on all disks.
     books: Books,
 }
@@ -47,10 +50,11 @@ impl Disk {
         path: &Path,
         class: DiskClass,
         on: Option<Arc<dyn Kind>>,
+        passed_before: u32,
         books: Books,
     ) -> Self {
         let state = State::Lost { why: "not looked at yet".to_owned(), look_at: 0 };
-        Self { path: path.to_owned(), class, state, on, device: None, books }
+        Self { path: path.to_owned(), class, state, on, device: None, passed_before, books }
     }
 
     /// Takes the volume into use, or notes why it cannot be.
@@ -62,6 +66,10 @@ impl Disk {
         let device = kind.look(&self.path).ok().map(|there| there.identity.0);
         if self.device.is_some() && device.is_some() && device != self.device {
             self.lose(ELSEWHERE.to_owned(), now);
+            return Ok(());
+        }
+        if self.passed() < self.passed_before {
+            self.lose(NOT_MOUNTED.to_owned(), now);
             return Ok(());
         }
         let volume = match &self.on {
@@ -78,6 +86,11 @@ impl Disk {
             Err(error) => self.lose(AgentError::from(error).in_full(), now),
         }
         Ok(())
+    }
+
+    /// File systems that begin on the way to it.
+    pub(super) fn passed(&self) -> u32 {
+        passed(self.on.as_deref().unwrap_or(&KernelDisk), &self.path)
     }
 
     fn lose(&mut self, why: String, now: u64) {
@@ -245,7 +258,7 @@ mod tests {
     #[test]
     fn an_empty_mount_point_is_not_the_disk_come_back() {
         let folder = tempfile::tempdir().unwrap();
-        let mut disk = Disk::new(folder.path(), DiskClass::Hdd, None, Books::default());
+        let mut disk = Disk::new(folder.path(), DiskClass::Hdd, None, 0, Books::default());
         disk.open(1).unwrap();
         assert!(disk.writer().is_some());
         disk.lose("pulled out".to_owned(), 2);

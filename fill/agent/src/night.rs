@@ -79,8 +79,8 @@ pub(crate) struct Night {
     spent: Cell<bool>,
     /// The budget could not be kept, and is asked of again at this time, ticks.
     spend_again_at: Cell<Option<u64>>,
-    /// The open window cannot be noted: fill rests.
-    unnoted: Cell<bool>,
+    /// The open window cannot be noted, and fill rests: when to try again, ticks.
+    note_again_at: Cell<Option<u64>>,
     stop: watch::Sender<bool>,
     /// Work changed hands: lanes look again.
     pub(crate) changed: Notify,
@@ -138,7 +138,7 @@ impl Night {
             no_orders: RefCell::default(),
             spent: Cell::new(false),
             spend_again_at: Cell::new(None),
-            unnoted: Cell::new(false),
+            note_again_at: Cell::new(None),
             stop: watch::Sender::new(false),
             changed: Notify::new(),
             lately: RefCell::default(),

@@ -3,34 +3,43 @@
 
 use std::rc::Rc;
 
+use crate::error::AgentError;
 use crate::limits::SUSPECTS_MS;
 use crate::night::Night;
 use crate::vault::Suspect;
 
 /// Works until the night is stopped.
 pub(crate) async fn nurse(night: Rc<Night>) {
+    let mut notes = true;
     while !night.stopping() {
-        if look(&night) {
+        if look(&night, &mut notes) {
             night.lay_out();
         }
         night.pause(SUSPECTS_MS).await;
     }
 }
 
-/// One look at all suspects; true when the work must be laid out anew.
-fn look(night: &Night) -> bool {
+/// One look at all suspects; true when the work must be laid out anew. `notes` is whether the state
+/// disk took what was to be noted. One that does not is asked once a look and no more, as each
+/// refusal may take it seconds; it is said when that begins.
+fn look(night: &Night, notes: &mut bool) -> bool {
     let suspects = night.vault.borrow().suspects();
     let mut changed = false;
-    for suspect in &suspects {
-        changed |= treat(night, suspect);
-    }
-    {
+    let looked = suspects.iter().try_for_each(|suspect| {
+        changed |= treat(night, suspect)?;
+        Ok(())
+    });
+    let looked = looked.and_then(|()| {
         let (vault, mut ledger) = (night.vault.borrow(), night.ledger.borrow_mut());
         let before = ledger.repairs().len();
-        if let Err(error) = ledger.close_repairs(|repair| vault.holds_sound(&repair.object)) {
-            tracing::error!(error = error.in_full(), "cannot close repairs");
-        }
+        ledger.close_repairs(|repair| vault.holds_sound(&repair.object))?;
         changed |= ledger.repairs().len() != before;
+        Ok::<_, AgentError>(())
+    });
+    let noted_before = std::mem::replace(notes, looked.is_ok());
+    if let (Err(error), true) = (looked, noted_before) {
+        // Nobody is served a bad copy, as it is marked; the next look tries again.
+        tracing::error!(error = error.in_full(), "cannot note repairs: bad copies stay marked");
     }
     changed
 }
@@ -38,29 +47,53 @@ fn look(night: &Night) -> bool {
 /// Notes the repair, then quarantines; true when the copy is off its disk. A disk that refuses is
 /// asked again each second, and nothing else begins anew for that. Whoever is killed in between
 /// finds the marker again, and the note already made. The other way round nobody would know that
-/// the object is to come back.
-fn treat(night: &Night, suspect: &Suspect) -> bool {
-    let object = suspect.object;
-    if let Some(repair) = &suspect.repair {
-        match night.ledger.borrow_mut().add_repair(repair.clone()) {
-            Ok(true) => {}
-            Ok(false) => tracing::error!(%object, "too many repairs: is a disk dying?"),
-            Err(error) => {
-                // Nobody is served the bad copy, as it is marked; the next look tries again.
-                tracing::error!(%object, error = error.in_full(), "cannot note a repair");
-                return false;
-            }
-        }
+/// the object is to come back; so an error means that nothing was done.
+fn treat(night: &Night, suspect: &Suspect) -> Result<bool, AgentError> {
+    if let Some(repair) = &suspect.repair
+        && !night.ledger.borrow_mut().add_repair(repair.clone())?
+    {
+        tracing::error!(object = %suspect.object, "too many repairs: is a disk dying?");
     }
-    suspect.quarantine()
+    Ok(suspect.quarantine())
 }
 
 #[cfg(test)]
 mod tests {
     use control_types::fill::Pull;
-    use oca_store::{MediaType, seal_reader};
+    use oca_store::{MediaType, report_bad, seal_reader};
 
     use super::*;
+
+    /// Goal: a state disk that refuses is asked once a look, not for every bad copy, and bad copies
+    /// stay where they are until it takes a note. Method: its folder goes and comes back.
+    #[test]
+    fn a_state_disk_that_refuses_leaves_bad_copies_marked_until_it_is_well() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            let writer = night.vault.borrow().writers().next().unwrap().clone();
+            let mut objects = Vec::new();
+            for tag in 1..4 {
+                let payload = vec![tag; 5_000];
+                let title = "t".parse().unwrap();
+                let seal = seal_reader(payload.as_slice(), title, MediaType::VideoMp4).unwrap();
+                objects.push(seal.object());
+                let mut incoming = writer.begin(seal).unwrap();
+                incoming.write_chunk(0, &payload).unwrap();
+                incoming.publish().unwrap();
+                report_bad(writer.volume(), objects.last().unwrap()).unwrap();
+            }
+            let (state, aside) = (folder.path().join("state"), folder.path().join("aside"));
+            std::fs::rename(&state, &aside).unwrap();
+            let mut notes = true;
+            assert!(!look(&night, &mut notes) && !notes);
+            assert!(objects.iter().all(|object| writer.holds(object)));
+            std::fs::rename(&aside, &state).unwrap();
+            assert!(look(&night, &mut notes) && notes);
+            assert!(!objects.iter().any(|object| writer.holds(object)));
+            assert_eq!(night.ledger.borrow().repairs().len(), objects.len());
+        });
+    }
 
     /// Goal: a marker that the disk does not let go is no news after the first look: whatever waits
     /// for its sources would begin anew each second, and never go on to the next. Method: the
@@ -80,9 +113,10 @@ mod tests {
             incoming.publish().unwrap();
             let marker = folder.path().join("ssd/suspect").join(object.to_string());
             std::fs::create_dir_all(&marker).unwrap();
-            assert!(look(&night), "it is off its disk");
+            let mut notes = true;
+            assert!(look(&night, &mut notes), "it is off its disk");
             for _ in 0..3 {
-                assert!(!look(&night), "nothing changed");
+                assert!(!look(&night, &mut notes), "nothing changed");
             }
             assert!(!night.vault.borrow().holds(&object));
             let ledger = night.ledger.borrow();

@@ -58,7 +58,7 @@ impl Night {
                     .to_owned(),
             );
         }
-        if self.unnoted.get() {
+        if self.note_again_at.get().is_some() {
             let folder = self.config.state_dir.display();
             troubles.push(format!("the open window cannot be noted in {folder}: fill rests"));
         }

@@ -1,6 +1,8 @@
 //! The night's window: opened and closed by control's time, its bytes taken off its budget. Fetches
 //! nothing.
 
+use control_types::ids::WindowId;
+
 use super::Night;
 use crate::gate::Gate;
 use crate::limits::SPEND_AGAIN_MS;
@@ -18,23 +20,20 @@ impl Night {
             // Whatever is open now may not be open at all.
             Some(_) => Gate::default(),
         };
+        if !gate.is_open() {
+            self.note_again_at.set(None);
+        }
         if *self.gate.borrow() == gate {
             return;
         }
         if let Some(window) = &gate.window
-            && let Err(error) = self.ledger.borrow_mut().enter(window)
+            && !self.note(window)
         {
-            // The one before may be over, or wider: without a note of this one, fill rests. Tried
-            // at each tick, said when it begins.
-            if !self.unnoted.replace(true) {
-                tracing::error!(error = error.in_full(), "cannot note the window: fill rests");
-            }
+            // The one before may be over, or wider: without a note of this one, fill rests.
             gate = Gate::default();
             if *self.gate.borrow() == gate {
                 return;
             }
-        } else {
-            self.unnoted.set(false);
         }
         if let Some(window) = &gate.window {
             tracing::info!(%window, bps_max = ?gate.bps_max, "window open");
@@ -48,6 +47,24 @@ impl Night {
         self.meters.window.borrow_mut().retune(gate.bps_max);
         self.gate.send_replace(gate);
         self.changed.notify_waiters();
+    }
+
+    /// Notes that `window` counts from now on; false while that cannot be done. A disk that refuses
+    /// is asked again a while later, as each refusal may take it seconds in which nothing else runs.
+    fn note(&self, window: &WindowId) -> bool {
+        let ticks = self.clock.ticks();
+        if self.note_again_at.get().is_some_and(|at| ticks < at) {
+            return false;
+        }
+        let noted = self.ledger.borrow_mut().enter(window);
+        let again_at = noted.is_err().then_some(ticks + SPEND_AGAIN_MS);
+        let was_noted = self.note_again_at.replace(again_at).is_none();
+        let Err(error) = noted else { return true };
+        if was_noted {
+            // Said when it begins; the report says it for as long as it lasts.
+            tracing::error!(error = error.in_full(), "cannot note the window: fill rests");
+        }
+        false
     }
 
     /// Lets lanes ask of a budget again that could not be kept a while ago.
@@ -98,6 +115,59 @@ impl Night {
 
 #[cfg(test)]
 mod tests {
+    use control_token::OrdersSigner;
+    use control_types::UnixMillis;
+    use control_types::fill::{Orders, SignedOrders, Window, WindowScope};
+
+    /// Goal: a window that cannot be noted is not filled in, the disk is not asked at every tick,
+    /// and once it is well the window opens. Method: as below.
+    #[test]
+    fn a_window_that_cannot_be_noted_is_tried_again_a_while_later() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            let window = Window {
+                id: "night".parse().unwrap(),
+                scope: WindowScope::Everyone,
+                opens_at: UnixMillis(0),
+                closes_at: UnixMillis(u64::MAX),
+                rate_bps_max: None,
+                bytes_max: None,
+                closed: false,
+            };
+            let orders = Orders {
+                appliance: night.config.appliance.clone(),
+                now: night.clock.now(),
+                serial: 1,
+                plan: None,
+                windows: vec![window],
+                work: None,
+                fill_ticket: String::new(),
+                next_key: None,
+            };
+            let signer = OrdersSigner::generate().unwrap();
+            let orders = serde_json::to_string(&orders).unwrap();
+            let signature = signer.sign(&orders);
+            let signed = SignedOrders { orders, signature, key: signer.public_key() };
+            night.standing.borrow_mut().take(signed, |_| 0, 0).unwrap();
+            let (state, aside) = (folder.path().join("state"), folder.path().join("aside"));
+            std::fs::rename(&state, &aside).unwrap();
+            let is_told = || {
+                let troubles = night.report().troubles;
+                troubles.iter().any(|told| told.contains("the open window cannot be noted"))
+            };
+            night.keep_gate();
+            assert!(!night.gate.borrow().is_open() && is_told());
+            std::fs::rename(&aside, &state).unwrap();
+            night.keep_gate();
+            assert!(!night.gate.borrow().is_open() && is_told(), "asked at every tick");
+            night.note_again_at.set(Some(0));
+            night.keep_gate();
+            assert!(night.gate.borrow().is_open() && !is_told());
+            assert!(night.note_again_at.get().is_none());
+        });
+    }
+
     /// Goal: a window without a budget is filled in though the state disk is full, the bytes count
     /// as soon as it is not, and the disk is not asked for every piece. Method: as below.
     #[test]

@@ -1,6 +1,6 @@
 //! Reads a file that an operator named: a configuration, a key, a list of samples. Only regular
-//! files, and no more of one than its bound: a device would be read for ever, and a pipe waited for.
-//! The one place of this crate that touches a disk, because every program reads such files.
+//! files, and no more of one than its bound: a device would be read for ever, and a pipe waited
+//! for. The one place of this crate that touches a disk, because every program reads such files.
 
 use std::fs::{File, FileType};
 use std::io::{Error, ErrorKind, Read};

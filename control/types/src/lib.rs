@@ -1,6 +1,6 @@
 //! The words every Nightfill process uses on the wire: ids, request and answer bodies, shared
-//! bounds. Holds no logic beyond checking a value's own range; reads no clock, and no file but those
-//! that [`config_file`] is given.
+//! bounds. Holds no logic beyond checking a value's own range; reads no clock, and no file but
+//! those that [`config_file`] is given.
 
 #![forbid(unsafe_code)]
 

@@ -210,7 +210,8 @@ struct Glance {
     titles: usize,
 }
 
-/// Sleeps for `every`, or until a glance differs from the one `before` the look, which took `looked`.
+/// Sleeps for `every`, or until a glance differs from the one `before` the look, which took
+/// `looked`.
 async fn pause(control: &ControlClient, before: Option<Glance>, every: Duration, looked: Duration) {
     let end = tokio::time::Instant::now() + every;
     let mut took = looked;

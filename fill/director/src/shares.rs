@@ -13,8 +13,8 @@
 //!   nothing once it reported that it goes by the plan in force.
 //!
 //! The last three are `held` of the new plan, and nothing else takes them back. What they leave of
-//! the whole is divided: who gets less gets it at once, who gets more gets it as it becomes free. A box
-//! that the plan leaves out keeps an entry for as long as it may hold something. A border whose
+//! the whole is divided: who gets less gets it at once, who gets more gets it as it becomes free. A
+//! box that the plan leaves out keeps an entry for as long as it may hold something. A border whose
 //! rate falls is exceeded for one lease at most, and by no more than boxes that hear nothing hold;
 //! below the sum of its floors only by those. Clocks of agents may be off by `CLOCKS_MS`.
 
@@ -213,7 +213,8 @@ impl Border<'_> {
         }
     }
 
-    /// The lowest of each hour: a floor is low enough to be coarse, and a plan has one for each box.
+    /// The lowest of each hour: a floor is low enough to be coarse, and a plan has one for each
+    /// box.
     fn hourly(&self, floor: &RateProfile) -> RateProfile {
         let first = self.whole.steps.first().map_or(self.now, |step| step.starts_at.max(self.now));
         let Some(last) = floor.steps.last() else { return RateProfile::default() };
@@ -262,8 +263,8 @@ fn rate_at(profile: &RateProfile, at: UnixMillis) -> u64 {
     profile.rate_bps_max(at).or_else(first).unwrap_or(0)
 }
 
-/// The lowest rate within `CLOCKS_MS` of each moment: by a clock that is off by as much, a box takes
-/// no more than `profile` says.
+/// The lowest rate within `CLOCKS_MS` of each moment: by a clock that is off by as much, a box
+/// takes no more than `profile` says.
 fn narrowed(profile: &RateProfile) -> RateProfile {
     let starts = profile.steps.iter().map(|step| step.starts_at);
     let first = profile.steps.first().map(|step| step.starts_at);
@@ -290,8 +291,8 @@ fn highest(profile: &RateProfile, from: UnixMillis, to: UnixMillis) -> u64 {
     inside(profile, from, to).fold(rate_at(profile, from), u64::max)
 }
 
-/// Rates that begin after `from` and at `to` at the latest: a value for a moment holds until the next
-/// one, in which `to` is passed.
+/// Rates that begin after `from` and at `to` at the latest: a value for a moment holds until the
+/// next one, in which `to` is passed.
 fn inside(
     profile: &RateProfile,
     from: UnixMillis,

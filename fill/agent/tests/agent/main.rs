@@ -10,6 +10,7 @@ mod chaos;
 mod clocks;
 mod disk;
 mod faults;
+mod foreground;
 mod metrics;
 mod once;
 mod orders;

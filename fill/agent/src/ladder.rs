@@ -127,8 +127,14 @@ pub(crate) enum Then {
 }
 
 impl Ladder {
+    /// A box that is named twice counts where it is named first: it is one box, and what it does
+    /// wrong is held against it once.
     pub(crate) fn new(sources: &[Source]) -> Self {
-        let rungs = sources.iter().map(|source| Rung {
+        let is_first = |(at, source): &(usize, &Source)| {
+            sources[..*at].iter().all(|before| before.appliance != source.appliance)
+        };
+        let named = sources.iter().enumerate().filter(is_first);
+        let rungs = named.map(|(_, source)| Rung {
             source: source.clone(),
             faults: 0,
             again_at: 0,
@@ -296,5 +302,15 @@ mod tests {
         let then = ladder.fault(&origin.appliance, Fault::Away, &mut reputation, again, 0);
         assert_eq!(then, Then::GiveUp);
         assert!(matches!(ladder.pick(&reputation, again + pause), Pick::Nobody));
+    }
+
+    #[test]
+    fn a_box_that_is_named_twice_is_left_like_any_other() {
+        let twice = ["a", "a"].map(|name| source(name, SourceKind::Origin, false));
+        let mut ladder = Ladder::new(&twice);
+        let mut reputation = Reputation::default();
+        let id = &twice[0].appliance;
+        assert_eq!(ladder.fault(id, Fault::Lied, &mut reputation, 0, 0), Then::GiveUp);
+        assert!(matches!(ladder.pick(&reputation, 0), Pick::Nobody));
     }
 }

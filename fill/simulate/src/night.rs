@@ -26,8 +26,6 @@ use misses::Misses;
 
 /// Length of a billing month, days.
 const MONTH_DAYS: usize = 28;
-/// Slots after which the rates of a night are made anew from what the border carried meanwhile.
-const LOOK_SLOTS: usize = 3;
 
 /// Tomorrow's bytes as they will be, by fill day, site and object.
 pub(crate) struct Foresight(pub(crate) Vec<Vec<Vec<f32>>>);
@@ -67,8 +65,9 @@ pub(crate) struct Night<'a> {
     prunes: Vec<Vec<[Vec<u32>; 2]>>,
     /// Bytes that came of errands not finished, by site, box and object.
     begun: HashMap<(usize, usize, u32), Begun>,
-    /// Bits per second that fill may add in each slot from the last look at the border on, by ISP.
-    room: Vec<Vec<u64>>,
+    /// Bits per second that fill may add in this slot, by ISP: a director looks every minute, and
+    /// makes the rates anew with each sample of the border.
+    room: Vec<u64>,
     chance: Chance,
     filled: Filled,
     misses: Misses,
@@ -102,7 +101,7 @@ impl<'a> Night<'a> {
             errands: (0..stage.isps).map(|_| Vec::new()).collect(),
             prunes: vec![Vec::new(); stage.sites.len()],
             begun: HashMap::new(),
-            room: vec![Vec::new(); stage.isps],
+            room: vec![0; stage.isps],
             chance: Chance::new(stage.setting.seed, 3),
             filled: Filled::default(),
             misses: Misses::new(trace, stage.sites.len()),
@@ -146,11 +145,8 @@ impl<'a> Night<'a> {
         if since >= length || is_first_morning {
             return vec![0; self.stage.isps];
         }
-        if since.is_multiple_of(LOOK_SLOTS) {
-            self.room = borders.iter().map(|border| self.room_of(slot, border)).collect();
-        }
-        let since = since % LOOK_SLOTS;
-        (0..self.stage.isps).map(|isp| self.fill(isp, since)).collect()
+        self.room = borders.iter().map(|border| self.room_of(slot, border)).collect();
+        (0..self.stage.isps).map(|isp| self.fill(isp)).collect()
     }
 
     fn open(&mut self, slot: usize) {
@@ -192,11 +188,10 @@ impl<'a> Night<'a> {
         });
     }
 
-    /// What the billed percentile leaves to fill from `slot` on, bits per second.
-    fn room_of(&self, slot: usize, border: &Border) -> Vec<u64> {
-        let slots = self.stage.setting.window.length_minutes as usize / 5;
+    /// What the billed percentile leaves to fill in `slot`, bits per second.
+    fn room_of(&self, slot: usize, border: &Border) -> u64 {
         if !self.stage.setting.spare_percentile {
-            return vec![u64::MAX; slots];
+            return u64::MAX;
         }
         let month = MONTH_DAYS * SLOTS_PER_DAY;
         let begin = slot / month * month;
@@ -206,10 +201,7 @@ impl<'a> Night<'a> {
         let ahead = beliefs(history, begin + month - known);
         let percentile = self.stage.setting.percentile;
         let month = Month { measured: &history[begin..], ahead: &ahead, percentile };
-        let mut room = month.room_bps();
-        room.drain(..slot - known);
-        room.resize(slots.max(room.len()), 0);
-        room
+        month.room_bps().get(slot - known).copied().unwrap_or(0)
     }
 
     /// Plans one site and queues what it lacks.

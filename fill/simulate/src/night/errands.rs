@@ -59,10 +59,9 @@ impl Night<'_> {
     }
 
     /// One slot of the window for one ISP; answers bytes across its border.
-    pub(super) fn fill(&mut self, isp: usize, since: usize) -> u64 {
+    pub(super) fn fill(&mut self, isp: usize) -> u64 {
         let slot_bytes = |bps: u64| (bps / 8).saturating_mul(u64::from(SLOT_SECONDS));
-        let room = self.room[isp].get(since).copied().unwrap_or(0);
-        let (border_max, mut border) = (slot_bytes(room), 0);
+        let (border_max, mut border) = (slot_bytes(self.room[isp]), 0);
         let rate = slot_bytes(self.stage.setting.window.rate_bps_max);
         let mut left: Vec<Vec<u64>> =
             self.sites.iter().map(|site| vec![rate; site.cabinets.len()]).collect();

@@ -285,6 +285,7 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
     if !url.starts_with("https://") && (needs_tls || !url.starts_with("http://")) {
         mistakes.push(format!("control.url {url:?}: write it as https://host[:port]"));
     }
+    mistakes.extend(foreground.metrics.as_deref().and_then(foreground_mistake));
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -312,6 +313,14 @@ fn check(raw: Raw) -> Result<Config, Vec<String>> {
             bytes_max: store.quarantine_bytes,
         },
     })
+}
+
+/// What is wrong with the address of `oca`'s counters. Taken as it is nobody would be asked there,
+/// and fill would yield to nobody.
+fn foreground_mistake(url: &str) -> Option<String> {
+    let is_one = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+    let told = || format!("foreground.metrics {url:?}: write it as http://host[:port]/metrics");
+    (!is_one).then(told)
 }
 
 /// Exactly one of the two ways; what is wrong with it is noted.

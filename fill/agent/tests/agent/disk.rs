@@ -181,10 +181,12 @@ fn every_mistake_in_the_configuration_is_told_at_once() {
     assert!(said.contains("volume[0].size"), "{said}");
     let (code, said) = check(
         "appliance = \"a\"\nstate_dir = \"s\"\n[[volume]]\npath = \"/nowhere\"\nclass = \"ssd\"\n\
-         [control]\nurl = \"ftp://c\"\nkey_file = \"/no/key\"\n[limits]\nconnections = 0\n",
+         [control]\nurl = \"ftp://c\"\nkey_file = \"/no/key\"\n[limits]\nconnections = 0\n\
+         [foreground]\nmetrics = \"localhost:9180/metrics\"\n",
     );
     assert_eq!(code, Some(1));
-    for word in ["4 mistakes", "/nowhere", "/no/key", "ftp://c", "limits.connections"] {
+    let words = ["/nowhere", "/no/key", "ftp://c", "limits.connections", "foreground.metrics"];
+    for word in words.into_iter().chain(["5 mistakes"]) {
         assert!(said.contains(word), "{word} is not in {said}");
     }
 }

@@ -1,10 +1,10 @@
 //! What must survive a kill beside the orders: bytes spent of a window, boxes known as sources,
 //! repairs not yet made. Small, so that writing it often costs nothing.
 //!
-//! Bytes are noted for every window, with a budget or without: it may be given one while it is open,
-//! and what came before counts under it. Noted ahead is a part of what was spent where nothing
-//! bounds it, so that a fast line does not wait for the disk, and little where a budget does: a kill
-//! loses that much of it.
+//! Bytes are noted for every window, with a budget or without: it may be given one while it is
+//! open, and what came before counts under it. Noted ahead is a part of what was spent where
+//! nothing bounds it, so that a fast line does not wait for the disk, and little where a budget
+//! does: a kill loses that much of it.
 
 use std::rc::Rc;
 

@@ -50,7 +50,8 @@ impl Night {
     }
 
     /// Notes that `window` counts from now on; false while that cannot be done. A disk that refuses
-    /// is asked again a while later, as each refusal may take it seconds in which nothing else runs.
+    /// is asked again a while later, as each refusal may take it seconds in which nothing else
+    /// runs.
     fn note(&self, window: &WindowId) -> bool {
         let ticks = self.clock.ticks();
         if self.note_again_at.get().is_some_and(|at| ticks < at) {

@@ -41,7 +41,8 @@ impl Writer {
         for entry in disk.list(&dir).map_err(StoreError::io(&dir, "list the quarantine"))? {
             let path = dir.join(entry.name);
             let Ok(file) = disk.look(&path) else { continue };
-            // Renaming changes the inode: that is the moment it came here. A folder is none of ours.
+            // Renaming changes the inode: that is the moment it came here. A folder is none of
+            // ours.
             if !file.is_dir {
                 files.push((file.since, path, file.bytes));
             }

@@ -99,8 +99,8 @@ impl Volume {
         self.disk.room(&self.path).map_err(StoreError::io(&self.path, "ask for free room"))
     }
 
-    /// Room that an unfinished pull of `object` takes here already, bytes; 0 when there is none. All
-    /// of it once it is begun, where the file system takes room before it is written.
+    /// Room that an unfinished pull of `object` takes here already, bytes; 0 when there is none.
+    /// All of it once it is begun, where the file system takes room before it is written.
     #[must_use]
     pub fn unfinished_bytes(&self, object: &ObjectId) -> u64 {
         let part = self.incoming_dir().join(format!("{object}.part"));

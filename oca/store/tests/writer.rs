@@ -362,5 +362,7 @@ fn a_check_beside_a_writer_finds_nothing_wrong() {
     (20..30).for_each(|seed| drop(publish(&writer, &payload(seed, 50)).unwrap()));
     let found: Vec<_> = scrub.collect();
     let bad: Vec<_> = found.iter().filter(|one| one.verdict != Verdict::Sound).collect();
-    assert!(bad.is_empty() && found.len() == 20, "{} looked at, {bad:?}", found.len());
+    // What is left of the first ones, and of the later ones those whose part was there already.
+    let looked_at = found.len();
+    assert!(bad.is_empty() && (10..=20).contains(&looked_at), "{looked_at} looked at, {bad:?}");
 }

@@ -110,8 +110,8 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure(format!("cannot read {}: {error}", path.display()))
 }
 
-/// Every file below `path`, links and such too, which are not followed but told of. Of a volume, its objects only: its
-/// journal and lock are no films.
+/// Every file below `path`, links and such too, which are not followed but told of. Of a volume,
+/// its objects only: its journal and lock are no films.
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     let broken = |error| unreadable(path, &error);
     let kind = path.symlink_metadata().map_err(broken)?.file_type();

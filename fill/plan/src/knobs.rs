@@ -30,8 +30,10 @@ pub struct Knobs {
     /// Most bytes one box moves between its kinds of disk for one plan. Default 500 GB: an hour of
     /// two disks. 0 leaves every object where it first landed.
     pub moves_bytes_max: u64,
-    /// Most pulls in one plan, 1 to 12,000; the rest waits for the next plan. Default 10,000.
-    /// Bounded because a plan is one JSON body, which `limits::BODY_BYTES_MAX` bounds.
+    /// Most pulls in one plan, 1 to 100,000, and no more than 3,000 for one box; the rest waits for
+    /// the next plan. Default 60,000: 20 each for 3,000 boxes that are all empty, so that none is
+    /// idle until the next look. Bounded because a plan is one JSON body of about 900 bytes a pull,
+    /// which `limits::PLAN_BYTES_MAX` bounds.
     pub pulls_max: usize,
 }
 
@@ -45,7 +47,7 @@ impl Default for Knobs {
             hot_share: 0.2,
             copy_spread: 1.0,
             moves_bytes_max: 500_000_000_000,
-            pulls_max: 10_000,
+            pulls_max: 60_000,
         }
     }
 }
@@ -67,7 +69,7 @@ impl Knobs {
             ("sticky", self.sticky, 1.0, 100.0),
             ("hot_share", self.hot_share, 0.0, 1.0),
             ("copy_spread", self.copy_spread, 0.0, 100.0),
-            ("pulls_max", self.pulls_max as f64, 1.0, 12_000.0),
+            ("pulls_max", self.pulls_max as f64, 1.0, 100_000.0),
         ];
         outside("plan", &within)
     }

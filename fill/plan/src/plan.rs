@@ -352,8 +352,16 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// Cuts every list in proportion until the plan has at most `pulls_max` pulls.
+/// Most pulls of one box in one plan: a night's worth for a large one, should control fall silent.
+const BOX_PULLS_MAX: usize = 3_000;
+
+/// Cuts every list to what one box may have, and in proportion until the plan has at most
+/// `pulls_max` pulls.
 pub(crate) fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
+    for errand in errands.values_mut().filter(|errand| errand.wants.len() > BOX_PULLS_MAX) {
+        errand.wants.sort_by(|a, b| b.density.total_cmp(&a.density));
+        errand.wants.truncate(BOX_PULLS_MAX);
+    }
     let busy = errands.values().filter(|errand| !errand.wants.is_empty()).count().max(1);
     let total: usize = errands.values().map(|errand| errand.wants.len()).sum();
     if total <= pulls_max {

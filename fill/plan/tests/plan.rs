@@ -269,6 +269,25 @@ fn a_plan_is_cut_to_its_bound_and_the_rest_follows() {
     }
 }
 
+/// The largest fleet is not left with three pulls a box, nor the smallest with all in one body.
+#[test]
+fn one_box_gets_a_night_of_pulls_and_the_rest_follows() {
+    let objects: Vec<_> = (0..3_010_u16)
+        .map(|tag| object(tag, MIB, &format!("t{tag}"), 1e9 + f64::from(tag)))
+        .collect();
+    let edge = appliance("a1", "a", "isp", Role::Edge, [4_000 * MIB, 0]);
+    let mut state = state(objects.clone(), vec![origin(&objects), edge]);
+    let first = made(&state, &Knobs::default(), None);
+    let pulls = pulls_of(&first, "a1");
+    assert_eq!(pulls.len(), 3_000);
+    let last: std::collections::BTreeSet<_> = pulls.iter().map(|pull| pull.object).collect();
+    let least = objects.iter().filter(|one| !last.contains(&one.object)).count();
+    assert_eq!(least, 10);
+    assert!(objects[..10].iter().all(|one| !last.contains(&one.object)), "the least asked wait");
+    state = carried_out(&state, &first);
+    assert_eq!(pulls_of(&made(&state, &Knobs::default(), None), "a1").len(), 10);
+}
+
 #[test]
 fn a_plan_being_worked_through_is_settled_until_its_source_is_gone() {
     let objects = vec![object(1, 4096, "hot", 1e6), object(2, 40 * MIB, "hot", 1e9)];

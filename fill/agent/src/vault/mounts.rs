@@ -55,11 +55,12 @@ impl Mounts {
     }
 }
 
-/// How many file systems begin on the way from `/` to `path`.
+/// How many file systems begin on the way from `/` to `path`. A folder that cannot be looked at
+/// counts for nothing: one read error remembered as a file system would be missed for ever after.
 pub(super) fn passed(disk: &dyn Disk, path: &Path) -> u32 {
     let number = |path: &Path| disk.look(path).ok().map(|there| there.identity.0);
-    let on: Vec<Option<u64>> =
-        path.ancestors().filter(|above| !above.as_os_str().is_empty()).map(number).collect();
+    let on: Vec<u64> =
+        path.ancestors().filter(|above| !above.as_os_str().is_empty()).filter_map(number).collect();
     let begins = on.windows(2).filter(|pair| pair[0] != pair[1]);
     u32::try_from(begins.count()).unwrap_or(u32::MAX)
 }

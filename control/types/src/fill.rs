@@ -22,6 +22,20 @@ pub enum WindowScope {
     Everyone,
 }
 
+impl WindowScope {
+    /// How wide it is: 0 for one box, 3 for everyone. Of windows that are open at once the
+    /// narrowest counts: a fleet's window must not lift the cap that an ISP has set.
+    #[must_use]
+    pub fn breadth(&self) -> u8 {
+        match self {
+            Self::Appliance(_) => 0,
+            Self::Site(_) => 1,
+            Self::Isp(_) => 2,
+            Self::Everyone => 3,
+        }
+    }
+}
+
 /// `POST /v1/operator/windows`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -1,6 +1,8 @@
 //! Whether fill may run now, until when and how fast: the windows as one answer.
 //! Reads no clock; asked with the time at control.
 
+use std::cmp::Reverse;
+
 use control_types::UnixMillis;
 use control_types::fill::{RateProfile, Window};
 use control_types::ids::WindowId;
@@ -17,14 +19,16 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The gate at `now`. Of several open windows the most permissive counts: whoever opened a
-    /// faster one beside a slow one meant it.
+    /// The gate at `now`. Of several open windows those of the narrowest scope count, so that a
+    /// fleet's window lifts no ISP's cap; and of them the most permissive: whoever opened a faster
+    /// one beside a slow one meant it.
     pub(crate) fn at(windows: &[Window], now: UnixMillis) -> Self {
         let widest = |at| {
             let open = windows.iter().filter(|window| window.is_open(at));
             open.max_by_key(|window| {
                 let bytes = window.bytes_max.unwrap_or(u64::MAX);
-                (window.rate_bps_max.unwrap_or(u64::MAX), bytes, window.closes_at)
+                let rate = window.rate_bps_max.unwrap_or(u64::MAX);
+                (Reverse(window.scope.breadth()), rate, bytes, window.closes_at)
             })
         };
         // What is asked for now may arrive when a slower window has taken over.
@@ -96,6 +100,20 @@ mod tests {
         let windows = [window("slow", 0, 90_000, Some(5)), window("fast", 0, 20_000, Some(80))];
         let at = |now| Gate::at(&windows, UnixMillis(now)).bps_max;
         assert_eq!((at(18_999), at(19_000), at(20_000)), (Some(80), Some(5), Some(5)));
+    }
+
+    #[test]
+    fn a_window_for_everyone_lifts_no_cap_of_an_isp() {
+        use control_types::fill::WindowScope;
+        let isp = Window {
+            scope: WindowScope::Isp("isp-one".parse().unwrap()),
+            ..window("isp", 10, 30, Some(5))
+        };
+        let windows = [window("all", 0, 60, None), isp];
+        let at = |now| Gate::at(&windows, UnixMillis(now)).window.map(|id| id.to_string());
+        assert_eq!(at(9).as_deref(), Some("all"));
+        assert_eq!(at(10).as_deref(), Some("isp"));
+        assert_eq!(at(30).as_deref(), Some("all"));
     }
 
     #[test]

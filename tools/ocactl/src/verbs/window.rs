@@ -82,7 +82,7 @@ struct Scope {
     /// For all sites of an ISP.
     #[arg(long)]
     isp: Option<IspId>,
-    /// For the whole fleet.
+    /// For the whole fleet; where a narrower window is open too, that one's caps hold.
     #[arg(long)]
     everyone: bool,
 }

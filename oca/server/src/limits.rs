@@ -336,7 +336,7 @@ pub const UPGRADE_DRAIN_MS: u64 = 120_000;
 
 /// A draining appliance hears a connection that has asked nothing yet until it is so old,
 /// milliseconds: its request may be on its way, and nobody else would answer it.
-pub const FIRST_REQUEST_MS: u64 = 1_000;
+pub const FIRST_REQUEST_MS: u64 = 3_000;
 
 /// A connection that waits for its own end (FIN sent) is given up after this, milliseconds.
 pub const LINGER_MS_MAX: u64 = 2_000;

@@ -58,6 +58,16 @@ const EMULATOR: &[Tool] = &[
     Tool { programs: &["curl"], package: "curl", purpose: "is the guest's player" },
     Tool { programs: &["openssl"], package: "openssl", purpose: "makes the guest's certificate" },
     Tool { programs: &["strip"], package: "binutils", purpose: "makes the guest smaller" },
+    Tool {
+        programs: &["debootstrap", "/usr/sbin/debootstrap"],
+        package: "debootstrap",
+        purpose: "makes a fresh Debian",
+    },
+    Tool {
+        programs: &["mkfs.ext4", "/usr/sbin/mkfs.ext4"],
+        package: "e2fsprogs",
+        purpose: "makes its disk",
+    },
 ];
 
 /// Whether the web workspace builds with this Node.js, as `node --version` names it: what Vite asks
@@ -185,7 +195,9 @@ fn is_ubuntu() -> bool {
     release.lines().any(|line| line == "ID=ubuntu")
 }
 
-fn is_root() -> bool {
+/// Whether this may install packages and make network namespaces.
+#[must_use]
+pub fn is_root() -> bool {
     let answer = Command::new("id").arg("-u").output();
     answer.is_ok_and(|answer| answer.stdout.trim_ascii() == b"0")
 }

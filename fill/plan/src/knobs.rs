@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Knobs {
-    /// Share of each disk left empty, 0 to 0.5. Default 0.03. Below 0.02 file systems slow down.
+    /// Share of each disk left empty, 0 to 0.5. Default 0.02. Below it file systems slow down, and
+    /// the agent takes nothing above 0.985.
     pub headroom: f64,
     /// A parcel is fetched when the bytes it is expected to serve before it is pushed out again are
     /// at least this many times its size, and pushes out only what it beats by as much. Default
@@ -15,8 +16,8 @@ pub struct Knobs {
     /// cheaper than one in the evening; at 0 whatever fits is fetched, most asked first.
     pub break_even: f64,
     /// How long what is fetched is expected to stay, days, 1 to 365. Default 14: a site changes a
-    /// hundredth of its storage a night, and demand fades faster than it is pushed out. Too long and
-    /// the night is spent on what will not last.
+    /// hundredth of its storage a night, and demand fades faster than it is pushed out. Too long
+    /// and the night is spent on what will not last.
     pub keep_days: f64,
     /// How many times denser a newcomer must be to push out what is held, 1 or more. Default 1.25.
     /// At 1 the fleet churns with every small change of the forecast.
@@ -40,7 +41,7 @@ pub struct Knobs {
 impl Default for Knobs {
     fn default() -> Self {
         Self {
-            headroom: 0.03,
+            headroom: 0.02,
             break_even: 0.35,
             keep_days: 14.0,
             sticky: 1.25,

@@ -1,5 +1,5 @@
-//! One site with a tenth of the catalog on one box, under every policy: offload, border, percentile,
-//! tiers. What a figure is bounded by is written in `nights.rs`.
+//! One site with a tenth of the catalog on one box, under every policy: offload, border,
+//! percentile, tiers. What a figure is bounded by is written in `nights.rs`.
 
 use fill_simulate::{Generator, MemoryKeeps, Policy, PolicyReport, Unit, simulate};
 

@@ -29,12 +29,13 @@ pub struct Swept {
 }
 
 impl Writer {
-    /// Lists or quarantines every file in `objects/` that is not listed. Reads such files whole,
-    /// and the directories: for idle hours.
+    /// Lists or quarantines every file in `objects/` that is not listed, after it has finished what
+    /// was cut short of publishing. Reads such files whole, and the directories: for idle hours.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn sweep(&self) -> Result<Swept, StoreError> {
+        self.finish_publishes()?;
         let mut swept = Swept::default();
         for finding in Scrub::new(self.volume(), Depth::Names)? {
             if finding.object.is_none() && matches!(finding.verdict, Verdict::Unreadable(_)) {

@@ -1,6 +1,8 @@
 //! What a writer does before anything else: believes the journal or the files, and finishes what a
 //! crash cut short. Throws nothing away that is whole.
 
+use std::io::ErrorKind;
+
 use ahash::AHashSet;
 use control_types::ObjectId;
 
@@ -25,8 +27,20 @@ impl Writer {
                 self.volume().unlink(&self.mark(&object, suffix))?;
             }
         }
-        for object in ids_in(self.volume(), &dir, ".part.done")? {
-            self.adopt(&object)?;
+        self.finish_publishes()
+    }
+
+    /// Lists what was given its place and not listed. A disk that is too full for a line is opened
+    /// all the same, as nobody else can make room on it: the mark stays, and whoever begins the
+    /// object again finishes it.
+    pub(crate) fn finish_publishes(&self) -> Result<(), StoreError> {
+        for object in ids_in(self.volume(), &self.volume().incoming_dir(), ".part.done")? {
+            match self.adopt(&object) {
+                Err(StoreError::Io { source, .. }) if is_full(&source) => {
+                    tracing::warn!(%object, "is whole and not listed: the disk is full");
+                }
+                adopted => adopted?,
+            }
         }
         Ok(())
     }
@@ -88,6 +102,10 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// The journal and what it lists; and whether it had a torn end.

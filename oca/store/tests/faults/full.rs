@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use control_types::fleet::DiskClass;
-use oca_store::{Volume, Writer};
+use oca_store::{StoreError, Volume, Writer};
 
 use super::fault::Fault;
 use super::kit::publish;
@@ -61,4 +61,27 @@ fn a_disk_that_is_full_is_opened_and_what_it_holds_is_known() {
         let writer = Writer::open(&volume(&disk), "test").unwrap();
         assert_eq!(objects.map(|object| writer.holds(&object)), [false, true], "{told}");
     }
+}
+
+/// Goal: the same where a publish was cut short before its line: the object waits for room, and is
+/// not lost. Method: the journal of before, and the mark.
+#[test]
+fn a_publish_that_was_cut_short_keeps_no_full_disk_shut() {
+    let disk = blank(1);
+    let journal = Path::new("/ssd/journal");
+    let writer = Writer::open(&volume(&disk), "test").unwrap();
+    let first = publish(&writer, &[1; 700]).unwrap().object();
+    let before = disk.get(journal).unwrap();
+    let seal = publish(&writer, &[2; 700]).unwrap();
+    drop(writer);
+    disk.put(journal, &before);
+    disk.put(&Path::new("/ssd/incoming").join(format!("{}.part.done", seal.object())), b"\x01");
+    disk.arm(0, Fault::Full(EVER));
+    let writer = Writer::open(&volume(&disk), "test");
+    let writer = writer.unwrap_or_else(|error| panic!("{}", error.in_full()));
+    assert!(writer.holds(&first) && !writer.holds(&seal.object()));
+    disk.heal();
+    let begun = writer.begin(seal.clone());
+    assert!(matches!(begun, Err(StoreError::AlreadyHeld { .. })), "{begun:?}");
+    assert!(writer.holds(&seal.object()));
 }

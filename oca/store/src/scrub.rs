@@ -246,6 +246,16 @@ impl Scrub {
         self.index.find(object).map(|entry| entry.record())
     }
 
+    /// Whether a writer is about to list `object` or to take its file away, or has done so: it
+    /// leaves a mark for as long as that takes, and the next one finishes what was cut short.
+    fn is_in_hand(&self, object: &ObjectId) -> bool {
+        let mark = |end| self.volume.incoming_dir().join(format!("{object}{end}"));
+        let is_marked =
+            [".part.done", ".remove", ".quarantine"].iter().any(|end| self.volume.has(&mark(end)));
+        let path = self.volume.object_path(object);
+        is_marked || self.volume.disk().look(&path).is_err_and(|error| is_gone(&error))
+    }
+
     /// `None` when a writer took it away or has not listed it yet.
     fn look_at(&mut self, item: Item) -> Option<Finding> {
         let finding = |object, path, bytes, verdict| Finding { object, path, bytes, verdict };
@@ -261,15 +271,16 @@ impl Scrub {
                 let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
                 let object = ObjectId::from_hex(name.as_bytes());
                 let own = object.filter(|own| self.volume.object_path(own) == path);
-                if let Some(record) = own.and_then(|own| self.listed_now(&own)) {
+                // Before and after the journal is asked: a deed may begin or end in between.
+                let Some(object) = own.filter(|own| !self.is_in_hand(own)) else {
+                    let is_ours = own.is_some();
+                    return (!is_ours).then(|| finding(object, path, 0, Verdict::Orphan));
+                };
+                if let Some(record) = self.listed_now(&object) {
                     return self.look_at(Item::Listed(path, record));
                 }
-                if own.is_some()
-                    && self.volume.disk().look(&path).is_err_and(|error| is_gone(&error))
-                {
-                    return None;
-                }
-                Some(finding(object, path, 0, Verdict::Orphan))
+                let is_orphan = !self.is_in_hand(&object);
+                is_orphan.then(|| finding(Some(object), path, 0, Verdict::Orphan))
             }
         }
     }

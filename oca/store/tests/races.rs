@@ -84,3 +84,29 @@ fn a_pull_that_begins_while_it_is_discarded_is_not_torn_down() {
     let report = check(&volume, Depth::Payload).unwrap();
     assert!(report.objects == 1 && report.bad.is_empty(), "{:?}", report.bad);
 }
+
+/// Goal: a check beside a writer takes nothing for an orphan that is about to be listed, or that
+/// readers of a moved object have a moment to leave. Method: it looks in the middle of each.
+#[test]
+fn what_a_writer_has_in_hand_is_no_orphan() {
+    let folder = tempfile::tempdir().unwrap();
+    let (steps, volume, writer) = place(folder.path());
+    let bad = || check(&volume, Depth::Payload).unwrap().bad;
+    let moved = publish(&writer, &payload(3, 9_000)).unwrap().object();
+    let retired = writer.retire(&moved).unwrap();
+    assert!(volume.object_path(&moved).exists() && bad().is_empty(), "{:?}", bad());
+    writer.finish(retired).unwrap();
+    let stepping = steps.begin_at(&format!("write {}/journal", folder.path().display()));
+    let (second, bytes) = (writer.clone(), payload(4, 9_000));
+    let object = seal(&bytes).object();
+    let published = thread::spawn(move || publish(&second, &bytes));
+    wait_until(|| steps.waiting().is_some());
+    assert!(volume.object_path(&object).exists() && bad().is_empty(), "{:?}", bad());
+    drop(stepping);
+    published.join().unwrap().unwrap();
+    assert!(bad().is_empty() && !volume.object_path(&moved).exists());
+    // What nobody has in hand is one.
+    let stray = volume.object_path(&moved);
+    std::fs::copy(volume.object_path(&object), stray).unwrap();
+    assert_eq!(bad().len(), 1);
+}

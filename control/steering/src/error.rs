@@ -75,8 +75,10 @@ pub enum SteeringError {
     /// A window, or one night, was to be removed as if it were a schedule.
     #[error("{0} is no schedule but a window or one night: `ocactl window close {0}` ends it")]
     NoSchedule(WindowId),
-    /// An older plan than the one in force.
-    #[error("plan serial {offered} is not above {present}, the plan in force: plan again")]
+    /// An older plan than the one in force, or one that was made on another.
+    #[error(
+        "plan {offered} is not above {present}, the plan in force, or was not made on it: plan again"
+    )]
     StalePlan {
         /// Of the plan in force.
         present: u64,

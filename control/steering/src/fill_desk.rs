@@ -186,7 +186,8 @@ impl FillDesk {
     /// Replaces the plan.
     ///
     /// # Errors
-    /// `StalePlan` unless its serial is above the present one's; `LatePlan` when it divides a
+    /// `StalePlan` unless its serial is above the present one's and it was made on that one;
+    /// `LatePlan` when it divides a
     /// border's rate and was made too long ago.
     pub async fn put_plan(&self, plan: NightPlan, now: UnixMillis) -> Result<(), SteeringError> {
         let _changing = self.change.lock().await;

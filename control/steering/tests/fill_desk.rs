@@ -66,6 +66,7 @@ fn plan(serial: u64, appliances: &[&str]) -> NightPlan {
         id: PlanId(uuid::Uuid::from_u128(u128::from(serial))),
         serial,
         made_at: NOW,
+        follows: None,
         appliances: appliances.iter().map(part).collect(),
     }
 }
@@ -340,6 +341,23 @@ async fn a_share_of_a_border_is_lent_and_its_floor_is_not() {
     assert_eq!((rate(PLAN_READ_MS, PLAN_READ_MS), rate(50_000, 50_000)), (80, 10));
     desk.refresh(NOW.plus_millis(50_000)).await.unwrap();
     assert_eq!(rate(50_000, 50_000), 80);
+}
+
+/// Goal: two looks at one plan, as of a director that was restarted while its plan was on the way,
+/// do not both lend the border. Method: both plans were made on the first; serials go by the clock,
+/// so the second's is higher.
+#[tokio::test]
+async fn of_two_plans_made_on_one_only_the_first_takes_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_steering, desk) = desk(directory.path()).await;
+    desk.put_plan(NightPlan { follows: Some(0), ..shared(100) }, NOW).await.unwrap();
+    desk.put_plan(NightPlan { follows: Some(100), ..shared(200) }, NOW).await.unwrap();
+    let late = NightPlan { follows: Some(100), ..shared(201) };
+    let error = desk.put_plan(late.clone(), NOW).await.unwrap_err();
+    assert_eq!(error.word(), ErrorWord::Conflict);
+    assert!(error.to_string().contains("201 is not above 200"), "{error}");
+    assert_eq!(desk.plan().unwrap().serial, 200);
+    desk.put_plan(NightPlan { follows: Some(200), ..late }, NOW).await.unwrap();
 }
 
 #[tokio::test]

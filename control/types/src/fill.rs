@@ -192,6 +192,11 @@ pub struct NightPlan {
     pub serial: u64,
     /// When it was made.
     pub made_at: UnixMillis,
+    /// Serial of the plan in force when this one was made, 0 before the first: it takes that one's
+    /// place and no other's, because it knows nothing of what another lent. Absent from directors
+    /// of an earlier release: it takes the place of any with a lower serial.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<u64>,
     /// One entry for every appliance that is to change.
     pub appliances: Vec<AppliancePlan>,
 }

@@ -63,7 +63,8 @@ impl Planner {
             errands.insert(*at, fleet.complete(*at));
         }
         shorten(&mut errands, knobs.pulls_max);
-        NightPlan { id, serial, made_at: now, appliances: fleet.written(&errands) }
+        let follows = Some(previous.map_or(0, |plan| plan.serial));
+        NightPlan { id, serial, made_at: now, follows, appliances: fleet.written(&errands) }
     }
 
     /// Sites placed anew by the last plan, a site with edges and tiers once for each.

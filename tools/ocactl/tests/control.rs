@@ -128,7 +128,8 @@ fn night_plan(serial: u64) -> NightPlan {
         rate: None,
         border: None,
     };
-    NightPlan { id: plan_id(), serial, made_at: UnixMillis(1), appliances: vec![entry] }
+    let (made_at, appliances) = (UnixMillis(1), vec![entry]);
+    NightPlan { id: plan_id(), serial, made_at, follows: None, appliances }
 }
 
 fn progress(state: FillStateWord) -> FillProgress {

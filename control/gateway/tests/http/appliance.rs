@@ -82,6 +82,7 @@ async fn a_night_from_window_to_progress() {
         id: control_types::PlanId(uuid::Uuid::new_v4()),
         serial: 7,
         made_at: now(),
+        follows: None,
         appliances: vec![work.clone(), of_large_fleet()],
     };
     operator.put_plan(&plan).await.unwrap();

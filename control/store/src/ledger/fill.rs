@@ -14,9 +14,10 @@ use crate::ledger::keys::KeysLedger;
 pub enum PlanPut {
     /// It is the plan now.
     Stored,
-    /// The plan in force has this serial, which is not lower: nothing changed.
+    /// The plan in force has this serial, which is not lower, or not the one that the offered plan
+    /// follows: nothing changed.
     Stale {
-        /// Of the plan in force.
+        /// Of the plan in force; 0 when there is none.
         serial: u64,
     },
 }
@@ -42,7 +43,7 @@ pub trait FillLedger: KeysLedger {
     /// All schedules, by id.
     async fn schedules(&self) -> Result<Vec<WindowSchedule>, StoreError>;
 
-    /// Replaces the plan if its serial is higher than the present one's.
+    /// Replaces the plan if its serial is higher than the present one's, and follows that one.
     async fn put_plan(&self, plan: &NightPlan) -> Result<PlanPut, StoreError>;
 
     /// The plan in force.

@@ -58,6 +58,7 @@ pub async fn a_plan_only_rises(ledger: &dyn Ledger) {
         id: PlanId(Uuid::new_v4()),
         serial,
         made_at: UnixMillis(serial * 10),
+        follows: None,
         appliances: appliances
             .iter()
             .map(|id| AppliancePlan {
@@ -82,4 +83,15 @@ pub async fn a_plan_only_rises(ledger: &dyn Ledger) {
     let empty = plan(3, &[]);
     assert_eq!(ledger.put_plan(&empty).await.unwrap(), PlanPut::Stored);
     assert_eq!(ledger.plan().await.unwrap(), Some(empty));
+    // Two plans that were made on the third: one takes its place, the other knows nothing of that.
+    for (serial, follows, put) in [
+        (4, 2, PlanPut::Stale { serial: 3 }),
+        (5, 3, PlanPut::Stored),
+        (6, 3, PlanPut::Stale { serial: 5 }),
+        (5, 5, PlanPut::Stale { serial: 5 }),
+        (6, 5, PlanPut::Stored),
+    ] {
+        let offered = NightPlan { follows: Some(follows), ..plan(serial, &[]) };
+        assert_eq!(ledger.put_plan(&offered).await.unwrap(), put, "{serial} after {follows}");
+    }
 }

@@ -131,7 +131,7 @@ async fn sqlite_conforms_and_remembers() {
     };
     let ledger = SqliteLedger::open(&path).await.unwrap();
     assert!(ledger.account(&kept.account.id).await.unwrap() == Some(kept.account));
-    assert_eq!(ledger.plan().await.unwrap().map(|plan| plan.serial), Some(3));
+    assert_eq!(ledger.plan().await.unwrap().map(|plan| plan.serial), Some(6));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -91,11 +91,12 @@ impl FillLedger for SqliteLedger {
             .fetch_optional(&mut *work)
             .await
             .map_err(|error| away(PLAN, error))?;
-        if let Some(row) = present {
-            let serial = Columns::of(&row, "plan").number("serial")?;
-            if serial >= plan.serial {
-                return Ok(PlanPut::Stale { serial });
-            }
+        let present: Option<u64> =
+            present.map(|row| Columns::of(&row, "plan").number("serial")).transpose()?;
+        let follows_another =
+            plan.follows.is_some_and(|follows| follows != present.unwrap_or_default());
+        if follows_another || present.is_some_and(|serial| serial >= plan.serial) {
+            return Ok(PlanPut::Stale { serial: present.unwrap_or_default() });
         }
         sqlx::query(
             "INSERT INTO plan (only_row, id, serial, made_at) VALUES (0, ?, ?, ?) \
@@ -147,6 +148,7 @@ impl FillLedger for SqliteLedger {
             id: head.parsed("id")?,
             serial: head.number("serial")?,
             made_at: UnixMillis(head.number("made_at")?),
+            follows: None,
             appliances,
         }))
     }

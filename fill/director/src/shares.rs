@@ -132,8 +132,10 @@ impl Border<'_> {
             claims.insert(part.appliance.clone(), claim(!part.pulls.is_empty()));
         }
         for part in current.iter().flat_map(|plan| &plan.appliances) {
+            // What a box that stands here now was lent under another ISP's name comes in here.
+            let is_own = own.contains(&part.appliance);
             let earlier = match (&part.border, &part.rate) {
-                (Some(border), rate) if border.isp == *self.isp => {
+                (Some(border), rate) if border.isp == *self.isp || is_own => {
                     let nothing = RateProfile::default();
                     let lent = rate.clone().map(|rate| rate.until(quiet_at, &nothing));
                     let held = || border.held.clone();
@@ -141,9 +143,7 @@ impl Border<'_> {
                     [held, Some(border.floor.clone()), lent]
                 }
                 // Of a release that gave rates away for good.
-                (None, Some(rate)) if own.contains(&part.appliance) => {
-                    [Some(rate.clone()), None, None]
-                }
+                (None, Some(rate)) if is_own => [Some(rate.clone()), None, None],
                 _ => continue,
             };
             let claim = claims.entry(part.appliance.clone()).or_insert_with(|| claim(false));

@@ -138,6 +138,7 @@ impl World {
             id: PlanId(uuid::Uuid::nil()),
             serial: current.map_or(0, |plan| plan.serial) + 1,
             made_at: second(at + lag),
+            follows: None,
             appliances: chosen.iter().map(|at| work(*at)).collect(),
         };
         // Reports get through, or not.
@@ -273,6 +274,31 @@ fn a_silent_box_works_on_at_its_floor_and_the_others_get_the_rest() {
         assert!(world.all_take(at) <= GBPS);
     }
     assert_eq!(world.all_take(end), 0);
+}
+
+/// Goal: an ISP that is called otherwise from now on, or a site that was sold, gives nothing away
+/// twice. Method: of two boxes one is cut off, and the ISP of both is another at the next look.
+#[test]
+fn what_was_lent_under_another_name_is_counted() {
+    let mut world = World::new(9, 2, 0);
+    world.look(0, flat(0, GBPS), &[0, 1]);
+    (0..300).for_each(|at| world.poll(at));
+    world.edges[1].cut_off = true;
+    let renamed: IspId = "renamed".parse().unwrap();
+    world.state.appliances.iter_mut().for_each(|one| one.isp = renamed.clone());
+    let (whole, told, now) = (flat(0, GBPS), BTreeSet::new(), second(300));
+    world.state.now = now;
+    let current = world.plans[0].1.clone();
+    let appliances = vec![work(0)];
+    let mut plan = NightPlan { serial: 2, made_at: now, appliances, ..current.clone() };
+    let border = Border { isp: &renamed, whole: &whole, now, told: &told };
+    border.divide(&mut plan, Some(&current), &world.state);
+    world.plans.push((300, plan));
+    for at in 300..300 + 2 * SETTLED_S {
+        world.poll(at);
+        assert!(world.all_take(at) <= GBPS, "{} after {at} s", world.all_take(at));
+    }
+    assert!(world.takes(0, 300 + 2 * SETTLED_S - 1) > 0);
 }
 
 /// A plan of a release that knew no leases: its boxes keep what they were given.

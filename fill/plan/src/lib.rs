@@ -39,6 +39,7 @@ mod seat;
 mod settled;
 mod shelf;
 mod tier;
+mod waits;
 mod why;
 mod words;
 
@@ -46,7 +47,7 @@ pub use copies::copies;
 pub use hash::{draw, name_key};
 pub use knobs::Knobs;
 pub use library::Library;
-pub use live::{LIVE_COPIES, SiteLiveness, liveness};
+pub use live::{LIVE_COPIES, SiteLiveness, Standing, liveness};
 pub use outlook::{Makings, Outlook, day_ahead, forecast_demand, makings};
 pub use place::{SEATS_MAX, place, place_settled};
 pub use plan::plan;

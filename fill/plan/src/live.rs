@@ -12,16 +12,69 @@ use control_types::fleet::Role;
 use control_types::ids::{ApplianceId, ObjectId, SiteId, TitleId};
 use serde::Serialize;
 
-use crate::why::is_up;
+use crate::knobs::Knobs;
+use crate::parcel::{Parcel, parcels};
+use crate::waits::{Left, waits_for};
+use crate::why::{Reason, WhyNot, is_up, judge};
 
 /// Boxes of a site that must hold a title's core.
 pub const LIVE_COPIES: usize = 1;
+
+/// How a title stands at a site; one word each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It plays from the site, in every height.
+    Live,
+    /// It plays from the site; some heights are on no box of it and come from elsewhere.
+    PartlyLive,
+    /// No box of the site is up.
+    Down,
+    /// Its pulls are under way.
+    Planned,
+    /// Its pulls wait for a window.
+    WaitsForWindow,
+    /// Its pulls wait until the ISP's border has room for fill.
+    WaitsForBorder,
+    /// Its pulls wait for a box of another site, which gets it first.
+    WaitsForPeer,
+    /// No box that is up has it.
+    NoSource,
+    /// The boxes are full of what is worth more, or it is larger than their disks.
+    NoRoom,
+    /// It would serve too little to pay for its fetch.
+    NotExpectedToPay,
+    /// Nothing speaks against it: the next plan is to have it.
+    NotYet,
+}
+
+impl Standing {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::PartlyLive => "partly live",
+            Self::Down => "down",
+            Self::Planned => "planned",
+            Self::WaitsForWindow => "waits for a window",
+            Self::WaitsForBorder => "waits for the border",
+            Self::WaitsForPeer => "waits for a peer",
+            Self::NoSource => "no source",
+            Self::NoRoom => "no room",
+            Self::NotExpectedToPay => "not expected to pay",
+            Self::NotYet => "not yet planned",
+        }
+    }
+}
 
 /// A title at one site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SiteLiveness {
     /// Where.
     pub site: SiteId,
+    /// How it stands there.
+    pub standing: Standing,
     /// Enough boxes hold its core.
     pub live: bool,
     /// Boxes that hold its core, or all of it.
@@ -34,18 +87,19 @@ pub struct SiteLiveness {
     pub best: usize,
     /// Pulls of it that the plan still asks of the site's boxes.
     pub waits_for: usize,
-    /// What it waits for, in words; empty when it is live.
+    /// What it waits for, or why it comes in part or not at all, in words; empty when it is live.
     pub because: String,
     /// Picture heights that no box of the site holds while it is live there, pixels.
     pub left_out: Vec<u32>,
 }
 
-/// Where `title` is live among sites with edges, and what it waits for elsewhere; none when no
-/// published title is called that.
+/// Where `title` is live among sites with edges, and what it waits for elsewhere, as `knobs` have
+/// it; none when no published title is called that. The demand in `state` is to be forecast.
 #[must_use]
 pub fn liveness(
     state: &FillState,
     plan: Option<&NightPlan>,
+    knobs: &Knobs,
     title: &TitleId,
 ) -> Option<Vec<SiteLiveness>> {
     let of_title = state.objects.iter().filter(|one| one.title == *title);
@@ -57,44 +111,122 @@ pub fn liveness(
     for one in state.appliances.iter().filter(|one| one.role == Role::Edge) {
         sites.entry(&one.site).or_default().push(one);
     }
-    Some(sites.into_iter().map(|(site, boxes)| at_site(site, &boxes, plan, &objects)).collect())
+    let told = |(site, boxes): (&SiteId, Vec<&FillAppliance>)| {
+        let up: Vec<&FillAppliance> = boxes.into_iter().filter(|one| is_up(one)).collect();
+        AtSite { state, plan, knobs, objects: &objects, up }.told(site)
+    };
+    Some(sites.into_iter().map(told).collect())
 }
 
-fn at_site(
-    site: &SiteId,
-    boxes: &[&FillAppliance],
-    plan: Option<&NightPlan>,
-    objects: &Objects,
-) -> SiteLiveness {
-    let has = |one: &FillAppliance| {
-        one.holds.iter().filter(|held| objects.contains_key(&held.object)).count()
-    };
-    let up = || boxes.iter().filter(|one| is_up(one));
-    let whole = up().filter(|one| has(one) == objects.len());
-    let whole_on: Vec<ApplianceId> = whole.map(|one| one.appliance.clone()).collect();
-    let best = up().map(|one| has(one)).max().unwrap_or(0);
-    let waits_for: usize = up().map(|one| pulls(one, plan, objects)).sum();
-    let core = up().filter(|one| has_core(one, objects));
-    let core_on: Vec<ApplianceId> = core.map(|one| one.appliance.clone()).collect();
-    let live = core_on.len() >= LIVE_COPIES;
-    let lacks = |height: &u32| !up().any(|one| has_height(one, objects, Some(*height)));
-    let left_out = heights(objects).into_iter().filter(|height| live && lacks(height)).collect();
-    let because = if live {
-        String::new()
-    } else if up().next().is_none() {
-        "no box of the site is up".to_owned()
-    } else if waits_for > 0 {
-        format!("{waits_for} of the plan's pulls; the window decides when")
-    } else {
-        "not in the plan: `ocactl plan why-not` says why".to_owned()
-    };
-    let objects = objects.len();
-    let site = site.clone();
-    SiteLiveness { site, live, core_on, whole_on, objects, best, waits_for, because, left_out }
+/// A title at one site, with what is known of both.
+struct AtSite<'a> {
+    state: &'a FillState,
+    plan: Option<&'a NightPlan>,
+    knobs: &'a Knobs,
+    objects: &'a Objects,
+    /// Boxes of the site that are up.
+    up: Vec<&'a FillAppliance>,
+}
+
+impl AtSite<'_> {
+    fn told(&self, site: &SiteId) -> SiteLiveness {
+        let has = |one: &FillAppliance| {
+            one.holds.iter().filter(|held| self.objects.contains_key(&held.object)).count()
+        };
+        let names = |which: &dyn Fn(&FillAppliance) -> bool| -> Vec<ApplianceId> {
+            let some = self.up.iter().filter(|one| which(one));
+            some.map(|one| one.appliance.clone()).collect()
+        };
+        let core_on = names(&|one| has_core(one, self.objects));
+        let live = core_on.len() >= LIVE_COPIES;
+        let lacks = |height: &u32| !self.has_height(*height);
+        let all = heights(self.objects).into_iter();
+        let left_out: Vec<u32> = all.filter(|height| live && lacks(height)).collect();
+        let left: Vec<Left<'_>> =
+            self.up.iter().filter_map(|one| Left::of(one, self.plan, self.objects)).collect();
+        let (standing, because) = if self.up.is_empty() {
+            (Standing::Down, "no box of the site is up".to_owned())
+        } else if live {
+            self.of_live(site, &left_out, &left)
+        } else if left.is_empty() {
+            self.unplanned(site)
+        } else {
+            waits_for(self.state, &left)
+        };
+        SiteLiveness {
+            site: site.clone(),
+            standing,
+            live,
+            core_on,
+            whole_on: names(&|one| has(one) == self.objects.len()),
+            objects: self.objects.len(),
+            best: self.up.iter().map(|one| has(one)).max().unwrap_or(0),
+            waits_for: left.iter().map(|left| left.pulls.len()).sum(),
+            because,
+            left_out,
+        }
+    }
+
+    fn has_height(&self, height: u32) -> bool {
+        self.up.iter().any(|one| has_height(one, self.objects, Some(height)))
+    }
+
+    /// Live: with every height, or without some, and why.
+    fn of_live(&self, site: &SiteId, left_out: &[u32], left: &[Left<'_>]) -> (Standing, String) {
+        if left_out.is_empty() {
+            return (Standing::Live, String::new());
+        }
+        let parcels = self.parcels(site);
+        let told = left_out.iter().map(|height| {
+            let is_of = |object: &ObjectId| self.objects.get(object) == Some(&Some(*height));
+            let is_planned =
+                left.iter().any(|left| left.pulls.iter().any(|pull| is_of(&pull.object)));
+            if is_planned {
+                return format!("{height}p is in the plan");
+            }
+            let reason = self.reason(&parcels, &is_of);
+            reason.map_or_else(String::new, |reason| format!("{height}p: {}", reason.because))
+        });
+        (Standing::PartlyLive, told.collect::<Vec<_>>().join("; "))
+    }
+
+    /// Not live and in no plan: the most hopeful of what the rules say of each box.
+    fn unplanned(&self, site: &SiteId) -> (Standing, String) {
+        let Some(reason) = self.reason(&self.parcels(site), &|_| true) else {
+            let why = "each box has a part of it and none its core: `ocactl plan why-not` says why";
+            return (Standing::NotYet, why.to_owned());
+        };
+        let standing = match reason.word {
+            WhyNot::NoSource => Standing::NoSource,
+            WhyNot::TooBig | WhyNot::Outbid => Standing::NoRoom,
+            WhyNot::BelowBreakEven => Standing::NotExpectedToPay,
+            _ => Standing::NotYet,
+        };
+        let because = reason.because;
+        (standing, format!("{because} (`ocactl plan why-not` tells of each object and box)"))
+    }
+
+    /// Why the boxes do not get the first of the objects that `which` names and they lack; of what
+    /// the rules say of the boxes, the one that comes last in the planner's order.
+    fn reason(&self, parcels: &[Parcel<'_>], which: &dyn Fn(&ObjectId) -> bool) -> Option<Reason> {
+        let reasons = self.up.iter().filter_map(|one| {
+            let lacks = |object: &ObjectId| one.holds.iter().all(|held| held.object != *object);
+            let lacking = self.objects.iter().filter(|(object, _)| which(object) && lacks(object));
+            // What goes with every height is in the core.
+            let first = lacking.min_by_key(|(object, height)| (**height, **object))?.0;
+            judge(self.state, self.plan, self.knobs, parcels, first, one)
+        });
+        reasons.max_by_key(|reason| reason.word)
+    }
+
+    fn parcels(&self, site: &SiteId) -> Vec<Parcel<'_>> {
+        let all: Vec<u32> = (0..self.state.objects.len() as u32).collect();
+        parcels(&self.state.objects, &all, &[site], u64::MAX)
+    }
 }
 
 /// Objects of a title and the picture height that each goes with; absent for all.
-type Objects = HashMap<ObjectId, Option<u32>>;
+pub(crate) type Objects = HashMap<ObjectId, Option<u32>>;
 
 fn heights(objects: &Objects) -> BTreeSet<u32> {
     objects.values().flatten().copied().collect()
@@ -111,15 +243,4 @@ fn has_height(one: &FillAppliance, objects: &Objects, height: Option<u32>) -> bo
     let held = one.holds.iter().filter(|held| objects.get(&held.object) == Some(&height));
     let held: HashSet<ObjectId> = held.map(|held| held.object).collect();
     held.len() == objects.values().filter(|own| **own == height).count()
-}
-
-/// Pulls of `objects` that `plan` still asks of a box.
-fn pulls(one: &FillAppliance, plan: Option<&NightPlan>, objects: &Objects) -> usize {
-    let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
-    let parts = plan.into_iter().flat_map(|plan| &plan.appliances);
-    parts
-        .filter(|part| part.appliance == one.appliance)
-        .flat_map(|part| &part.pulls)
-        .filter(|pull| objects.contains_key(&pull.object) && !held.contains(&pull.object))
-        .count()
 }

@@ -11,9 +11,10 @@ use serde::Serialize;
 use crate::knobs::Knobs;
 use crate::parcel::{Parcel, parcels};
 use crate::room::{budget, footprint};
+use crate::words;
 
-/// Why a box does not get an object; one word each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Why a box does not get an object; one word each, in the planner's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhyNot {
     /// It has it.
@@ -36,7 +37,7 @@ pub enum WhyNot {
     CoreMissing,
     /// As many boxes of the site as its demand asks for have it or get it.
     Elsewhere,
-    /// What the box holds or gets is worth more per byte.
+    /// What the box holds or gets is worth more per byte, and there is no room beside it.
     Outbid,
     /// It would be in the next plan: this one is older than the state, or was cut to its bound.
     NotYet,
@@ -65,20 +66,30 @@ pub fn why_not(
             format!("no appliance is called {appliance}: `ocactl appliance ls` lists them");
         return Reason { word: WhyNot::UnknownAppliance, because };
     };
-    let Some(wanted) = state.objects.iter().find(|other| other.object == *object) else {
-        let because =
-            format!("no published title has object {object}: `ocactl title show` lists a title's");
-        return Reason { word: WhyNot::UnknownObject, because };
-    };
     let all: Vec<u32> = (0..state.objects.len() as u32).collect();
     let parcels = parcels(&state.objects, &all, &[&one.site], u64::MAX);
+    judge(state, plan, knobs, &parcels, object, one).unwrap_or_else(|| {
+        let because =
+            format!("no published title has object {object}: `ocactl title show` lists a title's");
+        Reason { word: WhyNot::UnknownObject, because }
+    })
+}
+
+/// The same for a box of the site that `parcels` were made for; none when no title has the object.
+pub(crate) fn judge(
+    state: &FillState,
+    plan: Option<&NightPlan>,
+    knobs: &Knobs,
+    parcels: &[Parcel<'_>],
+    object: &ObjectId,
+    one: &FillAppliance,
+) -> Option<Reason> {
+    let wanted = state.objects.iter().find(|other| other.object == *object)?;
     let is_wanted = |at: &u32| state.objects[*at as usize].object == *object;
-    let Some(own) = parcels.iter().position(|parcel| parcel.objects.iter().any(is_wanted)) else {
-        let because = format!("no title places object {object}");
-        return Reason { word: WhyNot::UnknownObject, because };
-    };
-    let case = Case { state, plan, knobs, one, wanted, own, parcels: &parcels };
-    case.held()
+    let own = parcels.iter().position(|parcel| parcel.objects.iter().any(is_wanted))?;
+    let case = Case { state, plan, knobs, one, wanted, own, parcels };
+    let reason = case
+        .held()
         .or_else(|| case.planned())
         .or_else(|| case.unhealthy())
         .or_else(|| case.no_source())
@@ -87,7 +98,19 @@ pub fn why_not(
         .or_else(|| case.core_missing())
         .or_else(|| case.elsewhere())
         .or_else(|| case.outbid())
-        .unwrap_or_else(|| case.not_yet())
+        .unwrap_or_else(|| case.not_yet());
+    Some(reason)
+}
+
+/// What a box has when the plan is carried out.
+struct Kept {
+    objects: HashSet<ObjectId>,
+    /// Disk they take.
+    bytes: u64,
+    /// Worth of the least of it, bytes a day per byte stored; infinite when there is nothing.
+    least: f64,
+    /// The same with what being held adds.
+    to_beat: f64,
 }
 
 /// One box and one object; each method is one rule, `None` when it does not decide.
@@ -183,20 +206,24 @@ impl Case<'_> {
     }
 
     fn outbid(&self) -> Option<Reason> {
-        let room = budget(self.one, self.knobs.headroom).room;
-        let held: u64 = self.one.holds.iter().map(|held| footprint(held.bytes)).sum();
+        let room = budget(self.one, self.knobs.headroom).room.total();
+        let Kept { bytes, objects, least, to_beat } = self.kept();
+        let own = self.parcels[self.own].objects.iter().map(|at| &self.state.objects[*at as usize]);
+        let lacking = own.filter(|object| !objects.contains(&object.object));
+        let needs: u64 = lacking.map(|object| footprint(object.bytes)).sum();
         let density = self.worth();
-        let least = self.least_held();
-        let is_full = held + footprint(self.wanted.bytes) > room.total();
         let because = format!(
-            "{} is worth {density:.3} bytes a day per byte stored; the least of what {} holds is \
-             worth {least:.3}, and must be beaten {} times",
+            "{} takes {} more of {}, which has {} left. It is worth {density:.3} bytes a day per \
+             byte stored; the least of what is held or planned there is worth {least:.3}, and what \
+             is held must be beaten {} times",
             self.name(),
+            words::bytes(needs as f64),
             self.one.appliance,
+            words::bytes(room.saturating_sub(bytes) as f64),
             self.knobs.sticky,
         );
-        let is_outbid = is_full && density < least * self.knobs.sticky;
-        is_outbid.then_some(Reason { word: WhyNot::Outbid, because })
+        let is_full = bytes.saturating_add(needs) > room && !objects.is_empty();
+        (is_full && density < to_beat).then_some(Reason { word: WhyNot::Outbid, because })
     }
 
     fn not_yet(&self) -> Reason {
@@ -221,12 +248,36 @@ impl Case<'_> {
             .any(|part| part.pulls.iter().any(|pull| pull.object == *object))
     }
 
-    /// Worth of the least of what the box holds; infinite when it holds nothing known.
-    fn least_held(&self) -> f64 {
-        let held: HashSet<ObjectId> = self.one.holds.iter().map(|held| held.object).collect();
-        let is_held = |at: &u32| held.contains(&self.state.objects[*at as usize].object);
-        let parcels = self.parcels.iter().filter(|parcel| parcel.objects.iter().any(is_held));
-        parcels.map(Parcel::density).fold(f64::INFINITY, f64::min)
+    /// What the box has when the plan is carried out. Of what it holds, that is all but what is to
+    /// make room, and what no title has, which makes room first.
+    fn kept(&self) -> Kept {
+        let parts = self.plan.into_iter().flat_map(|plan| &plan.appliances);
+        let part = parts.into_iter().find(|part| part.appliance == self.one.appliance);
+        let prunes: HashSet<ObjectId> =
+            part.iter().flat_map(|part| &part.prunes).copied().collect();
+        let pulls = part.into_iter().flat_map(|part| &part.pulls).map(|pull| pull.object);
+        let held = || self.one.holds.iter().map(|held| held.object);
+        let stays: HashSet<ObjectId> =
+            held().filter(|object| !prunes.contains(object)).chain(pulls).collect();
+        let held: HashSet<ObjectId> = held().collect();
+        let (least, to_beat) = (f64::INFINITY, f64::INFINITY);
+        let mut kept = Kept { bytes: 0, objects: HashSet::new(), least, to_beat };
+        for parcel in self.parcels {
+            let objects = parcel.objects.iter().map(|at| &self.state.objects[*at as usize]);
+            let mut times = None;
+            for object in objects.filter(|object| stays.contains(&object.object)) {
+                let is_held = times == Some(self.knobs.sticky) || held.contains(&object.object);
+                times = Some(if is_held { self.knobs.sticky } else { 1.0 });
+                if kept.objects.insert(object.object) {
+                    kept.bytes += footprint(object.bytes);
+                }
+            }
+            if let Some(times) = times {
+                kept.least = kept.least.min(parcel.density());
+                kept.to_beat = kept.to_beat.min(parcel.density() * times);
+            }
+        }
+        kept
     }
 
     /// Bytes a day expected at the box's site for each byte stored of what is placed with it.

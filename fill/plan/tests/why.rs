@@ -113,7 +113,8 @@ fn a_rung_waits_for_its_core() {
 fn a_title_is_live_where_one_box_that_is_up_holds_all_of_it() {
     let mut state = state();
     let told = |state: &FillState| {
-        let sites = liveness(state, None, &"hot".parse().unwrap()).unwrap();
+        let (knobs, hot) = (Knobs::default(), "hot".parse().unwrap());
+        let sites = liveness(state, None, &knobs, &hot).unwrap();
         assert_eq!(sites.len(), 1);
         (sites[0].live, sites[0].best, sites[0].because.clone())
     };
@@ -129,11 +130,12 @@ fn a_title_is_live_where_one_box_that_is_up_holds_all_of_it() {
     let mut ladder = state.clone();
     (ladder.objects[0].height, ladder.objects[1].height) = (Some(360), Some(1080));
     ladder.appliances[2] = appliance("a-2", Role::Edge, 100 * MIB, &[]);
-    let sites = liveness(&ladder, None, &"hot".parse().unwrap()).unwrap();
+    let knobs = Knobs::default();
+    let sites = liveness(&ladder, None, &knobs, &"hot".parse().unwrap()).unwrap();
     assert_eq!((sites[0].live, sites[0].whole_on.len()), (true, 0));
     assert_eq!((sites[0].core_on.len(), &sites[0].left_out), (1, &vec![1080]));
     state.appliances[1].healthy = false;
     state.appliances[2].healthy = false;
     assert!(told(&state).2.contains("no box of the site is up"));
-    assert!(liveness(&state, None, &"none".parse().unwrap()).is_none());
+    assert!(liveness(&state, None, &knobs, &"none".parse().unwrap()).is_none());
 }

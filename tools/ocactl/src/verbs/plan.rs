@@ -43,7 +43,10 @@ pub async fn run(verb: &Plan, control: &ControlClient) -> Result<Shown, Failure>
 }
 
 /// The state as the director plans from it: with the forecast of this hour for demand.
-async fn forecast_state(control: &ControlClient) -> Result<FillState, Failure> {
+///
+/// # Errors
+/// What control said.
+pub async fn forecast_state(control: &ControlClient) -> Result<FillState, Failure> {
     let mut state = control.fill_state().await?;
     let now = state.now;
     fill_plan::forecast_demand(&mut state, now);

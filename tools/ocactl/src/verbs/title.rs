@@ -6,6 +6,7 @@ use clap::Subcommand;
 use control_client::ControlClient;
 use control_types::TitleId;
 use control_types::catalog::{TitleRecord, Track};
+use fill_plan::Knobs;
 use serde_json::json;
 
 use crate::connect;
@@ -27,7 +28,8 @@ pub enum Title {
         /// The file.
         file: PathBuf,
     },
-    /// Where a title is live, and what it waits for elsewhere.
+    /// Where a title is live, and what it waits for elsewhere. What is in no plan is judged by the
+    /// planner's usual knobs; a director with others may think otherwise.
     Status {
         /// Which.
         title: TitleId,
@@ -108,22 +110,22 @@ async fn show(title: &TitleId, control: &ControlClient) -> Result<Shown, Failure
 /// Live when a box of the site holds its core.
 async fn status(title: &TitleId, control: &ControlClient) -> Result<Shown, Failure> {
     let plan = super::plan::in_force(control).await?;
-    let state = control.fill_state().await?;
+    let state = super::plan::forecast_state(control).await?;
     let cure = "`ocactl title ls` lists them";
-    let sites = fill_plan::liveness(&state, plan.as_ref(), title)
+    let sites = fill_plan::liveness(&state, plan.as_ref(), &Knobs::default(), title)
         .ok_or_else(|| Failure(format!("no title is called {title}: {cure}")))?;
     let rows = sites.iter().map(|site| {
         let core: Vec<&str> = site.core_on.iter().map(|id| id.as_str()).collect();
         let left_out: Vec<String> = site.left_out.iter().map(|one| format!("{one}p")).collect();
         vec![
             site.site.to_string(),
-            if site.live { "live" } else { "not yet" }.to_owned(),
+            site.standing.words().to_owned(),
             format!("{} of {}", site.best, site.objects),
             core.join(" "),
             left_out.join(" "),
             site.because.clone(),
         ]
     });
-    let head = ["site", "state", "objects", "core on", "left out", "waits for"];
+    let head = ["site", "state", "objects", "core on", "left out", "why"];
     Ok(Shown::table(&sites, &head, rows.collect(), "there are no sites with edges yet"))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use control_types::{ObjectId, TitleId};
-use oca_store::Writer;
+use oca_store::{StoreError, Writer};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -66,10 +66,12 @@ pub fn run(evict: &Evict) -> Result<Shown, Failure> {
     }
     for writer in writers {
         for (object, title, bytes) in chosen(&writer, &evict.what) {
-            if !evict.dry_run {
-                writer.remove(&object)?;
-            }
             let path = writer.volume().path().display().to_string();
+            if !evict.dry_run
+                && let Err(error) = writer.remove(&object)
+            {
+                return Err(stopped(&object, &error, &rows));
+            }
             values.push(json!({ "object": object, "bytes": bytes, "volume": path }));
             rows.push(vec![object.to_string(), title, show_bytes(bytes), path]);
         }
@@ -79,6 +81,19 @@ pub fn run(evict: &Evict) -> Result<Shown, Failure> {
     }
     let value = json!({ "evicted": values, "dry_run": evict.dry_run });
     Ok(Shown::table(&value, &["object", "title", "bytes", "volume"], rows, ""))
+}
+
+/// A disk refused in the middle: what went before is gone all the same, and is told.
+fn stopped(object: &ObjectId, error: &StoreError, gone: &[Vec<String>]) -> Failure {
+    let gone = match gone {
+        [] => "nothing is gone before it".to_owned(),
+        gone => {
+            let names: Vec<&str> = gone.iter().map(|row| row[0].as_str()).collect();
+            format!("gone before it: {}", names.join(", "))
+        }
+    };
+    let error = error.in_full();
+    Failure(format!("{object} was not taken away: {error}; {gone}; mend that and ask again"))
 }
 
 /// Object, title and bytes on disk of everything that is to go.
@@ -149,5 +164,33 @@ mod tests {
         let free = What { object: Vec::new(), title: None, free: Some(1) };
         assert_eq!(count(&evict(free, false).unwrap()), 1);
         assert!(Writer::open(&volume, "test").unwrap().held().is_empty());
+    }
+
+    #[test]
+    fn an_evict_that_stops_in_the_middle_says_what_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let volume = Volume::open(dir.path(), DiskClass::Hdd).unwrap();
+        let writer = Writer::open(&volume, "test").unwrap();
+        let source = dir.path().join("source");
+        let mut objects = Vec::new();
+        for tag in [1, 2] {
+            let bytes = vec![tag; 5000];
+            std::fs::write(&source, &bytes).unwrap();
+            let seal = seal_reader(&bytes[..], "t".parse().unwrap(), MediaType::Octets).unwrap();
+            objects.push(seal.object());
+            writer.import_file(&source, seal).unwrap();
+        }
+        drop(writer);
+        objects.sort();
+        // A folder is not unlinked.
+        let second = volume.object_path(&objects[1]);
+        std::fs::remove_file(&second).unwrap();
+        std::fs::create_dir(&second).unwrap();
+        let what = What { object: Vec::new(), title: Some("t".parse().unwrap()), free: None };
+        let evict = Evict { volume: vec![dir.path().to_owned()], what, dry_run: false };
+        let told = run(&evict).err().unwrap().0;
+        let refused = format!("{} was not taken away", objects[1]);
+        let gone = format!("gone before it: {}", objects[0]);
+        assert!(told.contains(&refused) && told.contains(&gone), "{told}");
     }
 }

@@ -39,7 +39,8 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
         let volume = super::open_one(folder)?;
         for finding in Scrub::new(&volume, Depth::Payload)? {
             read += finding.bytes;
-            objects += u64::from(finding.object.is_some());
+            let is_listed = finding.object.is_some() && finding.verdict != Verdict::Orphan;
+            objects += u64::from(is_listed);
             if let Some(rate) = asked.rate {
                 let due = Duration::from_secs_f64(read as f64 / rate.max(1) as f64);
                 std::thread::sleep(due.saturating_sub(began.elapsed()));
@@ -47,7 +48,6 @@ pub fn run(asked: &ScrubVolumes) -> Result<Shown, Failure> {
             if finding.verdict == Verdict::Sound {
                 continue;
             }
-            let is_listed = finding.verdict != Verdict::Orphan;
             let to_mark = finding.object.filter(|_| asked.mark && is_listed);
             // A disk that takes no mark has more to tell.
             let mark = to_mark.map(|object| report_bad(&volume, &object));
@@ -113,5 +113,12 @@ mod tests {
         std::fs::remove_file(&suspects).unwrap();
         assert!(!run(&asked()).unwrap().text.contains("cannot be marked"));
         assert_eq!(writer.suspects().unwrap().len(), 2);
+        // What nobody lists is told of and is no object.
+        let stray = volume.object_path(&control_types::ObjectId([9; 32]));
+        std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
+        std::fs::write(stray, "").unwrap();
+        let told = run(&asked()).unwrap();
+        let count = told.value["bad"].as_array().map(Vec::len);
+        assert_eq!((told.value["objects"].as_u64(), count), (Some(2), Some(3)));
     }
 }

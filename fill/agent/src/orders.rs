@@ -12,8 +12,8 @@
 //!
 //! What is not on disk is not acted on: after a restart nobody would know of it, and what was sent
 //! before it would be taken. Where newer orders cannot be kept, fill goes on under the last ones
-//! that were, and of the newer ones counts only what takes away: a window that they close or narrow
-//! is closed or narrowed for as long as this process lives. Their fresh ticket is used as well; it
+//! that were, and of the newer ones counts only what takes away: a window that they close or narrow,
+//! or put a slower one of a narrower scope beside, is so for as long as this process lives. Their fresh ticket is used as well; it
 //! opens nothing that is not ordered. They are tried again with each answer of control.
 
 use std::rc::Rc;
@@ -21,7 +21,7 @@ use std::rc::Rc;
 use control_token::are_signed;
 use control_types::UnixMillis;
 use control_types::fill::{Orders, SignedOrders, Window};
-use control_types::ids::ApplianceId;
+use control_types::ids::{ApplianceId, WindowId};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Anchor;
@@ -60,6 +60,8 @@ pub(crate) struct Standing {
     /// Serial and time of the newest orders believed, kept or not; none before there were any. What
     /// is older is refused. Never before those in force.
     newest: Option<(u64, UnixMillis)>,
+    /// Control's clock minus ours by the orders that told the time last, milliseconds.
+    skew_ms: i64,
     /// The newest orders could not be kept: others are in force.
     is_behind: bool,
     kept_at: u64,
@@ -127,6 +129,7 @@ impl Standing {
             announced: None,
             orders: None,
             newest: None,
+            skew_ms,
             is_behind: false,
             kept_at: 0,
             refused: 0,
@@ -231,7 +234,11 @@ impl Standing {
         if is_replay && same {
             return Ok(Took::Same);
         }
-        let skew_ms = skew(&new);
+        // Nor do those that could not be kept, sent again.
+        if self.newest != Some((new.serial, new.now)) {
+            self.skew_ms = skew(&new);
+        }
+        let skew_ms = self.skew_ms;
         let stale_ticket = ticks.saturating_sub(self.kept_at) >= TICKET_KEPT_MS;
         let windows_same = old.is_some_and(|old| old.windows == new.windows);
         let followed = self.pinned.as_ref().is_some_and(|pinned| *pinned != key);
@@ -266,24 +273,46 @@ impl Standing {
         self.is_behind = true;
         self.newest = Some((newer.serial, newer.now));
         old.fill_ticket = newer.fill_ticket;
+        let known: Vec<WindowId> = old.windows.iter().map(|window| window.id.clone()).collect();
         old.windows.retain_mut(|window| {
-            let now = newer.windows.iter().find(|newer| newer.id == window.id);
-            now.is_some_and(|newer| {
-                narrow(window, newer);
-                true
-            })
+            let Some(now) = newer.windows.iter().find(|newer| newer.id == window.id) else {
+                return false;
+            };
+            narrow(window, now);
+            // What is new and of a narrower scope counts before it where both are open. It opens
+            // nothing, and its cap and its budget hold for all of the wider one: too little is safe.
+            let is_new = |other: &&Window| !known.contains(&other.id);
+            for other in newer.windows.iter().filter(is_new) {
+                if counts_before(other, window) {
+                    cap(window, other);
+                }
+            }
+            true
         });
     }
 }
 
+/// Whether `other` counts at some time at which `window` would without it.
+fn counts_before(other: &Window, window: &Window) -> bool {
+    !other.closed
+        && other.scope.breadth() < window.scope.breadth()
+        && other.opens_at < window.closes_at
+        && window.opens_at < other.closes_at
+}
+
 /// Leaves of `window` what `newer` allows as well.
 fn narrow(window: &mut Window, newer: &Window) {
-    let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
     window.opens_at = window.opens_at.max(newer.opens_at);
     window.closes_at = window.closes_at.min(newer.closes_at);
-    window.rate_bps_max = lower(window.rate_bps_max, newer.rate_bps_max);
-    window.bytes_max = lower(window.bytes_max, newer.bytes_max);
     window.closed |= newer.closed;
+    cap(window, newer);
+}
+
+/// Leaves `window` no more rate and no more bytes than `other` has.
+fn cap(window: &mut Window, other: &Window) {
+    let lower = |a: Option<u64>, b: Option<u64>| a.into_iter().chain(b).min();
+    window.rate_bps_max = lower(window.rate_bps_max, other.rate_bps_max);
+    window.bytes_max = lower(window.bytes_max, other.bytes_max);
 }
 
 #[cfg(test)]

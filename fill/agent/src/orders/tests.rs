@@ -230,3 +230,115 @@ fn an_announced_key_is_followed_and_the_one_before_it_is_believed_no_more() {
     assert!(standing.orders().is_none());
     assert_eq!(standing.take(signed(third, &orders(1, 11)), |_| 0, 0).unwrap(), forged);
 }
+
+/// Goal: of orders that cannot be kept, a slower window of a narrower scope holds, though it opens
+/// nothing. Method: one beside a wide one, one that is over before that begins, and a wider one.
+#[test]
+fn a_narrower_window_that_cannot_be_kept_slows_the_wide_one_and_opens_nothing() {
+    use control_types::fill::WindowScope;
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, aside) = (dir.path().join("state"), dir.path().join("aside"));
+    let state = Rc::new(StateDir::open(&folder, None).unwrap());
+    let control = OrdersSigner::generate().unwrap();
+    let mut standing = open(&state, None);
+    let with = |now, windows: &[Window]| {
+        signed(&control, &Orders { windows: windows.to_vec(), ..orders(7, now) })
+    };
+    let site = |id, from, to, rate| Window {
+        scope: WindowScope::Site("harbour".parse().unwrap()),
+        opens_at: UnixMillis(from),
+        ..window(id, to, rate)
+    };
+    let all = Window { opens_at: UnixMillis(1_000), ..window("all", 9_000, Some(80)) };
+    let own = site("own", 2_000, 3_000, Some(70));
+    standing.take(with(100, &[all.clone(), own.clone()]), |_| 0, 0).unwrap();
+    std::fs::rename(&folder, &aside).unwrap();
+    let mut newer = vec![all.clone(), own.clone()];
+    let before = site("before", 0, 1_000, Some(1));
+    let closed = Window { closed: true, ..site("closed", 0, 9_000, Some(2)) };
+    newer.extend([before, closed, window("wide", 9_000, Some(3))]);
+    assert!(standing.take(with(200, &newer), |_| 0, 0).is_err());
+    assert_eq!(standing.orders().unwrap().windows, [all.clone(), own.clone()]);
+    newer.push(Window { bytes_max: Some(9), ..site("slow", 4_000, 5_000, Some(5)) });
+    assert!(standing.take(with(300, &newer), |_| 0, 0).is_err());
+    let slow = Window { rate_bps_max: Some(5), bytes_max: Some(9), ..all };
+    assert_eq!(standing.orders().unwrap().windows, [slow, own]);
+}
+
+/// Goal: orders that could not be kept, sent again by somebody while control is away, do not hold
+/// the clock: the window in force would never end.
+#[test]
+fn orders_that_cannot_be_kept_sent_again_do_not_set_the_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, aside) = (dir.path().join("state"), dir.path().join("aside"));
+    let state = Rc::new(StateDir::open(&folder, None).unwrap());
+    let control = OrdersSigner::generate().unwrap();
+    let mut standing = open(&state, None);
+    standing.take(signed(&control, &orders(7, 100)), |_| 3, 0).unwrap();
+    std::fs::rename(&folder, &aside).unwrap();
+    let newer = signed(&control, &orders(8, 200));
+    assert!(standing.take(newer.clone(), |_| 4, 0).is_err());
+    assert!(standing.take(newer.clone(), |_| panic!("a replay set the clock"), 0).is_err());
+    // They are taken all the same once they can be.
+    std::fs::rename(&aside, &folder).unwrap();
+    let took = standing.take(newer, |_| panic!("a replay set the clock"), 0).unwrap();
+    assert_eq!((took, standing.orders().unwrap().serial), (Took::New, 8));
+    let appliance = "edge-a1".parse().unwrap();
+    assert_eq!(Standing::open(Rc::clone(&state), appliance, None).unwrap().1, 4);
+}
+
+/// Goal: orders that were cut short or garbled on the way are refused wherever it was, and change
+/// nothing: neither what is in force nor what is on the disk, nor the clock, nor who is believed.
+/// Method: every length and every byte; as they come, and as if control itself had signed that.
+#[test]
+fn orders_cut_short_or_garbled_anywhere_change_nothing() {
+    let (control, thief) = (OrdersSigner::generate().unwrap(), OrdersSigner::generate().unwrap());
+    let newer = Orders { windows: vec![window("night", 9_000, None)], ..orders(8, 300) };
+    let whole = signed(&control, &newer);
+    let text = whole.orders.clone();
+    for is_first in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = Rc::new(StateDir::open(dir.path(), None).unwrap());
+        let mut standing = open(&state, None);
+        if !is_first {
+            standing.take(signed(&control, &orders(7, 100)), |_| 0, 0).unwrap();
+        }
+        let kept = || std::fs::read(dir.path().join("orders.json")).ok();
+        let before = (standing.orders().cloned(), kept());
+        let mut refused = 0;
+        let mut refuse = |standing: &mut Standing, signed: SignedOrders, why, told: &str| {
+            let took = standing.take(signed, |_| panic!("{told}: set the clock"), 0).unwrap();
+            assert_eq!(took, Took::Refused(why), "first {is_first}, {told}");
+            assert_eq!(before, (standing.orders().cloned(), kept()), "first {is_first}, {told}");
+            refused += 1;
+            assert_eq!(standing.refused(), refused);
+        };
+        for at in 0..text.len() {
+            let cut = text[..at].to_owned();
+            let as_it_comes = SignedOrders { orders: cut.clone(), ..whole.clone() };
+            refuse(&mut standing, as_it_comes, Refused::Forged, &format!("cut at {at}"));
+            let as_signed = SignedOrders { signature: control.sign(&cut), ..whole.clone() };
+            let as_signed = SignedOrders { orders: cut, ..as_signed };
+            refuse(&mut standing, as_signed, Refused::Garbled, &format!("signed to {at}"));
+            let mut other = text.clone().into_bytes();
+            other[at] ^= 1;
+            let other = SignedOrders { orders: String::from_utf8(other).unwrap(), ..whole.clone() };
+            refuse(&mut standing, other, Refused::Forged, &format!("byte {at}"));
+        }
+        let others = signed(&control, &orders(9, 400)).signature;
+        let of_others = SignedOrders { signature: others, ..whole.clone() };
+        refuse(&mut standing, of_others, Refused::Forged, "signature of others");
+        for at in 0..whole.signature.len() {
+            let signature = whole.signature[..at].to_owned();
+            let cut = SignedOrders { signature, ..whole.clone() };
+            refuse(&mut standing, cut, Refused::Forged, &format!("signature cut at {at}"));
+        }
+        // A stranger's that cannot be read leave the door to the true control as it was.
+        let nonsense = SignedOrders { signature: thief.sign("{"), ..whole.clone() };
+        let nonsense = SignedOrders { orders: "{".to_owned(), key: thief.public_key(), ..nonsense };
+        let why = if is_first { Refused::Garbled } else { Refused::Forged };
+        refuse(&mut standing, nonsense, why, "a stranger's nonsense");
+        assert_eq!(standing.take(whole.clone(), |_| 0, 0).unwrap(), Took::New);
+        assert_eq!(standing.orders(), Some(&newer));
+    }
+}

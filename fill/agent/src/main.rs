@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -48,26 +48,37 @@ fn main() -> ExitCode {
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
         )
         .init();
-    match run(Arguments::parse().verb) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("fill-agent: {}", error.in_full());
-            ExitCode::FAILURE
-        }
-    }
+    let ended = match Arguments::parse().verb {
+        Verb::CheckConfig { file } => check(&file),
+        Verb::Run { config, once } => run(&config, once),
+    };
+    ended.unwrap_or_else(|error| told(&error))
 }
 
-fn run(verb: Verb) -> Result<ExitCode, AgentError> {
-    match verb {
-        Verb::CheckConfig { file } => {
-            Config::read(&file)?;
-            println!("{}: fine", file.display());
-            Ok(ExitCode::SUCCESS)
-        }
-        Verb::Run { config, once } => {
-            let config = Config::read(&config)?;
-            let ended = tokio_uring::start(fill_agent::run(config, once))?;
-            Ok(if ended == Ended::Stuck { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-        }
-    }
+fn check(file: &Path) -> Result<ExitCode, AgentError> {
+    Config::read(file)?;
+    println!("{}: fine", file.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(config: &Path, once: bool) -> Result<ExitCode, AgentError> {
+    let config = Config::read(config)?;
+    tokio_uring::start(async move {
+        let code = match fill_agent::run(config, once).await {
+            Ok(Ended::Well) => 0,
+            Ok(Ended::Stuck) => 1,
+            Err(error) => {
+                told(&error);
+                1
+            }
+        };
+        // Threads that wait for a disk are not waited for: it may never answer, and whatever they
+        // were at is safe to be killed.
+        std::process::exit(code)
+    })
+}
+
+fn told(error: &AgentError) -> ExitCode {
+    eprintln!("fill-agent: {}", error.in_full());
+    ExitCode::FAILURE
 }

@@ -262,3 +262,24 @@ async fn a_full_disk_gives_up_what_the_plan_lets_go_and_nothing_else() {
     assert_eq!(report.failures[0].object, late.seal.object());
     assert_eq!(agent.stop().await, Some(0));
 }
+
+/// Goal: an agent that is told to stop ends, though a disk holds one of its threads for ever.
+/// Method: the scrub opens an object that is a pipe nobody writes to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_a_disk_holds_does_not_keep_the_agent() {
+    let mut bench = Bench::new().await;
+    let object = sealed(29, CHUNK);
+    let volume = Volume::open(bench.volume(), DiskClass::Ssd).unwrap();
+    let writer = Writer::open(&volume, "test").unwrap();
+    let payload = bench.folder.path().join("payload");
+    std::fs::write(&payload, &object.payload).unwrap();
+    writer.import_file(&payload, object.seal.clone()).unwrap();
+    drop(writer);
+    let path = volume.object_path(&object.seal.object());
+    std::fs::remove_file(&path).unwrap();
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    bench.order(Vec::new(), Vec::new(), Vec::new());
+    let agent = bench.start();
+    bench.reported(FillStateWord::Done).await;
+    assert_eq!(agent.stop().await, Some(0));
+}

@@ -159,7 +159,7 @@ impl Board {
                         return Some(Job::Start { pull, repair, source });
                     }
                     Pick::Later => {}
-                    Pick::Nobody => item.fail(now, "no source is known".to_owned()),
+                    Pick::Nobody => item.fail(now, item.ladder.told()),
                 },
                 State::Running(running) if running.put_down.is_none() => {
                     let Pick::Ask(source) = item.ladder.pick(&self.reputation, now) else {
@@ -318,14 +318,16 @@ impl Board {
                 continue;
             }
             tally.planned += 1;
-            tally.planned_bytes += item.pull.bytes;
+            // A plan may say what it likes of a size; it is not begun, and must not end the agent.
+            tally.planned_bytes = tally.planned_bytes.saturating_add(item.pull.bytes);
             match &item.state {
                 State::Done => {
                     tally.done += 1;
-                    tally.done_bytes += item.pull.bytes;
+                    tally.done_bytes = tally.done_bytes.saturating_add(item.pull.bytes);
                 }
                 State::Running(running) => {
-                    tally.done_bytes += item.pull.bytes.saturating_sub(running.left_bytes);
+                    let there = item.pull.bytes.saturating_sub(running.left_bytes);
+                    tally.done_bytes = tally.done_bytes.saturating_add(there);
                 }
                 State::Failed { .. } => tally.failed += 1,
                 _ => {}

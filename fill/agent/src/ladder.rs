@@ -77,7 +77,8 @@ impl Reputation {
         }
     }
 
-    fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
+    /// Whether it failed a while ago and is passed over for now.
+    pub(crate) fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
         self.boxes.get(appliance).is_some_and(|standing| now < standing.cool_until)
     }
 

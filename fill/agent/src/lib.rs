@@ -37,6 +37,7 @@ mod orders;
 mod pass;
 mod pen;
 mod porter;
+mod said;
 mod scrubber;
 mod state_dir;
 mod take;

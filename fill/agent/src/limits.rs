@@ -84,6 +84,10 @@ pub(crate) const BOOT_ID_BYTES_MAX: usize = 64;
 pub(crate) const STATE_BYTES_MAX: u64 = 1 << 30;
 /// A budget that could not be kept is asked of again after this long, milliseconds.
 pub(crate) const SPEND_AGAIN_MS: u64 = 5_000;
+/// What lasts is said again in the log after this long, milliseconds.
+pub(crate) const SAY_AGAIN_MS: u64 = 60_000;
+/// Objects that a disk may refuse to let go before no more of its list is tried for one pull.
+pub(crate) const PRUNES_REFUSED_MAX: u32 = 4;
 /// Bytes of a window's budget set aside in one write to disk, so that a kill cannot overspend.
 pub(crate) const SET_ASIDE_BYTES: u64 = 8 << 20;
 /// The same where a window has no budget: one byte in this many of what was spent.

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use control_client::{ControlClient, Credential};
 use control_types::fill::{ClassMove, Pull, Source, SourceKind};
-use control_types::ids::ObjectId;
+use control_types::ids::{ApplianceId, ObjectId};
 use control_types::limits::CHUNK_BYTES;
 use oca_store::StoreError;
 use oca_store::disk::Disk;
@@ -48,6 +48,7 @@ use crate::limits::{OTHER_DISK_MS, REPAIR_BPS_MAX, ROOM_AGAIN_MS, RUNNING_PER_LA
 use crate::meter::Meter;
 use crate::orders::{Refused, Standing};
 use crate::pass::{Meters, Pass};
+use crate::said::Said;
 use crate::state_dir::StateDir;
 use crate::vault::{Mounts, Placed, Vault};
 
@@ -79,6 +80,8 @@ pub(crate) struct Night {
     spent: Cell<bool>,
     /// The budget could not be kept, and is asked of again at this time, ticks.
     spend_again_at: Cell<Option<u64>>,
+    /// What was said of that.
+    unspendable: Said,
     /// The open window cannot be noted, and fill rests: when to try again, ticks.
     note_again_at: Cell<Option<u64>>,
     stop: watch::Sender<bool>,
@@ -138,6 +141,7 @@ impl Night {
             no_orders: RefCell::default(),
             spent: Cell::new(false),
             spend_again_at: Cell::new(None),
+            unspendable: Said::default(),
             note_again_at: Cell::new(None),
             stop: watch::Sender::new(false),
             changed: Notify::new(),
@@ -270,11 +274,20 @@ impl Night {
 
     pub(crate) fn fault(&self, object: &ObjectId, source: &Source, fault: Fault) {
         let (appliance, kind) = (&source.appliance, source.kind);
-        if fault != Fault::NotThere || !source.pending {
+        // A box that is away is met by every object that waits for it, again and again.
+        let is_waited_for = fault == Fault::NotThere && source.pending;
+        if is_waited_for || self.is_passed_over(appliance) {
+            tracing::debug!(%object, %appliance, ?kind, "source {}", fault.word());
+        } else {
             tracing::warn!(%object, %appliance, ?kind, "source {}", fault.word());
         }
         let (now, wait_ms) = (self.clock.ticks(), self.config.peer_wait_ms);
         self.board.borrow_mut().fault(object, appliance, fault, now, wait_ms);
+    }
+
+    /// Whether `appliance` did something wrong a while ago and is passed over for now.
+    pub(crate) fn is_passed_over(&self, appliance: &ApplianceId) -> bool {
+        self.board.borrow().reputation.cools(appliance, self.clock.ticks())
     }
 
     /// A volume refused what was done below `path`: it is set aside if that is the disk's own
@@ -309,14 +322,57 @@ impl Night {
 /// A night on a new volume in `folder`, control away, for tests of its parts.
 #[cfg(test)]
 pub(crate) fn on_folder(folder: &std::path::Path) -> Night {
+    on_folder_of(folder, "http://127.0.0.1:9")
+}
+
+/// The same with control at `url`.
+#[cfg(test)]
+pub(crate) fn on_folder_of(folder: &std::path::Path, url: &str) -> Night {
     let (volume, key) = (folder.join("ssd"), folder.join("key"));
     std::fs::create_dir(&volume).unwrap();
     std::fs::write(&key, "key").unwrap();
     let text = format!(
         "appliance = \"a\"\nstate_dir = {:?}\n[[volume]]\npath = {volume:?}\nclass = \"ssd\"\n\
-         [control]\nurl = \"http://127.0.0.1:9\"\nkey_file = {key:?}\n",
+         [control]\nurl = {url:?}\nkey_file = {key:?}\n",
         folder.join("state")
     );
     std::fs::write(folder.join("agent.toml"), text).unwrap();
     Night::open(Config::read(&folder.join("agent.toml")).unwrap(), None).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a box that is away does not fill the log, however many objects wait for it. Method:
+    /// each of them meets it.
+    #[test]
+    fn a_source_that_is_away_is_told_of_once_in_a_while_and_not_for_each_object() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = on_folder(folder.path());
+            let source = Source {
+                kind: SourceKind::Peer,
+                appliance: "peer".parse().unwrap(),
+                media_url: "https://peer".to_owned(),
+                pending: true,
+            };
+            let pull = |tag| Pull {
+                object: ObjectId([tag; 32]),
+                bytes: u64::MAX,
+                title: "t".parse().unwrap(),
+                class: control_types::fleet::DiskClass::Ssd,
+                sources: vec![source.clone()],
+                why: String::new(),
+            };
+            let pulls: Vec<Pull> = (0..50).map(pull).collect();
+            night.board.borrow_mut().set(&[], &pulls, |_| false);
+            let lines = crate::said::lines_of(|| {
+                pulls.iter().for_each(|pull| night.fault(&pull.object, &source, Fault::Away));
+            });
+            assert_eq!(lines.len(), 1, "{lines:#?}");
+            // Nor does a size that none has end it.
+            assert_eq!(night.board.borrow().tally().planned_bytes, u64::MAX);
+        });
+    }
 }

@@ -1,32 +1,53 @@
 //! The nurse: what readers, scrubs and moves marked as bad is quarantined, fetched again and
 //! forgotten once it is whole. Looks at no byte itself.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
+
+use control_types::ids::ObjectId;
 
 use crate::error::AgentError;
 use crate::limits::SUSPECTS_MS;
 use crate::night::Night;
-use crate::vault::Suspect;
+use crate::vault::{Quarantined, Suspect};
 
 /// Works until the night is stopped.
 pub(crate) async fn nurse(night: Rc<Night>) {
-    let mut notes = true;
+    let mut refused = Refused::default();
     while !night.stopping() {
-        if look(&night, &mut notes) {
+        if look(&night, &mut refused) {
             night.lay_out();
         }
         night.pause(SUSPECTS_MS).await;
     }
 }
 
-/// One look at all suspects; true when the work must be laid out anew. `notes` is whether the state
-/// disk took what was to be noted. One that does not is asked once a look and no more, as each
-/// refusal may take it seconds; it is said when that begins.
-fn look(night: &Night, notes: &mut bool) -> bool {
+/// What disks refused at the last look: it is tried again at each, and said when it begins.
+#[derive(Default)]
+struct Refused {
+    /// The state disk took no note.
+    notes: bool,
+    /// Copies that their disk keeps in their place, or whose markers it keeps.
+    copies: BTreeSet<ObjectId>,
+}
+
+/// One look at all suspects; true when the work must be laid out anew. A state disk that refuses a
+/// note is asked once a look and no more, as each refusal may take it seconds.
+fn look(night: &Night, refused: &mut Refused) -> bool {
     let suspects = night.vault.borrow().suspects();
     let mut changed = false;
+    let before = std::mem::take(&mut refused.copies);
     let looked = suspects.iter().try_for_each(|suspect| {
-        changed |= treat(night, suspect)?;
+        let is_first = !before.contains(&suspect.object);
+        let treated = treat(night, suspect, is_first)?;
+        changed |= treated.is_off;
+        if let Some(error) = treated.refused {
+            let object = suspect.object;
+            if is_first {
+                tracing::error!(%object, error = error.in_full(), "cannot quarantine");
+            }
+            refused.copies.insert(object);
+        }
         Ok(())
     });
     let looked = looked.and_then(|()| {
@@ -36,23 +57,28 @@ fn look(night: &Night, notes: &mut bool) -> bool {
         changed |= ledger.repairs().len() != before;
         Ok::<_, AgentError>(())
     });
-    let noted_before = std::mem::replace(notes, looked.is_ok());
-    if let (Err(error), true) = (looked, noted_before) {
+    let unnoted_before = std::mem::replace(&mut refused.notes, looked.is_err());
+    if let (Err(error), false) = (looked, unnoted_before) {
         // Nobody is served a bad copy, as it is marked; the next look tries again.
         tracing::error!(error = error.in_full(), "cannot note repairs: bad copies stay marked");
     }
     changed
 }
 
-/// Notes the repair, then quarantines; true when the copy is off its disk. A disk that refuses is
-/// asked again each second, and nothing else begins anew for that. Whoever is killed in between
-/// finds the marker again, and the note already made. The other way round nobody would know that
-/// the object is to come back; so an error means that nothing was done.
-fn treat(night: &Night, suspect: &Suspect) -> Result<bool, AgentError> {
+/// Notes the repair, then quarantines. A disk that refuses is asked again each second, and nothing
+/// else begins anew for that. Whoever is killed in between finds the marker again, and the note
+/// already made. The other way round nobody would know that the object is to come back; so an error
+/// means that nothing was done. `is_first` is whether it is to be told.
+fn treat(night: &Night, suspect: &Suspect, is_first: bool) -> Result<Quarantined, AgentError> {
+    let object = &suspect.object;
     if let Some(repair) = &suspect.repair
         && !night.ledger.borrow_mut().add_repair(repair.clone())?
+        && is_first
     {
-        tracing::error!(object = %suspect.object, "too many repairs: is a disk dying?");
+        tracing::error!(%object, "too many repairs: is a disk dying?");
+    }
+    if is_first && suspect.is_held() {
+        tracing::warn!(%object, "goes to quarantine: its bytes are not the object's");
     }
     Ok(suspect.quarantine())
 }
@@ -85,11 +111,11 @@ mod tests {
             }
             let (state, aside) = (folder.path().join("state"), folder.path().join("aside"));
             std::fs::rename(&state, &aside).unwrap();
-            let mut notes = true;
-            assert!(!look(&night, &mut notes) && !notes);
+            let mut refused = Refused::default();
+            assert!(!look(&night, &mut refused) && refused.notes);
             assert!(objects.iter().all(|object| writer.holds(object)));
             std::fs::rename(&aside, &state).unwrap();
-            assert!(look(&night, &mut notes) && notes);
+            assert!(look(&night, &mut refused) && !refused.notes);
             assert!(!objects.iter().any(|object| writer.holds(object)));
             assert_eq!(night.ledger.borrow().repairs().len(), objects.len());
         });
@@ -113,11 +139,14 @@ mod tests {
             incoming.publish().unwrap();
             let marker = folder.path().join("ssd/suspect").join(object.to_string());
             std::fs::create_dir_all(&marker).unwrap();
-            let mut notes = true;
-            assert!(look(&night, &mut notes), "it is off its disk");
-            for _ in 0..3 {
-                assert!(!look(&night, &mut notes), "nothing changed");
-            }
+            let mut refused = Refused::default();
+            let lines = crate::said::lines_of(|| {
+                assert!(look(&night, &mut refused), "it is off its disk");
+                for _ in 0..3 {
+                    assert!(!look(&night, &mut refused), "nothing changed");
+                }
+            });
+            assert_eq!(lines.len(), 2, "once each: {lines:#?}");
             assert!(!night.vault.borrow().holds(&object));
             let ledger = night.ledger.borrow();
             let repairs: Vec<_> = ledger.repairs().iter().map(|one: &Pull| one.object).collect();

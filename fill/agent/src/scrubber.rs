@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{SCRUB_AGAIN_MS, SCRUB_KEEP_MS, STEP_CHUNKS, TICK_MS};
 use crate::night::Night;
-use crate::state_dir::StateDir;
+use crate::said::Said;
 
 /// Its file in the state directory.
 const NAME: &str = "scrub";
@@ -36,7 +36,7 @@ struct Place {
 pub(crate) async fn scrubber(night: Rc<Night>) {
     let mut places: BTreeMap<PathBuf, Place> =
         night.state.load(NAME, "the places of scrubs").ok().flatten().unwrap_or_default();
-    let mut kept_at = 0;
+    let (mut kept_at, unkept) = (0, Said::default());
     let mut again_at = 0;
     while !night.stopping() {
         if night.config.scrub_bytes_per_s == 0 || night.clock.ticks() < again_at {
@@ -66,15 +66,17 @@ pub(crate) async fn scrubber(night: Rc<Night>) {
         }
         if rested || night.clock.ticks() >= kept_at + SCRUB_KEEP_MS {
             kept_at = night.clock.ticks();
-            keep(&night.state, &places);
+            keep(&night, &places, &unkept);
         }
     }
-    keep(&night.state, &places);
+    keep(&night, &places, &unkept);
 }
 
-fn keep(state: &StateDir, places: &BTreeMap<PathBuf, Place>) {
-    if let Err(error) = state.store(NAME, places) {
-        tracing::warn!(error = error.in_full(), "the place of the scrub is not kept");
+fn keep(night: &Night, places: &BTreeMap<PathBuf, Place>, unkept: &Said) {
+    let Err(error) = night.state.store(NAME, places) else { return };
+    let error = error.in_full();
+    if unkept.is_due(&error, night.clock.ticks()) {
+        tracing::warn!(error, "the place of the scrub is not kept");
     }
 }
 
@@ -177,6 +179,18 @@ fn found_bad(writer: &Writer, object: &ObjectId, error: &StoreError, place: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_that_cannot_be_kept_is_not_told_of_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+            let (places, unkept) = (BTreeMap::new(), Said::default());
+            let told = || (0..5).for_each(|_| keep(&night, &places, &unkept));
+            assert_eq!(crate::said::lines_of(told).len(), 1);
+        });
+    }
 
     #[test]
     fn a_disk_that_cannot_read_is_proof_and_an_agent_that_cannot_open_is_none() {

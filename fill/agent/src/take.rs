@@ -250,7 +250,11 @@ async fn permit<'a>(
         tokio::select! {
             connected = wires.connect(&source.media_url) => connected.map_err(|why| {
                 let (appliance, url) = (&source.appliance, &source.media_url);
-                tracing::warn!(%appliance, url, why, "no connection to a source");
+                if night.is_passed_over(appliance) {
+                    tracing::debug!(%appliance, url, why, "no connection to a source");
+                } else {
+                    tracing::warn!(%appliance, url, why, "no connection to a source");
+                }
                 Fault::Away
             })?,
             () = night.halted(job.is_repair()) => return Err(Cut::Halt),

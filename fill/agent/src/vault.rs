@@ -67,6 +67,14 @@ pub(crate) struct Suspect {
     pub(crate) repair: Option<Pull>,
 }
 
+/// What came of taking a suspect off its disk.
+pub(crate) struct Quarantined {
+    /// The disk had it and has it no more, whatever else it refuses.
+    pub(crate) is_off: bool,
+    /// What the disk refused.
+    pub(crate) refused: Option<AgentError>,
+}
+
 /// A disk as moves see it.
 pub(crate) struct Shelf {
     pub(crate) class: DiskClass,
@@ -352,21 +360,21 @@ fn room_bytes(file_bytes: u64) -> u64 {
 }
 
 impl Suspect {
-    /// Takes it off its disk; a marker for something that is not there is taken away. True when the
-    /// disk had it and has it no more, whatever else it refuses.
-    pub(crate) fn quarantine(&self) -> bool {
-        let object = &self.object;
-        let was_held = self.writer.holds(object);
+    /// Whether its disk lists it.
+    pub(crate) fn is_held(&self) -> bool {
+        self.writer.holds(&self.object)
+    }
+
+    /// Takes it off its disk; a marker for something that is not there is taken away.
+    pub(crate) fn quarantine(&self) -> Quarantined {
+        let (object, was_held) = (&self.object, self.is_held());
         let quarantined = if was_held {
-            tracing::warn!(%object, "goes to quarantine: its bytes are not the object's");
             self.writer.quarantine(object)
         } else {
             self.writer.clear_suspect(object)
         };
-        if let Err(error) = quarantined {
-            tracing::error!(%object, %error, "cannot quarantine");
-        }
-        was_held && !self.writer.holds(object)
+        let refused = quarantined.err().map(AgentError::from);
+        Quarantined { is_off: was_held && !self.is_held(), refused }
     }
 }
 

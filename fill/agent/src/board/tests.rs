@@ -159,3 +159,23 @@ fn new_work_does_not_begin_a_wait_anew() {
     }
     panic!("the origin was never asked");
 }
+
+/// Goal: an object whose waited-for source was used up by another lane says so, and not that no
+/// source is known. Method: the first of two lanes waits for the peer, the second gives it up.
+#[test]
+fn a_source_that_was_used_up_while_it_was_waited_for_is_named() {
+    let mut pulls = [pull(1, &["peer"])];
+    pulls[0].sources[0].pending = true;
+    let (mut board, object) = (board(&pulls), pulls[0].object);
+    let peer = pulls[0].sources[0].appliance.clone();
+    assert!(board.next(0, true, 2, 2).is_some());
+    assert_eq!(board.began(&object, vec![0..2, 3..4], 3 << 18), After::Go);
+    assert!(board.next(0, true, 2, 2).is_some() && board.next(0, true, 2, 2).is_some());
+    board.fault(&object, &peer, Fault::Away, 0, 20_000);
+    board.fault(&object, &peer, Fault::NotThere, 1, 0);
+    board.run_ended(&object, 0..2, 1);
+    assert_eq!(board.run_ended(&object, 3..4, 1), After::LetGo);
+    assert!(board.next(60_000, true, 2, 2).is_none());
+    let failures = board.tally().failures;
+    assert!(failures[0].why.contains("peer does not have it"), "{failures:?}");
+}

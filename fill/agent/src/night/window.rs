@@ -99,14 +99,18 @@ impl Night {
                 self.spend_again_at.set(Some(self.clock.ticks() + SPEND_AGAIN_MS));
                 let is_bounded = bytes_max.is_some();
                 self.spent.set(is_bounded);
-                let error = error.in_full();
-                if is_bounded {
+                let told = if is_bounded {
                     // A budget that cannot be kept is not spent from.
-                    tracing::error!(error, "cannot keep the window's budget");
+                    "cannot keep the window's budget: fill rests"
                 } else {
                     // Nobody bounds this window, so its fill does not wait for the disk.
-                    tracing::warn!(error, "bytes are not noted: a kill would forget them");
                     self.ledger.borrow_mut().spend_unnoted(bytes);
+                    "bytes are not noted: a kill would forget them"
+                };
+                let told = format!("{told}: {}", error.in_full());
+                // Every lane meets it, every few seconds, for as long as the disk is full.
+                if self.unspendable.is_due(&told, self.clock.ticks()) {
+                    tracing::error!("{told}");
                 }
                 !is_bounded
             }
@@ -211,6 +215,29 @@ mod tests {
             night.rest_over();
             assert!(night.spend(1) && !night.spent.get());
             assert!(night.report().troubles.is_empty());
+        });
+    }
+
+    /// Goal: a state disk that is full all night does not fill the log, whatever the window. Method:
+    /// the folder goes, and the budget is asked of as in some minutes of several lanes.
+    #[test]
+    fn a_budget_that_cannot_be_kept_is_not_told_of_again_and_again() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let night = crate::night::on_folder(folder.path());
+            std::fs::remove_dir_all(folder.path().join("state")).unwrap();
+            let lines = crate::said::lines_of(|| {
+                for bytes_max in [None, Some(100 << 20)] {
+                    night.gate.send_modify(|gate| gate.bytes_max = bytes_max);
+                    for _ in 0..50 {
+                        night.spend_again_at.set(Some(0));
+                        night.rest_over();
+                        let _ = night.spend(1);
+                    }
+                }
+            });
+            assert_eq!(lines.len(), 2, "{lines:#?}");
+            assert!(lines[0].contains("not noted") && lines[1].contains("budget"), "{lines:#?}");
         });
     }
 }

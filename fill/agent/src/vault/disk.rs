@@ -1,6 +1,7 @@
 //! One disk of the appliance: in use, resting or lost, and the room that can be made on it.
 //! Knows no other disk.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use oca_store::{StoreError, Volume, Writer};
 use super::books::{Books, Claim};
 use super::mounts::{NOT_MOUNTED, passed};
 use crate::error::AgentError;
-use crate::limits::{DISK_REST_MS, KEEP_FREE_ONE_IN, LOST_LOOK_MS};
+use crate::limits::{DISK_REST_MS, KEEP_FREE_ONE_IN, LOST_LOOK_MS, PRUNES_REFUSED_MAX};
 
 /// Why a path that is there again is not its disk.
 const ELSEWHERE: &str = "its folder is on another file system than before: mount the disk again, or \
@@ -29,6 +30,8 @@ pub(super) struct Disk {
     device: Option<u64>,
     /// File systems that an earlier run passed on the way to it.
     passed_before: u32,
+    /// The same when it was taken into use; 0 before.
+    passed: u32,
     /// What is promised on all disks.
     books: Books,
 }
@@ -54,7 +57,8 @@ impl Disk {
         books: Books,
     ) -> Self {
         let state = State::Lost { why: "not looked at yet".to_owned(), look_at: 0 };
-        Self { path: path.to_owned(), class, state, on, device: None, passed_before, books }
+        let (path, device, passed) = (path.to_owned(), None, 0);
+        Self { path, class, state, on, device, passed_before, passed, books }
     }
 
     /// Takes the volume into use, or notes why it cannot be.
@@ -62,13 +66,19 @@ impl Disk {
     /// # Errors
     /// Another writer has it: that is a mistake of the operator, not of the disk.
     pub(super) fn open(&mut self, now: u64) -> Result<(), AgentError> {
-        let kind: &dyn Kind = self.on.as_deref().unwrap_or(&KernelDisk);
-        let device = kind.look(&self.path).ok().map(|there| there.identity.0);
-        if self.device.is_some() && device.is_some() && device != self.device {
+        let (device, passed) = match self.look() {
+            Ok(looked) => looked,
+            Err(error) => {
+                // Nothing was learnt of where it is: asked again in a while.
+                self.lose(AgentError::from(error).in_full(), now);
+                return Ok(());
+            }
+        };
+        if self.device.is_some_and(|before| before != device) {
             self.lose(ELSEWHERE.to_owned(), now);
             return Ok(());
         }
-        if self.passed() < self.passed_before {
+        if passed < self.passed_before {
             self.lose(NOT_MOUNTED.to_owned(), now);
             return Ok(());
         }
@@ -80,7 +90,7 @@ impl Disk {
         match opened {
             Ok(writer) => {
                 self.state = State::InUse { writer, rests: None };
-                self.device = device;
+                (self.device, self.passed) = (Some(device), passed);
             }
             Err(error @ StoreError::Locked { .. }) => return Err(error.into()),
             Err(error) => self.lose(AgentError::from(error).in_full(), now),
@@ -88,9 +98,19 @@ impl Disk {
         Ok(())
     }
 
-    /// File systems that begin on the way to it.
+    /// Number of the file system that the folder is on now, and how many begin on the way to it.
+    fn look(&self) -> Result<(u64, u32), StoreError> {
+        let kind: &dyn Kind = self.on.as_deref().unwrap_or(&KernelDisk);
+        let there = kind.look(&self.path).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => StoreError::NoVolume { path: self.path.clone() },
+            _ => StoreError::Io { path: self.path.clone(), doing: "look at the volume", source },
+        })?;
+        Ok((there.identity.0, passed(kind, &self.path)?))
+    }
+
+    /// File systems that begin on the way to it, by the look that brought it into use.
     pub(super) fn passed(&self) -> u32 {
-        passed(self.on.as_deref().unwrap_or(&KernelDisk), &self.path)
+        self.passed
     }
 
     fn lose(&mut self, why: String, now: u64) {
@@ -232,6 +252,7 @@ impl Disk {
         let mut free = self.free_bytes();
         // Nothing is thrown away for a pull that would not fit even then.
         let mut coming: u64 = here.iter().map(|(_, bytes)| bytes).sum();
+        let mut refused = 0;
         for (object, bytes) in here {
             if free >= need || free.saturating_add(coming) < need {
                 break;
@@ -242,7 +263,14 @@ impl Disk {
                     tracing::info!(%object, "pruned to make room");
                     free = free.saturating_add(bytes);
                 }
-                Err(error) => tracing::error!(%object, %error, "cannot prune"),
+                Err(error) => {
+                    tracing::error!(%object, %error, "cannot prune");
+                    refused += 1;
+                    if refused >= PRUNES_REFUSED_MAX {
+                        // A disk that turned read-only says so of the whole list, in the log too.
+                        break;
+                    }
+                }
             }
         }
         free >= need

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use oca_store::StoreError;
 use oca_store::disk::Disk;
 
 use crate::state_dir::StateDir;
@@ -55,20 +56,30 @@ impl Mounts {
     }
 }
 
-/// How many file systems begin on the way from `/` to `path`. A folder that cannot be looked at
-/// counts for nothing: one read error remembered as a file system would be missed for ever after.
-pub(super) fn passed(disk: &dyn Disk, path: &Path) -> u32 {
-    let number = |path: &Path| disk.look(path).ok().map(|there| there.identity.0);
-    let on: Vec<u64> =
-        path.ancestors().filter(|above| !above.as_os_str().is_empty()).filter_map(number).collect();
+/// How many file systems begin on the way from `/` to `path`.
+///
+/// # Errors
+/// A folder on the way cannot be looked at. Left out, it would make one too few of them: a disk
+/// that is there would pass for one that is not, or what is remembered would be forgotten.
+pub(super) fn passed(disk: &dyn Disk, path: &Path) -> Result<u32, StoreError> {
+    let mut on = Vec::new();
+    for above in path.ancestors().filter(|above| !above.as_os_str().is_empty()) {
+        let there = disk.look(above).map_err(|source| StoreError::Io {
+            path: above.to_owned(),
+            doing: "look at the folder",
+            source,
+        })?;
+        on.push(there.identity.0);
+    }
     let begins = on.windows(2).filter(|pair| pair[0] != pair[1]);
-    u32::try_from(begins.count()).unwrap_or(u32::MAX)
+    Ok(u32::try_from(begins.count()).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::small::Small;
     use super::*;
+    use crate::limits::LOST_LOOK_MS;
 
     #[test]
     fn what_was_seen_is_known_at_the_next_start_and_a_spoilt_file_is_as_good_as_none() {
@@ -96,7 +107,7 @@ mod tests {
         std::fs::create_dir(&away).unwrap();
         let class = control_types::fleet::DiskClass::Hdd;
         let volumes = [(here, class), (away.clone(), class)];
-        let now = passed(on.as_ref(), &away);
+        let now = passed(on.as_ref(), &away).unwrap();
         let before = Mounts([(away.clone(), now + 1)].into());
         let vault = super::super::Vault::open_at(&volumes, Some(&on), &before, 0).unwrap();
         assert_eq!(vault.writers().count(), 1);
@@ -106,5 +117,48 @@ mod tests {
         drop(vault);
         let vault = super::super::Vault::open_at(&volumes, Some(&on), &before, 0).unwrap();
         assert_eq!(vault.writers().count(), 2);
+    }
+
+    /// Goal: one look that the disk refuses, whichever it is, neither passes for a disk that is not
+    /// mounted nor shortens what is remembered. Method: each look of a start is refused in turn, on
+    /// a folder that is on a file system of its own.
+    #[test]
+    fn one_look_that_is_refused_shortens_nothing_and_is_no_unmounted_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::open(&folder.path().join("state"), None).unwrap();
+        let point = folder.path().join("disk");
+        let own = Small { mount: Some(point.clone()), ..Small::new(folder.path(), 1 << 30, false) };
+        let small = Arc::new(own);
+        let on: Arc<dyn Disk> = small.clone();
+        let (spare, volume) = (folder.path().join("spare"), point.join("volume"));
+        for path in [&spare, &volume] {
+            std::fs::create_dir_all(path).unwrap();
+        }
+        let count = passed(on.as_ref(), &volume).unwrap();
+        assert_eq!(count, passed(on.as_ref(), &spare).unwrap() + 1);
+        let class = control_types::fleet::DiskClass::Hdd;
+        let volumes = [(volume.clone(), class), (spare, class)];
+        Mounts::default().keep(&state, [(volume.clone(), count)].into_iter());
+        let mut lost = 0;
+        for at in 0.. {
+            let before = Mounts::load(&folder.path().join("state"), None);
+            assert_eq!(before.passed_before(&volume), count, "look {at}: forgotten");
+            small.refuse_look(at);
+            let vault = super::super::Vault::open_at(&volumes, Some(&on), &before, 1);
+            let mut vault = vault.unwrap();
+            before.keep(&state, vault.mounts());
+            let is_over = !small.was_look_refused();
+            let troubles = vault.troubles();
+            let is_told = troubles.iter().any(|told| told.contains("not mounted"));
+            assert!(!is_told, "look {at}: {troubles:?}");
+            lost += u32::from(!troubles.is_empty());
+            vault.look_after(1 + LOST_LOOK_MS);
+            assert_eq!(vault.writers().count(), 2, "look {at}: {:?}", vault.troubles());
+            assert!(vault.shelves(1).iter().all(|shelf| shelf.free_bytes > 0), "look {at}");
+            if is_over {
+                break;
+            }
+        }
+        assert!(lost > 5, "{lost} looks mattered");
     }
 }

@@ -1,5 +1,5 @@
 //! A file system of a few megabytes for tests: the kernel's, with its room counted by what lies in
-//! one folder. Fails at nothing but a full disk.
+//! one folder. Fails at nothing but a full disk, and at the look it is told to.
 
 use std::fs::File;
 use std::io;
@@ -19,12 +19,27 @@ pub(super) struct Small {
     pub(super) is_read: AtomicBool,
     /// Room of files without a name that readers have open.
     pub(super) open_bytes: AtomicU64,
+    /// Where another file system begins.
+    pub(super) mount: Option<PathBuf>,
+    /// Looks until one is refused.
+    pub(super) looks_left: AtomicU64,
 }
 
 impl Small {
     pub(super) fn new(folder: &Path, total_bytes: u64, is_sparse: bool) -> Self {
         let (is_read, open_bytes) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { folder: folder.to_owned(), total_bytes, is_sparse, is_read, open_bytes }
+        let (folder, mount, looks_left) = (folder.to_owned(), None, AtomicU64::new(u64::MAX));
+        Self { folder, total_bytes, is_sparse, is_read, open_bytes, mount, looks_left }
+    }
+
+    /// After `at` looks one is refused.
+    pub(super) fn refuse_look(&self, at: u64) {
+        self.looks_left.store(at, Ordering::SeqCst);
+    }
+
+    /// Whether it was, and none will be from here on.
+    pub(super) fn was_look_refused(&self) -> bool {
+        self.looks_left.swap(u64::MAX, Ordering::SeqCst) > u64::MAX / 2
     }
 
     /// The last reader is done.
@@ -93,7 +108,14 @@ impl Disk for Small {
     }
 
     fn look(&self, path: &Path) -> io::Result<Look> {
-        KernelDisk.look(path)
+        if self.looks_left.fetch_sub(1, Ordering::SeqCst) == 0 {
+            return Err(nix::errno::Errno::EIO.into());
+        }
+        let mut there = KernelDisk.look(path)?;
+        if self.mount.as_ref().is_some_and(|point| path.starts_with(point)) {
+            there.identity.0 += 1;
+        }
+        Ok(there)
     }
 
     fn room(&self, _: &Path) -> io::Result<Room> {

@@ -8,7 +8,7 @@ use oca_store::{MediaType, StoreError, seal_reader};
 
 use super::small::Small;
 use super::*;
-use crate::limits::KEEP_FREE_ONE_IN;
+use crate::limits::{KEEP_FREE_ONE_IN, PRUNES_REFUSED_MAX};
 
 const CHUNK: usize = 256 << 10;
 const MB: u64 = 1 << 20;
@@ -153,6 +153,25 @@ fn no_more_is_pruned_than_is_needed_though_room_comes_late() {
     assert!(place(&vault, &sealed(b"small"), &[]).is_err(), "what comes back is theirs");
     at.small.let_go();
     assert!(vault.has_room_of(&first) && vault.has_room_of(&second));
+}
+
+/// Goal: a disk that turned read-only is not asked to let go of a whole list for each pull, nor told
+/// of for each. Method: there is no place for the marks that a removal leaves first.
+#[test]
+fn a_disk_that_lets_nothing_go_is_left_after_a_few() {
+    let at = Place::new(6 * MB, false);
+    let vault = at.vault(1);
+    let writer = vault.writers().next().unwrap().clone();
+    let held: Vec<ObjectId> =
+        (0..11).map(|seed| publish(&writer, &payload(seed, MB as usize / 2))).collect();
+    std::fs::remove_dir(at.volumes[0].0.join("incoming")).unwrap();
+    let pull = pull(&sealed(&payload(20, 2 * MB as usize)));
+    let lines = crate::said::lines_of(|| {
+        let placed = vault.place(&pull, &held, |object| !held.contains(object), 1);
+        assert!(placed.err().unwrap().starts_with("no room"));
+    });
+    assert_eq!(lines.len(), PRUNES_REFUSED_MAX as usize, "{lines:#?}");
+    assert!(held.iter().all(|object| writer.holds(object)));
 }
 
 /// Goal: however many ask at once, and whenever a file takes its room, the headroom is left alone.

@@ -170,6 +170,6 @@ pub(crate) fn stops(gate: &Gate, repair: bool) -> bool {
 #[cfg(test)]
 #[allow(dead_code, reason = "other tests use the rest")]
 #[path = "../../../oca/store/tests/kit/stepped.rs"]
-mod stepped;
+pub(crate) mod stepped;
 #[cfg(test)]
 mod tests;

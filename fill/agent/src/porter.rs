@@ -11,8 +11,11 @@
 //! it: each list it may still go by names a file that is there.
 
 use std::collections::{HashMap, VecDeque};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use control_types::config_file;
 use control_types::fill::ClassMove;
 use control_types::fleet::DiskClass;
 use control_types::ids::ObjectId;
@@ -23,6 +26,7 @@ use crate::limits::{
 };
 use crate::mover::{Errand, HeatFile, Tier, errands};
 use crate::night::Night;
+use crate::said::Said;
 use crate::scrubber::is_proof;
 use crate::vault::{Placed, Shelf};
 
@@ -38,14 +42,27 @@ struct Porter {
     moved: HashMap<ObjectId, u64>,
     /// Off the list, their files still there, and until when.
     retired: VecDeque<(u64, Writer, Retired)>,
+    /// What was said of a heat file that cannot be read.
+    unheated: Said,
 }
+
+/// An object on two disks.
+struct Double {
+    object: ObjectId,
+    /// Whose copy is to go.
+    leaves: Writer,
+    stays: Writer,
+}
+
+/// A disk refused; it was said.
+struct Refused;
 
 /// Works until the night is stopped.
 pub(crate) async fn porter(night: Rc<Night>) {
     let mut porter = Porter::default();
     while !night.stopping() {
-        porter.put_doubles_in_order(&night);
-        porter.finish_retired(night.clock.ticks());
+        porter.put_doubles_in_order(&night).await;
+        porter.finish_retired(night.clock.ticks()).await;
         if night.config.moves && night.may_move() {
             porter.refresh(&night).await;
             while let Some(errand) = porter.errands.pop_front() {
@@ -54,7 +71,7 @@ pub(crate) async fn porter(night: Rc<Night>) {
                     break;
                 }
                 porter.carry(&night, errand).await;
-                porter.finish_retired(night.clock.ticks());
+                porter.finish_retired(night.clock.ticks()).await;
             }
         }
         night.pause(ERRANDS_MS).await;
@@ -65,48 +82,80 @@ impl Porter {
     /// An object on two disks is a move that was cut short, or was brought back while its disk was
     /// lost: the copy on flash stays, as readers prefer it, unless the plan wants the object on the
     /// other kind. Not while one is in doubt. Looked for at the start and when a disk went or came.
-    fn put_doubles_in_order(&mut self, night: &Night) {
+    async fn put_doubles_in_order(&mut self, night: &Night) {
         let changes = night.vault.borrow().changes();
         if self.ordered_at.replace(changes) == Some(changes) {
             return;
         }
-        let now = night.clock.ticks();
-        let shelves = night.vault.borrow().shelves(now);
+        let shelves = night.vault.borrow().shelves(night.clock.ticks());
         let hints: HashMap<ObjectId, DiskClass> =
             night.plan_moves().iter().map(|hint| (hint.object, hint.class)).collect();
-        for (at, shelf) in shelves.iter().enumerate() {
-            for entry in shelf.index.entries() {
-                let object = entry.object;
-                let other = shelves[at + 1..].iter().find(|other| other.index.has_copy(0, &object));
-                let Some(other) = other else { continue };
-                if [shelf, other].iter().any(|one| one.writer.is_suspect(&object)) {
-                    // The nurse takes the bad one away; the other may be the last sound copy.
-                    continue;
-                }
-                let keep = hints.get(&object).copied().unwrap_or(DiskClass::Ssd);
-                let (leaves, stays) =
-                    if shelf.class == keep { (other, shelf) } else { (shelf, other) };
-                self.retire(&leaves.writer, &stays.writer, &object, now);
+        let found = blocking(move || doubles(&shelves, &hints)).await.unwrap_or_default();
+        // A disk that refuses one refuses them all.
+        let mut refusing: Vec<PathBuf> = Vec::new();
+        for double in found {
+            let folder = double.leaves.volume().path().to_owned();
+            if night.stopping() {
+                return;
             }
+            if refusing.contains(&folder) {
+                continue;
+            }
+            if self.retire(night, double).await.is_err() {
+                refusing.push(folder);
+            }
+            self.finish_retired(night.clock.ticks()).await;
         }
     }
 
-    /// Takes `object` off one disk's list once the disk that keeps it is sure to have it.
-    fn retire(&mut self, writer: &Writer, stays: &Writer, object: &ObjectId, now: u64) {
-        match stays.settle().and_then(|()| writer.retire(object)) {
-            Ok(retired) => {
-                self.retired.push_back((now + RETIRE_MS, writer.clone(), retired));
+    /// Takes a copy off its disk's list once the disk that keeps the object is sure to have it;
+    /// false when one of the two is gone or in doubt by now: the nurse takes the bad one away, and
+    /// the other may be the last sound copy. On a thread of its own, as every line waits for the
+    /// disk and there may be thousands of them.
+    ///
+    /// # Errors
+    /// A disk refuses; said here.
+    async fn retire(&mut self, night: &Night, double: Double) -> Result<bool, Refused> {
+        let Double { object, leaves, stays } = double;
+        let writer = leaves.clone();
+        let retired = blocking(move || {
+            let is_sound = |one: &Writer| one.holds(&object) && !one.is_suspect(&object);
+            if !is_sound(&leaves) || !is_sound(&stays) {
+                return Ok(None);
             }
-            Err(error) => tracing::error!(%object, %error, "the old copy stays"),
-        }
+            stays.settle()?;
+            leaves.retire(&object).map(Some)
+        });
+        let why = match retired.await {
+            Ok(Ok(retired)) => {
+                let is_off = retired.is_some();
+                let until = night.clock.ticks() + RETIRE_MS;
+                self.retired.extend(retired.map(|retired| (until, writer, retired)));
+                return Ok(is_off);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(why) => why,
+        };
+        tracing::error!(%object, why, "the old copy stays");
+        Err(Refused)
     }
 
-    fn finish_retired(&mut self, now: u64) {
-        while self.retired.front().is_some_and(|(until, _, _)| *until <= now) {
-            let Some((_, writer, retired)) = self.retired.pop_front() else { return };
-            if let Err(error) = writer.finish(retired) {
-                tracing::warn!(%error, "the file of a moved object stays until the next start");
-            }
+    /// Takes the files of copies away that readers have had time to leave. On a thread of its own,
+    /// like [`Self::retire`].
+    async fn finish_retired(&mut self, now: u64) {
+        let is_due = |(until, _, _): &&(u64, Writer, Retired)| *until <= now;
+        let due = self.retired.iter().take_while(is_due).count();
+        if due == 0 {
+            return;
+        }
+        let due: Vec<_> = self.retired.drain(..due).collect();
+        let finished = blocking(move || {
+            let finish =
+                |(_, writer, retired): (u64, Writer, Retired)| writer.finish(retired).err();
+            due.into_iter().filter_map(finish).last()
+        });
+        if let Ok(Some(error)) = finished.await {
+            tracing::warn!(%error, "files of moved objects stay until the next start");
         }
     }
 
@@ -115,7 +164,14 @@ impl Porter {
         let heat = match &night.config.heat_file {
             Some(path) => {
                 let path = path.clone();
-                tokio::task::spawn_blocking(move || heat_of(&path)).await.unwrap_or_default()
+                let read = blocking(move || heat_of(&path)).await.and_then(|read| read);
+                read.unwrap_or_else(|why| {
+                    // Looked at every few seconds.
+                    if self.unheated.is_due(&why, night.clock.ticks()) {
+                        tracing::warn!(why, "no heat to go by");
+                    }
+                    HeatFile::default()
+                })
             }
             None => HeatFile::default(),
         };
@@ -154,14 +210,13 @@ impl Porter {
                 None => return,
             },
         };
-        if from.writer.is_suspect(&object) || to.is_suspect(&object) {
-            tracing::debug!(%object, "not moved: a copy of it is in doubt");
+        let double = Double { object, leaves: from.writer.clone(), stays: to };
+        if !matches!(self.retire(night, double).await, Ok(true)) {
+            tracing::debug!(%object, "not moved: its old copy stays for now");
             return;
         }
-        let now = night.clock.ticks();
-        self.retire(&from.writer, &to, &object, now);
         if self.moved.len() < MOVED_MAX {
-            self.moved.insert(object, now);
+            self.moved.insert(object, night.clock.ticks());
         }
         tracing::info!(%object, bytes, to = ?errand.to, "moved");
     }
@@ -302,77 +357,33 @@ fn made(
     errands(&tiers, plan, heat, |object| rested.contains(object))
 }
 
-/// What `oca` wrote last; nothing when it wrote nothing or it cannot be read.
-fn heat_of(path: &std::path::Path) -> HeatFile {
-    if std::fs::metadata(path).is_ok_and(|meta| meta.len() > HEAT_FILE_BYTES_MAX) {
-        tracing::warn!(path = %path.display(), "the heat file is too large to read");
-        return HeatFile::default();
+/// What `oca` wrote last; nothing when it wrote nothing yet.
+fn heat_of(path: &Path) -> Result<HeatFile, String> {
+    let told = |why: &dyn std::fmt::Display| format!("the heat file {}: {why}", path.display());
+    let bytes = match config_file::read_at_most(path, HEAT_FILE_BYTES_MAX) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HeatFile::default()),
+        read => read.map_err(|error| told(&error))?,
+    };
+    serde_json::from_slice(&bytes).map_err(|error| told(&error))
+}
+
+/// Every object that is on two disks, and which copy goes: `hints` is where the plan wants it.
+fn doubles(shelves: &[Shelf], hints: &HashMap<ObjectId, DiskClass>) -> Vec<Double> {
+    let mut found = Vec::new();
+    for (at, shelf) in shelves.iter().enumerate() {
+        for entry in shelf.index.entries() {
+            let object = entry.object;
+            let other = shelves[at + 1..].iter().find(|other| other.index.has_copy(0, &object));
+            let Some(other) = other else { continue };
+            let keep = hints.get(&object).copied().unwrap_or(DiskClass::Ssd);
+            let (leaves, stays) = if shelf.class == keep { (other, shelf) } else { (shelf, other) };
+            let (leaves, stays) = (leaves.writer.clone(), stays.writer.clone());
+            found.push(Double { object, leaves, stays });
+        }
     }
-    let Ok(bytes) = std::fs::read(path) else { return HeatFile::default() };
-    serde_json::from_slice(&bytes).unwrap_or_else(|error| {
-        tracing::warn!(path = %path.display(), %error, "not a heat file");
-        HeatFile::default()
-    })
+    found
 }
 
 #[cfg(test)]
-mod tests {
-    use oca_store::{MediaType, seal_reader};
-
-    use super::*;
-    use crate::limits::LOST_LOOK_MS;
-
-    fn publish(writer: &Writer, payload: &[u8]) -> ObjectId {
-        let seal = seal_reader(payload, "t".parse().unwrap(), MediaType::VideoMp4).unwrap();
-        let object = seal.object();
-        let mut incoming = writer.begin(seal).unwrap();
-        incoming.write_chunk(0, payload).unwrap();
-        incoming.publish().unwrap();
-        object
-    }
-
-    /// Goal: what was brought back while its disk was lost takes no room twice once the disk is
-    /// there again, without a restart. Method: a disk's folder goes and comes back.
-    #[test]
-    fn a_disk_that_comes_back_leaves_no_object_on_two() {
-        let folder = tempfile::tempdir().unwrap();
-        tokio_uring::start(async {
-            let night = crate::night::on_folder(folder.path());
-            let other = folder.path().join("hdd");
-            std::fs::create_dir(&other).unwrap();
-            let class = DiskClass::Hdd;
-            let both = [(folder.path().join("ssd"), DiskClass::Ssd), (other.clone(), class)];
-            // The night's own lock goes first.
-            let spare = folder.path().join("spare");
-            std::fs::create_dir(&spare).unwrap();
-            let free = crate::vault::Vault::open(&[(spare, class)], None, 0).unwrap();
-            drop(night.vault.replace(free));
-            let vault = crate::vault::Vault::open(&both, None, 0).unwrap();
-            drop(night.vault.replace(vault));
-            let writers: Vec<Writer> = night.vault.borrow().writers().cloned().collect();
-            let object = publish(&writers[1], &[3; 9_000]);
-            drop(writers);
-            let mut porter = Porter::default();
-            porter.put_doubles_in_order(&night);
-
-            let aside = folder.path().join("aside");
-            std::fs::rename(&other, &aside).unwrap();
-            assert!(night.vault.borrow_mut().look_after(1));
-            assert!(!night.vault.borrow().holds(&object));
-            let writer = night.vault.borrow().writers().next().unwrap().clone();
-            assert_eq!(publish(&writer, &[3; 9_000]), object);
-            porter.put_doubles_in_order(&night);
-            std::fs::rename(&aside, &other).unwrap();
-            assert!(night.vault.borrow_mut().look_after(1 + LOST_LOOK_MS));
-            let copies = || {
-                let vault = night.vault.borrow();
-                vault.writers().filter(|writer| writer.holds(&object)).count()
-            };
-            assert_eq!(copies(), 2);
-            porter.put_doubles_in_order(&night);
-            assert_eq!(copies(), 1);
-            porter.finish_retired(u64::MAX);
-            assert!(night.vault.borrow().holds(&object));
-        });
-    }
-}
+#[path = "porter/tests.rs"]
+mod tests;

@@ -138,3 +138,94 @@ fn turned_away(night: &Night, error: &ClientError) {
         tracing::error!(why, "control gives no orders: going on from the last ones");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use control_token::OrdersSigner;
+    use control_types::UnixMillis;
+    use control_types::fill::{SignedOrders, Window, WindowScope};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn orders(night: &Night, serial: u64, windows: Vec<Window>) -> Orders {
+        Orders {
+            appliance: night.config.appliance.clone(),
+            now: night.clock.now(),
+            serial,
+            plan: None,
+            windows,
+            work: None,
+            fill_ticket: String::new(),
+            next_key: None,
+        }
+    }
+
+    /// Answers one asker with `body` under a head that tells of `told` bytes.
+    async fn answer(listener: &TcpListener, body: &[u8], told: usize) {
+        let (mut asker, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(asker.read_u8().await.unwrap());
+        }
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {told}\r\n\
+             connection: close\r\n\r\n"
+        );
+        asker.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+        asker.shutdown().await.unwrap();
+    }
+
+    /// Goal: an answer of control that was cut short anywhere, and says so or not, opens nothing and
+    /// leaves the orders in force, on disk and in memory, as they were. Method: every length.
+    #[test]
+    fn an_answer_that_is_cut_short_anywhere_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        tokio_uring::start(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let night = crate::night::on_folder_of(folder.path(), &url);
+            let signer = OrdersSigner::generate().unwrap();
+            let sign = |orders: &Orders| {
+                let orders = serde_json::to_string(orders).unwrap();
+                let signature = signer.sign(&orders);
+                SignedOrders { orders, signature, key: signer.public_key() }
+            };
+            let first = orders(&night, 1, Vec::new());
+            night.standing.borrow_mut().take(sign(&first), |_| 0, 0).unwrap();
+            let window = Window {
+                id: "night".parse().unwrap(),
+                scope: WindowScope::Everyone,
+                opens_at: UnixMillis(0),
+                closes_at: UnixMillis(u64::MAX),
+                rate_bps_max: None,
+                bytes_max: None,
+                closed: false,
+            };
+            let body = serde_json::to_vec(&sign(&orders(&night, 2, vec![window]))).unwrap();
+            let path = folder.path().join("state/orders.json");
+            let kept = std::fs::read(&path).unwrap();
+            for sent in 0..body.len() {
+                // A head that tells of the cut, and now and then one that does not.
+                let tells = if sent % 8 == 3 { vec![sent, body.len()] } else { vec![sent] };
+                for told in tells {
+                    let answered = async {
+                        // One that breaks off is asked for once more.
+                        for _ in 0..if told == sent { 1 } else { 2 } {
+                            answer(&listener, &body[..sent], told).await;
+                        }
+                    };
+                    tokio::join!(fetch_orders(&night), answered);
+                    assert!(night.away.get() && night.asked.get(), "{sent} bytes of {told}");
+                    assert_eq!(night.standing.borrow().orders(), Some(&first), "{sent} of {told}");
+                    assert!(std::fs::read(&path).unwrap() == kept, "{sent} bytes of {told}");
+                    assert!(!night.must_halt(true) && night.must_halt(false), "{sent} of {told}");
+                }
+            }
+            tokio::join!(fetch_orders(&night), answer(&listener, &body, body.len()));
+            assert_eq!(night.serial(), 2);
+            assert!(!night.away.get() && !night.must_halt(false));
+        });
+    }
+}

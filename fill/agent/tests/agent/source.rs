@@ -22,6 +22,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// How long a source dawdles.
 const DAWDLES: Duration = Duration::from_millis(1_500);
+/// How often a source drips.
+const DRIPS: Duration = Duration::from_millis(50);
 /// How long a source that restarts is away.
 const RESTARTS: Duration = Duration::from_millis(500);
 /// What the agent takes a handshake for, bytes.
@@ -59,6 +61,8 @@ pub enum Mood {
     ManyHeaders,
     /// Hangs up on whoever connects within `RESTARTS` of the first who does; good from then on.
     Restarts,
+    /// A little at a time: a chunk takes seconds.
+    Drips,
 }
 
 /// One sealed object.
@@ -334,7 +338,13 @@ type Sending = BoxBody<Bytes, std::io::Error>;
 fn sending(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: Counts) -> Sending {
     let shelf = Arc::clone(shelf);
     let mut at = 0;
-    let pieces = futures::stream::poll_fn(move |_| {
+    let mut pause = Box::pin(tokio::time::sleep(Duration::ZERO));
+    let most = if mood == Mood::Drips { 2_048 } else { 16_384 };
+    let pieces = futures::stream::poll_fn(move |context| {
+        if mood == Mood::Drips {
+            std::task::ready!(pause.as_mut().poll(context));
+            pause.as_mut().reset(tokio::time::Instant::now() + DRIPS);
+        }
         let half = at > 0 && at * 2 >= bytes.len();
         match mood {
             Mood::Truncates if half => return Poll::Ready(Some(Err(std::io::Error::other("cut")))),
@@ -342,7 +352,7 @@ fn sending(shelf: &Arc<Shelf>, bytes: Bytes, mood: Mood, counts: Counts) -> Send
             Mood::Stalls if half => return Poll::Pending,
             _ => {}
         }
-        let end = bytes.len().min(at + 16_384);
+        let end = bytes.len().min(at + most);
         if end == at {
             return Poll::Ready(None);
         }

@@ -119,6 +119,36 @@ async fn a_stalled_source_is_hung_up_on_within_a_second_of_the_windows_end() {
     assert_eq!(agent.stop().await, Some(0));
 }
 
+/// Goal: a window that is taken away while its bytes flow stops them within a second of the poll
+/// that tells it, in the middle of a chunk. Method: every lane has a chunk under way that takes
+/// seconds; control is asked ten times a second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_removed_stops_what_flows_in_the_middle_of_a_chunk() {
+    let mut bench = Bench::new().await;
+    bench.configure(&bench.volume(), "connections = 3\nstall_ms = 60000\n");
+    let object = sealed(36, 6 * CHUNK);
+    let origin = bench.source(Mood::Drips, &[&object]).await;
+    let pulls = vec![pull(&object, &[("origin", &origin)])];
+    bench.order(pulls, Vec::new(), wide_open());
+    let agent = bench.start();
+    until("three chunks under way", || (origin.requests() == 4).then_some(())).await;
+    let before = origin.sent();
+    until("some more", || (origin.sent() > before + 8_192).then_some(())).await;
+    let lateness = Lateness::watch();
+    bench.amend(|orders| orders.windows.clear());
+    let removed = Instant::now();
+    bench.reported(FillStateWord::Waiting).await;
+    // Two seconds in which nothing may come: this is the thing under test, not a wait for luck.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (last, closed) = (origin.last_sent_at().unwrap(), *origin.shelf.closed.lock().unwrap());
+    let allowed = Duration::from_millis(100 + 1_000) + lateness.most();
+    assert!(last < removed + allowed, "{:?} late", last.duration_since(removed));
+    assert!(closed.is_some_and(|closed| closed < removed + allowed), "still held: {closed:?}");
+    assert!(origin.sent() < 3 * CHUNK_BYTES, "they were in the middle of a chunk");
+    assert_eq!((origin.requests(), bench.published(&object.seal.object())), (4, None));
+    assert_eq!(agent.stop().await, Some(0));
+}
+
 /// How much later than asked for this machine wakes anybody: what is promised within a second can
 /// be had no sooner on one that is busy with something else.
 struct Lateness(Arc<AtomicU64>);

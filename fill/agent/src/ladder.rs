@@ -1,7 +1,8 @@
 //! Which source of an object to ask next, after what each of them did. Reads no clock, asks nobody.
 //!
 //! ```text
-//! a peer that is still to get it   wait and ask again; too long without news of it -> next
+//! a peer that is still to get it   wait and ask again; too long without news of it -> next; much
+//!                                  longer while it answers: it is up, and gets other things first
 //! not there, lied                  next, at once
 //! slow, away, refusing             the next at once if there is one, else the same after a pause;
 //!                                  twice is enough; its box is passed over for a while
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 use control_types::fill::Source;
 use control_types::ids::ApplianceId;
 
-use crate::limits::{ASK_AGAIN_MS, COOL_MS, FAULTS_MAX};
+use crate::limits::{ASK_AGAIN_MS, COOL_MS, FAULTS_MAX, PEER_UP_TIMES};
 
 /// What a source did wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +78,7 @@ impl Reputation {
         }
     }
 
-    /// Whether it failed a while ago and is passed over for now.
-    pub(crate) fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
+    fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
         self.boxes.get(appliance).is_some_and(|standing| now < standing.cool_until)
     }
 
@@ -183,7 +183,9 @@ impl Ladder {
             // As long as the peer gives other objects it is at work and this one will come.
             let since = rung.asked_at.get_or_insert(now);
             let news = reputation.good_at(appliance).map_or(*since, |good| good.max(*since));
-            if now.saturating_sub(news) < peer_wait_ms {
+            // Who asks further away as long as it is up fetches across a border what it fetches too.
+            let times = if fault == Fault::NotThere { PEER_UP_TIMES } else { 1 };
+            if now.saturating_sub(news) < peer_wait_ms.saturating_mul(times) {
                 rung.asked += 1;
                 return Then::WaitUntil(now + doubled(ASK_AGAIN_MS, rung.asked - 1));
             }
@@ -242,13 +244,27 @@ mod tests {
         let mut asked = 0;
         while named(ladder.pick(&reputation, now)) == Some("peer") {
             asked += 1;
-            match ladder.fault(&peer, Fault::NotThere, &mut reputation, now, 20_000) {
+            match ladder.fault(&peer, Fault::Away, &mut reputation, now, 20_000) {
                 Then::WaitUntil(then) => now = then,
                 then => assert_eq!(then, Then::Next),
             }
         }
         assert!((21_000..27_000).contains(&now) && asked < 12, "{asked} times until {now}");
         assert_eq!(named(ladder.pick(&reputation, now)), Some("origin"));
+    }
+
+    /// Goal: a master with a long list is not given up on by all who wait for its last object.
+    #[test]
+    fn a_pending_peer_that_answers_is_waited_for_much_longer() {
+        let peer = source("peer", SourceKind::Peer, true);
+        let mut ladder = Ladder::new(std::slice::from_ref(&peer));
+        let mut reputation = Reputation::default();
+        let mut fault =
+            |fault, now| ladder.fault(&peer.appliance, fault, &mut reputation, now, 20_000);
+        for now in (0..20_000 * PEER_UP_TIMES).step_by(5_000) {
+            assert!(matches!(fault(Fault::NotThere, now), Then::WaitUntil(_)), "left after {now}");
+        }
+        assert_eq!(fault(Fault::NotThere, 20_000 * PEER_UP_TIMES), Then::GiveUp);
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub(crate) const FAULTS_MAX: u32 = 2;
 pub(crate) const COOL_MS: (u64, u64) = (2_000, 120_000);
 /// A peer that does not have it yet is asked again after this long, milliseconds, doubling.
 pub(crate) const ASK_AGAIN_MS: (u64, u64) = (500, 5_000);
+/// A peer that does not have it yet is waited for this many times `peer_wait_ms` as long as it
+/// answers: it is up, and gets other things first.
+pub(crate) const PEER_UP_TIMES: u64 = 6;
 /// An object that no source gave is tried again after this long, milliseconds, doubling.
 pub(crate) const TRY_AGAIN_MS: (u64, u64) = (30_000, 600_000);
 /// An object there was no room for is tried again after this long, milliseconds.

@@ -144,7 +144,7 @@ fn new_work_does_not_begin_a_wait_anew() {
     planned.sources[0].pending = true;
     let (object, peer_wait_ms) = (planned.object, 600_000);
     let mut board = board(std::slice::from_ref(&planned));
-    for now in (0..1_200_000).step_by(1_000) {
+    for now in (0..12 * peer_wait_ms).step_by(1_000) {
         if now % 300_000 == 0 {
             let why = format!("plan of {now}");
             board.set(&[], &[Pull { why, ..planned.clone() }], |_| false);

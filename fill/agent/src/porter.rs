@@ -95,7 +95,8 @@ impl Porter {
         let mut refusing: Vec<PathBuf> = Vec::new();
         for double in found {
             let folder = double.leaves.volume().path().to_owned();
-            if night.stopping() {
+            if night.stopping() || night.vault.borrow().changes() != changes {
+                // Begun anew where disks went or came: what is to stay may have gone with one.
                 return;
             }
             if refusing.contains(&folder) {
@@ -123,6 +124,8 @@ impl Porter {
             if !is_sound(&leaves) || !is_sound(&stays) {
                 return Ok(None);
             }
+            // A disk that has just gone lists what it listed.
+            stays.is_there()?;
             stays.settle()?;
             leaves.retire(&object).map(Some)
         });

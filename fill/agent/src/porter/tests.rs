@@ -66,6 +66,36 @@ fn a_disk_that_comes_back_leaves_no_object_on_two() {
     });
 }
 
+/// Goal: no copy is let go for one that went with its disk, though nobody has noticed that yet.
+/// Method: the folder of the disk that is to keep the object goes.
+#[test]
+fn a_copy_stays_when_the_disk_of_the_other_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    tokio_uring::start(async {
+        let night = crate::night::on_folder(folder.path());
+        let classes = [("flash", DiskClass::Ssd), ("disk", DiskClass::Hdd)];
+        let volumes = classes.map(|(name, class)| (folder.path().join(name), class));
+        volumes.iter().for_each(|(path, _)| std::fs::create_dir(path).unwrap());
+        let vault = Vault::open(&volumes, None, 0).unwrap();
+        let writers: Vec<Writer> = vault.writers().cloned().collect();
+        let objects: Vec<_> = writers.iter().map(|on| publish(on, &[3; 9_000])).collect();
+        drop(night.vault.replace(vault));
+        let (flash, aside) = (&volumes[0].0, folder.path().join("aside"));
+        std::fs::rename(flash, &aside).unwrap();
+        let mut porter = Porter::default();
+        porter.put_doubles_in_order(&night).await;
+        assert!(writers[1].holds(&objects[1]), "it was the last copy");
+        // The disk went, and came again: a double like any other.
+        assert!(night.vault.borrow_mut().look_after(1));
+        std::fs::rename(&aside, flash).unwrap();
+        drop(writers);
+        assert!(night.vault.borrow_mut().look_after(1 + LOST_LOOK_MS));
+        porter.put_doubles_in_order(&night).await;
+        let held = night.vault.borrow().writers().filter(|on| on.holds(&objects[1])).count();
+        assert_eq!(held, 1);
+    });
+}
+
 /// Goal: however slow a disk is, putting doubles in order on it keeps nothing else waiting: windows
 /// are to close meanwhile. Method: the disk's deeds wait for somebody on the agent's own thread.
 #[test]

@@ -107,17 +107,20 @@ impl Board {
             self.items.push(Item::again(known, pull, repair, is_held));
         }
         // A lane may still be at work on something no longer wanted: it is kept until that lane is
-        // done with it, and then forgotten with everything else at the next change of work.
+        // done with it, and then forgotten with everything else at the next change of work. Not
+        // known any more it would be begun beside that lane as soon as it is wanted again.
         for (object, mut item) in before {
-            if let State::Running(running) = &mut item.state
-                && running.lanes > 0
-            {
-                running.open.clear();
-                running.put_down = Some(PutDown::Forget);
-                self.at.insert(object, self.items.len());
-                item.repair = true;
-                self.items.push(item);
+            match &mut item.state {
+                State::Running(running) if running.lanes > 0 => {
+                    running.open.clear();
+                    running.put_down = Some(PutDown::Forget);
+                }
+                State::Starting => item.is_unwanted = true,
+                _ => continue,
             }
+            self.at.insert(object, self.items.len());
+            item.repair = true;
+            self.items.push(item);
         }
     }
 
@@ -184,6 +187,9 @@ impl Board {
         left_bytes: u64,
     ) -> After {
         let Some(item) = self.item(object) else { return After::LetGo };
+        if item.forget_if_unwanted() {
+            return After::LetGo;
+        }
         if missing.is_empty() {
             item.state = State::Publishing;
             return After::Publish;
@@ -254,6 +260,9 @@ impl Board {
     ) {
         let Some(at) = self.at.get(object) else { return };
         let item = &mut self.items[*at];
+        if item.forget_if_unwanted() {
+            return;
+        }
         let then = item.ladder.fault(source, fault, &mut self.reputation, now, peer_wait_ms);
         let put_down = match then {
             Then::Next => None,
@@ -279,6 +288,9 @@ impl Board {
     /// at `until`, and not before its lanes have ended.
     pub(crate) fn disk_failed(&mut self, object: &ObjectId, why: String, until: u64) {
         let Some(item) = self.item(object) else { return };
+        if item.forget_if_unwanted() {
+            return;
+        }
         if let State::Running(running) = &mut item.state {
             running.put_down.get_or_insert(PutDown::Rest(until, why));
         } else {
@@ -290,7 +302,9 @@ impl Board {
     pub(crate) fn give_back(&mut self, job: &Job, now: u64) -> After {
         match job {
             Job::Start { pull, .. } => {
-                if let Some(item) = self.item(&pull.object) {
+                if let Some(item) = self.item(&pull.object)
+                    && !item.forget_if_unwanted()
+                {
                     item.state = State::Todo;
                 }
                 After::Go

@@ -55,6 +55,8 @@ pub(super) struct Item {
     pub(super) state: State,
     pub(super) ladder: Ladder,
     pub(super) failed: u32,
+    /// A lane fetches its seal, and nobody wants it any more.
+    pub(super) is_unwanted: bool,
 }
 
 impl Item {
@@ -85,7 +87,16 @@ impl Item {
         if matches!(state, State::Todo | State::Waiting { .. }) && is_held() {
             state = State::Done;
         }
-        Self { pull: Rc::new(pull.clone()), repair, state, ladder, failed }
+        let pull = Rc::new(pull.clone());
+        Self { pull, repair, state, ladder, failed, is_unwanted: false }
+    }
+
+    /// Its lane is done with it; true when nobody wants it.
+    pub(super) fn forget_if_unwanted(&mut self) -> bool {
+        if self.is_unwanted {
+            self.state = State::Done;
+        }
+        self.is_unwanted
     }
 
     pub(super) fn fail(&mut self, now: u64, why: String) {

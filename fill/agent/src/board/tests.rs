@@ -179,3 +179,40 @@ fn a_source_that_was_used_up_while_it_was_waited_for_is_named() {
     let failures = board.tally().failures;
     assert!(failures[0].why.contains("peer does not have it"), "{failures:?}");
 }
+
+/// Goal: an object that orders drop and name again while its seal is under way is begun once: a
+/// second lane would be refused by the disk, and its refusal would put down what the first began.
+#[test]
+fn what_is_wanted_again_while_its_seal_is_under_way_is_not_begun_twice() {
+    let pulls = [pull(1, &["a"])];
+    let mut board = board(&pulls);
+    let object = pulls[0].object;
+    assert!(board.next(0, true, 2, 4).is_some());
+    board.set(&[], &[], |_| false);
+    board.set(&[], &pulls, |_| false);
+    assert!(board.next(0, true, 2, 4).is_none(), "begun twice");
+    assert_eq!(board.began(&object, vec![0..1, 2..3], 1 << 19), After::Go);
+    assert!(matches!(board.next(0, true, 2, 4), Some(Job::Chunks { .. })));
+}
+
+/// Goal: what orders drop while its seal is under way is let go, however that ends, and never
+/// begins anew.
+#[test]
+fn what_is_dropped_while_its_seal_is_under_way_is_let_go() {
+    for end in 0..4 {
+        let pulls = [pull(1, &["a"])];
+        let mut board = board(&pulls);
+        let object = pulls[0].object;
+        let job = board.next(0, true, 2, 4).unwrap();
+        board.set(&[], &[], |_| false);
+        match end {
+            0 => assert_eq!(board.began(&object, vec![0..1, 2..3], 1 << 19), After::LetGo),
+            1 => board.fault(&object, &job.source().appliance.clone(), Fault::Away, 0, 0),
+            2 => board.disk_failed(&object, "full".to_owned(), 0),
+            _ => assert_eq!(board.give_back(&job, 0), After::Go),
+        }
+        assert!(!board.wants(&object) && !board.is_mending(), "end {end}");
+        assert!(board.next(1 << 40, true, 2, 4).is_none(), "end {end}");
+        assert_eq!(board.tally(), Tally::default(), "end {end}");
+    }
+}

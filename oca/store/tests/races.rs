@@ -110,3 +110,33 @@ fn what_a_writer_has_in_hand_is_no_orphan() {
     std::fs::copy(volume.object_path(&object), stray).unwrap();
     assert_eq!(bad().len(), 1);
 }
+
+/// Goal: a publish that was cut short is read whole before it is listed, and meanwhile nobody who
+/// asks the writer waits. Method: the read waits until somebody else was answered.
+#[test]
+fn finishing_a_publish_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (steps, volume, writer) = place(folder.path());
+    let bytes = payload(5, 9_000);
+    let seal = seal(&bytes);
+    let object = seal.object();
+    let path = volume.object_path(&object);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, [seal.encode(), bytes].concat()).unwrap();
+    std::fs::write(folder.path().join(format!("incoming/{object}.part.done")), [1]).unwrap();
+    let stepping = steps.begin_at(&format!("read {}", path.display()));
+    let (first, second) = (writer.clone(), writer.clone());
+    let begun = thread::spawn(move || first.begin(seal).map(drop));
+    wait_until(|| steps.waiting().is_some());
+    let asked = thread::spawn(move || second.holds(&object));
+    let began = Instant::now();
+    while !asked.is_finished() && began.elapsed() < Duration::from_secs(10) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let is_answered = asked.is_finished();
+    drop(stepping);
+    let begun = begun.join().unwrap();
+    assert!(is_answered, "whoever asked had to wait for the disk");
+    assert!(matches!(begun, Err(StoreError::AlreadyHeld { .. })), "{begun:?}");
+    assert!(writer.holds(&object) && check(&volume, Depth::Payload).unwrap().bad.is_empty());
+}

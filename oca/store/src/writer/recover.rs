@@ -47,20 +47,27 @@ impl Writer {
 
     /// If a publish of `object` was cut short between the rename and the journal, finishes it.
     pub(super) fn adopt(&self, object: &ObjectId) -> Result<(), StoreError> {
-        let done = self.mark(object, ".part.done");
-        if !self.volume().has(&done) || self.volume().has(&self.mark(object, ".part")) {
+        let (done, part) = (self.mark(object, ".part.done"), self.mark(object, ".part"));
+        let (volume, place) = (self.volume(), self.volume().object_path(object));
+        let is_cut_short =
+            |state: &State| !state.busy.contains(object) && volume.has(&done) && !volume.has(&part);
+        let state = self.shared.state();
+        if !is_cut_short(&state) {
             return Ok(());
         }
+        let is_listed = state.lists(object);
+        // All of it is read: whoever asks what is held must not wait for that.
+        drop(state);
+        let proved = if is_listed { None } else { self.proved(object).ok() };
         let mut state = self.shared.state();
-        if state.busy.contains(object) {
+        // Somebody else may have finished it by now, begun it anew, or let it go.
+        if !is_cut_short(&state) {
             return Ok(());
         }
-        if !state.index.has_copy(0, object)
-            && let Ok(seal) = self.proved(object)
-        {
+        if let Some(seal) = proved.filter(|_| !state.lists(object) && volume.has(&place)) {
             // The rename may be all there is of it.
             self.shared.keep_place(object)?;
-            state.append(self.volume(), &Record::published(&seal))?;
+            state.append(volume, &Record::published(&seal))?;
         }
         self.volume().unlink(&done)
     }

@@ -142,6 +142,7 @@ struct Stepped {
 
 impl DiskFile for Stepped {
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        self.steps.wait("read", &self.path);
         DiskFile::read_at(&self.file, into, at)
     }
 

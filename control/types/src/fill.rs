@@ -207,7 +207,7 @@ pub struct NightPlan {
 pub struct AppliancePlan {
     /// Who.
     pub appliance: ApplianceId,
-    /// Pulls, most valuable first.
+    /// Pulls: what other boxes wait for, then all else, most valuable first.
     pub pulls: Vec<Pull>,
     /// May be removed, least valuable first, and only when room is needed for a pull
     /// or a move.

@@ -82,6 +82,8 @@ fn raw(text: &str) -> Result<Raw, Vec<String>> {
         "copy_spread",
         "moves_bytes_max",
         "pulls_max",
+        "origin",
+        "hops_max",
     ];
     let tables: [(&str, Option<&toml::Table>, &[&str]); 3] = [
         ("", Some(&table), &["every_ms", "control", "plan", "ingress"]),
@@ -168,6 +170,16 @@ mod tests {
         let wrong = said(
             "every_ms = 1\n[control]\nurl = \"x\"\nkey_file = \"/no/key\"\n[plan]\nsticky = 0.5\n",
         );
+        let policy = |word: &str| {
+            said(&format!("[control]\nurl = \"x\"\nkey_file = \"y\"\n[plan]\n{word}\n"))
+        };
+        let wrong_origin = policy("origin = \"edges\"");
+        assert!(
+            wrong_origin.contains("masters") && wrong_origin.contains("tiers"),
+            "{wrong_origin}"
+        );
+        assert!(policy("hops_max = 0").contains("plan.hops_max is 0: use a number from 1 to 4"));
+        assert!(!policy("origin = \"tiers\"\nhops_max = 1").contains("plan."));
         for word in ["every_ms", "control.url", "/no/key", "plan.sticky"] {
             assert!(wrong.contains(word), "{word} is not in {wrong}");
         }

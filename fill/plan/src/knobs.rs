@@ -33,9 +33,31 @@ pub struct Knobs {
     pub moves_bytes_max: u64,
     /// Most pulls in one plan, 1 to 100,000, and no more than 3,000 for one box; the rest waits for
     /// the next plan. Default 60,000: 20 each for 3,000 boxes that are all empty, so that none is
-    /// idle until the next look. Bounded because a plan is one JSON body of about 900 bytes a pull,
+    /// idle until the next look. Bounded because a plan is one JSON body of about 1,000 bytes a pull,
     /// which `limits::PLAN_BYTES_MAX` bounds.
     pub pulls_max: usize,
+    /// Who asks an origin for what is not there in the ISP, `all`, `masters` or `tiers`. Default
+    /// `all`. How long a box waits for another's pull before it asks further away is the agent's
+    /// `limits.peer_wait_ms`.
+    pub origin: AskOrigin,
+    /// How far out a pull may go, 1 to 4: of the site, the ISP's other sites, tiers elsewhere and
+    /// the origin that many are asked, from the nearest on that has it or is to have it. Default 4.
+    /// At 1 nobody asks further when the nearest fails: what it lacks then waits for the next plan.
+    pub hops_max: usize,
+}
+
+/// Who may ask an origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AskOrigin {
+    /// Every box, last of all: what fails elsewhere costs border bytes, and no member a title.
+    #[default]
+    All,
+    /// Only where no box of the ISP has the object or is to bring it: each byte crosses the border
+    /// once, and what a fill master fails to bring is not there before the next plan.
+    Masters,
+    /// Tiers only, and other origins: an edge gets nothing that no tier or edge has.
+    Tiers,
 }
 
 impl Default for Knobs {
@@ -49,6 +71,8 @@ impl Default for Knobs {
             copy_spread: 1.0,
             moves_bytes_max: 500_000_000_000,
             pulls_max: 60_000,
+            origin: AskOrigin::All,
+            hops_max: 4,
         }
     }
 }
@@ -71,6 +95,7 @@ impl Knobs {
             ("hot_share", self.hot_share, 0.0, 1.0),
             ("copy_spread", self.copy_spread, 0.0, 100.0),
             ("pulls_max", self.pulls_max as f64, 1.0, 100_000.0),
+            ("hops_max", self.hops_max as f64, 1.0, 4.0),
         ];
         outside("plan", &within)
     }

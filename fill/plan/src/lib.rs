@@ -38,6 +38,7 @@ mod schedule;
 mod seat;
 mod settled;
 mod shelf;
+mod shorten;
 mod tier;
 mod waits;
 mod why;
@@ -45,7 +46,7 @@ mod words;
 
 pub use copies::copies;
 pub use hash::{draw, name_key};
-pub use knobs::Knobs;
+pub use knobs::{AskOrigin, Knobs};
 pub use library::Library;
 pub use live::{LIVE_COPIES, SiteLiveness, Standing, liveness};
 pub use outlook::{Makings, Outlook, day_ahead, forecast_demand, makings};

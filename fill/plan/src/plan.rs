@@ -18,29 +18,30 @@ use crate::parcel::{self, Parcel};
 use crate::place;
 use crate::planner::Planner;
 use crate::room::{Budget, budget, footprint};
-use crate::route::Routes;
+use crate::route::{Routes, bring_first};
 use crate::seat::{Candidate, Holdings, Seat, Shelf};
+use crate::shorten::drop_hopeless;
 use crate::tier;
 use crate::words;
 
 /// What one box lacks and what it may do without.
 #[derive(Clone)]
 pub(crate) struct Errand {
-    wants: Vec<Want>,
+    pub(crate) wants: Vec<Want>,
     /// Least valuable first.
-    prunes: Vec<ObjectId>,
+    pub(crate) prunes: Vec<ObjectId>,
     /// Objects on the wrong kind of disk.
-    moves: Vec<ClassMove>,
+    pub(crate) moves: Vec<ClassMove>,
 }
 
 /// One object a box lacks.
 #[derive(Clone)]
-struct Want {
+pub(crate) struct Want {
     /// Index into `FillState::objects`.
     object: usize,
     class: DiskClass,
     /// Bytes expected for each byte stored, of the parcel.
-    density: f64,
+    pub(crate) density: f64,
     why: String,
 }
 
@@ -321,7 +322,8 @@ impl<'a> Fleet<'a> {
                 (*at, errand.wants.iter().map(|want| objects[want.object].object).collect())
             })
             .collect();
-        let routes = Routes::new(&self.state.appliances, &self.active, &wanted, self.previous);
+        let boxes = &self.state.appliances;
+        let routes = Routes::new(boxes, &self.active, &wanted, self.previous, self.knobs);
         let mut entries: Vec<AppliancePlan> = errands
             .iter()
             .filter(|(_, errand)| !errand.wants.is_empty() || !errand.moves.is_empty())
@@ -334,6 +336,8 @@ impl<'a> Fleet<'a> {
                 border: None,
             })
             .collect();
+        drop_hopeless(&mut entries);
+        bring_first(&mut entries);
         entries.sort_by(|a, b| a.appliance.cmp(&b.appliance));
         entries
     }
@@ -349,34 +353,6 @@ impl<'a> Fleet<'a> {
             sources: route.sources,
             why: format!("{}; {}", want.why, route.part),
         }
-    }
-}
-
-/// Most pulls of one box in one plan: a night's worth for a large one, should control fall silent.
-const BOX_PULLS_MAX: usize = 3_000;
-
-/// Cuts every list to what one box may have, and in proportion until the plan has at most
-/// `pulls_max` pulls.
-pub(crate) fn shorten(errands: &mut BTreeMap<usize, Errand>, pulls_max: usize) {
-    for errand in errands.values_mut().filter(|errand| errand.wants.len() > BOX_PULLS_MAX) {
-        errand.wants.sort_by(|a, b| b.density.total_cmp(&a.density));
-        errand.wants.truncate(BOX_PULLS_MAX);
-    }
-    let busy = errands.values().filter(|errand| !errand.wants.is_empty()).count().max(1);
-    let total: usize = errands.values().map(|errand| errand.wants.len()).sum();
-    if total <= pulls_max {
-        return;
-    }
-    // What short lists leave over goes to the long ones, shortest first.
-    let mut by_length: Vec<&mut Errand> = errands.values_mut().collect();
-    by_length.retain(|errand| !errand.wants.is_empty());
-    by_length.sort_by_key(|errand| errand.wants.len());
-    let mut left = pulls_max;
-    for (done, errand) in by_length.into_iter().enumerate() {
-        let share = left / (busy - done);
-        errand.wants.sort_by(|a, b| b.density.total_cmp(&a.density));
-        errand.wants.truncate(share);
-        left -= errand.wants.len();
     }
 }
 

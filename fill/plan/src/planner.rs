@@ -12,7 +12,8 @@ use control_types::time::UnixMillis;
 use crate::knobs::Knobs;
 use crate::parcel;
 use crate::place::SEATS_MAX;
-use crate::plan::{Errand, Fleet, shorten};
+use crate::plan::{Errand, Fleet};
+use crate::shorten::shorten;
 
 /// Placements of the last plan, by the first box of each copy set.
 #[derive(Default)]

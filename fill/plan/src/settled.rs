@@ -12,7 +12,7 @@ type Open<'a> = BTreeMap<(&'a ApplianceId, ObjectId), (DiskClass, &'a [Source])>
 
 /// True when `current` leads `state` where `fresh` does: the same objects are still to be pulled
 /// onto the same kinds of disk, and each has a source that works now and is as near as `fresh`
-/// knows.
+/// knows, and none that is further than `fresh` lets it go.
 #[must_use]
 pub fn is_settled(current: &NightPlan, fresh: &NightPlan, state: &FillState) -> bool {
     let fleet: HashMap<&ApplianceId, (&FillAppliance, HashSet<ObjectId>)> = state
@@ -39,7 +39,11 @@ pub fn is_settled(current: &NightPlan, fresh: &NightPlan, state: &FillState) -> 
     now.len() == then.len()
         && then.iter().all(|(key, (class, sources))| {
             let nearest: Option<SourceKind> = sources.first().map(|source| source.kind);
+            let furthest = |sources: &[Source]| sources.last().map(|source| source.kind);
             now.get(key).is_some_and(|(known_class, known)| {
+                if furthest(known) > furthest(sources) {
+                    return false;
+                }
                 let mut known = known.iter().filter(|source| works(source, key.1));
                 class == known_class && known.any(|source| Some(source.kind) <= nearest)
             })

@@ -161,6 +161,7 @@ fn nights_on_paper_say_what_files_they_read_and_which_line_is_wrong() {
     let early = file("early", &known.replace("\"start_minute\": 120", "\"start_minute\": 121"));
     run(&trace, &early, 1, &["early", "window.start_minute is 121", "steps of 5"]);
     run(&at("nowhere"), &sites, 1, &["nowhere", "ocactl fill trace"]);
+    run(&trace, "/dev/zero", 1, &["/dev/zero", "a device"]);
 }
 
 /// A dry run of a schedule with `more`, which neither control nor a key stands behind.

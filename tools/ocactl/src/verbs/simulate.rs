@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use control_types::config_file::read_text_at_most;
 use fill_simulate::{
     BoxSetting, Generator, MemoryKeeps, Policy, PolicyReport, Progress, Region, Setting,
     SiteSetting, Trace, Unit, WindowSetting, generate, simulate,
@@ -21,6 +22,9 @@ const LINES_TOLD: usize = 1_000_000;
 
 /// Longest line of a trace, bytes: a file that is none must not be read into memory.
 const LINE_BYTES_MAX: u64 = 64 << 10;
+
+/// Largest file of sites, bytes: a thousand of thirty-two boxes each are five million.
+const SITES_BYTES_MAX: u64 = 32 << 20;
 
 /// What the two files hold; `fill-simulate` reads them and is the judge.
 const FILES: &str = r#"The trace, one JSON object a line; unknown keys are refused:
@@ -149,7 +153,7 @@ fn at(path: &Path) -> impl Fn(&dyn std::fmt::Display) -> Failure + '_ {
 /// A file that cannot be read, with the line that is wrong.
 pub fn run(line: &Simulate) -> Result<Shown, Failure> {
     let sites_wrong = at(&line.sites);
-    let text = std::fs::read_to_string(&line.sites).map_err(|error| {
+    let text = read_text_at_most(&line.sites, SITES_BYTES_MAX).map_err(|error| {
         sites_wrong(&format_args!("{error}: `ocactl fill trace --sites FILE` makes one"))
     })?;
     let setting = Setting::read(&text).map_err(|error| sites_wrong(&error))?;

@@ -78,6 +78,10 @@ impl Places {
             one.is_none() || other.is_none() || one == other
         }
         let (asked, window) = (&self.asked, self.place(scope));
+        if window.isp.is_none() && *scope != WindowScope::Everyone {
+            // Of a box or a site that is gone: it reaches nobody.
+            return false;
+        }
         meet(asked.appliance.as_ref(), window.appliance.as_ref())
             && meet(asked.site.as_ref(), window.site.as_ref())
             && meet(asked.isp.as_ref(), window.isp.as_ref())
@@ -121,7 +125,10 @@ mod tests {
             Some((_, id)) => WindowScope::Isp(id.parse().unwrap()),
             None => WindowScope::Everyone,
         };
-        let all = ["appliance a1", "appliance b1", "site a", "site c", "isp one", "isp two", "all"];
+        let mut all =
+            vec!["appliance a1", "appliance b1", "site a", "site c", "isp one", "isp two", "all"];
+        // Of a box and a site that were removed since.
+        all.extend(["appliance gone", "site gone"]);
         let mut places = Places { asked: Place::default(), boxes, sites };
         for (asked, reached) in [
             ("appliance a1", vec![0, 2, 4, 6]),

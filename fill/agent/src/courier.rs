@@ -177,8 +177,8 @@ mod tests {
         asker.shutdown().await.unwrap();
     }
 
-    /// Goal: an answer of control that was cut short anywhere, and says so or not, opens nothing and
-    /// leaves the orders in force, on disk and in memory, as they were. Method: every length.
+    /// Goal: an answer of control that was cut short anywhere, and says so or not, opens nothing
+    /// and leaves the orders in force, on disk and in memory, as they were. Method: every length.
     #[test]
     fn an_answer_that_is_cut_short_anywhere_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();

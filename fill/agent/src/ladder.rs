@@ -78,7 +78,8 @@ impl Reputation {
         }
     }
 
-    fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
+    /// Whether it failed a while ago and is passed over for now.
+    pub(crate) fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
         self.boxes.get(appliance).is_some_and(|standing| now < standing.cool_until)
     }
 
@@ -183,7 +184,8 @@ impl Ladder {
             // As long as the peer gives other objects it is at work and this one will come.
             let since = rung.asked_at.get_or_insert(now);
             let news = reputation.good_at(appliance).map_or(*since, |good| good.max(*since));
-            // Who asks further away as long as it is up fetches across a border what it fetches too.
+            // Who asks further away as long as it is up fetches across a border what it fetches
+            // too.
             let times = if fault == Fault::NotThere { PEER_UP_TIMES } else { 1 };
             if now.saturating_sub(news) < peer_wait_ms.saturating_mul(times) {
                 rung.asked += 1;

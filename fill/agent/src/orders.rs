@@ -12,9 +12,10 @@
 //!
 //! What is not on disk is not acted on: after a restart nobody would know of it, and what was sent
 //! before it would be taken. Where newer orders cannot be kept, fill goes on under the last ones
-//! that were, and of the newer ones counts only what takes away: a window that they close or narrow,
-//! or put a slower one of a narrower scope beside, is so for as long as this process lives. Their fresh ticket is used as well; it
-//! opens nothing that is not ordered. They are tried again with each answer of control.
+//! that were, and of the newer ones counts only what takes away: a window that they close or
+//! narrow, or put a slower one of a narrower scope beside, is so for as long as this process lives.
+//! Their fresh ticket is used as well; it opens nothing that is not ordered. They are tried again
+//! with each answer of control.
 
 use std::rc::Rc;
 
@@ -280,7 +281,8 @@ impl Standing {
             };
             narrow(window, now);
             // What is new and of a narrower scope counts before it where both are open. It opens
-            // nothing, and its cap and its budget hold for all of the wider one: too little is safe.
+            // nothing, and its cap and its budget hold for all of the wider one: too little is
+            // safe.
             let is_new = |other: &&Window| !known.contains(&other.id);
             for other in newer.windows.iter().filter(is_new) {
                 if counts_before(other, window) {

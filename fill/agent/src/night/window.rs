@@ -218,8 +218,8 @@ mod tests {
         });
     }
 
-    /// Goal: a state disk that is full all night does not fill the log, whatever the window. Method:
-    /// the folder goes, and the budget is asked of as in some minutes of several lanes.
+    /// Goal: a state disk that is full all night does not fill the log, whatever the window.
+    /// Method: the folder goes, and the budget is asked of as in some minutes of several lanes.
     #[test]
     fn a_budget_that_cannot_be_kept_is_not_told_of_again_and_again() {
         let folder = tempfile::tempdir().unwrap();

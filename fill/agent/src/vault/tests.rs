@@ -155,8 +155,8 @@ fn no_more_is_pruned_than_is_needed_though_room_comes_late() {
     assert!(vault.has_room_of(&first) && vault.has_room_of(&second));
 }
 
-/// Goal: a disk that turned read-only is not asked to let go of a whole list for each pull, nor told
-/// of for each. Method: there is no place for the marks that a removal leaves first.
+/// Goal: a disk that turned read-only is not asked to let go of a whole list for each pull, nor
+/// told of for each. Method: there is no place for the marks that a removal leaves first.
 #[test]
 fn a_disk_that_lets_nothing_go_is_left_after_a_few() {
     let at = Place::new(6 * MB, false);

@@ -57,6 +57,8 @@ pub(crate) struct Board {
     items: Vec<Item>,
     at: HashMap<ObjectId, usize>,
     pub(crate) reputation: Reputation,
+    /// How long a peer that is away is waited for, milliseconds.
+    peer_wait_ms: u64,
 }
 
 /// How far the plan is.
@@ -83,6 +85,11 @@ pub(crate) enum After {
 }
 
 impl Board {
+    /// Without work; peers that are away are waited for `peer_wait_ms`.
+    pub(crate) fn new(peer_wait_ms: u64) -> Self {
+        Self { peer_wait_ms, ..Self::default() }
+    }
+
     /// Replaces the work. What is under way and still wanted stays under way; `held` says what is
     /// published already.
     pub(crate) fn set(
@@ -155,15 +162,18 @@ impl Board {
             }
             let (pull, repair) = (Rc::clone(&item.pull), item.repair);
             match &mut item.state {
-                State::Todo if may_begin => match item.ladder.pick(&self.reputation, now) {
-                    Pick::Ask(source) => {
-                        let source = source.clone();
-                        item.state = State::Starting;
-                        return Some(Job::Start { pull, repair, source });
+                State::Todo if may_begin => {
+                    let wait_ms = self.peer_wait_ms;
+                    match item.ladder.pick_to_begin(&self.reputation, now, wait_ms) {
+                        Pick::Ask(source) => {
+                            let source = source.clone();
+                            item.state = State::Starting;
+                            return Some(Job::Start { pull, repair, source });
+                        }
+                        Pick::Later => {}
+                        Pick::Nobody => item.fail(now, item.ladder.told()),
                     }
-                    Pick::Later => {}
-                    Pick::Nobody => item.fail(now, item.ladder.told()),
-                },
+                }
                 State::Running(running) if running.put_down.is_none() => {
                     let Pick::Ask(source) = item.ladder.pick(&self.reputation, now) else {
                         continue;

@@ -60,16 +60,23 @@ struct Standing {
     faults: u32,
     /// When it last gave something good.
     good_at: Option<u64>,
+    /// Since when it did nothing but fail; none while it did not.
+    bad_since: Option<u64>,
 }
 
 impl Reputation {
     pub(crate) fn good(&mut self, appliance: &ApplianceId, now: u64) {
         let standing = self.boxes.entry(appliance.clone()).or_default();
-        *standing = Standing { cool_until: 0, faults: 0, good_at: Some(now) };
+        *standing = Standing { good_at: Some(now), ..Standing::default() };
     }
 
     fn bad(&mut self, appliance: &ApplianceId, now: u64) {
         let standing = self.boxes.entry(appliance.clone()).or_default();
+        if now >= standing.cool_until.saturating_add(COOL_MS.1) {
+            // Nobody asked it for a long time: it may have been well meanwhile.
+            (standing.faults, standing.bad_since) = (0, None);
+        }
+        standing.bad_since.get_or_insert(now);
         let cool_ms = doubled(COOL_MS, standing.faults);
         // Four lanes that meet one dead box are one fault, not four.
         if now >= standing.cool_until {
@@ -81,6 +88,12 @@ impl Reputation {
     /// Whether it failed a while ago and is passed over for now.
     pub(crate) fn cools(&self, appliance: &ApplianceId, now: u64) -> bool {
         self.boxes.get(appliance).is_some_and(|standing| now < standing.cool_until)
+    }
+
+    /// For how long it has done nothing but fail, milliseconds.
+    fn bad_ms(&self, appliance: &ApplianceId, now: u64) -> u64 {
+        let since = self.boxes.get(appliance).and_then(|standing| standing.bad_since);
+        since.map_or(0, |since| now.saturating_sub(since))
     }
 
     fn good_at(&self, appliance: &ApplianceId) -> Option<u64> {
@@ -159,6 +172,32 @@ impl Ladder {
             Some(rung) => Pick::Ask(&rung.source),
             None if self.rungs.iter().all(|rung| rung.used_up) => Pick::Nobody,
             None => Pick::Later,
+        }
+    }
+
+    /// As [`Self::pick`], for an object that is not begun. A peer that is still to get it and is
+    /// away is waited for without being asked: with thousands of objects to come from it, lanes
+    /// would do nothing but meet it, and give the window's rate and bytes to that. Once it has been
+    /// away for `peer_wait_ms` it is left by all of them, and asked no more than others that fail.
+    pub(crate) fn pick_to_begin(
+        &self,
+        reputation: &Reputation,
+        now: u64,
+        peer_wait_ms: u64,
+    ) -> Pick<'_> {
+        let ready = || self.rungs.iter().filter(|rung| !rung.used_up && now >= rung.again_at);
+        for rung in ready() {
+            let appliance = &rung.source.appliance;
+            if !reputation.cools(appliance, now) {
+                return Pick::Ask(&rung.source);
+            }
+            if rung.source.pending && reputation.bad_ms(appliance, now) < peer_wait_ms {
+                return Pick::Later;
+            }
+        }
+        match ready().find(|rung| !rung.source.pending) {
+            Some(rung) => Pick::Ask(&rung.source),
+            None => self.pick(reputation, now),
         }
     }
 

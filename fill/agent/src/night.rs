@@ -122,7 +122,7 @@ impl Night {
             state,
             dialer: Rc::new(dialer),
             control,
-            board: RefCell::default(),
+            board: RefCell::new(Board::new(config.peer_wait_ms)),
             vault: RefCell::new(vault),
             standing: RefCell::new(standing),
             ledger: RefCell::new(ledger),

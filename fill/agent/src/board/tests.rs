@@ -216,3 +216,38 @@ fn what_is_dropped_while_its_seal_is_under_way_is_let_go() {
         assert_eq!(board.tally(), Tally::default(), "end {end}");
     }
 }
+
+/// Goal: a peer that died costs the objects that were to come from it their wait, and no other
+/// anything: thousands that ask it in turn would keep every lane and spend the window on that.
+/// Method: four lanes for five minutes of waits; each meeting with the dead one takes three seconds.
+#[test]
+fn a_dead_peer_is_met_now_and_then_whatever_is_to_come_from_it() {
+    let mut pulls: Vec<Pull> = (0..200).map(|tag| pull(tag, &["peer", "origin"])).collect();
+    pulls.iter_mut().for_each(|pull| pull.sources[0].pending = true);
+    pulls.push(pull(250, &["other"]));
+    let wait_ms = 300_000;
+    let mut board = Board::new(wait_ms);
+    board.set(&[], &pulls, |_| false);
+    let mut met = Vec::new();
+    let mut others = Vec::new();
+    let mut lanes = [0; 4];
+    for now in (0..2 * wait_ms).step_by(500) {
+        for free_at in lanes.iter_mut().filter(|at| **at <= now) {
+            let Some(job) = board.next(now, true, 4, 8) else { continue };
+            if job.source().appliance.as_str() == "peer" {
+                met.push(now);
+                let (id, source) = (job.object(), job.source().appliance.clone());
+                *free_at = now + 3_000;
+                board.fault(&id, &source, Fault::Away, now + 3_000, wait_ms);
+            } else {
+                others.push((now, job.object()));
+                board.published(&job.object());
+            }
+        }
+    }
+    assert!(met.len() < 40, "met {} times", met.len());
+    assert!(others[0].0 < 10_000 && others[0].1 == pulls[200].object, "{:?}", others[0]);
+    let left = &others[1..];
+    assert_eq!(left.len(), 200, "all of them came from elsewhere in the end");
+    assert!(left[0].0 >= wait_ms, "left too soon: {} ms", left[0].0);
+}

@@ -1,6 +1,9 @@
 //! Every maximum and pace of the process around the HTTP surface. The surface's own are in
 //! `control_gateway::limits`.
 
+/// Largest GeoIP database, bytes: several times the largest that is published.
+pub const GEO_BYTES_MAX: u64 = 1 << 30;
+
 /// Time a TLS handshake may take, milliseconds.
 pub const HANDSHAKE_MS_MAX: u64 = 5_000;
 

@@ -17,12 +17,14 @@ use control_steering::{BundleDesk, BundleSettings, FillDesk, Steering};
 use control_store::ledger::RoutesLedger;
 use control_store::{Ports, open_embedded};
 use control_telemetry::{SiteDirectory, Telemetry};
+use control_types::config_file;
 use control_types::{ApplianceId, SiteId};
 use tokio::sync::Notify;
 
 use crate::clock::now;
 use crate::config::Config;
 use crate::keys;
+use crate::limits::GEO_BYTES_MAX;
 use crate::rotation::{self, Rotation};
 use crate::trouble::Trouble;
 
@@ -178,7 +180,7 @@ async fn route_desk(
 /// A database that was asked for and cannot be used stops the start: a ranking that silently lacks
 /// it would be found out by members.
 fn geo(path: &Path) -> Result<Geo, Trouble> {
-    let bytes = std::fs::read(path)
+    let bytes = config_file::read_at_most(path, GEO_BYTES_MAX)
         .map_err(|source| Trouble::Unreadable { path: path.to_owned(), source })?;
     Geo::from_bytes(bytes).map_err(|error| Trouble::service("bgp.geo_file")(&error))
 }

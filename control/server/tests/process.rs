@@ -146,6 +146,16 @@ fn a_state_directory_that_cannot_be_is_named_with_the_cure() {
 }
 
 #[test]
+fn a_geo_database_that_is_no_file_is_named_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "127.0.0.1:0");
+    // It has no end, and is the text of no database.
+    let config = format!("{config}[bgp]\ngeo_file = \"/dev/zero\"\n");
+    let said = refused(command(folder.path(), &config));
+    assert!(said.contains("/dev/zero") && said.contains("a device"), "{said}");
+}
+
+#[test]
 fn one_state_directory_has_one_control() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), "127.0.0.1:0");

@@ -37,7 +37,7 @@ pub struct Config {
     pub sources_ca: PathBuf,
     /// Parallel range requests.
     pub connections: usize,
-    /// How long a peer's own pull is waited for, milliseconds.
+    /// How long a peer's own pull is waited for, milliseconds; six times as long while it answers.
     pub peer_wait_ms: u64,
     /// How long a source may send nothing, milliseconds.
     pub stall_ms: u64,

@@ -219,7 +219,8 @@ fn what_is_dropped_while_its_seal_is_under_way_is_let_go() {
 
 /// Goal: a peer that died costs the objects that were to come from it their wait, and no other
 /// anything: thousands that ask it in turn would keep every lane and spend the window on that.
-/// Method: four lanes for five minutes of waits; each meeting with the dead one takes three seconds.
+/// Method: four lanes for five minutes of waits; each meeting with the dead one takes three
+/// seconds.
 #[test]
 fn a_dead_peer_is_met_now_and_then_whatever_is_to_come_from_it() {
     let mut pulls: Vec<Pull> = (0..200).map(|tag| pull(tag, &["peer", "origin"])).collect();

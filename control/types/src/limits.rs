@@ -27,8 +27,8 @@ pub const RANKED_MAX: usize = 8;
 pub const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// Largest plan of a night, bytes of its JSON: the pulls of `plan.pulls_max`, 400,000 objects that
-/// make room and 200,000 that change disks, and for each of 3,000 boxes at borders that are spared a
-/// rate of a day and a half of 5-minute slots.
+/// make room and 200,000 that change disks, and for each of 3,000 boxes at borders that are spared
+/// a rate of a day and a half of 5-minute slots.
 pub const PLAN_BYTES_MAX: usize = 224 << 20;
 
 /// Longest steering bundle, bytes of its JSON.

@@ -33,8 +33,8 @@ pub struct Knobs {
     pub moves_bytes_max: u64,
     /// Most pulls in one plan, 1 to 100,000, and no more than 3,000 for one box; the rest waits for
     /// the next plan. Default 60,000: 20 each for 3,000 boxes that are all empty, so that none is
-    /// idle until the next look. Bounded because a plan is one JSON body of about 1,000 bytes a pull,
-    /// which `limits::PLAN_BYTES_MAX` bounds.
+    /// idle until the next look. Bounded because a plan is one JSON body of about 1,000 bytes a
+    /// pull, which `limits::PLAN_BYTES_MAX` bounds.
     pub pulls_max: usize,
     /// Who asks an origin for what is not there in the ISP, `all`, `masters` or `tiers`. Default
     /// `all`. How long a box waits for another's pull before it asks further away is the agent's

@@ -272,8 +272,8 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// Puts what others wait for before all else of each box, what can be had now first, else as it was:
-/// whoever waits asks further away after a while, and a master that copies from its neighbours
+/// Puts what others wait for before all else of each box, what can be had now first, else as it
+/// was: whoever waits asks further away after a while, and a master that copies from its neighbours
 /// meanwhile would let the same bytes cross the border again.
 pub(crate) fn bring_first(entries: &mut [AppliancePlan]) {
     let mut awaited: HashSet<(ApplianceId, ObjectId)> = HashSet::new();

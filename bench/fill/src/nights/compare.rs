@@ -48,11 +48,6 @@ impl Nights<'_> {
             points(&ours, &lru),
             points(&best, &lru),
         );
-        rows.add(
-            &what("points over LRU of whole files"),
-            Reach::AtLeast(15.0),
-            points(&ours, &files),
-        );
         rows.add_bounded(
             &what("border bytes over LRU of pieces"),
             Reach::AtMost(0.95),

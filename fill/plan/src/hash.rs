@@ -19,11 +19,6 @@ pub fn draw(key: u64, seat: u64) -> u64 {
     mixed(key ^ seat.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// The draw of a box called `seat` for `key`.
-pub(crate) fn weight(key: &str, seat: &str) -> u64 {
-    draw(name_key(key), name_key(seat))
-}
-
 fn mixed(mut state: u64) -> u64 {
     state ^= state >> 30;
     state = state.wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,15 +29,15 @@ fn mixed(mut state: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::weight;
+    use super::{draw, name_key};
 
     #[test]
     fn seats_share_keys_about_evenly() {
         let seats = ["edge-a1", "edge-a2", "edge-a3"];
         let mut won = [0_u32; 3];
         for key in 0..3000 {
-            let key = format!("title-{key}");
-            let best = (0..3).max_by_key(|seat| weight(&key, seats[*seat])).unwrap();
+            let key = name_key(&format!("title-{key}"));
+            let best = (0..3).max_by_key(|seat| draw(key, name_key(seats[*seat]))).unwrap();
             won[best] += 1;
         }
         assert!(won.iter().all(|wins| (850..1150).contains(wins)), "{won:?}");

@@ -42,6 +42,7 @@ mod shorten;
 mod tier;
 mod waits;
 mod why;
+mod wishes;
 mod words;
 
 pub use copies::copies;

@@ -13,7 +13,7 @@ use control_types::ids::{ApplianceId, ObjectId, SiteId, TitleId};
 use serde::Serialize;
 
 use crate::knobs::Knobs;
-use crate::parcel::{Parcel, parcels};
+use crate::parcel::{Parcel, of_site};
 use crate::waits::{Left, waits_for};
 use crate::why::{Reason, WhyNot, is_up, judge};
 
@@ -220,8 +220,7 @@ impl AtSite<'_> {
     }
 
     fn parcels(&self, site: &SiteId) -> Vec<Parcel<'_>> {
-        let all: Vec<u32> = (0..self.state.objects.len() as u32).collect();
-        parcels(&self.state.objects, &all, &[site], u64::MAX)
+        of_site(&self.state.objects, site, u64::MAX)
     }
 }
 

@@ -14,6 +14,7 @@ use control_types::ids::{SiteId, TitleId};
 
 use crate::ladder::{self, File};
 use crate::room::footprint;
+use crate::wishes::Wishes;
 
 /// Objects that go to the same boxes.
 #[derive(Clone, Debug)]
@@ -57,39 +58,46 @@ impl Parcel<'_> {
     }
 }
 
-/// Tomorrow's bytes of `object` at all of `sites` together.
-pub(crate) fn demand(object: &PlaceableObject, sites: &[&SiteId]) -> f64 {
-    sites
-        .iter()
-        .map(|site| {
-            let listed = object.demand_bytes.iter().find(|demand| demand.site == **site);
-            let bytes = listed.map_or(object.demand_bytes_elsewhere, |demand| demand.bytes);
-            // A forecast gone wrong must not order the whole fleet: no bytes is the safe reading.
-            if bytes.is_finite() { bytes.max(0.0) } else { 0.0 }
-        })
-        .sum()
-}
+/// Titles with their objects (indices into `FillState::objects`), smallest first; by title.
+pub(crate) type Titles<'a> = Vec<(&'a TitleId, Vec<u32>)>;
 
-/// Groups `candidates` (indices into `objects`) into parcels no larger than `bytes_max` where that
-/// can be, those worth most first, a title's core before its rungs; ties by title, so that equal
-/// inputs give equal plans.
-pub(crate) fn parcels<'a>(
-    objects: &'a [PlaceableObject],
-    candidates: &[u32],
-    sites: &[&SiteId],
-    bytes_max: u64,
-) -> Vec<Parcel<'a>> {
+/// Groups `candidates` by title.
+pub(crate) fn titles<'a>(objects: &'a [PlaceableObject], candidates: &[u32]) -> Titles<'a> {
     let mut titles: BTreeMap<&TitleId, Vec<u32>> = BTreeMap::new();
     for index in candidates {
         titles.entry(&objects[*index as usize].title).or_default().push(*index);
     }
-    let mut all = Vec::with_capacity(titles.len());
-    for (title, mut members) in titles {
+    for members in titles.values_mut() {
         members.sort_by_key(|index| {
             let object = &objects[*index as usize];
             (object.bytes, object.object)
         });
-        of_title(objects, title, &members, sites, bytes_max, &mut all);
+    }
+    titles.into_iter().collect()
+}
+
+/// Parcels of all objects for one site alone, no larger than `bytes_max` where that can be.
+pub(crate) fn of_site<'a>(
+    objects: &'a [PlaceableObject],
+    site: &SiteId,
+    bytes_max: u64,
+) -> Vec<Parcel<'a>> {
+    let all: Vec<u32> = (0..objects.len() as u32).collect();
+    parcels(objects, &titles(objects, &all), &Wishes::new(objects).at(&[site]), bytes_max)
+}
+
+/// Cuts `titles` into parcels no larger than `bytes_max` where that can be, those worth most first,
+/// a title's core before its rungs; ties by title, so that equal inputs give equal plans. `demand`
+/// is tomorrow's bytes of each object.
+pub(crate) fn parcels<'a>(
+    objects: &[PlaceableObject],
+    titles: &Titles<'a>,
+    demand: &[f64],
+    bytes_max: u64,
+) -> Vec<Parcel<'a>> {
+    let mut all = Vec::with_capacity(titles.len());
+    for (title, members) in titles {
+        of_title(objects, title, members, demand, bytes_max, &mut all);
     }
     all.sort_by(|a, b| {
         let by_worth = b.worth.total_cmp(&a.worth);
@@ -110,24 +118,24 @@ fn of_title<'a>(
     objects: &[PlaceableObject],
     title: &'a TitleId,
     members: &[u32],
-    sites: &[&SiteId],
+    demand: &[f64],
     bytes_max: u64,
     all: &mut Vec<Parcel<'a>>,
 ) {
     let file = |index: &u32| {
         let object = &objects[*index as usize];
         let bytes = footprint(object.bytes);
-        File { bytes, demand: demand(object, sites), height: object.height }
+        File { bytes, demand: demand[*index as usize], height: object.height }
     };
     let files: Vec<File> = members.iter().map(file).collect();
     let first = all.len();
     for part in ladder::cut(&files) {
         let members = part.iter().map(|at| members[*at as usize]).collect();
-        let whole = parcel(objects, title, members, sites);
+        let whole = parcel(objects, title, members, demand);
         if whole.bytes <= bytes_max {
             all.push(whole);
         } else {
-            cut(objects, whole, sites, all);
+            cut(objects, whole, demand, all);
         }
     }
     let (parts, mut worth) = ((all.len() - first) as u32, f64::INFINITY);
@@ -141,10 +149,10 @@ fn parcel<'a>(
     objects: &[PlaceableObject],
     title: &'a TitleId,
     members: Vec<u32>,
-    sites: &[&SiteId],
+    demand: &[f64],
 ) -> Parcel<'a> {
     let bytes = members.iter().map(|index| footprint(objects[*index as usize].bytes)).sum();
-    let demand = members.iter().map(|index| demand(&objects[*index as usize], sites)).sum();
+    let demand = members.iter().map(|index| demand[*index as usize]).sum();
     Parcel { title, part: 0, parts: 1, objects: members, bytes, demand, worth: 0.0 }
 }
 
@@ -152,7 +160,7 @@ fn parcel<'a>(
 fn cut<'a>(
     objects: &[PlaceableObject],
     whole: Parcel<'a>,
-    sites: &[&SiteId],
+    demand: &[f64],
     all: &mut Vec<Parcel<'a>>,
 ) {
     let mut rest = whole.objects.as_slice();
@@ -162,14 +170,14 @@ fn cut<'a>(
         for (at, index) in rest.iter().enumerate() {
             let object = &objects[*index as usize];
             bytes += footprint(object.bytes);
-            asked += demand(object, sites);
+            asked += demand[*index as usize];
             let density = asked / bytes as f64;
             if density > best_density {
                 (best_length, best_density) = (at + 1, density);
             }
         }
         let (head, tail) = rest.split_at(best_length);
-        all.push(parcel(objects, whole.title, head.to_vec(), sites));
+        all.push(parcel(objects, whole.title, head.to_vec(), demand));
         rest = tail;
     }
 }
@@ -201,10 +209,10 @@ mod tests {
             object(4, 256 * MIB, 100.0e6),
         ];
         let site = "a".parse().unwrap();
-        let whole = parcels(&objects, &[0, 1, 2, 3], &[&site], 1 << 40);
+        let whole = of_site(&objects, &site, 1 << 40);
         assert_eq!(whole.len(), 1);
         assert_eq!(whole[0].objects, [1, 2, 0, 3]);
-        let pieces = parcels(&objects, &[0, 1, 2, 3], &[&site], 100 * MIB);
+        let pieces = of_site(&objects, &site, 100 * MIB);
         assert!(pieces.len() > 1);
         assert_eq!(pieces.iter().flat_map(|p| p.objects.clone()).collect::<Vec<_>>(), [1, 2, 0, 3]);
         assert!(pieces.windows(2).all(|pair| pair[0].density() >= pair[1].density()));

@@ -2,6 +2,7 @@
 //! Whether a new plan is worth sending is decided in `settled.rs`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use control_types::UnixMillis;
 use control_types::fill::{
@@ -14,14 +15,15 @@ use crate::copies::copies;
 use crate::hash::name_key;
 use crate::knobs::Knobs;
 use crate::library::Library;
-use crate::parcel::{self, Parcel};
+use crate::parcel::{self, Parcel, Titles};
 use crate::place;
 use crate::planner::Planner;
 use crate::room::{Budget, budget, footprint};
 use crate::route::{Routes, bring_first};
 use crate::seat::{Candidate, Holdings, Seat, Shelf};
-use crate::shorten::drop_hopeless;
+use crate::shorten::{BOX_PULLS_MAX, drop_hopeless};
 use crate::tier;
+use crate::wishes::Wishes;
 use crate::words;
 
 /// What one box lacks and what it may do without.
@@ -42,7 +44,8 @@ pub(crate) struct Want {
     class: DiskClass,
     /// Bytes expected for each byte stored, of the parcel.
     pub(crate) density: f64,
-    why: String,
+    /// Shared by all objects of its parcel.
+    why: Arc<str>,
 }
 
 /// Plans one night for the fleet in `state`. `previous` is the plan in force, if any: downloads it
@@ -68,6 +71,12 @@ pub(crate) struct Fleet<'a> {
     pub(crate) active: Vec<usize>,
     /// Objects somebody holds, each once; the others cannot be had tonight.
     pub(crate) candidates: Vec<u32>,
+    /// The same by title.
+    titles: Titles<'a>,
+    /// What each site expects of them.
+    pub(crate) wishes: Wishes<'a>,
+    /// Disk each object takes, bytes.
+    footprints: Vec<u64>,
     /// Where each candidate is in `FillState::objects`.
     index: HashMap<ObjectId, u32>,
 }
@@ -98,7 +107,10 @@ impl<'a> Fleet<'a> {
         candidates.sort_by_key(|index| (object(index).object, &object(index).title));
         candidates.dedup_by_key(|index| object(index).object);
         let index = candidates.iter().map(|index| (object(index).object, *index)).collect();
-        Self { state, knobs, previous, active, candidates, index }
+        let titles = parcel::titles(&state.objects, &candidates);
+        let wishes = Wishes::new(&state.objects);
+        let footprints = state.objects.iter().map(|one| footprint(one.bytes)).collect();
+        Self { state, knobs, previous, active, candidates, titles, wishes, footprints, index }
     }
 
     pub(crate) fn role(&self, at: usize) -> Role {
@@ -143,32 +155,38 @@ impl<'a> Fleet<'a> {
         if own.is_empty() { sites_of(&|_| true) } else { own }
     }
 
+    /// Fills `errands` for boxes that share a copy set; `demand` is what is expected of each object
+    /// where they serve.
     pub(crate) fn place_group(
         &self,
         members: &[usize],
-        sites: &[&SiteId],
+        demand: &[f64],
         errands: &mut BTreeMap<usize, Errand>,
     ) {
         let objects = &self.state.objects;
         let rooms = members.iter().map(|at| self.budget(*at).room.total());
         let bytes_max = rooms.max().unwrap_or(0);
-        let parcels = parcel::parcels(objects, &self.candidates, sites, bytes_max);
-        let mut library = Library::new(objects.iter().map(|one| footprint(one.bytes)).collect());
+        let parcels = parcel::parcels(objects, &self.titles, demand, bytes_max);
+        let mut library = Library::new(self.footprints.clone());
         let mut candidates = Vec::with_capacity(parcels.len());
         for (parcel, core) in parcels.iter().zip(parcel::cores(&parcels)) {
             // By title: its parts draw the same boxes in the same order.
             let index = library.push(name_key(parcel.title.as_str()), &parcel.objects);
             candidates.push(Candidate { parcel: index, demand: parcel.demand, core });
         }
-        let heat = |object: u32| {
-            let one = &objects[object as usize];
-            parcel::demand(one, sites) / footprint(one.bytes) as f64
-        };
+        let mut worth = vec![-1.0; objects.len()];
+        for (parcel, index) in members_of(&parcels) {
+            worth[index] = parcels[parcel].density();
+        }
+        let heat = |object: u32| demand[object as usize] / self.footprints[object as usize] as f64;
         let seats: Vec<Seat> = members.iter().map(|at| self.seat(*at, &parcels)).collect();
         let counts = copies(&candidates, members.len(), self.knobs);
         let shelves = place::place_settled(&library, &candidates, &seats, self.knobs);
         for ((at, seat), shelf) in members.iter().zip(&seats).zip(&shelves) {
-            let mut errand = self.errand(*at, shelf, &parcels, &counts);
+            let mut errand = self.errand(seat, shelf, &parcels, &counts);
+            if self.role(*at) == Role::Edge {
+                errand.prunes = self.prunes(*at, shelf, &worth);
+            }
             let moves = tier::moves(&library, seat, shelf, heat, self.knobs.moves_bytes_max);
             errand.moves = moves.into_iter().map(|one| self.class_move(one)).collect();
             errands.insert(*at, errand);
@@ -188,9 +206,14 @@ impl<'a> Fleet<'a> {
             .filter(|entry| entry.appliance == one.appliance)
             .flat_map(|entry| entry.pulls.iter().map(|pull| pull.object))
             .collect();
-        let is_begun = |at: &u32| begun.contains(&self.state.objects[*at as usize].object);
-        let leaning =
-            parcels.iter().enumerate().filter(|(_, parcel)| parcel.objects.iter().any(is_begun));
+        let mut is_begun = vec![false; self.state.objects.len()];
+        begun.iter().filter_map(|object| self.index.get(object)).for_each(|at| {
+            is_begun[*at as usize] = true;
+        });
+        let leaning = parcels
+            .iter()
+            .enumerate()
+            .filter(|(_, parcel)| parcel.objects.iter().any(|at| is_begun[*at as usize]));
         let mut held = Holdings::none(self.state.objects.len());
         for object in &one.holds {
             if let Some(index) = self.index.get(&object.object) {
@@ -222,61 +245,55 @@ impl<'a> Fleet<'a> {
         budget
     }
 
-    /// The difference between what a box holds and what its shelf says.
+    /// What a box lacks of what its shelf says.
     fn errand(
         &self,
-        at: usize,
+        seat: &Seat,
         shelf: &Shelf,
         parcels: &[Parcel<'_>],
         counts: &[(u32, u32)],
     ) -> Errand {
-        let one = &self.state.appliances[at];
-        let held: HashSet<ObjectId> = one.holds.iter().map(|held| held.object).collect();
-        let mut wanted = HashSet::new();
         let mut lacking: BTreeMap<usize, Vec<(usize, DiskClass)>> = BTreeMap::new();
-        for spot in shelf {
-            let object = spot.object as usize;
-            let id = self.state.objects[object].object;
-            wanted.insert(id);
-            if !held.contains(&id) {
-                lacking.entry(spot.candidate as usize).or_default().push((object, spot.class));
-            }
+        for spot in shelf.iter().filter(|spot| seat.held.class(spot.object).is_none()) {
+            let parcel = lacking.entry(spot.candidate as usize).or_default();
+            parcel.push((spot.object as usize, spot.class));
+        }
+        // Words for no more than a plan may have: an empty box lacks a hundred times as much.
+        let mut lacking: Vec<(usize, Vec<(usize, DiskClass)>)> = lacking.into_iter().collect();
+        if lacking.iter().map(|(_, members)| members.len()).sum::<usize>() > BOX_PULLS_MAX {
+            lacking
+                .sort_by(|(a, _), (b, _)| parcels[*b].density().total_cmp(&parcels[*a].density()));
         }
         let mut wants = Vec::new();
         // Parcels are numbered by worth; inside one, smallest first makes it playable soonest.
         for (index, mut members) in lacking {
             members.sort_by_key(|(object, _)| (self.state.objects[*object].bytes, *object));
-            let why = why(&parcels[index], &self.state.objects, counts[index].1);
+            let why: Arc<str> = why(&parcels[index], &self.state.objects, counts[index].1).into();
             wants.extend(members.into_iter().map(|(object, class)| Want {
                 object,
                 class,
                 density: parcels[index].density(),
-                why: why.clone(),
+                why: Arc::clone(&why),
             }));
-        }
-        let prunes =
-            if one.role == Role::Edge { self.prunes(one, &wanted, parcels) } else { Vec::new() };
-        Errand { wants, prunes, moves: Vec::new() }
-    }
-
-    /// Held and not wanted, least valuable first: unknown objects, then by density.
-    fn prunes(
-        &self,
-        one: &FillAppliance,
-        wanted: &HashSet<ObjectId>,
-        parcels: &[Parcel<'_>],
-    ) -> Vec<ObjectId> {
-        let mut worth: HashMap<ObjectId, f64> = HashMap::new();
-        for parcel in parcels {
-            for index in &parcel.objects {
-                worth.insert(self.state.objects[*index as usize].object, parcel.density());
+            if wants.len() >= BOX_PULLS_MAX {
+                break;
             }
         }
-        let mut prunes: Vec<(f64, ObjectId)> = one
-            .holds
-            .iter()
-            .filter(|held| !wanted.contains(&held.object))
-            .map(|held| (worth.get(&held.object).copied().unwrap_or(-1.0), held.object))
+        wants.truncate(BOX_PULLS_MAX);
+        Errand { wants, prunes: Vec::new(), moves: Vec::new() }
+    }
+
+    /// Held and not on its shelf, least valuable first: unknown objects, then by `worth`.
+    fn prunes(&self, at: usize, shelf: &Shelf, worth: &[f64]) -> Vec<ObjectId> {
+        let mut wanted = vec![false; worth.len()];
+        shelf.iter().for_each(|spot| wanted[spot.object as usize] = true);
+        let holds = self.state.appliances[at].holds.iter();
+        let mut prunes: Vec<(f64, ObjectId)> = holds
+            .filter_map(|held| match self.index.get(&held.object).map(|index| *index as usize) {
+                Some(index) if wanted[index] => None,
+                Some(index) => Some((worth[index], held.object)),
+                None => Some((-1.0, held.object)),
+            })
             .collect();
         prunes.sort_by(|(a, object_a), (b, object_b)| a.total_cmp(b).then(object_a.cmp(object_b)));
         prunes.into_iter().map(|(_, object)| object).collect()
@@ -291,9 +308,10 @@ impl<'a> Fleet<'a> {
             let left = room.of(object.class);
             *left = left.saturating_sub(footprint(object.bytes));
         }
-        let everywhere: Vec<&SiteId> = Vec::new();
-        let parcels = parcel::parcels(&self.state.objects, &self.candidates, &everywhere, u64::MAX);
+        let nobody = self.wishes.at(&[]);
+        let parcels = parcel::parcels(&self.state.objects, &self.titles, &nobody, u64::MAX);
         let mut wants = Vec::new();
+        let why: Arc<str> = "an origin holds every object".into();
         for object in parcels.iter().flat_map(|parcel| &parcel.objects) {
             let object = &(*object as usize);
             let bytes = footprint(self.state.objects[*object].bytes);
@@ -308,7 +326,7 @@ impl<'a> Fleet<'a> {
                 continue;
             };
             *room.of(class) -= bytes;
-            let why = "an origin holds every object".to_owned();
+            let why = Arc::clone(&why);
             wants.push(Want { object: *object, class, density: 0.0, why });
         }
         Errand { wants, prunes: Vec::new(), moves: Vec::new() }
@@ -354,6 +372,12 @@ impl<'a> Fleet<'a> {
             why: format!("{}; {}", want.why, route.part),
         }
     }
+}
+
+/// Each object of `parcels` by index, with the position of its parcel.
+fn members_of(parcels: &[Parcel<'_>]) -> impl Iterator<Item = (usize, usize)> {
+    let members = parcels.iter().map(|parcel| parcel.objects.iter().map(|at| *at as usize));
+    members.enumerate().flat_map(|(parcel, members)| members.map(move |at| (parcel, at)))
 }
 
 fn why(parcel: &Parcel<'_>, objects: &[PlaceableObject], copies: u32) -> String {

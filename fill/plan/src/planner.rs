@@ -10,7 +10,6 @@ use control_types::ids::{ApplianceId, ObjectId, PlanId, SiteId};
 use control_types::time::UnixMillis;
 
 use crate::knobs::Knobs;
-use crate::parcel;
 use crate::place::SEATS_MAX;
 use crate::plan::{Errand, Fleet};
 use crate::shorten::shorten;
@@ -48,12 +47,13 @@ impl Planner {
         for (group, sites) in fleet.groups() {
             for members in group.chunks(SEATS_MAX) {
                 let first = &state.appliances[members[0]];
-                let digest = digest_group(whole, &fleet, members, &sites);
+                let demand = fleet.wishes.at(&sites);
+                let digest = digest_group(whole, &fleet, members, &demand);
                 let known = before.remove(&first.appliance).filter(|kept| kept.digest == digest);
                 let kept = known.unwrap_or_else(|| {
                     self.placed.push(first.site.clone());
                     let mut fresh = BTreeMap::new();
-                    fleet.place_group(members, &sites, &mut fresh);
+                    fleet.place_group(members, &demand, &mut fresh);
                     Kept { digest, errands: fresh.into_iter().collect() }
                 });
                 errands.extend(kept.errands.iter().cloned());
@@ -87,7 +87,7 @@ fn digest_all(fleet: &Fleet<'_>, knobs: &Knobs) -> u64 {
 }
 
 /// Of what one copy set depends on: its boxes, what its members want, and pulls it began.
-fn digest_group(whole: u64, fleet: &Fleet<'_>, members: &[usize], sites: &[&SiteId]) -> u64 {
+fn digest_group(whole: u64, fleet: &Fleet<'_>, members: &[usize], demand: &[f64]) -> u64 {
     let mut hasher = DefaultHasher::new();
     whole.hash(&mut hasher);
     for at in members {
@@ -109,8 +109,7 @@ fn digest_group(whole: u64, fleet: &Fleet<'_>, members: &[usize], sites: &[&Site
         begun.hash(&mut hasher);
     }
     for candidate in &fleet.candidates {
-        let demand = parcel::demand(&fleet.state.objects[*candidate as usize], sites);
-        demand.to_bits().hash(&mut hasher);
+        demand[*candidate as usize].to_bits().hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -27,7 +27,7 @@ use control_types::fill::{
 use control_types::fleet::Role;
 use control_types::ids::{ApplianceId, IspId, ObjectId, SiteId};
 
-use crate::hash::weight;
+use crate::hash::{draw, name_key};
 use crate::knobs::{AskOrigin, Knobs};
 
 /// Most sources of one kind in one pull; the others would only make the plan long.
@@ -36,6 +36,8 @@ const SAME_KIND_MAX: usize = 3;
 /// Who holds and who wants each object.
 pub(crate) struct Routes<'a> {
     appliances: &'a [FillAppliance],
+    /// What each box is drawn by.
+    names: Vec<u64>,
     holders: HashMap<ObjectId, Vec<usize>>,
     wanters: HashMap<ObjectId, Vec<usize>>,
     /// Boxes the previous plan made bring an object into their ISP.
@@ -53,11 +55,12 @@ struct Bringers {
     deputy: Option<usize>,
 }
 
-/// A source with its box; of those that are still to get the object, the master's rank is 0 and the
+/// A source by its box; of those that are still to get the object, the master's rank is 0 and the
 /// deputy's 1.
 struct Named {
-    source: Source,
+    kind: SourceKind,
     at: usize,
+    pending: bool,
     rank: u8,
 }
 
@@ -106,7 +109,8 @@ impl<'a> Routes<'a> {
             })
             .collect();
         let (of_isps, of_sites) = (RefCell::default(), RefCell::default());
-        Self { appliances, holders, wanters, masters_before, knobs, of_isps, of_sites }
+        let names = appliances.iter().map(|one| name_key(one.appliance.as_str())).collect();
+        Self { appliances, names, holders, wanters, masters_before, knobs, of_isps, of_sites }
     }
 
     /// Where `taker` gets `object`.
@@ -120,16 +124,13 @@ impl<'a> Routes<'a> {
 
         let mut sources: Vec<Named> = Vec::new();
         for at in holders.iter().filter(|at| **at != taker) {
-            sources.push(Named { source: self.source(me, *at, false), at: *at, rank: 0 });
+            sources.push(Named { kind: self.kind(me, *at), at: *at, pending: false, rank: 0 });
         }
         let mut wait_for = |bringers: Bringers| {
             for (rank, at) in [(0, bringers.master), (1, bringers.deputy)] {
                 let others = at.filter(|at| *at != taker);
-                sources.extend(others.map(|at| Named {
-                    source: self.source(me, at, true),
-                    at,
-                    rank,
-                }));
+                let named = |at| Named { kind: self.kind(me, at), at, pending: true, rank };
+                sources.extend(others.map(named));
             }
         };
         let part = if site_holds {
@@ -153,7 +154,7 @@ impl<'a> Routes<'a> {
             }
             "waits for its neighbour"
         };
-        Route { sources: self.ordered(me, object.title.as_str(), sources), part }
+        Route { sources: self.ordered(taker, object.title.as_str(), sources), part }
     }
 
     /// Who brings `object` across the border of `isp`; the deputy is of another site, where it is
@@ -198,55 +199,61 @@ impl<'a> Routes<'a> {
     /// The one of `among` that goes first: a tier before an edge (it is there to be asked), the one
     /// already at it, then the highest draw.
     fn first(&self, object: &PlaceableObject, among: impl Iterator<Item = usize>) -> Option<usize> {
-        let key = object.title.as_str();
+        let key = name_key(object.title.as_str());
         among.max_by_key(|at| {
             let one = &self.appliances[*at];
             let before = self.masters_before.contains(&(object.object, &one.appliance));
-            (one.role, before, weight(key, one.appliance.as_str()), std::cmp::Reverse(*at))
+            (one.role, before, draw(key, self.names[*at]), std::cmp::Reverse(*at))
         })
     }
 
-    fn source(&self, me: &FillAppliance, at: usize, pending: bool) -> Source {
+    fn kind(&self, me: &FillAppliance, at: usize) -> SourceKind {
         let other = &self.appliances[at];
-        let kind = if other.site == me.site {
+        if other.site == me.site {
             SourceKind::Peer
         } else if other.role == Role::Origin {
             SourceKind::Origin
         } else {
             SourceKind::Tier
-        };
+        }
+    }
+
+    fn source(&self, named: &Named) -> Source {
+        let other = &self.appliances[named.at];
         Source {
-            kind,
+            kind: named.kind,
             appliance: other.appliance.clone(),
             media_url: other.media_url.clone(),
-            pending,
+            pending: named.pending,
         }
     }
 
     /// Nearest first; an edge of a foreign ISP only when nobody else has it, because its uplink is
     /// that ISP's money.
-    fn ordered(&self, me: &FillAppliance, key: &str, mut sources: Vec<Named>) -> Vec<Source> {
+    fn ordered(&self, taker: usize, key: &str, mut sources: Vec<Named>) -> Vec<Source> {
+        let me = &self.appliances[taker];
         let foreign_edge = |named: &Named| {
             let other = &self.appliances[named.at];
             other.isp != me.isp && other.role == Role::Edge
         };
-        if sources.iter().any(|named| !named.source.pending && !foreign_edge(named)) {
+        if sources.iter().any(|named| !named.pending && !foreign_edge(named)) {
             sources.retain(|named| !foreign_edge(named));
         }
         let crosses = |named: &Named| self.appliances[named.at].isp != me.isp;
+        let key = name_key(key);
+        let mine = draw(key, self.names[taker]);
         sources.sort_by_cached_key(|named| {
-            let Named { source, at, rank } = named;
-            let draw = weight(key, source.appliance.as_str()) ^ weight(key, me.appliance.as_str());
-            (source.kind, crosses(named), source.pending, *rank, draw, *at)
+            let Named { kind, at, pending, rank } = named;
+            (*kind, crosses(named), *pending, *rank, draw(key, self.names[*at]) ^ mine, *at)
         });
         self.climb(me, &mut sources);
         let mut of_kind: BTreeMap<SourceKind, usize> = BTreeMap::new();
         sources.retain(|named| {
-            let count = of_kind.entry(named.source.kind).or_default();
+            let count = of_kind.entry(named.kind).or_default();
             *count += 1;
             *count <= SAME_KIND_MAX
         });
-        sources.into_iter().map(|named| named.source).collect()
+        sources.iter().map(|named| self.source(named)).collect()
     }
 
     /// Leaves of `sources`, nearest first, those that the policy of escalation allows `me`.
@@ -254,17 +261,17 @@ impl<'a> Routes<'a> {
         // The site, the ISP's other sites, tiers elsewhere, the origin.
         let step = |named: &Named| {
             let crosses = self.appliances[named.at].isp != me.isp;
-            (named.source.kind, named.source.kind == SourceKind::Tier && crosses)
+            (named.kind, named.kind == SourceKind::Tier && crosses)
         };
         let is_inside = sources.iter().any(|named| {
-            named.source.kind != SourceKind::Origin && self.appliances[named.at].isp == me.isp
+            named.kind != SourceKind::Origin && self.appliances[named.at].isp == me.isp
         });
         let may_ask = match self.knobs.origin {
             AskOrigin::All => true,
             AskOrigin::Masters => !is_inside,
             AskOrigin::Tiers => me.role != Role::Edge,
         };
-        sources.retain(|named| may_ask || named.source.kind != SourceKind::Origin);
+        sources.retain(|named| may_ask || named.kind != SourceKind::Origin);
         let mut steps: Vec<(SourceKind, bool)> = sources.iter().map(step).collect();
         steps.dedup();
         let last = steps.get(self.knobs.hops_max.saturating_sub(1)).copied();

@@ -15,7 +15,7 @@ const PRUNES_MAX: usize = 400_000;
 const MOVES_MAX: usize = 200_000;
 
 /// Most pulls of one box in one plan: a night's worth for a large one, should control fall silent.
-const BOX_PULLS_MAX: usize = 3_000;
+pub(crate) const BOX_PULLS_MAX: usize = 3_000;
 
 /// Cuts every list to what one box may have, and in proportion until the plan has at most
 /// `pulls_max` pulls.

@@ -9,7 +9,7 @@ use control_types::ids::{ApplianceId, ObjectId};
 use serde::Serialize;
 
 use crate::knobs::Knobs;
-use crate::parcel::{Parcel, parcels};
+use crate::parcel::{Parcel, of_site};
 use crate::room::{budget, footprint};
 use crate::words;
 
@@ -66,8 +66,7 @@ pub fn why_not(
             format!("no appliance is called {appliance}: `ocactl appliance ls` lists them");
         return Reason { word: WhyNot::UnknownAppliance, because };
     };
-    let all: Vec<u32> = (0..state.objects.len() as u32).collect();
-    let parcels = parcels(&state.objects, &all, &[&one.site], u64::MAX);
+    let parcels = of_site(&state.objects, &one.site, u64::MAX);
     judge(state, plan, knobs, &parcels, object, one).unwrap_or_else(|| {
         let because =
             format!("no published title has object {object}: `ocactl title show` lists a title's");

@@ -67,7 +67,7 @@ enum Case {
     Sensitivity,
     /// The planner with a million objects and a thousand boxes.
     Plan,
-    /// The planner as the director asks it, a fleet by names.
+    /// The planner as the director asks it, a fleet by names; a tenth of `objects`.
     Director,
     /// The agent against `curl` and `b3sum`, and its rate cap.
     Agent,
@@ -90,7 +90,7 @@ impl Case {
             Self::Small => nights.small(),
             Self::Sensitivity => nights.sensitivity(),
             Self::Plan => scale::measure(line.objects, line.appliances),
-            Self::Director => named::measure(line.objects, line.appliances),
+            Self::Director => named::measure(line.objects / 10, line.appliances),
             Self::Agent => {
                 let bin_dir = line.bin_dir.as_ref().ok_or("name the binaries with --bin-dir")?;
                 let rounds = line.seeds.len();

@@ -8,13 +8,19 @@ use crate::knobs::Knobs;
 use crate::seat::Candidate;
 
 /// Copies each candidate should have in a group of `seats` boxes: (at any price, in all).
+/// `unlisted` is what is expected there of all that is no candidate, bytes.
 #[must_use]
-pub fn copies(candidates: &[Candidate], seats: usize, knobs: &Knobs) -> Vec<(u32, u32)> {
+pub fn copies(
+    candidates: &[Candidate],
+    unlisted: f64,
+    seats: usize,
+    knobs: &Knobs,
+) -> Vec<(u32, u32)> {
     let mut counts = vec![(1, 1); candidates.len()];
     if seats < 2 {
         return counts;
     }
-    let total: f64 = candidates.iter().map(|candidate| candidate.demand).sum();
+    let total = candidates.iter().map(|candidate| candidate.demand).sum::<f64>() + unlisted;
     let mut demands: Vec<f64> = candidates.iter().map(|candidate| candidate.demand).collect();
     for one in candidates {
         if let Some(core) = one.core {

@@ -4,7 +4,8 @@
 //! ```text
 //! FillState -> demand of tomorrow, by object and site  outlook.rs, forecast.rs
 //!           -> a title's core, and its rungs one by one ladder.rs, parcel.rs
-//!           -> placement per site (who holds what)     place.rs, copies.rs, seat.rs, shelf.rs
+//!           -> placement per site (who holds what)     place.rs, chance.rs, copies.rs,
+//!                                                      seat.rs, shelf.rs
 //!           -> routes (who gets it from where)         route.rs
 //!           -> NightPlan                               plan.rs, planner.rs (what changed only)
 //!
@@ -19,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod billing;
+mod chance;
 mod copies;
 pub mod fleet;
 pub mod forecast;

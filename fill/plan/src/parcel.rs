@@ -32,7 +32,7 @@ pub(crate) struct Parcel<'a> {
     /// Bytes expected to be asked of them tomorrow where they are to be placed.
     pub(crate) demand: f64,
     /// Least density of the parts before it and its own.
-    worth: f64,
+    pub(crate) worth: f64,
 }
 
 impl Parcel<'_> {

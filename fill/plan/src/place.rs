@@ -57,8 +57,18 @@ pub fn place(
     seats: &[Seat],
     knobs: &Knobs,
 ) -> Vec<Shelf> {
+    place_of(library, candidates, 0.0, seats, knobs)
+}
+
+fn place_of(
+    library: &Library,
+    candidates: &[Candidate],
+    unlisted: f64,
+    seats: &[Seat],
+    knobs: &Knobs,
+) -> Vec<Shelf> {
     let seats = &seats[..seats.len().min(SEATS_MAX)];
-    let counts = copies(candidates, seats.len(), knobs);
+    let counts = copies(candidates, unlisted, seats.len(), knobs);
     let room: u64 = seats.iter().map(|seat| seat.room.total()).sum();
     let mut misfits = HashSet::new();
     let mut shelves = Vec::new();
@@ -88,15 +98,17 @@ pub fn place(
 
 /// [`place`], repeated on its own result until that adds nothing, so that planning the planned
 /// state changes nothing. For groups small enough that a second walk costs nothing; in large ones
-/// the few parcels it is about do not matter.
+/// the few parcels it is about do not matter. `unlisted` is what is expected of all that is no
+/// candidate, bytes: what has no chance of room need not be listed.
 #[must_use]
 pub fn place_settled(
     library: &Library,
     candidates: &[Candidate],
+    unlisted: f64,
     seats: &[Seat],
     knobs: &Knobs,
 ) -> Vec<Shelf> {
-    let mut shelves = place(library, candidates, seats, knobs);
+    let mut shelves = place_of(library, candidates, unlisted, seats, knobs);
     for _ in 0..ROUNDS_MAX {
         let mut then = seats.to_vec();
         for (seat, shelf) in then.iter_mut().zip(&shelves) {
@@ -107,7 +119,7 @@ pub fn place_settled(
             }
             shelf.iter().for_each(|spot| seat.held.put(spot.object, spot.class));
         }
-        let next = place(library, candidates, &then, knobs);
+        let next = place_of(library, candidates, unlisted, &then, knobs);
         let mut adds = then.iter().zip(&next).flat_map(|(seat, shelf)| {
             shelf.iter().filter(|spot| seat.held.class(spot.object).is_none())
         });

@@ -11,6 +11,7 @@ use control_types::fill::{
 use control_types::fleet::{DiskClass, Role};
 use control_types::ids::{ObjectId, PlanId, SiteId};
 
+use crate::chance::with_a_chance;
 use crate::copies::copies;
 use crate::hash::name_key;
 use crate::knobs::Knobs;
@@ -164,9 +165,23 @@ impl<'a> Fleet<'a> {
         errands: &mut BTreeMap<usize, Errand>,
     ) {
         let objects = &self.state.objects;
-        let rooms = members.iter().map(|at| self.budget(*at).room.total());
-        let bytes_max = rooms.max().unwrap_or(0);
+        let rooms: Vec<u64> = members.iter().map(|at| self.budget(*at).room.total()).collect();
+        let (bytes, bytes_max) = (rooms.iter().sum(), rooms.iter().copied().max().unwrap_or(0));
         let parcels = parcel::parcels(objects, &self.titles, demand, bytes_max);
+        let mut worth = vec![-1.0; objects.len()];
+        for (parcel, index) in members_of(&parcels) {
+            worth[index] = parcels[parcel].density();
+        }
+        let begun: Vec<Vec<bool>> = members.iter().map(|at| self.begun(*at)).collect();
+        let mut kept = vec![false; objects.len()];
+        begun
+            .iter()
+            .for_each(|begun| kept.iter_mut().zip(begun).for_each(|(all, one)| *all |= one));
+        let held = members.iter().flat_map(|at| &self.state.appliances[*at].holds);
+        held.filter_map(|held| self.index.get(&held.object)).for_each(|at| {
+            kept[*at as usize] = true;
+        });
+        let (parcels, unlisted) = with_a_chance(parcels, bytes, bytes_max, &kept);
         let mut library = Library::new(self.footprints.clone());
         let mut candidates = Vec::with_capacity(parcels.len());
         for (parcel, core) in parcels.iter().zip(parcel::cores(&parcels)) {
@@ -174,14 +189,11 @@ impl<'a> Fleet<'a> {
             let index = library.push(name_key(parcel.title.as_str()), &parcel.objects);
             candidates.push(Candidate { parcel: index, demand: parcel.demand, core });
         }
-        let mut worth = vec![-1.0; objects.len()];
-        for (parcel, index) in members_of(&parcels) {
-            worth[index] = parcels[parcel].density();
-        }
         let heat = |object: u32| demand[object as usize] / self.footprints[object as usize] as f64;
-        let seats: Vec<Seat> = members.iter().map(|at| self.seat(*at, &parcels)).collect();
-        let counts = copies(&candidates, members.len(), self.knobs);
-        let shelves = place::place_settled(&library, &candidates, &seats, self.knobs);
+        let seats: Vec<Seat> =
+            members.iter().zip(&begun).map(|(at, begun)| self.seat(*at, begun, &parcels)).collect();
+        let counts = copies(&candidates, unlisted, members.len(), self.knobs);
+        let shelves = place::place_settled(&library, &candidates, unlisted, &seats, self.knobs);
         for ((at, seat), shelf) in members.iter().zip(&seats).zip(&shelves) {
             let mut errand = self.errand(seat, shelf, &parcels, &counts);
             if self.role(*at) == Role::Edge {
@@ -197,23 +209,26 @@ impl<'a> Fleet<'a> {
         ClassMove { object: self.state.objects[one.object as usize].object, class: one.class }
     }
 
-    fn seat(&self, at: usize, parcels: &[Parcel<'_>]) -> Seat {
+    /// Objects that the previous plan made the box at `at` begin, by index.
+    fn begun(&self, at: usize) -> Vec<bool> {
         let one = &self.state.appliances[at];
-        let begun: HashSet<ObjectId> = self
-            .previous
-            .iter()
-            .flat_map(|plan| &plan.appliances)
-            .filter(|entry| entry.appliance == one.appliance)
-            .flat_map(|entry| entry.pulls.iter().map(|pull| pull.object))
-            .collect();
-        let mut is_begun = vec![false; self.state.objects.len()];
-        begun.iter().filter_map(|object| self.index.get(object)).for_each(|at| {
-            is_begun[*at as usize] = true;
-        });
+        let plans = self.previous.iter().flat_map(|plan| &plan.appliances);
+        let mine = plans.filter(|entry| entry.appliance == one.appliance);
+        let mut begun = vec![false; self.state.objects.len()];
+        for pull in mine.flat_map(|entry| &entry.pulls) {
+            if let Some(index) = self.index.get(&pull.object) {
+                begun[*index as usize] = true;
+            }
+        }
+        begun
+    }
+
+    fn seat(&self, at: usize, begun: &[bool], parcels: &[Parcel<'_>]) -> Seat {
+        let one = &self.state.appliances[at];
         let leaning = parcels
             .iter()
             .enumerate()
-            .filter(|(_, parcel)| parcel.objects.iter().any(|at| is_begun[*at as usize]));
+            .filter(|(_, parcel)| parcel.objects.iter().any(|at| begun[*at as usize]));
         let mut held = Holdings::none(self.state.objects.len());
         for object in &one.holds {
             if let Some(index) = self.index.get(&object.object) {

@@ -1,10 +1,6 @@
 //! Which parcels may find room in a group at all. Places none: it spares the walk those that would
 //! be asked after all room is taken, nine tenths of a large catalog.
 
-use std::collections::HashSet;
-
-use control_types::ids::TitleId;
-
 use crate::parcel::Parcel;
 
 /// How many times the room of a group is looked at, densest first: copies that take the same room
@@ -23,8 +19,11 @@ pub(crate) fn with_a_chance<'a>(
 ) -> (Vec<Parcel<'a>>, f64) {
     let bytes_max = room as f64 * LOOK_AHEAD;
     let is_kept = |parcel: &Parcel<'_>| parcel.objects.iter().any(|at| kept[*at as usize]);
-    let titles: HashSet<&TitleId> =
-        parcels.iter().filter(|one| is_kept(one)).map(|one| one.title).collect();
+    let mut titles =
+        vec![false; parcels.iter().map(|one| one.title_at + 1).max().unwrap_or(0) as usize];
+    for one in parcels.iter().filter(|one| is_kept(one)) {
+        titles[one.title_at as usize] = true;
+    }
     let (mut bytes, mut unlisted) = (0.0, 0.0);
     let mut listed = Vec::new();
     for parcel in parcels {
@@ -32,7 +31,7 @@ pub(crate) fn with_a_chance<'a>(
         if is_near && parcel.bytes <= largest {
             bytes += parcel.bytes as f64;
         }
-        if is_near || is_kept(&parcel) || (parcel.part == 0 && titles.contains(parcel.title)) {
+        if is_near || is_kept(&parcel) || (parcel.part == 0 && titles[parcel.title_at as usize]) {
             listed.push(parcel);
         } else {
             unlisted += parcel.demand;
@@ -43,6 +42,8 @@ pub(crate) fn with_a_chance<'a>(
 
 #[cfg(test)]
 mod tests {
+    use control_types::ids::TitleId;
+
     use super::*;
 
     #[test]
@@ -50,6 +51,7 @@ mod tests {
         let titles: Vec<TitleId> = (0..10).map(|at| format!("t{at}").parse().unwrap()).collect();
         let parcel = |(at, title)| Parcel {
             title,
+            title_at: at,
             part: 0,
             parts: 2,
             objects: vec![2 * at, 2 * at + 1],

@@ -7,7 +7,7 @@
 //! first are highest. No part is worth more than the one before it, so that taking parts by worth
 //! never takes an upper one before a lower one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use control_types::fill::PlaceableObject;
 use control_types::ids::{SiteId, TitleId};
@@ -21,6 +21,8 @@ use crate::wishes::Wishes;
 pub(crate) struct Parcel<'a> {
     /// Whose.
     pub(crate) title: &'a TitleId,
+    /// Its place among the titles, which are in the order of their names.
+    pub(crate) title_at: u32,
     /// Which part of the title: 0 is what the others need.
     pub(crate) part: u32,
     /// Parts the title has.
@@ -96,27 +98,30 @@ pub(crate) fn parcels<'a>(
     bytes_max: u64,
 ) -> Vec<Parcel<'a>> {
     let mut all = Vec::with_capacity(titles.len());
-    for (title, members) in titles {
-        of_title(objects, title, members, demand, bytes_max, &mut all);
+    for (title_at, (title, members)) in (0_u32..).zip(titles) {
+        of_title(objects, (title, title_at), members, demand, bytes_max, &mut all);
     }
-    all.sort_by(|a, b| {
+    all.sort_unstable_by(|a, b| {
         let by_worth = b.worth.total_cmp(&a.worth);
-        by_worth.then_with(|| a.title.cmp(b.title)).then(a.part.cmp(&b.part))
+        by_worth.then((a.title_at, a.part).cmp(&(b.title_at, b.part)))
     });
     all
 }
 
 /// Where the core of each parcel is among `parcels`; none for a core itself.
 pub(crate) fn cores(parcels: &[Parcel<'_>]) -> Vec<Option<u32>> {
-    let firsts = (0_u32..).zip(parcels).filter(|(_, parcel)| parcel.part == 0);
-    let cores: HashMap<&TitleId, u32> = firsts.map(|(at, parcel)| (parcel.title, at)).collect();
-    let core = |parcel: &Parcel<'_>| cores.get(parcel.title).copied().filter(|_| parcel.part > 0);
+    let titles = parcels.iter().map(|parcel| parcel.title_at as usize + 1).max().unwrap_or(0);
+    let mut cores: Vec<Option<u32>> = vec![None; titles];
+    for (at, parcel) in (0_u32..).zip(parcels).filter(|(_, parcel)| parcel.part == 0) {
+        cores[parcel.title_at as usize] = Some(at);
+    }
+    let core = |parcel: &Parcel<'_>| cores[parcel.title_at as usize].filter(|_| parcel.part > 0);
     parcels.iter().map(core).collect()
 }
 
 fn of_title<'a>(
     objects: &[PlaceableObject],
-    title: &'a TitleId,
+    title: (&'a TitleId, u32),
     members: &[u32],
     demand: &[f64],
     bytes_max: u64,
@@ -147,13 +152,13 @@ fn of_title<'a>(
 
 fn parcel<'a>(
     objects: &[PlaceableObject],
-    title: &'a TitleId,
+    (title, title_at): (&'a TitleId, u32),
     members: Vec<u32>,
     demand: &[f64],
 ) -> Parcel<'a> {
     let bytes = members.iter().map(|index| footprint(objects[*index as usize].bytes)).sum();
     let demand = members.iter().map(|index| demand[*index as usize]).sum();
-    Parcel { title, part: 0, parts: 1, objects: members, bytes, demand, worth: 0.0 }
+    Parcel { title, title_at, part: 0, parts: 1, objects: members, bytes, demand, worth: 0.0 }
 }
 
 /// Cuts `whole` behind its densest head, then the rest behind its densest head, and so on.
@@ -177,7 +182,7 @@ fn cut<'a>(
             }
         }
         let (head, tail) = rest.split_at(best_length);
-        all.push(parcel(objects, whole.title, head.to_vec(), demand));
+        all.push(parcel(objects, (whole.title, whole.title_at), head.to_vec(), demand));
         rest = tail;
     }
 }

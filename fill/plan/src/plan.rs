@@ -8,7 +8,7 @@ use control_types::UnixMillis;
 use control_types::fill::{
     AppliancePlan, ClassMove, FillAppliance, FillState, NightPlan, PlaceableObject, Pull,
 };
-use control_types::fleet::{DiskClass, Role};
+use control_types::fleet::{DiskClass, HeldObject, Role};
 use control_types::ids::{ObjectId, PlanId, SiteId};
 
 use crate::chance::with_a_chance;
@@ -63,6 +63,9 @@ pub fn plan(
     Planner::default().plan(state, knobs, previous, now, id, serial)
 }
 
+/// Places of objects in `FillState::objects`.
+type Index = HashMap<ObjectId, u32, ahash::RandomState>;
+
 /// The state with its look-ups.
 pub(crate) struct Fleet<'a> {
     pub(crate) state: &'a FillState,
@@ -78,8 +81,10 @@ pub(crate) struct Fleet<'a> {
     pub(crate) wishes: Wishes<'a>,
     /// Disk each object takes, bytes.
     footprints: Vec<u64>,
-    /// Where each candidate is in `FillState::objects`.
-    index: HashMap<ObjectId, u32>,
+    /// Where each object is in `FillState::objects`.
+    index: Index,
+    /// What each box that may give holds of them; by its place in the state.
+    held: Vec<Vec<(u32, DiskClass)>>,
 }
 
 impl<'a> Fleet<'a> {
@@ -96,22 +101,21 @@ impl<'a> Fleet<'a> {
             .collect();
         // By name, so that the order of the answer does not matter.
         active.sort_by_key(|at| &state.appliances[*at].appliance);
-        let held: HashSet<ObjectId> = active
-            .iter()
-            .flat_map(|at| state.appliances[*at].holds.iter().map(|held| held.object))
-            .collect();
-        let object = |index: &u32| &state.objects[*index as usize];
-        let mut candidates: Vec<u32> = (0..state.objects.len() as u32)
-            .filter(|index| held.contains(&object(index).object))
-            .collect();
-        // Two titles may share an object; it is stored once, under the first of them.
-        candidates.sort_by_key(|index| (object(index).object, &object(index).title));
-        candidates.dedup_by_key(|index| object(index).object);
-        let index = candidates.iter().map(|index| (object(index).object, *index)).collect();
+        let index = first_of_each(&state.objects);
+        let mut held = vec![Vec::new(); state.appliances.len()];
+        let mut is_held = vec![false; state.objects.len()];
+        for at in &active {
+            let known = |held: &HeldObject| Some((*index.get(&held.object)?, held.class));
+            held[*at] = state.appliances[*at].holds.iter().filter_map(known).collect();
+            held[*at].iter().for_each(|(object, _)| is_held[*object as usize] = true);
+        }
+        let mut candidates: Vec<u32> =
+            (0_u32..).zip(&is_held).filter(|(_, held)| **held).map(|(at, _)| at).collect();
+        candidates.sort_unstable_by_key(|at| state.objects[*at as usize].object);
         let titles = parcel::titles(&state.objects, &candidates);
         let wishes = Wishes::new(&state.objects);
         let footprints = state.objects.iter().map(|one| footprint(one.bytes)).collect();
-        Self { state, knobs, previous, active, candidates, titles, wishes, footprints, index }
+        Self { state, knobs, previous, active, candidates, titles, wishes, footprints, index, held }
     }
 
     pub(crate) fn role(&self, at: usize) -> Role {
@@ -177,10 +181,8 @@ impl<'a> Fleet<'a> {
         begun
             .iter()
             .for_each(|begun| kept.iter_mut().zip(begun).for_each(|(all, one)| *all |= one));
-        let held = members.iter().flat_map(|at| &self.state.appliances[*at].holds);
-        held.filter_map(|held| self.index.get(&held.object)).for_each(|at| {
-            kept[*at as usize] = true;
-        });
+        let held = members.iter().flat_map(|at| &self.held[*at]);
+        held.for_each(|(object, _)| kept[*object as usize] = true);
         let (parcels, unlisted) = with_a_chance(parcels, bytes, bytes_max, &kept);
         let mut library = Library::new(self.footprints.clone());
         let mut candidates = Vec::with_capacity(parcels.len());
@@ -230,11 +232,7 @@ impl<'a> Fleet<'a> {
             .enumerate()
             .filter(|(_, parcel)| parcel.objects.iter().any(|at| begun[*at as usize]));
         let mut held = Holdings::none(self.state.objects.len());
-        for object in &one.holds {
-            if let Some(index) = self.index.get(&object.object) {
-                held.put(*index, object.class);
-            }
-        }
+        self.held[at].iter().for_each(|(object, class)| held.put(*object, *class));
         let Budget { room, largest } = self.budget(at);
         Seat {
             key: name_key(one.appliance.as_str()),
@@ -302,14 +300,15 @@ impl<'a> Fleet<'a> {
     fn prunes(&self, at: usize, shelf: &Shelf, worth: &[f64]) -> Vec<ObjectId> {
         let mut wanted = vec![false; worth.len()];
         shelf.iter().for_each(|spot| wanted[spot.object as usize] = true);
-        let holds = self.state.appliances[at].holds.iter();
-        let mut prunes: Vec<(f64, ObjectId)> = holds
-            .filter_map(|held| match self.index.get(&held.object).map(|index| *index as usize) {
-                Some(index) if wanted[index] => None,
-                Some(index) => Some((worth[index], held.object)),
-                None => Some((-1.0, held.object)),
-            })
-            .collect();
+        let object = |at: u32| self.state.objects[at as usize].object;
+        let known = self.held[at].iter().filter(|(at, _)| !wanted[*at as usize]);
+        let mut prunes: Vec<(f64, ObjectId)> =
+            known.map(|(at, _)| (worth[*at as usize], object(*at))).collect();
+        if self.held[at].len() < self.state.appliances[at].holds.len() {
+            let holds = self.state.appliances[at].holds.iter().map(|held| held.object);
+            let unknown = holds.filter(|held| !self.index.contains_key(held));
+            prunes.extend(unknown.map(|held| (-1.0, held)));
+        }
         prunes.sort_by(|(a, object_a), (b, object_b)| a.total_cmp(b).then(object_a.cmp(object_b)));
         prunes.into_iter().map(|(_, object)| object).collect()
     }
@@ -387,6 +386,18 @@ impl<'a> Fleet<'a> {
             why: format!("{}; {}", want.why, route.part),
         }
     }
+}
+
+/// Where each object is. Two titles may share one; it is stored once, under the first of them.
+fn first_of_each(objects: &[PlaceableObject]) -> Index {
+    let mut index = Index::with_capacity_and_hasher(objects.len(), ahash::RandomState::default());
+    for (at, one) in (0_u32..).zip(objects) {
+        let known = index.entry(one.object).or_insert(at);
+        if one.title < objects[*known as usize].title {
+            *known = at;
+        }
+    }
+    index
 }
 
 /// Each object of `parcels` by index, with the position of its parcel.

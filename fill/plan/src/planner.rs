@@ -2,8 +2,9 @@
 //! matters there changed. The same plan as one that forgets, sooner; keeps no plan itself.
 
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 
+use ahash::AHasher;
 use control_types::fill::{FillState, NightPlan};
 use control_types::fleet::Role;
 use control_types::ids::{ApplianceId, ObjectId, PlanId, SiteId};
@@ -77,7 +78,7 @@ impl Planner {
 
 /// Of what every site depends on: the knobs, and the objects that can be had.
 fn digest_all(fleet: &Fleet<'_>, knobs: &Knobs) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = AHasher::default();
     format!("{knobs:?}").hash(&mut hasher);
     for one in &fleet.state.objects {
         (one.object, one.bytes, &one.title, one.height).hash(&mut hasher);
@@ -88,7 +89,7 @@ fn digest_all(fleet: &Fleet<'_>, knobs: &Knobs) -> u64 {
 
 /// Of what one copy set depends on: its boxes, what its members want, and pulls it began.
 fn digest_group(whole: u64, fleet: &Fleet<'_>, members: &[usize], demand: &[f64]) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = AHasher::default();
     whole.hash(&mut hasher);
     for at in members {
         let one = &fleet.state.appliances[*at];

@@ -33,19 +33,22 @@ use crate::knobs::{AskOrigin, Knobs};
 /// Most sources of one kind in one pull; the others would only make the plan long.
 const SAME_KIND_MAX: usize = 3;
 
+/// Boxes by object, as indices.
+type Boxes = HashMap<ObjectId, Vec<usize>, ahash::RandomState>;
+
 /// Who holds and who wants each object.
 pub(crate) struct Routes<'a> {
     appliances: &'a [FillAppliance],
     /// What each box is drawn by.
     names: Vec<u64>,
-    holders: HashMap<ObjectId, Vec<usize>>,
-    wanters: HashMap<ObjectId, Vec<usize>>,
+    holders: Boxes,
+    wanters: Boxes,
     /// Boxes the previous plan made bring an object into their ISP.
     masters_before: BTreeSet<(ObjectId, &'a ApplianceId)>,
     knobs: &'a Knobs,
     /// Worked out once for each object and ISP or site: a thousand boxes may ask.
-    of_isps: RefCell<HashMap<(ObjectId, &'a IspId), Bringers>>,
-    of_sites: RefCell<HashMap<(ObjectId, &'a SiteId), Bringers>>,
+    of_isps: RefCell<HashMap<(ObjectId, &'a IspId), Bringers, ahash::RandomState>>,
+    of_sites: RefCell<HashMap<(ObjectId, &'a SiteId), Bringers, ahash::RandomState>>,
 }
 
 /// Who brings an object to an ISP or a site, and who does when that one dies.
@@ -81,20 +84,22 @@ impl<'a> Routes<'a> {
         previous: Option<&'a NightPlan>,
         knobs: &'a Knobs,
     ) -> Self {
-        let mut holders: HashMap<ObjectId, Vec<usize>> = HashMap::new();
-        for at in active {
-            for held in &appliances[*at].holds {
-                // Held on flash and on a rotating disk, it is still one box to ask.
-                let boxes = holders.entry(held.object).or_default();
-                if boxes.last() != Some(at) {
-                    boxes.push(*at);
-                }
-            }
-        }
-        let mut wanters: HashMap<ObjectId, Vec<usize>> = HashMap::new();
+        let mut wanters: Boxes = Boxes::default();
         for (at, objects) in wants {
             for object in objects {
                 wanters.entry(*object).or_default().push(*at);
+            }
+        }
+        // Of those only: a fleet holds hundreds of times what a plan asks for.
+        let mut holders: Boxes = wanters.keys().map(|object| (*object, Vec::new())).collect();
+        for at in active {
+            for held in &appliances[*at].holds {
+                // Held on flash and on a rotating disk, it is still one box to ask.
+                if let Some(boxes) = holders.get_mut(&held.object)
+                    && boxes.last() != Some(at)
+                {
+                    boxes.push(*at);
+                }
             }
         }
         let masters_before = previous
